@@ -1,0 +1,124 @@
+/*
+ * The plan's byte format and the operations: the twin of mod/plan.ts, which
+ * describes the layout (tests/layout_test.ts compares the two).
+ */
+#ifndef RUSTYRUN_PLAN_H
+#define RUSTYRUN_PLAN_H
+
+#include <stdint.h>
+
+#define PLAN_MAGIC 0x4e4c505954535552ull /* "RUSTYPLN" */
+#define PLAN_VERSION 1
+#define PLAN_MAX (4u << 20)
+#define PLAN_SLOTS 1024
+#define PLAN_LIST 65536
+#define PLAN_ARGS 8
+
+struct plan_head {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t size;
+	uint32_t ops;
+	uint32_t fds;
+};
+
+struct plan_record {
+	uint16_t code;
+	uint16_t zero;
+	uint32_t size;
+};
+
+/* X(name, code, signature): n number, f slot, s string, b blob, l list */
+#define PLAN_OPS(X) \
+	X(WARDEN, 1, "b") \
+	X(SYNC, 2, "n") \
+	X(FORK, 3, "nf") \
+	X(SPAWN, 4, "fllbn") \
+	X(SEND_FD, 5, "fn") \
+	X(OPEN, 10, "ffsnnn") \
+	X(CLOSE, 11, "f") \
+	X(VERIFY, 12, "fnnn") \
+	X(WRITE, 13, "fsbn") \
+	X(MKDIR, 14, "fsn") \
+	X(MKNOD, 15, "fsnnnn") \
+	X(SYMLINK, 16, "fss") \
+	X(FILE, 17, "fsnb") \
+	X(CHOWN, 18, "fnn") \
+	X(COPY_UP, 19, "ff") \
+	X(UNSHARE, 20, "n") \
+	X(SETNS, 21, "fn") \
+	X(HOSTNAME, 22, "s") \
+	X(DOMAINNAME, 23, "s") \
+	X(LINK_UP, 24, "s") \
+	X(OPEN_TREE, 30, "ffsn") \
+	X(FSMOUNT, 31, "fslnn") \
+	X(MOUNT_SETATTR, 32, "fsnnnnf") \
+	X(MOVE_MOUNT, 33, "ff") \
+	X(TARGET, 34, "ffsnn") \
+	X(MASK, 35, "fsff") \
+	X(READONLY, 36, "fs") \
+	X(RECONFIGURE, 37, "fl") \
+	X(PIVOT, 38, "f") \
+	X(CHROOT, 39, "f") \
+	X(PTY, 45, "fffnn") \
+	X(SETSID, 46, "") \
+	X(CTTY, 47, "f") \
+	X(DUP, 48, "fn") \
+	X(KEYRING, 50, "s") \
+	X(PRCTL, 51, "nnnnn") \
+	X(CAP_DROP, 52, "n") \
+	X(CAP_SET, 53, "nnn") \
+	X(CAP_AMBIENT, 54, "n") \
+	X(SETGROUPS, 55, "b") \
+	X(SETGID, 56, "n") \
+	X(SETUID, 57, "n") \
+	X(UMASK, 58, "n") \
+	X(SCHED, 59, "b") \
+	X(IOPRIO, 60, "n") \
+	X(PERSONALITY, 61, "n") \
+	X(MEMPOLICY, 62, "nb") \
+	X(AFFINITY, 63, "b") \
+	X(CHDIR, 64, "sn") \
+	X(FIND_EXEC, 70, "l") \
+	X(WAIT_START, 71, "ff") \
+	X(SECCOMP, 72, "bnf") \
+	X(CLOSE_FDS, 73, "n") \
+	X(SIGNALS, 74, "") \
+	X(INIT, 75, "") \
+	X(EXEC, 76, "ll") \
+	X(K_CGROUP, 90, "sn") \
+	X(K_STATE, 91, "ss") \
+	X(K_TREE, 92, "ss") \
+	X(K_OOM, 93, "sss") \
+	X(K_TEXT, 94, "nnns") \
+	X(K_JSON, 95, "s") \
+	X(K_DELETE, 96, "ll") \
+	X(K_FLAGS, 97, "n") \
+	X(K_REFUSE, 98, "s")
+
+#define X(name, code, args) OP_##name = (code),
+enum plan_op { PLAN_OPS(X) };
+#undef X
+
+/* Packets to the host stage. SYNC waits for one byte in answer. */
+#define REPORT_ERROR 1
+#define REPORT_SYNC 2
+#define REPORT_FORKED 3
+#define REPORT_ABOUT_TO_EXEC 4
+#define REPORT_FD 5
+
+#define REPORT_TEXT 256
+
+struct report {
+	uint32_t kind;
+	uint32_t index;
+	int32_t err;
+	int32_t detail;
+	char text[REPORT_TEXT];
+};
+
+_Static_assert(sizeof(struct plan_head) == 24, "plan.ts writes 24 bytes");
+_Static_assert(sizeof(struct plan_record) == 8, "plan.ts writes 8 bytes");
+_Static_assert(sizeof(struct report) == 272, "plan.ts reads 272 bytes");
+
+#endif

@@ -1,0 +1,52 @@
+/**
+ * The one error that reaches users, and how it is worded.
+ *
+ * @module
+ */
+
+/** What a {@linkcode ContainerError} carries beside its message. */
+export interface ContainerErrorOptions {
+  /** A stable kebab-case word for scripts: "rootfs-missing". */
+  code: string;
+  /** What to do about it: one sentence, no full stop. */
+  hint?: string | undefined;
+  /** The process's exit code in friendly mode; 125 unless told (126: the
+   * command cannot be executed, 127: it was not found). */
+  exitCode?: number | undefined;
+  /** The failure below this one. */
+  cause?: unknown;
+}
+
+/** An error worded for the person who runs rustyrun: "Cannot ", what was
+ * wanted, values in quotes, why. */
+export class ContainerError extends Error {
+  override name = "ContainerError";
+  /** Stable word for scripts. */
+  readonly code: string;
+  /** What to do about it. */
+  readonly hint: string | undefined;
+  /** Exit code in friendly mode. */
+  readonly exitCode: number;
+  /** Failures of the clean-up that followed. */
+  readonly suppressed: unknown[] = [];
+
+  constructor(message: string, options: ContainerErrorOptions) {
+    super(
+      message,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = options.code;
+    this.hint = options.hint;
+    this.exitCode = options.exitCode ?? 125;
+  }
+
+  /** The object that `--json` prints. */
+  toJSON(): Record<string, unknown> {
+    return {
+      error: this.message,
+      code: this.code,
+      ...(this.hint === undefined ? {} : { hint: this.hint }),
+      exitCode: this.exitCode,
+    };
+  }
+}

@@ -1,0 +1,346 @@
+/**
+ * The plan: everything the child stage will do, as data. This file holds the
+ * table of operations, their byte format (c/plan.h is its twin, compared by
+ * tests/layout_test.ts) and the decoder of what comes back.
+ *
+ * Byte format, little-endian, every item padded to 8 bytes:
+ *
+ *   header   "RUSTYPLN" u32 version, u32 size, u32 operations, u32 descriptors
+ *   i32[n]   inherited file descriptors: slot i starts as descriptors[i]
+ *   record   u16 code, u16 0, u32 size (with this head), then its arguments:
+ *     n        i64 (a number)
+ *     f        i64 (a slot, -1 for none)
+ *     s        u32 length, u32 0, bytes, NUL (a string; no NUL inside)
+ *     b        u32 length, u32 0, bytes (a blob)
+ *     l        u32 length, u32 count, "a\0b\0" (strings, each NUL-terminated)
+ *
+ * @module
+ */
+
+/** The operations. c/plan.h names the same codes and signatures. */
+export const OPS = {
+  // Processes and the two-sided steps.
+  warden: { code: 1, args: ["config:b"] },
+  sync: { code: 2, args: ["id:n"] },
+  fork: { code: 3, args: ["flags:n", "cgroup:f"] },
+  spawn: {
+    code: 4,
+    args: ["program:f", "argv:l", "env:l", "stdin:b", "timeout:n"],
+  },
+  sendFd: { code: 5, args: ["slot:f", "tag:n"] },
+  // Descriptors and files.
+  open: {
+    code: 10,
+    args: ["into:f", "at:f", "path:s", "flags:n", "mode:n", "resolve:n"],
+  },
+  close: { code: 11, args: ["slot:f"] },
+  verify: {
+    code: 12,
+    args: ["slot:f", "type:n", "rdev:n", "magic:n"],
+  },
+  write: { code: 13, args: ["at:f", "path:s", "data:b", "flags:n"] },
+  mkdir: { code: 14, args: ["at:f", "name:s", "mode:n"] },
+  mknod: {
+    code: 15,
+    args: ["at:f", "name:s", "mode:n", "rdev:n", "uid:n", "gid:n"],
+  },
+  symlink: { code: 16, args: ["at:f", "name:s", "target:s"] },
+  file: { code: 17, args: ["at:f", "name:s", "mode:n", "data:b"] },
+  chown: { code: 18, args: ["slot:f", "uid:n", "gid:n"] },
+  copyUp: { code: 19, args: ["from:f", "to:f"] },
+  // Namespaces.
+  unshare: { code: 20, args: ["flags:n"] },
+  setns: { code: 21, args: ["slot:f", "type:n"] },
+  hostname: { code: 22, args: ["name:s"] },
+  domainname: { code: 23, args: ["name:s"] },
+  linkUp: { code: 24, args: ["name:s"] },
+  // Mounts.
+  openTree: { code: 30, args: ["into:f", "at:f", "path:s", "flags:n"] },
+  fsmount: {
+    code: 31,
+    args: ["into:f", "fstype:s", "options:l", "attr:n", "flags:n"],
+  },
+  mountSetattr: {
+    code: 32,
+    args: [
+      "slot:f",
+      "path:s",
+      "flags:n",
+      "set:n",
+      "clear:n",
+      "propagation:n",
+      "userns:f",
+    ],
+  },
+  moveMount: { code: 33, args: ["from:f", "to:f"] },
+  target: {
+    code: 34,
+    args: ["into:f", "root:f", "path:s", "kind:n", "mode:n"],
+  },
+  mask: { code: 35, args: ["root:f", "path:s", "file:f", "dir:f"] },
+  readonly: { code: 36, args: ["root:f", "path:s"] },
+  reconfigure: { code: 37, args: ["slot:f", "options:l"] },
+  pivot: { code: 38, args: ["root:f"] },
+  chroot: { code: 39, args: ["root:f"] },
+  // Terminal.
+  pty: {
+    code: 45,
+    args: ["master:f", "peer:f", "devpts:f", "rows:n", "cols:n"],
+  },
+  setsid: { code: 46, args: [] },
+  ctty: { code: 47, args: ["slot:f"] },
+  dup: { code: 48, args: ["slot:f", "fd:n"] },
+  // The process itself.
+  keyring: { code: 50, args: ["name:s"] },
+  prctl: { code: 51, args: ["option:n", "a:n", "b:n", "c:n", "d:n"] },
+  capDrop: { code: 52, args: ["keep:n"] },
+  capSet: { code: 53, args: ["effective:n", "permitted:n", "inheritable:n"] },
+  capAmbient: { code: 54, args: ["set:n"] },
+  setgroups: { code: 55, args: ["gids:b"] },
+  setgid: { code: 56, args: ["gid:n"] },
+  setuid: { code: 57, args: ["uid:n"] },
+  umask: { code: 58, args: ["mask:n"] },
+  sched: { code: 59, args: ["attr:b"] },
+  ioprio: { code: 60, args: ["value:n"] },
+  personality: { code: 61, args: ["value:n"] },
+  mempolicy: { code: 62, args: ["mode:n", "nodes:b"] },
+  affinity: { code: 63, args: ["cpus:b"] },
+  chdir: { code: 64, args: ["path:s", "create:n"] },
+  // The end of every plan.
+  findExec: { code: 70, args: ["candidates:l"] },
+  waitStart: { code: 71, args: ["fifo:f", "proc:f"] },
+  seccomp: { code: 72, args: ["filter:b", "flags:n", "into:f"] },
+  closeFds: { code: 73, args: ["keep:n"] },
+  signals: { code: 74, args: [] },
+  init: { code: 75, args: [] },
+  exec: { code: 76, args: ["argv:l", "env:l"] },
+  // Configuration of the keeper and the warden (never run by the child stage).
+  kCgroup: { code: 90, args: ["path:s", "kind:n"] },
+  kState: { code: 91, args: ["parent:s", "name:s"] },
+  kTree: { code: 92, args: ["parent:s", "name:s"] },
+  kOom: { code: 93, args: ["file:s", "key:s", "text:s"] },
+  kText: { code: 94, args: ["op:n", "errno:n", "exit:n", "text:s"] },
+  kJson: { code: 95, args: ["head:s"] },
+  kDelete: { code: 96, args: ["argv:l", "env:l"] },
+  kFlags: { code: 97, args: ["flags:n"] },
+  kRefuse: { code: 98, args: ["text:s"] },
+} as const;
+
+/** The name of an operation. */
+export type OpName = keyof typeof OPS;
+
+type ArgName<S> = S extends `${infer N}:${string}` ? N : never;
+type ArgKind<S, N extends string> = S extends `${N}:${infer K}` ? K : never;
+type KindType<K> = K extends "n" ? number | bigint
+  : K extends "f" | "s" ? string
+  : K extends "b" ? Uint8Array
+  : K extends "l" ? readonly string[]
+  : never;
+type ArgsOf<K extends OpName> = {
+  [N in ArgName<typeof OPS[K]["args"][number]>]: KindType<
+    ArgKind<typeof OPS[K]["args"][number], N>
+  >;
+};
+
+/** Why an operation is in the plan: for `--explain` and for error texts. */
+export interface Note {
+  /** One clause, lower case, no full stop: "hide the kernel log". */
+  why: string;
+  /** The config key it came from ("mounts[3]", "process.cwd"), or absent for
+   * what every container gets. */
+  from?: string;
+}
+
+/** One operation. A slot argument is a name; "" stands for none (for `at`:
+ * the current directory). */
+export type Op = { [K in OpName]: { do: K } & ArgsOf<K> & Note }[OpName];
+
+/** "RUSTYPLN" */
+export const PLAN_MAGIC = 0x4e4c505954535552n;
+export const PLAN_VERSION = 1;
+/** Largest plan the child stage takes, in bytes. c/plan.h: PLAN_MAX. */
+export const PLAN_MAX = 4 << 20;
+/** Number of descriptor slots. c/plan.h: PLAN_SLOTS. */
+export const PLAN_SLOTS = 1024;
+/** Most strings in one list. c/plan.h: PLAN_LIST. */
+export const PLAN_LIST = 65536;
+
+const encoder = new TextEncoder();
+
+/**
+ * Encodes operations for the child stage.
+ *
+ * @param ops the operations, in order
+ * @param inherited slot name -> descriptor number that the helper inherits
+ * @returns the bytes of the plan
+ * @throws {RangeError} when the plan needs more slots or bytes than the child
+ * stage takes, or a string holds a NUL
+ */
+export function encodePlan(
+  ops: readonly Op[],
+  inherited: ReadonlyMap<string, number> = new Map(),
+): Uint8Array<ArrayBuffer> {
+  const slots = new Map<string, number>();
+  const slot = (name: string): number => {
+    if (name === "") return -1;
+    let n = slots.get(name);
+    if (n === undefined) {
+      n = slots.size;
+      if (n >= PLAN_SLOTS) {
+        throw new RangeError(
+          `Cannot encode the plan: it needs more than ${PLAN_SLOTS} descriptors`,
+        );
+      }
+      slots.set(name, n);
+    }
+    return n;
+  };
+  for (const name of inherited.keys()) slot(name);
+  let bytes = new Uint8Array(16384);
+  let view = new DataView(bytes.buffer);
+  let at = 24;
+  const room = (n: number) => {
+    if (at + n + 16 <= bytes.length) return;
+    if (at + n > PLAN_MAX) {
+      throw new RangeError(
+        `Cannot encode the plan: it is larger than ${PLAN_MAX} bytes`,
+      );
+    }
+    const more = new Uint8Array(Math.max(bytes.length * 2, at + n + 16));
+    more.set(bytes);
+    bytes = more;
+    view = new DataView(bytes.buffer);
+  };
+  for (const fd of inherited.values()) {
+    room(4);
+    view.setInt32(at, fd, true);
+    at += 4;
+  }
+  at = (at + 7) & ~7;
+  const blob = (data: Uint8Array, count: number, nul: boolean) => {
+    room(data.length + 24);
+    view.setUint32(at, data.length, true);
+    view.setUint32(at + 4, count, true);
+    at += 8;
+    bytes.set(data, at);
+    at = (at + data.length + (nul ? 8 : 7)) & ~7;
+  };
+  const text = (s: string): Uint8Array => {
+    if (s.includes("\0")) {
+      throw new RangeError(
+        `Cannot encode the plan: a string holds a NUL: ${JSON.stringify(s)}`,
+      );
+    }
+    return encoder.encode(s);
+  };
+  for (const op of ops) {
+    const { code, args } = OPS[op.do];
+    const start = at;
+    room(8);
+    at += 8;
+    for (const arg of args) {
+      const colon = arg.length - 2;
+      // deno-lint-ignore no-explicit-any -- the table above types the fields
+      const value = (op as any)[arg.slice(0, colon)];
+      switch (arg[colon + 1]) {
+        case "n":
+          room(8);
+          view.setBigInt64(at, BigInt(value), true);
+          at += 8;
+          break;
+        case "f":
+          room(8);
+          view.setBigInt64(at, BigInt(slot(value)), true);
+          at += 8;
+          break;
+        case "s":
+          blob(text(value), 0, true);
+          break;
+        case "b":
+          blob(value, 0, false);
+          break;
+        case "l": {
+          const list = value as readonly string[];
+          if (list.length > PLAN_LIST) {
+            throw new RangeError(
+              `Cannot encode the plan: a list holds more than ${PLAN_LIST} strings`,
+            );
+          }
+          for (const s of list) text(s);
+          const all = list.length ? list.join("\0") + "\0" : "";
+          blob(encoder.encode(all), list.length, false);
+          break;
+        }
+      }
+    }
+    view.setUint16(start, code, true);
+    view.setUint32(start + 4, at - start, true);
+  }
+  view.setBigUint64(0, PLAN_MAGIC, true);
+  view.setUint32(8, PLAN_VERSION, true);
+  view.setUint32(12, at, true);
+  view.setUint32(16, ops.length, true);
+  view.setUint32(20, inherited.size, true);
+  if (at > PLAN_MAX) {
+    throw new RangeError(
+      `Cannot encode the plan: it is larger than ${PLAN_MAX} bytes`,
+    );
+  }
+  return bytes.subarray(0, at);
+}
+
+/** Kinds of packets from the child stage. c/plan.h: REPORT_*. */
+export const REPORT = {
+  /** An operation failed: index, errno, detail, text. */
+  error: 1,
+  /** `sync` waits for one byte: detail is its id. */
+  sync: 2,
+  /** `fork` made the container's first process: detail is its pid; the packet
+   * carries its pidfd. */
+  forked: 3,
+  /** The next thing is execve; end of file after this means it worked. */
+  aboutToExec: 4,
+  /** `sendFd`: detail is the tag; the packet carries the descriptor. */
+  fd: 5,
+} as const;
+
+/** Size of a report packet in bytes. c/plan.h: struct report. */
+export const REPORT_SIZE = 272;
+
+/** One packet from the child stage. */
+export interface Report {
+  kind: number;
+  /** Index of the operation in the plan. */
+  index: number;
+  /** errno, 0 for none. */
+  errno: number;
+  /** Depends on the kind. */
+  detail: number;
+  /** The kernel's own words (fscontext log) or the path that failed. */
+  text: string;
+}
+
+const decoder = new TextDecoder();
+
+/**
+ * Decodes one packet from the child stage.
+ *
+ * @throws {RangeError} when the packet is not {@linkcode REPORT_SIZE} bytes
+ */
+export function decodeReport(packet: Uint8Array): Report {
+  if (packet.length !== REPORT_SIZE) {
+    throw new RangeError(
+      `Cannot decode a report of ${packet.length} bytes: it must have ${REPORT_SIZE}`,
+    );
+  }
+  const view = new DataView(packet.buffer, packet.byteOffset, REPORT_SIZE);
+  const text = packet.subarray(16);
+  const end = text.indexOf(0);
+  return {
+    kind: view.getUint32(0, true),
+    index: view.getUint32(4, true),
+    errno: view.getInt32(8, true),
+    detail: view.getInt32(12, true),
+    text: decoder.decode(end < 0 ? text : text.subarray(0, end)),
+  };
+}
