@@ -30,7 +30,7 @@ struct plan_record {
 
 /* X(name, code, signature): n number, f slot, s string, b blob, l list */
 #define PLAN_OPS(X) \
-	X(WARDEN, 1, "b") \
+	X(WARDEN, 1, "fb") \
 	X(SYNC, 2, "n") \
 	X(FORK, 3, "nf") \
 	X(SPAWN, 4, "fllbn") \

@@ -20,7 +20,7 @@
 /** The operations. c/plan.h names the same codes and signatures. */
 export const OPS = {
   // Processes and the two-sided steps.
-  warden: { code: 1, args: ["config:b"] },
+  warden: { code: 1, args: ["control:f", "config:b"] },
   sync: { code: 2, args: ["id:n"] },
   fork: { code: 3, args: ["flags:n", "cgroup:f"] },
   spawn: {
@@ -154,6 +154,82 @@ export interface Note {
 /** One operation. A slot argument is a name; "" stands for none (for `at`:
  * the current directory). */
 export type Op = { [K in OpName]: { do: K } & ArgsOf<K> & Note }[OpName];
+
+/** The steps of a plan, in the one order in which they run. Managers say which
+ * step each operation belongs to; container.ts concatenates. Up to "fork" the
+ * helper's own process runs them, from there on the container's first process. */
+export const PHASES = [
+  /** The warden splits off, before anything exists that could be left behind. */
+  "warden",
+  /** Detached trees and descriptors of the host, opened with the host's ids. */
+  "sources",
+  /** sync: the host has made the cgroups. Then their files are opened. */
+  "cgroupOpen",
+  /** User namespace (setns or unshare), sync: id maps, become root in it. */
+  "user",
+  /** Time namespace and its offsets. */
+  "time",
+  /** The other namespaces that are joined or must exist before the fork. */
+  "namespaces",
+  "fork",
+  /** "0" into the v1 tasks files; then the cgroup namespace. */
+  "cgroupJoin",
+  "session",
+  /** Loopback, hostname and domainname. */
+  "network",
+  "uts",
+  /** Slot "proc": a private procfs. Propagation, slot "root": the new root. */
+  "root",
+  "mounts",
+  "devices",
+  /** sync: prestart and createRuntime hooks; createContainer hooks. */
+  "hooks",
+  "console",
+  "pivot",
+  "sysctl",
+  "readonly",
+  "masked",
+  "rootReadonly",
+  /** Scheduler, I/O priority, personality, memory policy, oom score. */
+  "process",
+  /** no_new_privs. */
+  "privileges",
+  /** sync: the host applies rlimits and writes the state. */
+  "ready",
+  /** A seccomp filter without no_new_privs needs CAP_SYS_ADMIN. */
+  "seccompEarly",
+  "labels",
+  /** Working directory, bounding set, groups, ids, capabilities, umask. */
+  "credentials",
+  "findExec",
+  "waitStart",
+  "startHooks",
+  "seccomp",
+  "exec",
+] as const;
+
+/** A step of a plan. */
+export type Phase = typeof PHASES[number];
+
+/** Operations by step: what a manager returns. */
+export type Phased = Partial<Record<Phase, Op[]>>;
+
+/** Ids of `sync`, in the order in which a plan has them. */
+export const SYNC = {
+  /** The cgroups must exist. */
+  cgroups: 1,
+  /** The id maps of the user namespace must be written. */
+  idMaps: 2,
+  /** prestart and createRuntime hooks run now. */
+  hooks: 3,
+  /** rlimits; the state is written. */
+  ready: 4,
+  /** Foreground: the keeper is there and lets the command start. */
+  start: 5,
+} as const;
+
+/** Kinds for `target`: what to make when the path is missing. */
+export const TARGET = { any: 0, directory: 1, file: 2 } as const;
 
 /** "RUSTYPLN" */
 export const PLAN_MAGIC = 0x4e4c505954535552n;
