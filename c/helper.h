@@ -38,33 +38,51 @@ struct plan {
 struct child {
 	struct plan plan;
 	int slot[PLAN_SLOTS]; /* -1: empty */
-	int channel;          /* report channel (SOCK_SEQPACKET), or the fifo */
-	int warden;           /* socket to the warden, -1: there is none */
-	const struct op *op;  /* the one that runs, for reports */
+	int channel;	      /* report channel (SOCK_SEQPACKET), or the fifo */
+	int warden;	      /* socket to the warden, -1: there is none */
+	uint32_t index;	      /* the operation that runs, for reports */
 	const char *exec;     /* what find-exec chose */
 };
 
-/* decode.c: both return 0, or -1 with errno EINVAL/E2BIG/ENOSYS. plan_open
- * checks every record of the plan once and fills slot[] with the inherited
- * descriptors; plan_next can then only fail at the end (returns 1). */
+extern struct child child;
+
+/* decode.c: both return 0, or -1 with errno EINVAL/ENOSYS. plan_open checks
+ * every record of the plan once and fills slot[] with the inherited
+ * descriptors; plan_next can then only say that it is at the end (1). */
 int plan_open(struct plan *plan, const void *bytes, size_t size,
 	      int slot[PLAN_SLOTS]);
 int plan_next(struct plan *plan, struct op *op);
 
-/* child.c */
-_Noreturn void fail(int err, const char *text);
+/* child.c: maps a sealed plan; NULL with errno when it is not sealed. */
+const void *map_plan(int fd, size_t *size);
+/* child.c: sends one packet; the descriptor goes along unless it is -1. */
 int report(uint32_t kind, int err, int detail, const char *text, int fd);
+/* child.c: reports the running operation as failed and ends the process. */
+_Noreturn void fail(int err, const char *text);
+_Noreturn void fail_detail(int err, int detail, const char *text);
+/* child.c: a slot's descriptor; `at` takes -1 as the current directory, `fd`
+ * ends the plan with EBADF when the slot is empty. */
+int slot_at(int64_t slot);
 int slot_fd(int64_t slot);
+void slot_set(int64_t slot, int fd);
+/* child.c: openat2; returns a descriptor (close-on-exec) or -1 with errno. */
+int open_at2(int at, const char *path, uint64_t flags, uint64_t mode,
+	     uint64_t resolve);
+/* child.c: fork for a helper of this stage: an ordinary child of this process.
+ * With a clone3 flag set of its own, and the pidfd when `pidfd` is given. */
+pid_t clone_child(uint64_t flags, int cgroup, int *pidfd);
 
-/* child.c: reads a sealed plan from a descriptor into static memory. */
-const void *read_plan(int fd, size_t *size);
+/* Each runs one operation of its group, or returns 0 when it has no such. */
+int run_file_op(const struct op *op);    /* files.c */
+int run_mount_op(const struct op *op);   /* mounts.c */
+int run_process_op(const struct op *op); /* process.c */
 
 /* warden.c: runs OP_WARDEN. Returns in a new process (same parent as the
- * caller, see CLONE_PARENT) with child->warden set; the calling process
+ * caller, see CLONE_PARENT) with child.warden set; the calling process
  * becomes the warden and never returns. */
-void warden_split(struct child *child, const struct op *op);
+void warden_split(struct child *c, const struct op *op);
 /* warden.c: tells the warden of the container's first process. */
-void warden_tell(struct child *child, int pidfd, pid_t pid);
+void warden_tell(struct child *c, int pidfd, pid_t pid);
 
 /* keeper.c: the foreground process after Deno has gone. */
 _Noreturn void keeper_main(int plan_fd);

@@ -33,7 +33,7 @@ struct plan_record {
 	X(WARDEN, 1, "fb") \
 	X(SYNC, 2, "n") \
 	X(FORK, 3, "nf") \
-	X(SPAWN, 4, "fllbn") \
+	X(SPAWN, 4, "sllbn") \
 	X(SEND_FD, 5, "fn") \
 	X(OPEN, 10, "ffsnnn") \
 	X(CLOSE, 11, "f") \
@@ -50,6 +50,7 @@ struct plan_record {
 	X(HOSTNAME, 22, "s") \
 	X(DOMAINNAME, 23, "s") \
 	X(LINK_UP, 24, "s") \
+	X(USERNS, 25, "fss") \
 	X(OPEN_TREE, 30, "ffsn") \
 	X(FSMOUNT, 31, "fslnn") \
 	X(MOUNT_SETATTR, 32, "fsnnnnf") \
@@ -106,6 +107,7 @@ enum plan_op { PLAN_OPS(X) };
 #define REPORT_FORKED 3
 #define REPORT_ABOUT_TO_EXEC 4
 #define REPORT_FD 5
+#define REPORT_WAITING 6
 
 #define REPORT_TEXT 256
 

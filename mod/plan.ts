@@ -25,7 +25,7 @@ export const OPS = {
   fork: { code: 3, args: ["flags:n", "cgroup:f"] },
   spawn: {
     code: 4,
-    args: ["program:f", "argv:l", "env:l", "stdin:b", "timeout:n"],
+    args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n"],
   },
   sendFd: { code: 5, args: ["slot:f", "tag:n"] },
   // Descriptors and files.
@@ -54,6 +54,7 @@ export const OPS = {
   hostname: { code: 22, args: ["name:s"] },
   domainname: { code: 23, args: ["name:s"] },
   linkUp: { code: 24, args: ["name:s"] },
+  userns: { code: 25, args: ["into:f", "uidMap:s", "gidMap:s"] },
   // Mounts.
   openTree: { code: 30, args: ["into:f", "at:f", "path:s", "flags:n"] },
   fsmount: {
@@ -378,6 +379,8 @@ export const REPORT = {
   aboutToExec: 4,
   /** `sendFd`: detail is the tag; the packet carries the descriptor. */
   fd: 5,
+  /** `waitStart` is about to open the fifo; nothing follows on this channel. */
+  waiting: 6,
 } as const;
 
 /** Size of a report packet in bytes. c/plan.h: struct report. */

@@ -1,0 +1,418 @@
+/*
+ * Mount operations: everything from descriptor to descriptor (open_tree,
+ * fsopen, mount_setattr, move_mount), and the walk to a place in the rootfs
+ * that no symbolic link of the image can lead out of.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "helper.h"
+#include "kernel.h"
+
+#define IN_ROOT (K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS)
+#define WALK_MAX 4096
+#define WALK_LINKS 40
+
+static int tree_open(int at, const char *path, unsigned int flags)
+{
+	return (int)syscall(SYS_open_tree, at, path,
+			    flags | K_OPEN_TREE_CLOEXEC);
+}
+
+static int tree_clone(int fd, unsigned int flags)
+{
+	return tree_open(fd, "", flags | K_OPEN_TREE_CLONE | K_AT_EMPTY_PATH);
+}
+
+static int tree_move(int from, int to)
+{
+	return (int)syscall(SYS_move_mount, from, "", to, "",
+			    K_MOVE_MOUNT_F_EMPTY_PATH |
+				    K_MOVE_MOUNT_T_EMPTY_PATH);
+}
+
+static int set_readonly(int fd)
+{
+	struct k_mount_attr attr = { .attr_set = K_MOUNT_ATTR_RDONLY };
+
+	return (int)syscall(SYS_mount_setattr, fd, "",
+			    K_AT_EMPTY_PATH | K_AT_RECURSIVE, &attr,
+			    sizeof(attr));
+}
+
+/*
+ * A walk to a path in the root, making what is missing. `done` is the text of
+ * the way so far, `rest` what is left; every look-up starts again at the root
+ * under RESOLVE_IN_ROOT, so a rename in a shared volume meanwhile can make the
+ * walk fail or end elsewhere in the root, never outside.
+ */
+struct walk {
+	int root;
+	char done[WALK_MAX];
+	char rest[WALK_MAX];
+	int links;
+};
+
+static void walk_push(struct walk *w, const char *name)
+{
+	size_t len = strlen(w->done), more = strlen(name);
+
+	if (len + more + 2 > sizeof(w->done))
+		fail(ENAMETOOLONG, name);
+	if (len)
+		w->done[len++] = '/';
+	memcpy(w->done + len, name, more + 1);
+}
+
+static void walk_pop(struct walk *w)
+{
+	char *slash = strrchr(w->done, '/');
+
+	*(slash ? slash : w->done) = 0;
+}
+
+/* Takes the next component off `rest`; 0 when there is none left. */
+static int walk_next(struct walk *w, char name[256])
+{
+	char *p = w->rest;
+	size_t n;
+
+	while (*p == '/')
+		p++;
+	n = strcspn(p, "/");
+	if (!n)
+		return 0;
+	if (n > 255)
+		fail(ENAMETOOLONG, w->rest);
+	memcpy(name, p, n);
+	name[n] = 0;
+	memmove(w->rest, p + n, strlen(p + n) + 1);
+	return 1;
+}
+
+static int walk_at_end(const struct walk *w)
+{
+	return w->rest[strspn(w->rest, "/")] == 0;
+}
+
+static int walk_open(const struct walk *w, uint64_t flags)
+{
+	return open_at2(w->root, *w->done ? w->done : ".", O_PATH | flags, 0,
+			IN_ROOT);
+}
+
+static void walk_link(struct walk *w, int link)
+{
+	char text[WALK_MAX];
+	ssize_t n = readlinkat(link, "", text, sizeof(text));
+	size_t rest = strlen(w->rest);
+
+	if (n < 0)
+		fail(errno, w->done);
+	if (++w->links > WALK_LINKS)
+		fail(ELOOP, w->done);
+	if ((size_t)n + rest + 2 > sizeof(w->rest))
+		fail(ENAMETOOLONG, w->done);
+	memmove(w->rest + n + 1, w->rest, rest + 1);
+	memcpy(w->rest, text, (size_t)n);
+	w->rest[n] = '/';
+	walk_pop(w);
+	if (n && text[0] == '/')
+		w->done[0] = 0;
+}
+
+static void walk_make(struct walk *w, const char *name, int kind, mode_t mode)
+{
+	char path[WALK_MAX];
+	int parent, fd;
+
+	memcpy(path, w->done, sizeof(path));
+	walk_pop(w);
+	parent = walk_open(w, O_DIRECTORY);
+	if (parent < 0)
+		fail(errno, path);
+	if (kind == 2 && walk_at_end(w)) {
+		fd = openat(parent, name,
+			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
+				    O_CLOEXEC,
+			    mode & 0666);
+		if (fd < 0 && errno != EEXIST)
+			fail(errno, path);
+		if (fd >= 0)
+			close(fd);
+	} else if (mkdirat(parent, name, mode | 0111) < 0 &&
+		   errno != EEXIST) {
+		fail(errno, path);
+	}
+	close(parent);
+	memcpy(w->done, path, sizeof(path));
+}
+
+static int walk_target(struct walk *w, int kind, mode_t mode)
+{
+	char name[256];
+	struct stat st;
+	int fd;
+
+	while (walk_next(w, name)) {
+		if (!strcmp(name, "."))
+			continue;
+		if (!strcmp(name, "..")) {
+			walk_pop(w);
+			continue;
+		}
+		walk_push(w, name);
+		fd = walk_open(w, O_NOFOLLOW);
+		if (fd < 0 && errno == ENOENT && kind) {
+			walk_make(w, name, kind, mode);
+			fd = walk_open(w, O_NOFOLLOW);
+		}
+		if (fd < 0 || fstat(fd, &st) < 0)
+			fail(errno, w->done);
+		if (S_ISLNK(st.st_mode))
+			walk_link(w, fd);
+		close(fd);
+	}
+	/* O_NOFOLLOW: what has been walked has no link at its end. */
+	return walk_open(w, O_NOFOLLOW);
+}
+
+static int open_target(int root, const char *path, int kind, mode_t mode)
+{
+	static struct walk w;
+	struct stat st;
+	int fd;
+
+	if (strlen(path) >= sizeof(w.rest))
+		fail(ENAMETOOLONG, path);
+	while (*path == '/')
+		path++;
+	fd = open_at2(root, *path ? path : ".", O_PATH, 0, IN_ROOT);
+	if (fd < 0 && errno == ENOENT && kind) {
+		w.root = root;
+		w.done[0] = 0;
+		w.links = 0;
+		memcpy(w.rest, path, strlen(path) + 1);
+		fd = walk_target(&w, kind, mode);
+	}
+	if (fd < 0 || fstat(fd, &st) < 0)
+		fail(errno, path);
+	if (kind == 1 && !S_ISDIR(st.st_mode))
+		fail(ENOTDIR, path);
+	if (kind == 2 && S_ISDIR(st.st_mode))
+		fail(EISDIR, path);
+	return fd;
+}
+
+/* The kernel says in the context's log what it does not like; the first line
+ * of it goes into the report. */
+static _Noreturn void fail_fs(int fd, const char *what)
+{
+	char log[REPORT_TEXT];
+	int err = errno;
+	ssize_t n = read(fd, log, sizeof(log) - 1);
+
+	if (n <= 0)
+		fail(err, what);
+	log[n] = 0;
+	log[strcspn(log, "\n")] = 0;
+	fail(err, log);
+}
+
+static void set_options(int fd, const struct arg *list)
+{
+	const char *p = list->p;
+	char key[256];
+
+	for (uint32_t i = 0; i < list->count; i++, p += strlen(p) + 1) {
+		const char *eq = strchr(p, '=');
+		size_t n = eq ? (size_t)(eq - p) : strlen(p);
+		long r;
+
+		if (n >= sizeof(key))
+			fail(ENAMETOOLONG, p);
+		memcpy(key, p, n);
+		key[n] = 0;
+		r = syscall(SYS_fsconfig, fd,
+			    eq ? K_FSCONFIG_SET_STRING : K_FSCONFIG_SET_FLAG,
+			    key, eq ? eq + 1 : NULL, 0);
+		if (r < 0)
+			fail_fs(fd, p);
+	}
+}
+
+static void run_fsmount(const struct op *op)
+{
+	const struct arg *a = op->a;
+	int fs, fd;
+
+	fs = (int)syscall(SYS_fsopen, a[1].p, K_FSOPEN_CLOEXEC);
+	if (fs < 0)
+		fail(errno, a[1].p);
+	set_options(fs, &a[2]);
+	if (syscall(SYS_fsconfig, fs, K_FSCONFIG_CMD_CREATE, NULL, NULL, 0) <
+	    0)
+		fail_fs(fs, a[1].p);
+	fd = (int)syscall(SYS_fsmount, fs, K_FSMOUNT_CLOEXEC,
+			  (unsigned int)a[3].n);
+	if (fd < 0)
+		fail_fs(fs, a[1].p);
+	close(fs);
+	slot_set(a[0].n, fd);
+}
+
+static void run_reconfigure(const struct op *op)
+{
+	int fs = (int)syscall(SYS_fspick, slot_fd(op->a[0].n), "",
+			      K_FSPICK_CLOEXEC | K_FSPICK_EMPTY_PATH);
+
+	if (fs < 0)
+		fail(errno, NULL);
+	set_options(fs, &op->a[1]);
+	if (syscall(SYS_fsconfig, fs, K_FSCONFIG_CMD_RECONFIGURE, NULL, NULL,
+		    0) < 0)
+		fail_fs(fs, NULL);
+	close(fs);
+}
+
+static void run_setattr(const struct op *op)
+{
+	const struct arg *a = op->a;
+	struct k_mount_attr attr = {
+		.attr_set = (uint64_t)a[3].n,
+		.attr_clr = (uint64_t)a[4].n,
+		.propagation = (uint64_t)a[5].n,
+	};
+	unsigned int flags = (unsigned int)a[2].n;
+
+	if (a[6].n >= 0)
+		attr.userns_fd = (uint64_t)slot_fd(a[6].n);
+	if (!a[1].len)
+		flags |= K_AT_EMPTY_PATH;
+	if (syscall(SYS_mount_setattr, slot_at(a[0].n), a[1].p, flags, &attr,
+		    sizeof(attr)) < 0)
+		fail(errno, a[1].p);
+}
+
+/* A masked path that is not there needs no mask. */
+static int open_existing(const struct op *op)
+{
+	const char *path = op->a[1].p;
+	int fd;
+
+	while (*path == '/')
+		path++;
+	fd = open_at2(slot_fd(op->a[0].n), *path ? path : ".", O_PATH, 0,
+		      IN_ROOT);
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
+		fail(errno, op->a[1].p);
+	return fd;
+}
+
+static void run_mask(const struct op *op)
+{
+	int fd = open_existing(op), tree;
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) < 0)
+		fail(errno, op->a[1].p);
+	tree = tree_clone(slot_fd(op->a[S_ISDIR(st.st_mode) ? 3 : 2].n), 0);
+	if (tree < 0 || tree_move(tree, fd) < 0)
+		fail(errno, op->a[1].p);
+	close(tree);
+	close(fd);
+}
+
+static void run_readonly(const struct op *op)
+{
+	int fd = open_existing(op), tree;
+
+	if (fd < 0)
+		return;
+	tree = tree_clone(fd, K_AT_RECURSIVE);
+	if (tree < 0 || set_readonly(tree) < 0 || tree_move(tree, fd) < 0)
+		fail(errno, op->a[1].p);
+	close(tree);
+	close(fd);
+}
+
+/* "." twice: the old root ends up stacked on the new one and is unmounted at
+ * once, pivot_root(2) "pivot_root(".", ".")". */
+static void run_pivot(const struct op *op)
+{
+	if (fchdir(slot_fd(op->a[0].n)) < 0)
+		fail(errno, "fchdir");
+	if (syscall(SYS_pivot_root, ".", ".") < 0)
+		fail(errno, "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0)
+		fail(errno, "umount2");
+	if (chdir("/") < 0)
+		fail(errno, "chdir");
+}
+
+static void run_chroot(const struct op *op)
+{
+	int root = slot_fd(op->a[0].n);
+	int top = open_at2(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0, 0);
+
+	if (top < 0 || fchdir(root) < 0)
+		fail(errno, "fchdir");
+	if (tree_move(root, top) < 0)
+		fail(errno, "move_mount");
+	if (chroot(".") < 0)
+		fail(errno, "chroot");
+	if (chdir("/") < 0)
+		fail(errno, "chdir");
+	close(top);
+}
+
+int run_mount_op(const struct op *op)
+{
+	const struct arg *a = op->a;
+	int fd;
+
+	switch (op->code) {
+	case OP_OPEN_TREE:
+		fd = tree_open(slot_at(a[1].n), a[2].p, (unsigned int)a[3].n);
+		if (fd < 0)
+			fail(errno, a[2].p);
+		slot_set(a[0].n, fd);
+		return 1;
+	case OP_FSMOUNT:
+		run_fsmount(op);
+		return 1;
+	case OP_MOUNT_SETATTR:
+		run_setattr(op);
+		return 1;
+	case OP_MOVE_MOUNT:
+		if (tree_move(slot_fd(a[0].n), slot_fd(a[1].n)) < 0)
+			fail(errno, NULL);
+		return 1;
+	case OP_TARGET:
+		slot_set(a[0].n, open_target(slot_fd(a[1].n), a[2].p,
+					     (int)a[3].n, (mode_t)a[4].n));
+		return 1;
+	case OP_MASK:
+		run_mask(op);
+		return 1;
+	case OP_READONLY:
+		run_readonly(op);
+		return 1;
+	case OP_RECONFIGURE:
+		run_reconfigure(op);
+		return 1;
+	case OP_PIVOT:
+		run_pivot(op);
+		return 1;
+	case OP_CHROOT:
+		run_chroot(op);
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,582 @@
+/*
+ * Operations on namespaces, the terminal, credentials, and the end of a plan:
+ * what turns the child stage into the container's first process.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "helper.h"
+#include "kernel.h"
+
+/* Static: argument vectors for the longest list that a plan may hold. */
+static char *vector_argv[PLAN_LIST + 1];
+static char *vector_env[PLAN_LIST + 1];
+
+static char **fill_vector(char **vector, const struct arg *list)
+{
+	const char *p = list->p;
+	uint32_t i;
+
+	for (i = 0; i < list->count; i++, p += strlen(p) + 1)
+		vector[i] = (char *)(uintptr_t)p;
+	vector[i] = NULL;
+	return vector;
+}
+
+static void check(long result, const char *text)
+{
+	if (result < 0)
+		fail(errno, text);
+}
+
+static void run_link_up(const char *name)
+{
+	struct ifreq req = { 0 };
+	int fd;
+
+	if (strlen(name) >= sizeof(req.ifr_name))
+		fail(ENAMETOOLONG, name);
+	memcpy(req.ifr_name, name, strlen(name));
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	check(fd, "socket");
+	check(ioctl(fd, SIOCGIFFLAGS, &req), name);
+	req.ifr_flags |= IFF_UP;
+	check(ioctl(fd, SIOCSIFFLAGS, &req), name);
+	close(fd);
+}
+
+/* "/proc/PID" + tail, for what stdio would print. */
+static const char *proc_path(char path[64], pid_t pid, const char *tail)
+{
+	char digits[16];
+	size_t n = sizeof(digits), len = 6;
+
+	for (unsigned int v = (unsigned int)pid; v; v /= 10)
+		digits[--n] = (char)('0' + v % 10);
+	memcpy(path, "/proc/", len);
+	memcpy(path + len, digits + n, sizeof(digits) - n);
+	len += sizeof(digits) - n;
+	memcpy(path + len, tail, strlen(tail) + 1);
+	return path;
+}
+
+static void write_map(pid_t pid, const char *tail, const struct arg *map)
+{
+	char path[64];
+	int fd = open(proc_path(path, pid, tail), O_WRONLY | O_CLOEXEC);
+
+	check(fd, path);
+	check(write(fd, map->p, map->len), path);
+	close(fd);
+}
+
+/* A user namespace that exists only for its id maps (idmapped mounts): a
+ * process is made in it, and goes as soon as its namespace is held. */
+static void run_userns(const struct op *op)
+{
+	char path[64], byte;
+	int hold[2], fd;
+	pid_t pid;
+
+	check(pipe2(hold, O_CLOEXEC), "pipe2");
+	pid = clone_child(CLONE_NEWUSER, -1, NULL);
+	check(pid, "clone3");
+	if (pid == 0) {
+		close(hold[1]);
+		_exit(read(hold[0], &byte, 1) != 0);
+	}
+	write_map(pid, "/uid_map", &op->a[1]);
+	write_map(pid, "/gid_map", &op->a[2]);
+	fd = open(proc_path(path, pid, "/ns/user"), O_RDONLY | O_CLOEXEC);
+	check(fd, path);
+	close(hold[0]);
+	close(hold[1]);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	slot_set(op->a[0].n, fd);
+}
+
+static void run_pty(const struct op *op)
+{
+	const struct arg *a = op->a;
+	struct winsize size = { .ws_row = (unsigned short)a[3].n,
+				.ws_col = (unsigned short)a[4].n };
+	int unlock = 0, master, peer;
+
+	master = openat(slot_fd(a[2].n), "ptmx",
+			O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+	check(master, "ptmx");
+	check(ioctl(master, TIOCSPTLCK, &unlock), "TIOCSPTLCK");
+	peer = ioctl(master, K_TIOCGPTPEER,
+		     O_RDWR | O_NOCTTY | O_CLOEXEC);
+	check(peer, "TIOCGPTPEER");
+	if (size.ws_row || size.ws_col)
+		check(ioctl(master, TIOCSWINSZ, &size), "TIOCSWINSZ");
+	slot_set(a[0].n, master);
+	slot_set(a[1].n, peer);
+}
+
+/* dup2 onto the same number keeps CLOEXEC: it is cleared by hand then. */
+static void run_dup(const struct op *op)
+{
+	int fd = slot_fd(op->a[0].n), to = (int)op->a[1].n;
+
+	if (to < 0 || to > 2)
+		fail(EBADF, NULL);
+	if (fd == to)
+		check(fcntl(fd, F_SETFD, 0), "fcntl");
+	else
+		check(dup2(fd, to), "dup2");
+}
+
+/* The possessor's rights stay; the container's user may search and link. */
+static void set_key_rights(long key)
+{
+	char text[512];
+	uint32_t rights = 0;
+	long n;
+	int field = 0;
+
+	n = syscall(SYS_keyctl, K_KEYCTL_DESCRIBE, key, text, sizeof(text));
+	check(n, "KEYCTL_DESCRIBE");
+	/* "type;uid;gid;rights in hex;description" */
+	for (const char *p = text; p < text + n && *p && field < 4; p++) {
+		if (*p == ';')
+			field++;
+		else if (field == 3 && *p >= '0' && *p <= '9')
+			rights = rights * 16 + (uint32_t)(*p - '0');
+		else if (field == 3 && *p >= 'a' && *p <= 'f')
+			rights = rights * 16 + (uint32_t)(*p - 'a' + 10);
+	}
+	check(syscall(SYS_keyctl, K_KEYCTL_SETPERM, key, rights | 0x080000u),
+	      "KEYCTL_SETPERM");
+}
+
+static void run_keyring(const char *name)
+{
+	long key = syscall(SYS_keyctl, K_KEYCTL_JOIN_SESSION_KEYRING, name);
+
+	/* A kernel without keys has none to leak. */
+	if (key < 0 && errno == ENOSYS)
+		return;
+	check(key, name);
+	set_key_rights(key);
+}
+
+static void run_cap_drop(uint64_t keep)
+{
+	for (unsigned long cap = 0; cap < 64; cap++) {
+		if (prctl(K_PR_CAPBSET_READ, cap) < 0)
+			return;
+		if (!(keep >> cap & 1))
+			check(prctl(K_PR_CAPBSET_DROP, cap),
+			      "PR_CAPBSET_DROP");
+	}
+}
+
+static void run_cap_set(const struct op *op)
+{
+	struct k_cap_header head = { .version = K_CAPABILITY_VERSION_3 };
+	struct k_cap_data data[2];
+
+	for (int i = 0; i < 2; i++) {
+		data[i].effective = (uint32_t)(op->a[0].n >> (32 * i));
+		data[i].permitted = (uint32_t)(op->a[1].n >> (32 * i));
+		data[i].inheritable = (uint32_t)(op->a[2].n >> (32 * i));
+	}
+	check(syscall(SYS_capset, &head, data), "capset");
+}
+
+static void run_cap_ambient(uint64_t set)
+{
+	check(prctl(K_PR_CAP_AMBIENT, K_PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0),
+	      "PR_CAP_AMBIENT_CLEAR_ALL");
+	for (unsigned long cap = 0; cap < 64; cap++)
+		if (set >> cap & 1)
+			check(prctl(K_PR_CAP_AMBIENT, K_PR_CAP_AMBIENT_RAISE,
+				    cap, 0, 0),
+			      "PR_CAP_AMBIENT_RAISE");
+}
+
+static void make_directories(const char *path)
+{
+	char part[4096];
+	size_t n = strlen(path);
+
+	if (n >= sizeof(part))
+		fail(ENAMETOOLONG, path);
+	memcpy(part, path, n + 1);
+	for (size_t i = 1; i <= n; i++) {
+		if (part[i] && part[i] != '/')
+			continue;
+		part[i] = 0;
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			fail(errno, path);
+		part[i] = path[i];
+	}
+}
+
+/* flags 1: make it; 2: a second try comes later, as the container's user.
+ * The kernel marks a directory outside the root as "(unreachable)". */
+static void run_chdir(const char *path, int64_t flags)
+{
+	static char now[4096 + 64];
+	struct stat st;
+
+	if (flags & 1 && stat(path, &st) < 0 && errno == ENOENT)
+		make_directories(path);
+	if (chdir(path) < 0) {
+		if (flags & 2 && (errno == EACCES || errno == EPERM))
+			return;
+		fail(errno, path);
+	}
+	check(syscall(SYS_getcwd, now, sizeof(now)), "getcwd");
+	if (now[0] != '/')
+		fail(ENOENT, "the directory is outside the root");
+}
+
+/* The first candidate that may be executed; of the failures the one that says
+ * most: a directory, then no permission, then nothing there. */
+static void run_find_exec(const struct arg *list)
+{
+	const char *p = list->p, *worst = NULL;
+	int err = ENOENT, now;
+	struct stat st;
+
+	for (uint32_t i = 0; i < list->count; i++, p += strlen(p) + 1) {
+		if (stat(p, &st) < 0)
+			now = errno == ENOTDIR ? ENOENT : errno;
+		else if (S_ISDIR(st.st_mode))
+			now = EISDIR;
+		else if (!S_ISREG(st.st_mode) || access(p, X_OK) < 0)
+			now = EACCES;
+		else {
+			child.exec = p;
+			return;
+		}
+		if (!worst || (err == ENOENT && now != ENOENT)) {
+			worst = p;
+			err = now;
+		}
+	}
+	fail(err, worst);
+}
+
+/* From here on the fifo is the report channel: `start` reads it. */
+static void run_wait_start(const struct op *op)
+{
+	char path[40] = "self/fd/";
+	int fd = slot_fd(op->a[0].n), at = 8;
+	int fifo;
+
+	for (int d = 1000000; d; d /= 10)
+		if (fd >= d || d == 1)
+			path[at++] = (char)('0' + fd / d % 10);
+	report(REPORT_WAITING, 0, 0, NULL, -1);
+	close(child.channel);
+	do
+		fifo = openat(slot_fd(op->a[1].n), path,
+			      O_WRONLY | O_CLOEXEC);
+	while (fifo < 0 && errno == EINTR);
+	if (fifo < 0)
+		_exit(125);
+	child.channel = fifo;
+}
+
+static void run_seccomp(const struct op *op)
+{
+	struct k_sock_fprog prog = {
+		.len = (uint16_t)(op->a[0].len / sizeof(struct k_sock_filter)),
+		.filter = (struct k_sock_filter *)(uintptr_t)op->a[0].p,
+	};
+	long fd;
+
+	if (op->a[0].len > 4096 * sizeof(struct k_sock_filter))
+		fail(E2BIG, NULL);
+	fd = syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER,
+		     (unsigned int)op->a[1].n, &prog);
+	check(fd, "seccomp");
+	if (op->a[2].n >= 0)
+		slot_set(op->a[2].n, (int)fd);
+}
+
+/* CLOEXEC is not enough: execve through a directory's descriptor that has the
+ * flag still succeeds (CVE-2024-21626's class), so they are really closed. */
+static void run_close_fds(int64_t keep)
+{
+	unsigned int first = 3 + (unsigned int)keep;
+	unsigned int channel = (unsigned int)child.channel;
+
+	if (keep < 0 || keep > 65536 || channel < first)
+		fail(EBADF, NULL);
+	if (channel > first)
+		check(syscall(SYS_close_range, first, channel - 1, 0),
+		      "close_range");
+	check(syscall(SYS_close_range, channel + 1, ~0u, 0), "close_range");
+	for (unsigned int fd = 3; fd < first; fd++)
+		check(fcntl((int)fd, F_SETFD, 0), "preserved descriptor");
+}
+
+static void run_signals(void)
+{
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	signal(SIGPIPE, SIG_DFL);
+}
+
+static void exec_now(const struct op *op)
+{
+	char **argv = fill_vector(vector_argv, &op->a[0]);
+	char **env = fill_vector(vector_env, &op->a[1]);
+
+	if (!child.exec)
+		fail(EINVAL, NULL);
+	report(REPORT_ABOUT_TO_EXEC, 0, 0, NULL, -1);
+	execve(child.exec, argv, env);
+	fail(errno, child.exec);
+}
+
+/* pid 1 of `--init`: forwards signals, reaps, and ends as the command ends. */
+_Noreturn static void init_main(pid_t command)
+{
+	sigset_t all;
+	siginfo_t info;
+	int sig, status;
+	pid_t pid;
+
+	sigfillset(&all);
+	syscall(SYS_close_range, 3u, ~0u, 0);
+	for (;;) {
+		sig = sigwaitinfo(&all, &info);
+		if (sig < 0)
+			continue;
+		if (sig != SIGCHLD) {
+			kill(command, sig);
+			continue;
+		}
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (pid != command)
+				continue;
+			if (WIFEXITED(status))
+				_exit(WEXITSTATUS(status));
+			_exit(128 + WTERMSIG(status));
+		}
+	}
+}
+
+static void run_init(void)
+{
+	sigset_t all;
+	pid_t pid;
+
+	sigfillset(&all);
+	check(sigprocmask(SIG_SETMASK, &all, NULL), "sigprocmask");
+	pid = fork();
+	check(pid, "fork");
+	if (pid)
+		init_main(pid);
+	/* Its own group in front of the terminal, as a shell would do. */
+	setpgid(0, 0);
+	tcsetpgrp(0, getpid());
+}
+
+/* A hook inside the container's namespaces. stdin is a file, so that a hook
+ * which does not read it blocks nobody. */
+_Noreturn static void hook_main(const struct op *op)
+{
+	int fd = (int)syscall(SYS_memfd_create, "hook", 0u);
+	uint32_t at = 0;
+	ssize_t n;
+
+	while (at < op->a[3].len) {
+		n = write(fd, op->a[3].p + at, op->a[3].len - at);
+		if (n <= 0)
+			_exit(125);
+		at += (uint32_t)n;
+	}
+	if (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0)
+		_exit(125);
+	syscall(SYS_close_range, 3u, ~0u, 0);
+	run_signals();
+	execve(op->a[0].p, fill_vector(vector_argv, &op->a[1]),
+	       fill_vector(vector_env, &op->a[2]));
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* Waits for a hook; 0 timeout: as long as it takes. */
+static void run_spawn(const struct op *op)
+{
+	int64_t left = op->a[4].n * 10;
+	int status = 0;
+	pid_t pid, got;
+
+	pid = clone_child(0, -1, NULL);
+	check(pid, "clone3");
+	if (pid == 0)
+		hook_main(op);
+	while ((got = waitpid(pid, &status, op->a[4].n ? WNOHANG : 0)) <= 0) {
+		if (got < 0 && errno != EINTR)
+			fail(errno, op->a[0].p);
+		if (op->a[4].n && left-- <= 0) {
+			kill(pid, SIGKILL);
+			waitpid(pid, &status, 0);
+			fail(ETIMEDOUT, op->a[0].p);
+		}
+		if (op->a[4].n)
+			usleep(100000);
+	}
+	if (WIFSIGNALED(status))
+		fail_detail(ECANCELED, 128 + WTERMSIG(status), op->a[0].p);
+	if (WEXITSTATUS(status))
+		fail_detail(ECANCELED, WEXITSTATUS(status), op->a[0].p);
+}
+
+static int run_credential_op(const struct op *op)
+{
+	const struct arg *a = op->a;
+
+	switch (op->code) {
+	case OP_KEYRING:
+		run_keyring(a[0].p);
+		return 1;
+	case OP_PRCTL:
+		check(prctl((int)a[0].n, (unsigned long)a[1].n,
+			    (unsigned long)a[2].n, (unsigned long)a[3].n,
+			    (unsigned long)a[4].n),
+		      NULL);
+		return 1;
+	case OP_CAP_DROP:
+		run_cap_drop((uint64_t)a[0].n);
+		return 1;
+	case OP_CAP_SET:
+		run_cap_set(op);
+		return 1;
+	case OP_CAP_AMBIENT:
+		run_cap_ambient((uint64_t)a[0].n);
+		return 1;
+	case OP_SETGROUPS:
+		check(syscall(SYS_setgroups, a[0].len / 4, a[0].p), NULL);
+		return 1;
+	case OP_SETGID:
+		check(syscall(SYS_setresgid, (gid_t)a[0].n, (gid_t)a[0].n,
+			      (gid_t)a[0].n),
+		      NULL);
+		return 1;
+	case OP_SETUID:
+		check(syscall(SYS_setresuid, (uid_t)a[0].n, (uid_t)a[0].n,
+			      (uid_t)a[0].n),
+		      NULL);
+		return 1;
+	case OP_UMASK:
+		umask((mode_t)a[0].n);
+		return 1;
+	case OP_SCHED:
+		check(syscall(SYS_sched_setattr, 0, a[0].p, 0), NULL);
+		return 1;
+	case OP_IOPRIO:
+		check(syscall(SYS_ioprio_set, 1, 0, (int)a[0].n), NULL);
+		return 1;
+	case OP_PERSONALITY:
+		check(syscall(SYS_personality, (unsigned long)a[0].n), NULL);
+		return 1;
+	case OP_MEMPOLICY:
+		check(syscall(SYS_set_mempolicy, (int)a[0].n,
+			      a[1].len ? a[1].p : NULL, a[1].len * 8ul + 1),
+		      NULL);
+		return 1;
+	case OP_AFFINITY:
+		check(syscall(SYS_sched_setaffinity, 0, (size_t)a[0].len,
+			      a[0].p),
+		      NULL);
+		return 1;
+	case OP_CHDIR:
+		run_chdir(a[0].p, a[1].n);
+		return 1;
+	}
+	return 0;
+}
+
+static int run_final_op(const struct op *op)
+{
+	const struct arg *a = op->a;
+
+	switch (op->code) {
+	case OP_SPAWN:
+		run_spawn(op);
+		return 1;
+	case OP_FIND_EXEC:
+		run_find_exec(&a[0]);
+		return 1;
+	case OP_WAIT_START:
+		run_wait_start(op);
+		return 1;
+	case OP_SECCOMP:
+		run_seccomp(op);
+		return 1;
+	case OP_CLOSE_FDS:
+		run_close_fds(a[0].n);
+		return 1;
+	case OP_SIGNALS:
+		run_signals();
+		return 1;
+	case OP_INIT:
+		run_init();
+		return 1;
+	case OP_EXEC:
+		exec_now(op);
+		return 1;
+	}
+	return 0;
+}
+
+int run_process_op(const struct op *op)
+{
+	const struct arg *a = op->a;
+
+	switch (op->code) {
+	case OP_UNSHARE:
+		check(unshare((int)a[0].n), NULL);
+		return 1;
+	case OP_SETNS:
+		check(setns(slot_fd(a[0].n), (int)a[1].n), NULL);
+		return 1;
+	case OP_USERNS:
+		run_userns(op);
+		return 1;
+	case OP_HOSTNAME:
+		check(sethostname(a[0].p, a[0].len), NULL);
+		return 1;
+	case OP_DOMAINNAME:
+		check(setdomainname(a[0].p, a[0].len), NULL);
+		return 1;
+	case OP_LINK_UP:
+		run_link_up(a[0].p);
+		return 1;
+	case OP_PTY:
+		run_pty(op);
+		return 1;
+	case OP_SETSID:
+		check(setsid(), NULL);
+		return 1;
+	case OP_CTTY:
+		check(ioctl(slot_fd(a[0].n), TIOCSCTTY, 0), NULL);
+		return 1;
+	case OP_DUP:
+		run_dup(op);
+		return 1;
+	}
+	return run_credential_op(op) || run_final_op(op);
+}
