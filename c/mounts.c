@@ -127,29 +127,27 @@ static void walk_link(struct walk *w, int link)
 
 static void walk_make(struct walk *w, const char *name, int kind, mode_t mode)
 {
-	char path[WALK_MAX];
 	int parent, fd;
 
-	memcpy(path, w->done, sizeof(path));
 	walk_pop(w);
 	parent = walk_open(w, O_DIRECTORY);
+	walk_push(w, name);
 	if (parent < 0)
-		fail(errno, path);
+		fail(errno, w->done);
 	if (kind == 2 && walk_at_end(w)) {
 		fd = openat(parent, name,
 			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
 				    O_CLOEXEC,
 			    mode & 0666);
 		if (fd < 0 && errno != EEXIST)
-			fail(errno, path);
+			fail(errno, w->done);
 		if (fd >= 0)
 			close(fd);
 	} else if (mkdirat(parent, name, mode | 0111) < 0 &&
 		   errno != EEXIST) {
-		fail(errno, path);
+		fail(errno, w->done);
 	}
 	close(parent);
-	memcpy(w->done, path, sizeof(path));
 }
 
 static int walk_target(struct walk *w, int kind, mode_t mode)
