@@ -1,0 +1,391 @@
+/**
+ * The one door to libc: a generic system call, posix_spawn, and what the host
+ * stage makes of them. Opened on first use.
+ *
+ * Every symbol takes a trailing by-value struct that no C function reads: it
+ * keeps Deno 2.9 from compiling a trampoline per symbol (0.2 ms each). All calls
+ * are synchronous, so that errno is this thread's.
+ *
+ * @module
+ */
+
+import { SyscallError } from "./errno.ts";
+
+const D = { struct: ["u8"] } as const;
+const d = new Uint8Array(1);
+
+const SYMBOLS = {
+  /** long syscall(long number, ...) */
+  syscall: {
+    parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64", D],
+    result: "i64",
+  },
+  /** int *__errno_location(void) */
+  __errno_location: { parameters: [D], result: "pointer" },
+  /** int posix_spawn(pid_t *, const char *path, const posix_spawn_file_actions_t
+   * *, const posix_spawnattr_t *, char *const argv[], char *const envp[]) */
+  posix_spawn: {
+    parameters: ["i64", "i64", "i64", "i64", "i64", "i64", D],
+    result: "i32",
+  },
+} as const satisfies Deno.ForeignLibraryInterface;
+
+/** System call numbers: [x86_64, aarch64]. From the kernel's
+ * arch/x86/entry/syscalls/syscall_64.tbl and asm-generic/unistd.h, Linux 6.1. */
+const NUMBERS = {
+  read: [0, 63],
+  write: [1, 64],
+  close: [3, 57],
+  lseek: [8, 62],
+  ioctl: [16, 29],
+  getpid: [39, 172],
+  socket: [41, 198],
+  connect: [42, 203],
+  sendmsg: [46, 211],
+  recvmsg: [47, 212],
+  bind: [49, 200],
+  socketpair: [53, 199],
+  setsockopt: [54, 208],
+  execve: [59, 221],
+  wait4: [61, 260],
+  kill: [62, 129],
+  fcntl: [72, 25],
+  flock: [73, 32],
+  fchdir: [81, 50],
+  prctl: [157, 167],
+  setrlimit: [160, 164],
+  umount2: [166, 39],
+  openat: [257, 56],
+  mkdirat: [258, 34],
+  mknodat: [259, 33],
+  unlinkat: [263, 35],
+  sched_setaffinity: [203, 122],
+  sched_getaffinity: [204, 123],
+  prlimit64: [302, 261],
+  memfd_create: [319, 279],
+  bpf: [321, 280],
+  pidfd_send_signal: [424, 424],
+  pidfd_open: [434, 434],
+  openat2: [437, 437],
+} as const;
+
+/** A system call that the host stage makes. */
+export type Syscall = keyof typeof NUMBERS;
+/** An argument: a number, or the address of bytes. */
+export type SyscallArg = number | bigint | Uint8Array | null;
+
+type Library = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
+
+let library: Library | undefined;
+let errnoView: Deno.UnsafePointerView | undefined;
+const column = Deno.build.arch === "aarch64" ? 1 : 0;
+
+/** The library; a test calls it at import, since a library that a test opens
+ * counts as its leak. */
+export function libc(): Library {
+  if (library === undefined) {
+    library = Deno.dlopen("libc.so.6", SYMBOLS).symbols;
+    const at = library.__errno_location(d);
+    if (at === null) throw new Error("Cannot find errno: libc gave no address");
+    errnoView = new Deno.UnsafePointerView(at);
+  }
+  return library;
+}
+
+/** Address of a buffer. The caller keeps the buffer alive over the call. */
+export function address(bytes: Uint8Array): bigint {
+  return BigInt(
+    Deno.UnsafePointer.value(
+      Deno.UnsafePointer.of(bytes as Uint8Array<ArrayBuffer>),
+    ),
+  );
+}
+
+const ZERO = 0n;
+const toLong = (arg: SyscallArg | undefined): bigint =>
+  arg instanceof Uint8Array ? address(arg) : BigInt(arg ?? ZERO);
+
+/**
+ * Makes a system call.
+ *
+ * @returns its result, or -errno
+ */
+export function trySyscall(call: Syscall, ...args: SyscallArg[]): number {
+  const result = Number(
+    libc().syscall(
+      BigInt(NUMBERS[call][column]),
+      toLong(args[0]),
+      toLong(args[1]),
+      toLong(args[2]),
+      toLong(args[3]),
+      toLong(args[4]),
+      toLong(args[5]),
+      d,
+    ),
+  );
+  return result === -1 ? -errnoView!.getInt32() : result;
+}
+
+/**
+ * Makes a system call; EINTR is tried again.
+ *
+ * @returns its result
+ * @throws {SyscallError} when it fails
+ */
+export function syscall(call: Syscall, ...args: SyscallArg[]): number {
+  for (;;) {
+    const result = trySyscall(call, ...args);
+    if (result >= 0) return result;
+    if (result !== -4) throw new SyscallError(call, -result);
+  }
+}
+
+const encoder = new TextEncoder();
+
+/** A NUL-terminated string.
+ *
+ * @throws {TypeError} when it holds a NUL itself */
+export function cstring(s: string): Uint8Array<ArrayBuffer> {
+  if (s.includes("\0")) {
+    throw new TypeError(
+      `Cannot pass ${JSON.stringify(s)} to the kernel: it holds a NUL`,
+    );
+  }
+  return encoder.encode(s + "\0");
+}
+
+/** Keeps the buffers behind a vector of addresses alive together with it. */
+class StringVector {
+  readonly vector: Uint8Array;
+  readonly kept: Uint8Array[];
+  constructor(list: readonly string[]) {
+    this.kept = list.map(cstring);
+    const addresses = new BigUint64Array(list.length + 1);
+    this.kept.forEach((it, i) => addresses[i] = address(it));
+    this.vector = new Uint8Array(addresses.buffer);
+  }
+}
+
+/** Closes a descriptor; one that is not open is fine. */
+export function closeFd(fd: number): void {
+  trySyscall("close", fd);
+}
+
+/** FD_CLOEXEC of a descriptor on or off; fcntl(2).
+ *
+ * @throws {SyscallError} when it is not open */
+export function setCloexec(fd: number, on: boolean): void {
+  syscall("fcntl", fd, 2, on ? 1 : 0);
+}
+
+/** Opens a path; open(2) with O_CLOEXEC added.
+ *
+ * @returns the descriptor
+ * @throws {SyscallError} */
+export function openFd(
+  path: string,
+  flags: number,
+  mode = 0,
+  at = -100,
+): number {
+  return syscall("openat", at, cstring(path), flags | 0o2000000, mode);
+}
+
+/** Writes all bytes to a descriptor.
+ *
+ * @throws {SyscallError} */
+export function writeFd(fd: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) {
+    const rest = bytes.subarray(at);
+    at += syscall("write", fd, rest, rest.length);
+  }
+}
+
+/**
+ * Makes a memfd that holds `bytes` and can not change any more: sealed against
+ * writing, growing, shrinking and further seals; memfd_create(2). Executable
+ * ones ask for MFD_EXEC where the kernel knows it (6.3).
+ *
+ * @returns the descriptor, close-on-exec
+ * @throws {SyscallError} also EACCES under vm.memfd_noexec=2
+ */
+export function sealedMemfd(
+  name: string,
+  bytes: Uint8Array,
+  executable = false,
+): number {
+  const flags = 3; // MFD_CLOEXEC | MFD_ALLOW_SEALING
+  let fd = trySyscall(
+    "memfd_create",
+    cstring(name),
+    flags | (executable ? 0x10 : 0),
+  );
+  if (fd === -22 && executable) {
+    fd = trySyscall("memfd_create", cstring(name), flags);
+  }
+  if (fd < 0) throw new SyscallError("memfd_create", -fd);
+  writeFd(fd, bytes);
+  syscall("fcntl", fd, 1033, 15); // F_ADD_SEALS: seal, shrink, grow, write
+  return fd;
+}
+
+/** A connected pair of AF_UNIX sockets that keep packets apart, close-on-exec.
+ *
+ * @throws {SyscallError} */
+export function packetPair(): [number, number] {
+  const pair = new Int32Array(2);
+  // AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC
+  syscall("socketpair", 1, 5 | 0o2000000, 0, new Uint8Array(pair.buffer));
+  return [pair[0]!, pair[1]!];
+}
+
+const control = new Uint8Array(64);
+const message = new Uint8Array(56);
+const vector = new Uint8Array(16);
+
+function fillMessage(data: Uint8Array, controlLength: number): void {
+  const io = new BigUint64Array(vector.buffer);
+  io[0] = address(data);
+  io[1] = BigInt(data.length);
+  const view = new BigUint64Array(message.buffer);
+  view.fill(0n);
+  view[2] = address(vector);
+  view[3] = 1n;
+  if (controlLength > 0) {
+    view[4] = address(control);
+    view[5] = BigInt(controlLength);
+  }
+}
+
+/**
+ * Receives one packet and the descriptors that came with it (at most 8, made
+ * close-on-exec); recvmsg(2). Blocks.
+ *
+ * @returns undefined at the end of the file
+ * @throws {SyscallError}
+ */
+export function receivePacket(
+  fd: number,
+  buffer: Uint8Array,
+): { length: number; fds: number[] } | undefined {
+  fillMessage(buffer, control.length);
+  const length = syscall("recvmsg", fd, message, 0x40000000); // MSG_CMSG_CLOEXEC
+  if (length === 0) return undefined;
+  const view = new DataView(control.buffer);
+  const got = Number(new BigUint64Array(message.buffer)[5]);
+  const fds: number[] = [];
+  if (
+    got >= 20 && view.getInt32(8, true) === 1 && view.getInt32(12, true) === 1
+  ) {
+    const end = Number(view.getBigUint64(0, true));
+    for (let at = 16; at + 4 <= end; at += 4) fds.push(view.getInt32(at, true));
+  }
+  return { length, fds };
+}
+
+/**
+ * Sends bytes with descriptors (at most 8); sendmsg(2), MSG_NOSIGNAL.
+ *
+ * @throws {SyscallError}
+ */
+export function sendWithFds(
+  fd: number,
+  bytes: Uint8Array,
+  fds: readonly number[] = [],
+): void {
+  if (fds.length > 0) {
+    const view = new DataView(control.buffer);
+    view.setBigUint64(0, BigInt(16 + 4 * fds.length), true);
+    view.setInt32(8, 1, true); // SOL_SOCKET
+    view.setInt32(12, 1, true); // SCM_RIGHTS
+    fds.forEach((it, i) => view.setInt32(16 + 4 * i, it, true));
+  }
+  fillMessage(bytes, fds.length > 0 ? (16 + 4 * fds.length + 7) & ~7 : 0);
+  syscall("sendmsg", fd, message, 0x4000); // MSG_NOSIGNAL
+}
+
+/**
+ * Starts a program; posix_spawn(3). `fds` survive the exec in it, and are
+ * close-on-exec again afterwards: nothing may run in between, so this does
+ * not await.
+ *
+ * @returns its pid
+ * @throws {SyscallError}
+ */
+export function spawnProgram(
+  path: string,
+  argv: readonly string[],
+  env: readonly string[],
+  fds: readonly number[],
+): number {
+  const pid = new Int32Array(1);
+  const file = cstring(path);
+  const args = new StringVector(argv);
+  const vars = new StringVector(env);
+  for (const fd of fds) setCloexec(fd, false);
+  const errno = libc().posix_spawn(
+    address(new Uint8Array(pid.buffer)),
+    address(file),
+    ZERO,
+    ZERO,
+    address(args.vector),
+    address(vars.vector),
+    d,
+  );
+  for (const fd of fds) setCloexec(fd, true);
+  if (errno !== 0) throw new SyscallError("posix_spawn", errno);
+  return pid[0]!;
+}
+
+/**
+ * Becomes another program; execve(2). `fds` go along.
+ *
+ * @throws {SyscallError} when it fails; else it does not return
+ */
+export function execProgram(
+  path: string,
+  argv: readonly string[],
+  env: readonly string[],
+  fds: readonly number[],
+): never {
+  const file = cstring(path);
+  const args = new StringVector(argv);
+  const vars = new StringVector(env);
+  for (const fd of fds) setCloexec(fd, false);
+  const result = trySyscall("execve", file, args.vector, vars.vector);
+  for (const fd of fds) setCloexec(fd, true);
+  throw new SyscallError("execve", -result);
+}
+
+/** Waits for a child; waitpid(2).
+ *
+ * @returns its wait status; undefined when it is no child of ours any more, or
+ * `hang` is false and it still runs
+ * @throws {SyscallError} */
+export function waitProcess(pid: number, hang = true): number | undefined {
+  const status = new Int32Array(1);
+  const bytes = new Uint8Array(status.buffer);
+  for (;;) {
+    const got = trySyscall("wait4", pid, bytes, hang ? 0 : 1, null);
+    if (got === pid) return status[0]!;
+    if (got === 0 || got === -10) return undefined;
+    if (got !== -4) throw new SyscallError("wait4", -got);
+  }
+}
+
+/** Sets a limit of another process; prlimit(2). `pid` 0 is this process.
+ *
+ * @returns the limit before: [soft, hard]
+ * @throws {SyscallError} */
+export function limitProcess(
+  pid: number,
+  resource: number,
+  limit?: { soft: bigint; hard: bigint },
+): [bigint, bigint] {
+  const old = new BigUint64Array(2);
+  const now = limit === undefined
+    ? null
+    : new Uint8Array(new BigUint64Array([limit.soft, limit.hard]).buffer);
+  syscall("prlimit64", pid, resource, now, new Uint8Array(old.buffer));
+  return [old[0]!, old[1]!];
+}
