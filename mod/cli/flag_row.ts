@@ -1,0 +1,133 @@
+/**
+ * A row of the flag table (mod/cli/flags.ts): what it says, and how it is read.
+ *
+ * A row's first word is the flag as help shows it, and is read as such:
+ * `--init` takes no value, `--memory SIZE` takes one, `--env NAME...` may be
+ * repeated, `--ephemeral[=DIR]` takes one only with "=", and lower-case words
+ * with a bar between them (`text|json`) are the only values allowed.
+ *
+ * @module
+ */
+
+/** What a shell can complete a value with. */
+export type Completion = "file" | "dir" | "container" | readonly string[];
+
+/** One flag. */
+export interface Flag {
+  /** Long name, without dashes. */
+  name: string;
+  /** Further long names. */
+  aliases: readonly string[];
+  /** One letter. */
+  short?: string;
+  /** optional: a value only with "=". list: may be repeated. */
+  type: "boolean" | "string" | "list" | "optional";
+  /** Placeholder of the value: "DIR"; "" for none. */
+  value: string;
+  /** One line, no full stop. */
+  help: string;
+  /** The only values allowed. */
+  choices?: readonly string[];
+  complete?: Completion;
+  /** Heading in help. */
+  group: string;
+  /** `run` only: friendly needs --rootfs, oci excludes it. */
+  form?: "friendly" | "oci";
+  hidden?: boolean;
+}
+
+/** One command. */
+export interface Command {
+  name: string;
+  /** One line, no full stop. */
+  summary: string;
+  /** The words after the flags, as help shows them. */
+  usage: string;
+  /** Number of words after the flags: least and most. */
+  args: readonly [number, number];
+  /** Flags end at the first word that is none (runc's StopOnNthArg). */
+  stops: boolean;
+  /** What the first word completes to. */
+  complete?: Completion;
+  hidden?: boolean;
+  /** A function, so that only the flags of one command are made. */
+  flags: () => readonly Row[];
+}
+
+type More = Partial<Pick<Flag, "complete" | "form" | "hidden" | "group">>;
+
+/** A row as the table has it. It is read only when it is asked for: a start
+ * has no time for sixty of them. */
+export interface Row {
+  row: string;
+  help: string;
+  more: More;
+}
+
+/** Returns a row of the table. */
+export function flag(row: string, help: string, more: More = {}): Row {
+  return { row, help, more };
+}
+
+/** Returns rows that share what `more` says. */
+export function group(more: More, rows: Row[]): Row[] {
+  for (const row of rows) row.more = { ...more, ...row.more };
+  return rows;
+}
+
+/** Returns the flag that a row describes. */
+export function readRow({ row, help, more }: Row): Flag {
+  const words = row.split(", ");
+  const last = words.pop()!;
+  const end = last.search(/[ [=]/);
+  const rest = end < 0 ? "" : last.slice(end);
+  words.push(end < 0 ? last : last.slice(0, end));
+  const short = words.find((w) => w[1] !== "-");
+  const [name, ...aliases] = words.filter((w) => w[1] === "-")
+    .map((w) => w.slice(2));
+  const optional = rest.startsWith("[=");
+  const list = rest.endsWith("...");
+  const value = optional
+    ? rest.slice(2, -1)
+    : rest.slice(1, list ? -3 : undefined);
+  const choices = /^[a-z]+(\|[a-z]+)+$/.test(value) ? value.split("|") : null;
+  return {
+    name: name!,
+    aliases,
+    ...(short === undefined ? {} : { short: short[1]! }),
+    type: optional
+      ? "optional"
+      : list
+      ? "list"
+      : value === ""
+      ? "boolean"
+      : "string",
+    value,
+    help,
+    ...(choices ? { choices, complete: choices } : {}),
+    group: "",
+    ...more,
+  };
+}
+
+/** Returns the flag with that long name. */
+export function findLong(rows: readonly Row[], name: string): Flag | undefined {
+  const word = `--${name}`;
+  for (const row of rows) {
+    const at = row.row.indexOf(word);
+    // Behind the name the row goes on with its value, an alias, or nothing;
+    // before it stands the beginning or ", ".
+    if (
+      at >= 0 && ", [".includes(row.row[at + word.length] ?? " ") &&
+      (at === 0 || row.row[at - 1] === " ")
+    ) {
+      return readRow(row);
+    }
+  }
+}
+
+/** Returns the flag with that letter. */
+export function findShort(rows: readonly Row[], letter: string) {
+  const row = rows.find((r) => r.row[1] === letter && r.row[0] === "-");
+  return row && readRow(row);
+}

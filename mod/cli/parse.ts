@@ -1,0 +1,426 @@
+/**
+ * Reads the command line by the flag table. The grammar is runc's wherever an
+ * engine could call: global flags before the command, `--flag v`, `--flag=v`,
+ * `-flag` for a known long name, else a bundle of short ones (`-it`, `-u1000`),
+ * and no flags after the container id where runc stops there.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import type { Flags, FlagUse } from "../config/flags/use.ts";
+import { findNearest } from "../config/flags/nearest.ts";
+import {
+  findLong,
+  findShort,
+  type Flag,
+  readRow,
+  type Row,
+} from "./flag_row.ts";
+import {
+  type Command,
+  findCommand,
+  globalFlags,
+  listCommands,
+  UNSUPPORTED,
+} from "./flags.ts";
+
+/** A command line that was understood. */
+export interface Parsed {
+  /** A command of the table, or "version". With `--help` anywhere: "help",
+   * and the command that it was asked of in `args`. */
+  command: string;
+  /** `run` with --rootfs: flags in docker's sense, `args` are the command's
+   * own words. Else `args` of `run` holds the container's id. */
+  friendly: boolean;
+  /** Flags before the command. */
+  global: Flags;
+  /** Flags of the command. */
+  flags: Flags;
+  /** The words that are no flags. */
+  args: readonly string[];
+}
+
+type Uses = Map<string, FlagUse[]>;
+type Rows = readonly Row[];
+
+/** Returns an error in reading the command line. */
+function fail(
+  why: string,
+  hint: string,
+  exitCode: number,
+  code = "usage",
+): ContainerError {
+  return new ContainerError(`Cannot read the command line: ${why}`, {
+    code,
+    hint,
+    exitCode,
+  });
+}
+
+/** Reads one flag's value and returns what it is. Go's words for booleans are
+ * taken, because callers written in Go print them. */
+function readValue(flag: Flag, text: string, exitCode: number) {
+  if (flag.type === "boolean") {
+    if (/^(1|t|true)$/i.test(text)) return true;
+    if (/^(0|f|false)$/i.test(text)) return false;
+    throw fail(
+      `invalid boolean value "${text}" for --${flag.name}`,
+      `Write --${flag.name}, --${flag.name}=true or --${flag.name}=false`,
+      exitCode,
+    );
+  }
+  if (flag.choices && !flag.choices.includes(text)) {
+    const all = flag.choices.join(", ");
+    throw fail(
+      `invalid value "${text}" for --${flag.name}`,
+      `The values are: ${all}`,
+      exitCode,
+    );
+  }
+  return text;
+}
+
+/** The state of reading one command line. */
+class Reader {
+  at = 0;
+  constructor(readonly argv: readonly string[], public exitCode: number) {}
+
+  #add(into: Uses, flag: Flag, value: string | boolean, typed: string) {
+    const uses = into.get(flag.name);
+    const use = { value, typed };
+    if (uses) uses.push(use);
+    else into.set(flag.name, [use]);
+  }
+
+  /** Returns the next word as the value of `flag`. */
+  #next(flag: Flag, word: string): string {
+    const value = this.argv[++this.at];
+    if (value === undefined) {
+      throw fail(
+        `flag needs an argument: ${word}`,
+        `Write ${word} ${flag.value}`,
+        this.exitCode,
+      );
+    }
+    return value;
+  }
+
+  /** Reads the flag at the present word into `into` and moves behind it.
+   * Returns it, or undefined when no table has it. */
+  take(rows: Rows, into: Uses): Flag | undefined {
+    const word = this.argv[this.at]!;
+    const equals = word.indexOf("=");
+    const head = equals < 0 ? word : word.slice(0, equals);
+    const name = head.replace(/^--?/, "");
+    const flag = name.length > 1 || word.startsWith("--")
+      ? findLong(rows, name)
+      : undefined;
+    if (flag) {
+      if (equals >= 0) {
+        const value = word.slice(equals + 1);
+        this.#add(into, flag, readValue(flag, value, this.exitCode), word);
+      } else if (flag.type === "boolean" || flag.type === "optional") {
+        this.#add(into, flag, true, word);
+      } else {
+        const value = this.#next(flag, word);
+        this.#add(
+          into,
+          flag,
+          readValue(flag, value, this.exitCode),
+          `${word} ${value}`,
+        );
+      }
+      this.at++;
+      return flag;
+    }
+    if (word.startsWith("--")) return undefined;
+    return this.#takeBundle(rows, into, word);
+  }
+
+  /** Reads `-it`, `-u1000`, `-u=1000` or `-u 1000`. */
+  #takeBundle(rows: Rows, into: Uses, word: string): Flag | undefined {
+    const found: [Flag, string | boolean, string][] = [];
+    for (let i = 1; i < word.length; i++) {
+      const flag = findShort(rows, word[i]!);
+      if (!flag) return undefined;
+      const rest = word.slice(i + 1);
+      if (flag.type === "boolean" && !rest.startsWith("=")) {
+        found.push([flag, true, word]);
+        continue;
+      }
+      if (rest) {
+        const text = rest.startsWith("=") ? rest.slice(1) : rest;
+        found.push([flag, readValue(flag, text, this.exitCode), word]);
+      } else {
+        const value = this.#next(flag, `-${flag.short}`);
+        found.push([
+          flag,
+          readValue(flag, value, this.exitCode),
+          `${word} ${value}`,
+        ]);
+      }
+      break;
+    }
+    for (const [flag, value, typed] of found) {
+      this.#add(into, flag, value, typed);
+    }
+    this.at++;
+    return found[0]?.[0];
+  }
+}
+
+const HELP: Row = { row: "-h, --help", help: "Show help", more: {} };
+
+/** Returns the error for a flag that no table has. */
+function unknownFlag(
+  word: string,
+  rows: Rows,
+  globals: Rows,
+  command: string,
+  uses: Uses,
+  exitCode: number,
+): ContainerError {
+  const head = word.replace(/=.*$/s, "");
+  const name = head.replace(/^--?/, "");
+  const of = command === "" ? "" : ` of "${command}"`;
+  const why = `unknown flag${of}: ${head}`;
+  if (globals !== rows && findLong(globals, name)) {
+    return fail(
+      why,
+      `${head} is a global flag: write it before "${command}"`,
+      exitCode,
+      "unknown-flag",
+    );
+  }
+  const shown = rows.map(readRow).filter((f) => !f.hidden)
+    .flatMap((f) => [f.name, ...f.aliases]);
+  const nearest = word.startsWith("--") || name.length > 2
+    ? findNearest(name, shown)
+    : undefined;
+  const help = `rustyrun ${command ? command + " " : ""}--help`;
+  const hint = nearest !== undefined
+    ? `The nearest one is --${nearest}`
+    : uses.has("command")
+    ? "Write -- before the command's own words when they begin with a dash"
+    : `${help} lists the flags`;
+  return fail(why, hint, exitCode, "unknown-flag");
+}
+
+/** Returns the error for a wrong number of words after the flags, in runc's
+ * words: callers look for them. */
+function checkCount(command: Command, args: readonly string[], exit: number) {
+  const [least, most] = command.args;
+  if (args.length >= least && args.length <= most) return;
+  const demand = least === most
+    ? `exactly ${least}`
+    : args.length < least
+    ? `a minimum of ${least}`
+    : `a maximum of ${most}`;
+  throw fail(
+    `"${command.name}" requires ${demand} argument(s)`,
+    `Write rustyrun ${command.name} ${command.usage}`.trimEnd(),
+    exit,
+  );
+}
+
+/** Checks what `run` may have beside each other; returns whether it is the
+ * friendly form. */
+function checkRun(rows: Rows, flags: Uses, args: readonly string[]) {
+  const friendly = flags.has("rootfs");
+  for (const [name, uses] of flags) {
+    const form = findLong(rows, name)!.form;
+    const typed = uses[0]!.typed;
+    if (friendly && form === "oci") {
+      throw fail(
+        `${typed} and --rootfs exclude each other`,
+        "Give --rootfs DIR and a command, or --bundle DIR and an ID",
+        125,
+      );
+    }
+    if (!friendly && form === "friendly") {
+      throw fail(
+        `${typed} needs --rootfs`,
+        "Give the root file system: --rootfs DIR",
+        125,
+      );
+    }
+  }
+  if (!friendly && args.length !== 1) {
+    throw fail(
+      '"run" requires exactly 1 argument(s)',
+      args.length === 0
+        ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
+        : "Give --rootfs DIR for a command in a root file system; an OCI bundle takes only an ID",
+      1,
+    );
+  }
+  return friendly;
+}
+
+/**
+ * Reads a command line.
+ *
+ * @throws {ContainerError} when it makes no sense; the text holds runc's words
+ * where callers look for them ("flag needs an argument", "requires exactly 1
+ * argument(s)")
+ */
+export function parseArgs(argv: readonly string[]): Parsed {
+  const globals = globalFlags();
+  const global: Uses = new Map();
+  const reader = new Reader(argv, 1);
+  let command: Command | undefined;
+  let rows: Rows = globals;
+  while (reader.at < argv.length) {
+    const word = argv[reader.at]!;
+    if (word === "--") {
+      reader.at++;
+      break;
+    }
+    if (word.length < 2 || word[0] !== "-") break;
+    // -v is the version for runc's callers, and a volume for who types it
+    // with one behind it.
+    const volume = word === "-v" && argv[reader.at + 1]?.includes(":");
+    const flag = volume ? undefined : reader.take(globals, global);
+    if (flag?.name === "help" && global.get("help")!.at(-1)!.value) {
+      return {
+        command: "help",
+        friendly: false,
+        global,
+        flags: new Map(),
+        args: [],
+      };
+    }
+    if (flag?.name === "version" && global.get("version")!.at(-1)!.value) {
+      return {
+        command: "version",
+        friendly: false,
+        global,
+        flags: new Map(),
+        args: [],
+      };
+    }
+    if (flag) continue;
+    // No command word and a flag of run: it means run.
+    const run = findCommand("run")!;
+    rows = [...run.flags(), HELP];
+    const at = reader.at;
+    if (!reader.take(rows, new Map())) {
+      throw unknownFlag(word, rows, globals, "", new Map(), 125);
+    }
+    reader.at = at;
+    command = run;
+    break;
+  }
+  const implied = command !== undefined;
+  if (!command) {
+    const name = argv[reader.at];
+    if (name === undefined) {
+      return {
+        command: "help",
+        friendly: false,
+        global,
+        flags: new Map(),
+        args: [],
+      };
+    }
+    command = findCommand(name);
+    if (!command) throw unknownCommand(name);
+    reader.at++;
+    rows = [...command.flags(), HELP];
+  }
+  return readCommand(reader, command, rows, globals, global, implied);
+}
+
+function unknownCommand(name: string): ContainerError {
+  if (UNSUPPORTED.includes(name)) {
+    return fail(
+      `rustyrun has no "${name}"`,
+      "Checkpoint and restore are not supported",
+      1,
+      "unsupported",
+    );
+  }
+  const nearest = findNearest(name, listCommands().map((c) => c.name));
+  return fail(
+    `unknown command "${name}"`,
+    nearest !== undefined
+      ? `The nearest one is "${nearest}"`
+      : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",
+    // runc's own exit code for it.
+    3,
+    "unknown-command",
+  );
+}
+
+/** Reads the flags and words after the command. */
+function readCommand(
+  reader: Reader,
+  command: Command,
+  rows: Rows,
+  globals: Rows,
+  global: Uses,
+  implied: boolean,
+): Parsed {
+  const { argv } = reader;
+  const flags: Uses = new Map();
+  const args: string[] = [];
+  const run = command.name === "run";
+  if (run && (implied || argv.some((w) => /^(--?rootfs(=|$)|-r)/.test(w)))) {
+    reader.exitCode = 125;
+  }
+  while (reader.at < argv.length) {
+    const word = argv[reader.at]!;
+    if (word === "--") {
+      args.push(...argv.slice(reader.at + 1));
+      break;
+    }
+    if (word.length < 2 || word[0] !== "-") {
+      if (command.stops) {
+        args.push(...argv.slice(reader.at));
+        break;
+      }
+      args.push(word);
+      reader.at++;
+      continue;
+    }
+    const flag = reader.take(rows, flags) ??
+      (implied ? reader.take(globals, global) : undefined);
+    if (!flag) {
+      throw unknownFlag(
+        word,
+        rows,
+        globals,
+        command.name,
+        flags,
+        reader.exitCode,
+      );
+    }
+    if (flag.name === "help") {
+      return {
+        command: "help",
+        friendly: false,
+        global,
+        flags,
+        args: [command.name],
+      };
+    }
+  }
+  let friendly = false;
+  if (run) {
+    if (implied && !flags.has("rootfs") && findCommand(args[0] ?? "")) {
+      throw fail(
+        `${[...flags.values()][0]![0]!.typed} stands before "${args[0]}"`,
+        `Write the flags of a command after it: rustyrun ${args[0]} ...`,
+        125,
+      );
+    }
+    friendly = checkRun(rows, flags, args);
+  } else {
+    checkCount(command, args, 1);
+    if (command.name === "help" && args[0] && !findCommand(args[0])) {
+      throw unknownCommand(args[0]);
+    }
+  }
+  return { command: command.name, friendly, global, flags, args };
+}

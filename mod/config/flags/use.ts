@@ -1,0 +1,46 @@
+/**
+ * Flags as they were used on a command line: what the parser hands to
+ * everything that turns them into a configuration.
+ *
+ * @module
+ */
+
+/** One use of a flag. */
+export interface FlagUse {
+  /** Its value; true or false for a flag without one. */
+  value: string | boolean;
+  /** The words as typed: "--memory 64m", "-m64m", "-it". */
+  typed: string;
+}
+
+/** The uses of each flag, by long name, in the order of the command line. */
+export type Flags = ReadonlyMap<string, readonly FlagUse[]>;
+
+/** Returns the last value of a flag, undefined when it was not used. Of a flag
+ * with an optional value that was not given, "" is returned. */
+export function flagValue(flags: Flags, name: string): string | undefined {
+  const value = flags.get(name)?.at(-1)?.value;
+  return typeof value === "string" ? value : value ? "" : undefined;
+}
+
+/** Returns whether a flag is on: used, and not last as `--flag=false`. */
+export function flagOn(flags: Flags, name: string): boolean {
+  const last = flags.get(name)?.at(-1);
+  return last !== undefined && last.value !== false;
+}
+
+/** Returns every use of a flag; none when it was not used. */
+export function flagUses(
+  flags: Flags,
+  name: string,
+): readonly { value: string; typed: string }[] {
+  return (flags.get(name) ?? []).map((use) => ({
+    value: typeof use.value === "string" ? use.value : "",
+    typed: use.typed,
+  }));
+}
+
+/** Returns the last use of a flag as typed: "--memory 64m"; "" for none. */
+export function flagTyped(flags: Flags, name: string): string {
+  return flags.get(name)?.at(-1)?.typed ?? "";
+}
