@@ -51,3 +51,130 @@ export function cgroupLayout(facts: Facts): "v1" | "hybrid" | "v2" | "none" {
   const v2 = facts.cgroups.some((c) => c.version === 2);
   return v1 ? (v2 ? "hybrid" : "v1") : v2 ? "v2" : "none";
 }
+
+const read = (path: string): string => Deno.readTextFileSync(path);
+
+const readOr = (path: string, other: string): string => {
+  try {
+    return read(path);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return other;
+    throw error;
+  }
+};
+
+/** mountinfo writes blanks and backslashes as octal; proc_pid_mountinfo(5). */
+export function unescapeMountinfo(field: string): string {
+  return field.replace(
+    /\\([0-7]{3})/g,
+    (_, octal) => String.fromCharCode(parseInt(octal, 8)),
+  );
+}
+
+/**
+ * Finds the mounted cgroup hierarchies and the caller's place in each.
+ *
+ * @param mountinfo text of /proc/self/mountinfo, proc_pid_mountinfo(5)
+ * @param own text of /proc/self/cgroup, cgroups(7)
+ * @param controllers reads cgroup.controllers of a v2 mount
+ */
+export function parseCgroups(
+  mountinfo: string,
+  own: string,
+  controllers: (path: string) => string,
+): CgroupMount[] {
+  const places = new Map<string, string>();
+  for (const line of own.split("\n")) {
+    const [, names, ...path] = line.split(":");
+    if (names !== undefined) places.set(names, path.join(":"));
+  }
+  const found: CgroupMount[] = [];
+  const seen = new Set<string>();
+  for (const line of mountinfo.split("\n")) {
+    const dash = line.indexOf(" - cgroup");
+    if (dash < 0) continue;
+    const [, , , root = "/", path = ""] = line.split(" ");
+    const [type, , options = ""] = line.slice(dash + 3).split(" ");
+    if (type === "cgroup2") {
+      if (seen.has("")) continue;
+      seen.add("");
+      const at = unescapeMountinfo(path);
+      found.push({
+        version: 2,
+        controllers: controllers(at).split(/\s+/).filter((it) => it !== ""),
+        path: at,
+        root: unescapeMountinfo(root),
+        own: places.get("") ?? "/",
+      });
+      continue;
+    }
+    // The hierarchy's names are those of /proc/self/cgroup that its options hold.
+    const words = options.split(",");
+    for (const [names, place] of places) {
+      if (names === "" || seen.has(names)) continue;
+      const list = names.split(",");
+      if (!list.every((it) => words.includes(it))) continue;
+      seen.add(names);
+      found.push({
+        version: 1,
+        controllers: list,
+        path: unescapeMountinfo(path),
+        root: unescapeMountinfo(root),
+        own: place,
+      });
+    }
+  }
+  return found;
+}
+
+/** The soft RLIMIT_NOFILE of a process, from the text of /proc/PID/limits. */
+export function parseNofile(limits: string): number | undefined {
+  const line = /^Max open files\s+(\d+|unlimited)/m.exec(limits);
+  return line === null || line[1] === "unlimited" ? undefined : Number(line[1]);
+}
+
+/**
+ * Gathers the facts of this machine; each is read when it is first asked for.
+ *
+ * @throws {Deno.errors.NotFound} when /proc is not mounted
+ */
+export function gatherFacts(): Facts {
+  const status = read("/proc/self/status");
+  const field = (name: string): string =>
+    new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+  const ids = (name: string): number => Number(field(name).split("\t")[1]);
+  const release = read("/proc/sys/kernel/osrelease").trim();
+  const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  let cgroups: CgroupMount[] | undefined;
+  let inUserns: boolean | undefined;
+  return {
+    arch: Deno.build.arch,
+    kernel: { release, major, minor },
+    uid: ids("Uid"),
+    gid: ids("Gid"),
+    caps: BigInt("0x" + field("CapEff")),
+    pid: Deno.pid,
+    get inUserns() {
+      return inUserns ??= !/^\s*0\s+0\s+4294967295\s*$/.test(
+        read("/proc/self/uid_map"),
+      );
+    },
+    get cgroups() {
+      return cgroups ??= parseCgroups(
+        read("/proc/self/mountinfo"),
+        read("/proc/self/cgroup"),
+        (path) => readOr(`${path}/cgroup.controllers`, ""),
+      );
+    },
+    get selinux() {
+      return readOr("/sys/fs/selinux/enforce", "") !== "";
+    },
+    get apparmor() {
+      return readOr("/sys/module/apparmor/parameters/enabled", "N")
+        .startsWith("Y");
+    },
+  };
+}
