@@ -87,12 +87,13 @@ struct plan_record {
 	X(SIGNALS, 74, "") \
 	X(INIT, 75, "") \
 	X(EXEC, 76, "ll") \
-	X(K_CGROUP, 90, "sn") \
-	X(K_STATE, 91, "ss") \
+	X(K_RUN, 89, "nnffff") \
+	X(K_CGROUP, 90, "ssnn") \
+	X(K_STATE, 91, "ssf") \
 	X(K_TREE, 92, "ss") \
 	X(K_OOM, 93, "sss") \
 	X(K_TEXT, 94, "nnns") \
-	X(K_JSON, 95, "s") \
+	X(K_JSON, 95, "sl") \
 	X(K_DELETE, 96, "ll") \
 	X(K_FLAGS, 97, "n") \
 	X(K_REFUSE, 98, "s")

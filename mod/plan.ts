@@ -116,12 +116,24 @@ export const OPS = {
   init: { code: 75, args: [] },
   exec: { code: 76, args: ["argv:l", "env:l"] },
   // Configuration of the keeper and the warden (never run by the child stage).
-  kCgroup: { code: 90, args: ["path:s", "kind:n"] },
-  kState: { code: 91, args: ["parent:s", "name:s"] },
+  // c/keeper.h says what each means.
+  kRun: {
+    code: 89,
+    args: [
+      "pid:n",
+      "warden:n",
+      "channel:f",
+      "control:f",
+      "master:f",
+      "userns:f",
+    ],
+  },
+  kCgroup: { code: 90, args: ["root:s", "path:s", "own:n", "kind:n"] },
+  kState: { code: 91, args: ["parent:s", "name:s", "dir:f"] },
   kTree: { code: 92, args: ["parent:s", "name:s"] },
   kOom: { code: 93, args: ["file:s", "key:s", "text:s"] },
   kText: { code: 94, args: ["op:n", "errno:n", "exit:n", "text:s"] },
-  kJson: { code: 95, args: ["head:s"] },
+  kJson: { code: 95, args: ["head:s", "signals:l"] },
   kDelete: { code: 96, args: ["argv:l", "env:l"] },
   kFlags: { code: 97, args: ["flags:n"] },
   kRefuse: { code: 98, args: ["text:s"] },
