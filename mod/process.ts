@@ -1,0 +1,273 @@
+/**
+ * Runs a plan: the helper from a sealed memfd, the report channel, and the
+ * answers that the child stage waits for.
+ *
+ * @module
+ */
+
+import {
+  closeFd,
+  execProgram,
+  packetPair,
+  receivePacket,
+  sealedMemfd,
+  spawnProgram,
+  trySyscall,
+  waitProcess,
+} from "../ffi/libc.ts";
+import { SyscallError } from "../ffi/errno.ts";
+import { HelperError, loadHelper } from "../ffi/helper.ts";
+import { ContainerError } from "./errors.ts";
+import {
+  decodeReport,
+  encodePlan,
+  type Op,
+  REPORT,
+  type Report,
+  REPORT_SIZE,
+  SYNC,
+} from "./plan.ts";
+
+/** An operation of the plan that failed in the child stage. */
+export class OperationError extends Error {
+  override name = "OperationError";
+  /** What was wanted. */
+  readonly op: Op;
+  readonly errno: number;
+  /** Exit status of a hook; else 0. */
+  readonly detail: number;
+  /** The path that failed, or the kernel's own words. */
+  readonly text: string;
+
+  constructor(op: Op, report: Report) {
+    super(`${op.do}: ${report.text}`);
+    this.op = op;
+    this.errno = report.errno;
+    this.detail = report.detail;
+    this.text = report.text;
+  }
+}
+
+/** The helper ended without a word. */
+export class HelperDied extends Error {
+  override name = "HelperDied";
+  /** The signal that killed it, 0 when it exited. */
+  readonly signal: number;
+  constructor(signal: number) {
+    super(`the helper died of signal ${signal}`);
+    this.signal = signal;
+  }
+}
+
+let helperFd: number | undefined;
+
+/**
+ * The helper as a sealed memfd, made once per process.
+ *
+ * @throws {ContainerError} when there is no helper, or the kernel refuses
+ * executable memfds (vm.memfd_noexec=2)
+ */
+export function openHelper(): number {
+  if (helperFd !== undefined) return helperFd;
+  let bytes: Uint8Array;
+  try {
+    bytes = loadHelper();
+  } catch (cause) {
+    if (!(cause instanceof HelperError)) throw cause;
+    throw new ContainerError(cause.message, {
+      code: cause.reason === "missing" ? "helper-missing" : "helper-writable",
+      hint: cause.reason === "missing"
+        ? "Build it once: deno task build"
+        : "Let root own it, and nobody else write it",
+      cause,
+    });
+  }
+  try {
+    return helperFd = sealedMemfd("rustyrun-helper", bytes, true);
+  } catch (cause) {
+    if (!(cause instanceof SyscallError)) throw cause;
+    throw new ContainerError(
+      `Cannot put the helper into memory: ${cause.message}`,
+      {
+        code: "memfd",
+        hint: cause.code === "EACCES"
+          ? "The sysctl vm.memfd_noexec=2 forbids it: set it to 1 or 0"
+          : undefined,
+        cause,
+      },
+    );
+  }
+}
+
+/** What the host stage does while a plan runs. */
+export interface PlanHandlers {
+  /** `sync` waits; when this returns, the child stage goes on. */
+  sync?: (id: number, child: PlanRun) => void;
+}
+
+/** A plan that runs. */
+export class PlanRun {
+  readonly ops: readonly Op[];
+  /** Host's end of the report channel. */
+  readonly channel: number;
+  /** pid of the helper (the warden, where the plan has one). */
+  readonly helper: number;
+  /** pid of the container's first process, once `fork` has run. */
+  pid = 0;
+  /** Its pidfd, -1 before. */
+  pidfd = -1;
+  /** Descriptors that `sendFd` sent, by tag. */
+  readonly received: Map<number, number> = new Map();
+  #buffer = new Uint8Array(REPORT_SIZE);
+
+  constructor(ops: readonly Op[], channel: number, helper: number) {
+    this.ops = ops;
+    this.channel = channel;
+    this.helper = helper;
+  }
+
+  /** Lets the child stage go on from a `sync`. */
+  release(): void {
+    const sent = trySyscall(
+      "write",
+      this.channel,
+      new Uint8Array([1]),
+      1,
+    );
+    // EPIPE: it died; the next packet, or its lack, says how.
+    if (sent < 0 && sent !== -32) throw new SyscallError("write", -sent);
+  }
+
+  /**
+   * Serves the child stage.
+   *
+   * @returns how it got to its end: "start" (it waits in the sync of that
+   * name), "waiting" (at the fifo), "exec" (the command runs), "end" (a plan
+   * without exec ran to its end)
+   * @throws {OperationError} when an operation fails
+   * @throws {HelperDied} when it dies instead
+   */
+  serve(handlers: PlanHandlers): "start" | "waiting" | "exec" | "end" {
+    let exec = false;
+    for (;;) {
+      const packet = receivePacket(this.channel, this.#buffer);
+      if (packet === undefined) {
+        if (exec) return "exec";
+        return this.#ended();
+      }
+      const report = decodeReport(this.#buffer.subarray(0, packet.length));
+      switch (report.kind) {
+        case REPORT.error: {
+          const op = this.ops[report.index];
+          if (op === undefined) {
+            throw new RangeError(
+              `Cannot understand the child stage: no operation ${report.index}`,
+            );
+          }
+          throw new OperationError(op, report);
+        }
+        case REPORT.forked:
+          this.pid = report.detail;
+          this.pidfd = packet.fds[0] ?? -1;
+          break;
+        case REPORT.fd:
+          if (packet.fds[0] !== undefined) {
+            this.received.set(report.detail, packet.fds[0]);
+          }
+          break;
+        case REPORT.sync:
+          if (report.detail === SYNC.start) return "start";
+          handlers.sync?.(report.detail, this);
+          this.release();
+          break;
+        case REPORT.aboutToExec:
+          exec = true;
+          break;
+        case REPORT.waiting:
+          return "waiting";
+      }
+    }
+  }
+
+  #ended(): "end" {
+    if (this.pid === 0) {
+      const status = waitProcess(this.helper);
+      const signal = (status ?? 0) & 0x7f;
+      if (status === 0) return "end";
+      throw new HelperDied(signal);
+    }
+    const status = waitProcess(this.pid);
+    if (status === 0) return "end";
+    throw new HelperDied((status ?? 9) & 0x7f);
+  }
+
+  /** Kills what the plan has started and reaps it: for failures. */
+  abort(): void {
+    closeFd(this.channel);
+    if (this.pid > 0) {
+      trySyscall("kill", this.pid, 9);
+      waitProcess(this.pid);
+    }
+    if (this.pidfd >= 0) closeFd(this.pidfd);
+    for (const fd of this.received.values()) closeFd(fd);
+  }
+}
+
+/**
+ * Starts the helper on a plan.
+ *
+ * @param ops the plan
+ * @param inherited slot name -> descriptor that goes along
+ * @param keep further descriptors that stay open in the container
+ * @throws {ContainerError} when the helper cannot be started
+ */
+export function startPlan(
+  ops: readonly Op[],
+  inherited: ReadonlyMap<string, number> = new Map(),
+  keep: readonly number[] = [],
+): PlanRun {
+  const helper = openHelper();
+  const [host, child] = packetPair();
+  const slots = new Map([["channel", child], ...inherited]);
+  const plan = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
+  try {
+    const pid = spawnProgram(
+      `/proc/self/fd/${helper}`,
+      ["rustyrun-helper", "child", String(plan)],
+      [],
+      [plan, ...slots.values(), ...keep],
+    );
+    return new PlanRun(ops, host, pid);
+  } catch (cause) {
+    closeFd(host);
+    if (!(cause instanceof SyscallError)) throw cause;
+    throw new ContainerError(`Cannot start the helper: ${cause.message}`, {
+      code: "helper-start",
+      hint: cause.code === "EACCES" || cause.code === "EPERM"
+        ? "The sysctl vm.memfd_noexec=2 or a security module forbids programs in memory"
+        : undefined,
+      cause,
+    });
+  } finally {
+    closeFd(plan);
+    closeFd(child);
+  }
+}
+
+/**
+ * Becomes the keeper: this process goes on as the helper, same pid.
+ *
+ * @throws {SyscallError} when the exec fails; else it does not return
+ */
+export function becomeKeeper(
+  ops: readonly Op[],
+  inherited: ReadonlyMap<string, number>,
+): never {
+  const plan = sealedMemfd("rustyrun-plan", encodePlan(ops, inherited));
+  return execProgram(
+    `/proc/self/fd/${openHelper()}`,
+    ["rustyrun-keeper", "keeper", String(plan)],
+    [],
+    [plan, ...inherited.values()],
+  );
+}

@@ -1,0 +1,290 @@
+/**
+ * The state directory, ROOT/ID: who owns an id, and what later commands know
+ * of a container. Safe against SIGKILL at every instruction: a directory
+ * belongs to whoever holds its flock or, without a lock, to its state.json; one
+ * with neither is rubbish that the next create takes over.
+ *
+ * @module
+ */
+
+import {
+  closeFd,
+  cstring,
+  openFd,
+  setCloexec,
+  syscall,
+  trySyscall,
+} from "../ffi/libc.ts";
+import { ContainerError } from "./errors.ts";
+
+const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
+const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+const LOCK_EX = 2, LOCK_NB = 4;
+const EWOULDBLOCK = -11;
+
+/** An id as runc takes it: letters, digits and `_+.-`, not "." or "..".
+ *
+ * @throws {ContainerError} for any other */
+export function checkId(id: string): void {
+  if (/^[\w+.-]{1,1024}$/.test(id) && id !== "." && id !== "..") return;
+  throw new ContainerError(
+    `Cannot use ${
+      JSON.stringify(id)
+    } as a container's id: invalid container ID format`,
+    {
+      code: "id-invalid",
+      hint: "Use letters, digits and _ + . - only",
+    },
+  );
+}
+
+/** What ROOT/ID/state.json holds. */
+export interface State {
+  /** Format of this file. */
+  version: 1;
+  id: string;
+  ociVersion: string;
+  /** Host pid of the container's first process. */
+  pid: number;
+  /** Its start time in clock ticks since boot, proc_pid_stat(5) field 22. */
+  startTime: string;
+  /** /proc/sys/kernel/random/boot_id. */
+  bootId: string;
+  bundle: string;
+  rootfs: string;
+  /** RFC 3339. */
+  created: string;
+  annotations?: Record<string, string>;
+  /** Name of the user who made it. */
+  owner: string;
+  /** Made by a foreground `run`: a keeper or warden removes it. */
+  foreground: boolean;
+  /** It waits at exec.fifo until `start` was called. */
+  waits: boolean;
+  /** It has no pid namespace of its own: killing means its whole cgroup. */
+  sharesPids: boolean;
+  /** Plan of the cgroups (mod/cgroups.ts). */
+  cgroup: unknown;
+  /** The rest: what exec, update and delete need, written by container.ts. */
+  saved: Record<string, unknown>;
+}
+
+/** A state directory that this process owns through its lock. */
+export interface StateDir {
+  /** ROOT/ID */
+  path: string;
+  /** The directory's descriptor, which holds the lock. */
+  fd: number;
+}
+
+/**
+ * Takes ROOT/ID for a new container.
+ *
+ * @throws {ContainerError} when a container has the id, or ROOT cannot be made
+ */
+export function claimState(root: string, id: string): StateDir {
+  checkId(id);
+  const path = `${root}/${id}`;
+  for (;;) {
+    makeDirectory(root, path);
+    const fd = openFd(path, O_DIRECTORY | O_NOFOLLOW);
+    if (trySyscall("flock", fd, LOCK_EX | LOCK_NB) === EWOULDBLOCK) {
+      closeFd(fd);
+      throw exists(id);
+    }
+    // Between mkdir and the lock a delete may have removed it: look again.
+    if (!isSameDirectory(path, fd)) {
+      closeFd(fd);
+      continue;
+    }
+    if (readState(root, id) !== undefined) {
+      closeFd(fd);
+      throw exists(id);
+    }
+    return { path, fd };
+  }
+}
+
+function exists(id: string): ContainerError {
+  return new ContainerError(
+    `Cannot create "${id}": container with given ID already exists`,
+    {
+      code: "id-exists",
+      hint: `Choose another id, or remove it first: rustyrun delete ${id}`,
+    },
+  );
+}
+
+function makeDirectory(root: string, path: string): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+    return;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw cannotMake(root, error);
+    }
+  }
+  try {
+    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return;
+    throw cannotMake(root, error);
+  }
+}
+
+function cannotMake(root: string, cause: unknown): ContainerError {
+  return new ContainerError(
+    `Cannot keep the container's state in "${root}": ${
+      cause instanceof Error ? cause.message : cause
+    }`,
+    {
+      code: "state-directory",
+      hint: "Name a directory that you may write: rustyrun --root DIR",
+      cause,
+    },
+  );
+}
+
+function isSameDirectory(path: string, fd: number): boolean {
+  try {
+    const a = Deno.lstatSync(path);
+    const b = Deno.statSync(`/proc/self/fd/${fd}`);
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Writes a file of the state directory: a new file, renamed over the old. */
+export function replaceFile(path: string, text: string, mode = 0o600): void {
+  const temporary = `${path}.new`;
+  Deno.writeTextFileSync(temporary, text, { mode });
+  Deno.renameSync(temporary, path);
+}
+
+/** Writes ROOT/ID/state.json. */
+export function writeState(dir: StateDir, state: State): void {
+  replaceFile(`${dir.path}/state.json`, encodeState(state));
+}
+
+/** JSON with integers beyond 2^53 kept: a bigint is written as a number. */
+export function encodeState(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, it) => typeof it === "bigint" ? JSON.rawJSON(String(it)) : it,
+  );
+}
+
+/**
+ * Reads ROOT/ID/state.json.
+ *
+ * @returns undefined when there is no such container
+ */
+export function readState(root: string, id: string): State | undefined {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(`${root}/${id}/state.json`);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return undefined;
+    throw error;
+  }
+  return JSON.parse(text);
+}
+
+/**
+ * Removes a state directory that this process holds (or that no one does):
+ * what is in it, then itself. One that is not there is fine.
+ */
+export function removeState(path: string): void {
+  // state.json first: from then on the directory is rubbish, not a container.
+  for (const name of ["state.json"]) {
+    try {
+      Deno.removeSync(`${path}/${name}`);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Locks a container for one command; waits for others.
+ *
+ * @returns the lock's descriptor: close it to unlock; undefined when there is
+ * no such directory */
+export function lockState(root: string, id: string): number | undefined {
+  let fd: number;
+  try {
+    fd = openFd(`${root}/${id}`, O_DIRECTORY | O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+  syscall("flock", fd, LOCK_EX);
+  return fd;
+}
+
+/** Says whether somebody holds the lock of ROOT/ID. */
+export function isLocked(root: string, id: string): boolean {
+  const fd = openFd(`${root}/${id}`, O_DIRECTORY | O_NOFOLLOW);
+  const taken = trySyscall("flock", fd, LOCK_EX | LOCK_NB) === EWOULDBLOCK;
+  closeFd(fd);
+  return taken;
+}
+
+/** Makes ROOT/ID/exec.fifo and opens it without reading or writing (O_PATH).
+ *
+ * @returns the descriptor, not close-on-exec when `inherit` */
+export function makeExecFifo(dir: StateDir): number {
+  // 0622 like runc: the container's root may have another id.
+  syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10622, 0);
+  Deno.chmodSync(`${dir.path}/exec.fifo`, 0o622);
+  const fd = openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
+  setCloexec(fd, true);
+  return fd;
+}
+
+/** Start time of a process (field 22 of /proc/PID/stat) and its state letter;
+ * undefined when it is gone. */
+export function readProcess(
+  pid: number,
+): { startTime: string; letter: string } | undefined {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    // ESRCH: it went while we read.
+    if (error instanceof Error && error.message.includes("os error 3")) {
+      return undefined;
+    }
+    throw error;
+  }
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  return { letter: fields[0] ?? "?", startTime: fields[19] ?? "" };
+}
+
+let boot: string | undefined;
+
+/** This boot's id. */
+export function bootId(): string {
+  return boot ??= Deno.readTextFileSync("/proc/sys/kernel/random/boot_id")
+    .trim();
+}
+
+/** Says whether a state's first process is there: same boot, same pid, same
+ * start time, and no zombie. */
+export function isAlive(state: State): boolean {
+  if (state.bootId !== bootId()) return false;
+  const now = readProcess(state.pid);
+  return now !== undefined && now.startTime === state.startTime &&
+    now.letter !== "Z" && now.letter !== "X";
+}
