@@ -83,7 +83,7 @@ struct plan_record {
 	X(FIND_EXEC, 70, "l") \
 	X(WAIT_START, 71, "ff") \
 	X(SECCOMP, 72, "bnf") \
-	X(CLOSE_FDS, 73, "n") \
+	X(CLOSE_FDS, 73, "nff") \
 	X(SIGNALS, 74, "") \
 	X(INIT, 75, "") \
 	X(EXEC, 76, "ll") \

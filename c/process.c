@@ -292,6 +292,8 @@ static void run_wait_start(const struct op *op)
 	if (fifo < 0)
 		_exit(125);
 	child.channel = fifo;
+	close(fd);
+	close(slot_fd(op->a[1].n));
 }
 
 static void run_seccomp(const struct op *op)
@@ -312,18 +314,34 @@ static void run_seccomp(const struct op *op)
 }
 
 /* CLOEXEC is not enough: execve through a directory's descriptor that has the
- * flag still succeeds (CVE-2024-21626's class), so they are really closed. */
-static void run_close_fds(int64_t keep)
+ * flag still succeeds (CVE-2024-21626's class), so they are really closed. What
+ * `wait-start` needs stays until it has run. */
+static void run_close_fds(const struct op *op)
 {
-	unsigned int first = 3 + (unsigned int)keep;
-	unsigned int channel = (unsigned int)child.channel;
+	unsigned int first = 3 + (unsigned int)op->a[0].n;
+	unsigned int at = first, stay[3] = { (unsigned int)child.channel };
+	int count = 1;
 
-	if (keep < 0 || keep > 65536 || channel < first)
+	if (op->a[0].n < 0 || op->a[0].n > 65536 || stay[0] < first)
 		fail(EBADF, NULL);
-	if (channel > first)
-		check(syscall(SYS_close_range, first, channel - 1, 0),
-		      "close_range");
-	check(syscall(SYS_close_range, channel + 1, ~0u, 0), "close_range");
+	for (int i = 1; i <= 2; i++)
+		if (op->a[i].n >= 0)
+			stay[count++] = (unsigned int)slot_fd(op->a[i].n);
+	for (int i = 0; i < count; i++)
+		for (int j = i + 1; j < count; j++)
+			if (stay[j] < stay[i]) {
+				unsigned int t = stay[i];
+
+				stay[i] = stay[j];
+				stay[j] = t;
+			}
+	for (int i = 0; i < count; i++) {
+		if (stay[i] > at)
+			check(syscall(SYS_close_range, at, stay[i] - 1, 0),
+			      "close_range");
+		at = stay[i] + 1;
+	}
+	check(syscall(SYS_close_range, at, ~0u, 0), "close_range");
 	for (unsigned int fd = 3; fd < first; fd++)
 		check(fcntl((int)fd, F_SETFD, 0), "preserved descriptor");
 }
@@ -527,7 +545,7 @@ static int run_final_op(const struct op *op)
 		run_seccomp(op);
 		return 1;
 	case OP_CLOSE_FDS:
-		run_close_fds(a[0].n);
+		run_close_fds(op);
 		return 1;
 	case OP_SIGNALS:
 		run_signals();

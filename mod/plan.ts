@@ -111,7 +111,7 @@ export const OPS = {
   findExec: { code: 70, args: ["candidates:l"] },
   waitStart: { code: 71, args: ["fifo:f", "proc:f"] },
   seccomp: { code: 72, args: ["filter:b", "flags:n", "into:f"] },
-  closeFds: { code: 73, args: ["keep:n"] },
+  closeFds: { code: 73, args: ["keep:n", "fifo:f", "proc:f"] },
   signals: { code: 74, args: [] },
   init: { code: 75, args: [] },
   exec: { code: 76, args: ["argv:l", "env:l"] },
@@ -215,9 +215,14 @@ export const PHASES = [
   /** Working directory, bounding set, groups, ids, capabilities, umask. */
   "credentials",
   "findExec",
+  /** Everything is closed that the rest does not need; then, in the foreground,
+   * sync: the keeper is there. */
+  "close",
+  /** From here on only what any filter must allow: write, read, execve. */
+  "seccomp",
+  /** create waits at the fifo. */
   "waitStart",
   "startHooks",
-  "seccomp",
   "exec",
 ] as const;
 

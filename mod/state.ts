@@ -170,11 +170,14 @@ export function writeState(dir: StateDir, state: State): void {
   replaceFile(`${dir.path}/state.json`, encodeState(state));
 }
 
+// ES2025's JSON.rawJSON, which TypeScript 6 does not type yet.
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
 /** JSON with integers beyond 2^53 kept: a bigint is written as a number. */
 export function encodeState(value: unknown): string {
   return JSON.stringify(
     value,
-    (_, it) => typeof it === "bigint" ? JSON.rawJSON(String(it)) : it,
+    (_, it) => typeof it === "bigint" ? rawJSON(String(it)) : it,
   );
 }
 
