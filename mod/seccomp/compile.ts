@@ -1,0 +1,295 @@
+/**
+ * Compiles a seccomp profile to classic BPF.
+ *
+ * The meaning of a profile is that of libseccomp, which the engines' profiles
+ * were written for (tests/ffi/seccomp_test.ts compares the two; its list of
+ * differences is the whole of them):
+ *
+ * - A rule with the default action says nothing.
+ * - Of a call's rules one without conditions beats those with, and the first
+ *   of several such wins. Of those with conditions the first that holds wins.
+ * - 32-bit architectures (x32 too) have 32-bit arguments: the upper halves of
+ *   arguments and values are not looked at. A 64-bit process can leave rubbish
+ *   there in an int 0x80, and the kernel would cut it off after the filter.
+ * - An architecture that the profile does not list: SCMP_ACT_KILL_THREAD.
+ * - A name that an architecture does not have is no rule there.
+ *
+ * Added to that, as in runc: calls newer than the profile fail with ENOSYS
+ * where the default action would refuse them (see `rest`).
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import {
+  type Arch,
+  AUDIT_ARCH,
+  multiplexed,
+  type NativeArch,
+  syscallTable,
+  X32_BIT,
+} from "./arch.ts";
+import {
+  type Condition,
+  readArchitectures,
+  type ReadProfile,
+  readProfile,
+  readSeccompUse,
+  RET,
+  type Rule,
+  type SeccompProfile,
+  type SeccompUse,
+} from "./profile.ts";
+import { BPF, BPF_MAXINSNS, Program, type Range } from "./program.ts";
+import { type Clause, emitClauses } from "./clauses.ts";
+
+/** A compiled profile. */
+export interface CompiledSeccomp extends SeccompUse {
+  /** struct sock_filter[], little-endian: what seccomp(2) takes. */
+  filter: Uint8Array<ArrayBuffer>;
+  /** Names that no architecture of the filter has: they are ignored. */
+  unknown: string[];
+}
+
+/** Offsets in struct seccomp_data. */
+const NR = 0;
+const ARCH = 4;
+
+const ENOSYS = RET.errno | 38;
+
+/** What happens to one system call: an action, or clauses to be tried. */
+type Verdict = number | string;
+
+/** Clauses by their text, which is what makes two verdicts equal. */
+type Blocks = Map<string, { clauses: Clause[]; wide: boolean }>;
+
+/** Numbers apart from the row that new system calls are added to: arm's own
+ * calls (and what the kernel keeps free behind them), x32's of 3.4. */
+const APART: Readonly<Partial<Record<Arch, readonly [number, number]>>> = {
+  arm: [0xf0000, 0xf0800],
+  x32: [512, 548],
+};
+
+/** What holds for numbers that no rule names.
+ *
+ * A profile cannot have an opinion on calls that came after it, and programs
+ * take EPERM for a decision, ENOSYS for an old kernel, for which they have a
+ * second way (runc's stub; glibc's clone3 and openat2 are why). So what lies
+ * above the highest number that the profile names, with whatever action, fails
+ * with ENOSYS when the default action would refuse it. Default actions that do
+ * not refuse (ALLOW, LOG, TRACE, NOTIFY) go on for new calls too. A profile
+ * that names no call of an architecture has none that is "newer" there.
+ * Numbers apart from the row are neither counted nor stubbed: with arm's
+ * set_tls (0xf0005) counted nothing would ever be newer. */
+function rest(
+  arch: Arch,
+  named: number,
+  action: number,
+): Range<Verdict>[] {
+  const refuses = (action | 0) < RET.notify && action !== ENOSYS;
+  if (!refuses || named < 0) return [{ start: 0, target: action }];
+  const ranges: Range<Verdict>[] = [
+    { start: 0, target: action },
+    { start: named + 1, target: ENOSYS },
+  ];
+  const apart = APART[arch];
+  if (apart && named < apart[0]) {
+    ranges.push({ start: apart[0], target: action });
+    ranges.push({ start: apart[1], target: ENOSYS });
+  }
+  return ranges;
+}
+
+/** Whether an action refuses more than another: seccomp(2), "actions are
+ * listed in decreasing order of precedence". */
+function isStricter(action: number, than: number): boolean {
+  return (action & ~0xffff) < (than & ~0xffff);
+}
+
+/** Conditions as the architecture sees them, without those that always hold. */
+function narrow(conditions: Condition[], wide: boolean): Condition[] {
+  if (!wide) {
+    conditions = conditions.map((c) => ({ ...c, hi: 0, maskHi: 0 }));
+  }
+  return conditions.filter((c) =>
+    c.op !== "MASKED_EQ" || c.maskHi !== 0 || c.maskLo !== 0
+  );
+}
+
+/** The verdicts of one architecture's numbers, sorted, without gaps. */
+function decide(
+  arch: Arch,
+  profile: ReadProfile,
+  blocks: Blocks,
+  found: Set<string>,
+): Range<Verdict>[] {
+  const wide = arch === "x86_64" || arch === "aarch64";
+  const table = syscallTable(arch);
+  const clauses = new Map<number, Clause[]>();
+  const fixed = new Map<number, number>();
+  const add = (number: number, action: number, conditions: Condition[]) => {
+    if (action === profile.action || fixed.has(number)) return;
+    if (!conditions.length) fixed.set(number, action);
+    else {
+      const list = clauses.get(number);
+      if (list) list.push({ conditions, action });
+      else clauses.set(number, [{ conditions, action }]);
+    }
+  };
+  const apart = APART[arch]?.[0] ?? Infinity;
+  const apartEnd = APART[arch]?.[1] ?? Infinity;
+  let named = -1;
+  const addRule = (rule: Rule) => {
+    const alternatives = rule.alternatives.map((c) => narrow(c, wide));
+    for (const name of rule.names) {
+      const number = table.get(name);
+      if (number !== undefined) {
+        found.add(name);
+        if (number > named && (number < apart || number >= apartEnd)) {
+          named = number;
+        }
+        if (alternatives.length) {
+          for (const c of alternatives) add(number, rule.action, c);
+        } else add(number, rule.action, []);
+      }
+      if (arch !== "i386") continue;
+      const call = multiplexed(name);
+      if (!call) continue;
+      found.add(name);
+      // The arguments are behind a pointer there: a rule that would allow on
+      // conditions is none, one that refuses on conditions refuses them all.
+      if (
+        alternatives.some((c) => c.length) &&
+        !isStricter(rule.action, profile.action)
+      ) continue;
+      add(call[0], rule.action, [
+        { index: 0, op: "EQ", hi: 0, lo: call[1], maskHi: 0, maskLo: 0 },
+      ]);
+    }
+  };
+  profile.rules.forEach(addRule);
+
+  const verdicts = new Map<number, Verdict>(fixed);
+  for (const [number, list] of clauses) {
+    if (verdicts.has(number)) continue;
+    const key = blockKey(list, wide);
+    if (!blocks.has(key)) blocks.set(key, { clauses: list, wide });
+    verdicts.set(number, key);
+  }
+  return overlay(rest(arch, named, profile.action), verdicts);
+}
+
+function blockKey(list: Clause[], wide: boolean): string {
+  let key = wide ? "w" : "n";
+  for (const { conditions, action } of list) {
+    for (const c of conditions) {
+      key += `${c.index}${c.op},${c.hi},${c.lo},${c.maskHi},${c.maskLo}&`;
+    }
+    key += `${action};`;
+  }
+  return key;
+}
+
+/** Lays single numbers over ranges. */
+function overlay(
+  ranges: readonly Range<Verdict>[],
+  verdicts: ReadonlyMap<number, Verdict>,
+): Range<Verdict>[] {
+  const starts = new Set<number>();
+  for (const { start } of ranges) starts.add(start);
+  for (const number of verdicts.keys()) starts.add(number).add(number + 1);
+  const out: Range<Verdict>[] = [];
+  let at = 0;
+  let last: Verdict | undefined;
+  for (const start of Float64Array.from(starts).sort()) {
+    while (at + 1 < ranges.length && ranges[at + 1]!.start <= start) at++;
+    const target = verdicts.get(start) ?? ranges[at]!.target;
+    if (target !== last) out.push({ start, target });
+    last = target;
+  }
+  return out;
+}
+
+/** x86_64 and x32 share AUDIT_ARCH_X86_64; x32 is what begins at bit 30. -1 is
+ * no x32 call: a tracer writes it to skip a call, and the filter sees it. */
+function joinX32(
+  x64: Range<Verdict>[],
+  x32: Range<Verdict>[] | undefined,
+): Range<Verdict>[] {
+  const above = x32?.map(({ start, target }) => ({
+    start: start + X32_BIT,
+    target,
+  })) ?? [
+    { start: X32_BIT, target: RET.killThread },
+    { start: 0xffffffff, target: x64.at(-1)!.target },
+  ];
+  return [...x64, ...above].filter((range, i, all) =>
+    i === 0 || range.target !== all[i - 1]!.target
+  );
+}
+
+/**
+ * Compiles `linux.seccomp` for a machine.
+ *
+ * @returns the filter (seccomp(2)), the flags to install it with, whether it
+ * has a listener, and the names it ignored
+ * @throws {ContainerError} `seccomp-invalid` names the JSON path of what is
+ * unknown or cannot be applied; `seccomp-too-large`: more than the 4096
+ * instructions that Linux takes
+ */
+export function compileSeccomp(
+  profile: SeccompProfile,
+  { arch }: { arch: NativeArch },
+): CompiledSeccomp {
+  const use = readSeccompUse(profile);
+  const archs = readArchitectures(profile, arch);
+  const read = readProfile(profile);
+  const blocks: Blocks = new Map();
+  const found = new Set<string>();
+  const sections = new Map<number, Range<Verdict>[]>();
+  for (const name of archs) {
+    const ranges = decide(name, read, blocks, found);
+    const known = sections.get(AUDIT_ARCH[name]);
+    if (!known) sections.set(AUDIT_ARCH[name], ranges);
+    else sections.set(AUDIT_ARCH[name], joinX32(known, ranges));
+  }
+  if (arch === "x86_64" && !archs.includes("x32")) {
+    const audit = AUDIT_ARCH.x86_64;
+    sections.set(audit, joinX32(sections.get(audit)!, undefined));
+  }
+
+  const program = new Program();
+  const labels = new Map<string, number>();
+  const label = (verdict: Verdict): number => {
+    if (typeof verdict === "number") return program.ret(verdict);
+    const known = labels.get(verdict);
+    if (known !== undefined) return known;
+    const { clauses, wide } = blocks.get(verdict)!;
+    const made = emitClauses(program, clauses, wide, read.action);
+    labels.set(verdict, made);
+    return made;
+  };
+  // From the end: the native architecture comes first in the program.
+  let entry = program.ret(RET.killThread);
+  for (const [audit, ranges] of [...sections].reverse()) {
+    const search = program.load(NR, program.search(ranges, label));
+    entry = program.jump(BPF.jeq, audit, search, entry);
+  }
+  const filter = program.encode(program.load(ARCH, entry));
+  if (filter.length > BPF_MAXINSNS * 8) {
+    throw new ContainerError(
+      `Cannot apply linux.seccomp: its filter has ${
+        filter.length / 8
+      } instructions, and Linux takes ${BPF_MAXINSNS}`,
+      {
+        code: "seccomp-too-large",
+        hint: "Use fewer rules with args, or list fewer architectures",
+      },
+    );
+  }
+  const unknown = new Set<string>();
+  for (const { names } of read.rules) {
+    for (const name of names) if (!found.has(name)) unknown.add(name);
+  }
+  return { ...use, filter, unknown: [...unknown] };
+}
