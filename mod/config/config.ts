@@ -61,6 +61,10 @@ export interface Config {
   /** Device paths of the host that `--device` named, to be looked at on the
    * host: [host path, container path, access]. */
   hostDevices: { host: string; container: string; access: string }[];
+  /** `--security-opt seccomp=`: "unconfined", or the absolute path of a profile
+   * in docker's format. Missing: the default profile in friendly mode, what
+   * spec.linux.seccomp says in OCI mode. */
+  seccompProfile?: string;
   /** Resolve the cgroup manager: cgroupfs, systemd or disabled. */
   cgroupManager: "cgroupfs" | "systemd" | "disabled";
   /** Config key ("linux.resources.memory.limit", "mounts[7]") -> the flag as

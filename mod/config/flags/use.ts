@@ -5,6 +5,8 @@
  * @module
  */
 
+import { ContainerError } from "../../errors.ts";
+
 /** One use of a flag. */
 export interface FlagUse {
   /** Its value; true or false for a flag without one. */
@@ -43,4 +45,39 @@ export function flagUses(
 /** Returns the last use of a flag as typed: "--memory 64m"; "" for none. */
 export function flagTyped(flags: Flags, name: string): string {
   return flags.get(name)?.at(-1)?.typed ?? "";
+}
+
+/** Returns the error for a flag that cannot be used as typed.
+ *
+ * @param code the error's code without its "invalid-" */
+export function refuse(
+  typed: string,
+  why: string,
+  code: string,
+  hint: string,
+): ContainerError {
+  return new ContainerError(`Cannot use "${typed}": ${why}`, {
+    code: `invalid-${code}`,
+    hint,
+  });
+}
+
+/** Returns `path` as an absolute one; what is relative begins at `cwd`. The
+ * kernel resolves the rest: `..` behind a symbolic link is not ours to guess. */
+export function resolvePath(cwd: string, path: string): string {
+  if (path.startsWith("/")) return path;
+  const rest = path.replace(/^(\.\/+)+/, "");
+  if (rest === "" || rest === ".") return cwd;
+  return cwd === "/" ? `/${rest}` : `${cwd}/${rest}`;
+}
+
+/** Returns an absolute path without empty parts, `.` and `..`. Only for paths
+ * of the container, where nothing can be asked of a kernel yet. */
+export function cleanPath(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return `/${parts.join("/")}`;
 }

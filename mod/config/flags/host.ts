@@ -1,0 +1,48 @@
+/**
+ * What turning flags into a configuration needs of the caller's machine,
+ * handed in so that tests can make it up.
+ *
+ * @module
+ */
+
+/** The caller's surroundings. */
+export interface FlagsHost {
+  /** The caller's environment. */
+  env: Readonly<Record<string, string>>;
+  /** The caller's working directory. */
+  cwd: string;
+  /** The caller's effective ids. */
+  uid: number;
+  gid: number;
+  /** Which of the standard streams are terminals. */
+  isTerminal: {
+    readonly stdin: boolean;
+    readonly stdout: boolean;
+    readonly stderr: boolean;
+  };
+  /** As Deno.readTextFileSync. */
+  readTextFile(path: string): string;
+  /** As Deno.statSync. */
+  stat(path: string): {
+    isFile: boolean;
+    isDirectory: boolean;
+    dev: number;
+    ino: number | null;
+  };
+}
+
+/** Returns in a few words why a file could not be used. */
+export function explainFileError(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "it does not exist";
+  if (error instanceof Deno.errors.NotADirectory) {
+    return "a part of its path is not a directory";
+  }
+  if (
+    error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable
+  ) {
+    return "permission denied";
+  }
+  if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,359 @@
+/**
+ * Turns the flags of `rustyrun run --rootfs` into a configuration: what docker
+ * would give a container that was started with the same flags.
+ *
+ * @module
+ */
+
+import type { Config } from "./config.ts";
+import type { Mount, Namespace, Process, Spec } from "./schema.ts";
+import { ContainerError } from "../errors.ts";
+import {
+  flagOn,
+  type Flags,
+  flagTyped,
+  flagValue,
+  refuse,
+  resolvePath,
+} from "./flags/use.ts";
+import {
+  DEFAULT_HOSTNAME,
+  DEFAULT_PATH,
+  listDefaultMounts,
+  MASKED_PATHS,
+  READONLY_PATHS,
+} from "./flags/defaults.ts";
+import { readCapabilities } from "./flags/capabilities.ts";
+import { readEnvironment, type Variable } from "./flags/environment.ts";
+import { makeFiles } from "./flags/files.ts";
+import type { FlagsHost } from "./flags/host.ts";
+import { readResources, readUlimits } from "./flags/limits.ts";
+import { type FlagMount, readMounts } from "./flags/mounts.ts";
+import { parseInteger } from "./flags/numbers.ts";
+import { readEphemeral, readRootfs } from "./flags/rootfs.ts";
+import {
+  readDevices,
+  readSecurityOptions,
+  readSysctls,
+} from "./flags/security.ts";
+import { readUser, readUserns, setUser } from "./flags/users.ts";
+
+export { setUser } from "./flags/users.ts";
+export type { FlagsHost } from "./flags/host.ts";
+
+/** What of a command line this file reads. */
+export interface FlagsInput {
+  /** Flags before the command. */
+  global: Flags;
+  flags: Flags;
+  /** The command and its words. */
+  args: readonly string[];
+}
+
+/** The part of a configuration that both forms of `run`, and `create`, take
+ * from flags. */
+export type LaunchOptions = Pick<
+  Config,
+  | "noPivot"
+  | "noNewKeyring"
+  | "preserveFds"
+  | "pidFile"
+  | "consoleSocket"
+  | "pidfdSocket"
+  | "cgroupManager"
+>;
+
+/**
+ * Returns what the flags say that `run --rootfs`, `run --bundle` and `create`
+ * have in common.
+ *
+ * @throws {ContainerError} for `--preserve-fds` that is no number
+ */
+export function readLaunchOptions(
+  { global, flags }: Pick<FlagsInput, "global" | "flags">,
+  cwd: string,
+): LaunchOptions {
+  const options: LaunchOptions = {
+    noPivot: flagOn(flags, "no-pivot"),
+    noNewKeyring: flagOn(flags, "no-new-keyring"),
+    preserveFds: 0,
+    cgroupManager: flagOn(global, "systemd-cgroup")
+      ? "systemd"
+      : (flagValue(global, "cgroup-manager") ??
+        "cgroupfs") as Config["cgroupManager"],
+  };
+  const fds = flagValue(flags, "preserve-fds");
+  if (fds !== undefined) {
+    const count = parseInteger(fds, 0, 65536);
+    if (count === undefined) {
+      throw refuse(
+        flagTyped(flags, "preserve-fds"),
+        `"${fds}" is not a number of descriptors`,
+        "preserve-fds",
+        "Write a whole number: 1 passes descriptor 3 on",
+      );
+    }
+    options.preserveFds = count;
+  }
+  const pidFile = flagValue(flags, "pid-file");
+  const consoleSocket = flagValue(flags, "console-socket");
+  const pidfdSocket = flagValue(flags, "pidfd-socket");
+  if (pidFile) options.pidFile = resolvePath(cwd, pidFile);
+  if (consoleSocket) options.consoleSocket = resolvePath(cwd, consoleSocket);
+  if (pidfdSocket) options.pidfdSocket = resolvePath(cwd, pidfdSocket);
+  return options;
+}
+
+/**
+ * Checks a container's id.
+ *
+ * @throws {ContainerError} when it is not [A-Za-z0-9_+.-]+, or "." or "..";
+ * with runc's words "invalid container ID format"
+ */
+export function checkId(id: string): string {
+  if (/^[A-Za-z0-9_+.-]{1,255}$/.test(id) && id !== "." && id !== "..") {
+    return id;
+  }
+  throw new ContainerError(
+    `Cannot use the id ${JSON.stringify(id)}: invalid container ID format`,
+    {
+      code: "invalid-id",
+      hint: "Use letters, digits and _ + . - only, at most 255 of them",
+    },
+  );
+}
+
+function makeId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(6));
+  return `rr-${bytes.toHex()}`;
+}
+
+function readHostname(flags: Flags): string {
+  const name = flagValue(flags, "hostname");
+  if (name === undefined) return DEFAULT_HOSTNAME;
+  if (
+    name.length > 64 || !/^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$/.test(name)
+  ) {
+    throw refuse(
+      flagTyped(flags, "hostname"),
+      `${JSON.stringify(name)} is not a host name`,
+      "hostname",
+      "Use letters, digits, dots and dashes, at most 64 of them",
+    );
+  }
+  return name;
+}
+
+function readWorkdir(flags: Flags): string {
+  const dir = flagValue(flags, "workdir");
+  if (dir === undefined) return "/";
+  if (!dir.startsWith("/")) {
+    throw refuse(
+      flagTyped(flags, "workdir"),
+      `"${dir}" is not an absolute path`,
+      "workdir",
+      "A directory in the container is written from the root: /work",
+    );
+  }
+  return dir;
+}
+
+/** Returns the command and its words. */
+function readCommand(flags: Flags, args: readonly string[]): string[] {
+  const program = flagValue(flags, "command");
+  const words = program === undefined ? [...args] : [program, ...args];
+  if (words.length === 0) return ["/bin/sh"];
+  if (words[0] === "") {
+    throw new ContainerError('Cannot run the command "": it has no name', {
+      code: "invalid-command",
+      hint: "Leave it out for /bin/sh, or give the path of a program",
+    });
+  }
+  return words;
+}
+
+/** Returns whether the command gets a terminal. */
+function readTerminal(flags: Flags, host: FlagsHost): boolean {
+  if (!flagOn(flags, "tty")) return false;
+  if (flags.has("console-socket")) return true;
+  const { stdin, stdout } = host.isTerminal;
+  if (stdin || (stdout && !flagOn(flags, "interactive"))) return true;
+  throw new ContainerError(
+    "Cannot give the command a terminal: standard input is not one",
+    {
+      code: "no-terminal",
+      hint: `Leave ${
+        flagOn(flags, "interactive") ? "-t out of -it" : "-t out"
+      }, or run rustyrun from a terminal`,
+    },
+  );
+}
+
+/** Returns the default mounts with the user's: in place of a default one with
+ * the same destination, else behind them. */
+function mergeMounts(
+  defaults: Mount[],
+  own: FlagMount[],
+  note: (key: string, typed: string) => void,
+): Mount[] {
+  const mounts = [...defaults];
+  for (const { mount, typed } of own) {
+    let at = mounts.findIndex((m) => m.destination === mount.destination);
+    if (at < 0) at = mounts.length;
+    mounts[at] = mount;
+    note(`mounts[${at}]`, typed);
+  }
+  return mounts;
+}
+
+/**
+ * Returns the configuration that the flags of `run --rootfs` describe.
+ *
+ * Left to later: HOME (from the image's passwd), a user given by name
+ * (`userName`; then call {@linkcode setUser}), the ids of `userns`, what
+ * `hostDevices` are, and the default seccomp profile.
+ *
+ * @throws {ContainerError} for a value that cannot be, with a hint
+ */
+export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
+  const { flags } = input;
+  const origin = new Map<string, string>();
+  const note = (key: string, typed: string) => {
+    if (typed) origin.set(key, typed);
+  };
+  const noteFlag = (key: string, name: string) =>
+    note(key, flagTyped(flags, name));
+
+  const rootfs = readRootfs(flags, host);
+  noteFlag("root.path", "rootfs");
+  const ephemeral = readEphemeral(flags, host);
+  noteFlag("ephemeral", "ephemeral");
+  const hostname = readHostname(flags);
+  noteFlag("hostname", "hostname");
+  const name = flagValue(flags, "name");
+  const id = name === undefined ? makeId() : checkId(name);
+  noteFlag("id", "name");
+
+  const userns = readUserns(flags, host);
+  const hostNetwork = flagValue(flags, "network") === "host";
+  const namespaces: Namespace[] = [
+    ...(userns.mode ? [{ type: "user" } as const] : []),
+    { type: "mount" },
+    { type: "uts" },
+    { type: "ipc" },
+    { type: "pid" },
+    { type: "cgroup" },
+    ...(hostNetwork ? [] : [{ type: "network" } as const]),
+  ];
+  noteFlag("linux.namespaces.user", "userns");
+  noteFlag("linux.namespaces.network", "network");
+
+  const security = readSecurityOptions(flags, host, note);
+  const terminal = readTerminal(flags, host);
+  noteFlag("process.terminal", "tty");
+
+  const variables = new Map<string, Variable>([
+    ["PATH", { value: DEFAULT_PATH }],
+    ["HOSTNAME", { value: hostname }],
+    ...(terminal ? [["TERM", { value: "xterm" }] as const] : []),
+  ]);
+  readEnvironment(flags, host, variables);
+  const env: string[] = [];
+  for (const [name, { value, typed }] of variables) {
+    if (typed) note(`process.env[${env.length}]`, typed);
+    env.push(`${name}=${value}`);
+  }
+
+  const capabilities = readCapabilities(flags);
+  if (flags.has("cap-add") || flags.has("cap-drop")) {
+    note(
+      "process.capabilities",
+      [...flags.get("cap-add") ?? [], ...flags.get("cap-drop") ?? []]
+        .map((u) => u.typed).join(" "),
+    );
+  }
+  const process: Process = {
+    terminal,
+    user: { uid: 0, gid: 0 },
+    args: readCommand(flags, input.args),
+    env,
+    cwd: readWorkdir(flags),
+    capabilities: {
+      bounding: capabilities,
+      effective: capabilities,
+      permitted: capabilities,
+    },
+    noNewPrivileges: security.noNewPrivileges,
+  };
+  noteFlag("process.args", "command");
+  noteFlag("process.cwd", "workdir");
+  const rlimits = readUlimits(flags, note);
+  if (rlimits.length) process.rlimits = rlimits;
+  if (security.apparmorProfile) {
+    process.apparmorProfile = security.apparmorProfile;
+  }
+
+  const own = readMounts(flags, host);
+  const resources = readResources(flags, note);
+  // Everything that is not allowed is forbidden; the cgroup manager adds the
+  // default devices. Without CAP_MKNOD on the host there is nothing to forbid.
+  if (host.uid === 0) resources.devices = [{ allow: false, access: "rwm" }];
+  const sysctl = readSysctls(flags, note);
+  const spec: Spec = {
+    ociVersion: "1.3.0",
+    root: { path: rootfs, readonly: flagOn(flags, "read-only") },
+    hostname,
+    process,
+    mounts: mergeMounts(
+      listDefaultMounts(hostNetwork && userns.mode !== ""),
+      own,
+      note,
+    ),
+    linux: {
+      namespaces,
+      ...(userns.mapping
+        ? { uidMappings: [userns.mapping], gidMappings: [userns.mapping] }
+        : {}),
+      ...(Object.keys(resources).length ? { resources } : {}),
+      ...(Object.keys(sysctl).length ? { sysctl } : {}),
+      rootfsPropagation: "private",
+      maskedPaths: security.unmasked ? [] : [...MASKED_PATHS],
+      readonlyPaths: security.unmasked ? [] : [...READONLY_PATHS],
+    },
+  };
+  noteFlag("root.readonly", "read-only");
+
+  const user = readUser(flags);
+  if (typeof user === "object") setUser(spec, user.uid, user.gid);
+  else if (user === undefined && userns.mode === "keep-id") {
+    setUser(spec, host.uid, host.gid);
+  }
+  noteFlag("process.user", "user");
+
+  return {
+    id,
+    bundle: host.cwd,
+    mode: "friendly",
+    spec,
+    rootfs,
+    ...(ephemeral ? { ephemeral } : {}),
+    files: makeFiles(
+      hostname,
+      hostNetwork,
+      own.map((m) => m.mount.destination),
+      host,
+    ),
+    stdin: flagOn(flags, "interactive"),
+    init: flagOn(flags, "init"),
+    ...readLaunchOptions(input, host.cwd),
+    ...(typeof user === "string" ? { userName: user } : {}),
+    ...(userns.mode === "auto" || userns.mode === "keep-id"
+      ? { userns: userns.mode }
+      : {}),
+    ...(security.seccompProfile
+      ? { seccompProfile: security.seccompProfile }
+      : {}),
+    hostDevices: readDevices(flags),
+    flags: origin,
+  };
+}
