@@ -60,14 +60,14 @@ function fail(
 
 /** Reads one flag's value and returns what it is. Go's words for booleans are
  * taken, because callers written in Go print them. */
-function readValue(flag: Flag, text: string, exitCode: number) {
+function readValue(flag: Flag, text: string, reader: Reader) {
   if (flag.type === "boolean") {
     if (/^(1|t|true)$/i.test(text)) return true;
     if (/^(0|f|false)$/i.test(text)) return false;
     throw fail(
       `invalid boolean value "${text}" for --${flag.name}`,
       `Write --${flag.name}, --${flag.name}=true or --${flag.name}=false`,
-      exitCode,
+      reader.exitCode,
     );
   }
   if (flag.choices && !flag.choices.includes(text)) {
@@ -75,7 +75,7 @@ function readValue(flag: Flag, text: string, exitCode: number) {
     throw fail(
       `invalid value "${text}" for --${flag.name}`,
       `The values are: ${all}`,
-      exitCode,
+      reader.exitCode,
     );
   }
   return text;
@@ -84,9 +84,23 @@ function readValue(flag: Flag, text: string, exitCode: number) {
 /** The state of reading one command line. */
 class Reader {
   at = 0;
-  constructor(readonly argv: readonly string[], public exitCode: number) {}
+  /** The friendly form's exit code for our own failures is docker's. */
+  implied = false;
+  constructor(readonly argv: readonly string[]) {}
+
+  get exitCode(): number {
+    const rootfs = (w: string) => /^(--?rootfs(=|$)|-r)/.test(w);
+    return this.implied ||
+        (this.argv.includes("run") && this.argv.some(rootfs))
+      ? 125
+      : 1;
+  }
+
+  /** The flags read, each with the words as typed. */
+  readonly taken: [Flag, string][] = [];
 
   #add(into: Uses, flag: Flag, value: string | boolean, typed: string) {
+    this.taken.push([flag, typed]);
     const uses = into.get(flag.name);
     const use = { value, typed };
     if (uses) uses.push(use);
@@ -119,7 +133,7 @@ class Reader {
     if (flag) {
       if (equals >= 0) {
         const value = word.slice(equals + 1);
-        this.#add(into, flag, readValue(flag, value, this.exitCode), word);
+        this.#add(into, flag, readValue(flag, value, this), word);
       } else if (flag.type === "boolean" || flag.type === "optional") {
         this.#add(into, flag, true, word);
       } else {
@@ -127,7 +141,7 @@ class Reader {
         this.#add(
           into,
           flag,
-          readValue(flag, value, this.exitCode),
+          readValue(flag, value, this),
           `${word} ${value}`,
         );
       }
@@ -151,12 +165,12 @@ class Reader {
       }
       if (rest) {
         const text = rest.startsWith("=") ? rest.slice(1) : rest;
-        found.push([flag, readValue(flag, text, this.exitCode), word]);
+        found.push([flag, readValue(flag, text, this), word]);
       } else {
         const value = this.#next(flag, `-${flag.short}`);
         found.push([
           flag,
-          readValue(flag, value, this.exitCode),
+          readValue(flag, value, this),
           `${word} ${value}`,
         ]);
       }
@@ -226,11 +240,9 @@ function checkCount(command: Command, args: readonly string[], exit: number) {
 
 /** Checks what `run` may have beside each other; returns whether it is the
  * friendly form. */
-function checkRun(rows: Rows, flags: Uses, args: readonly string[]) {
+function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
   const friendly = flags.has("rootfs");
-  for (const [name, uses] of flags) {
-    const form = findLong(rows, name)!.form;
-    const typed = uses[0]!.typed;
+  for (const [{ form }, typed] of reader.taken) {
     if (friendly && form === "oci") {
       throw fail(
         `${typed} and --rootfs exclude each other`,
@@ -268,7 +280,7 @@ function checkRun(rows: Rows, flags: Uses, args: readonly string[]) {
 export function parseArgs(argv: readonly string[]): Parsed {
   const globals = globalFlags();
   const global: Uses = new Map();
-  const reader = new Reader(argv, 1);
+  const reader = new Reader(argv);
   let command: Command | undefined;
   let rows: Rows = globals;
   while (reader.at < argv.length) {
@@ -366,9 +378,7 @@ function readCommand(
   const flags: Uses = new Map();
   const args: string[] = [];
   const run = command.name === "run";
-  if (run && (implied || argv.some((w) => /^(--?rootfs(=|$)|-r)/.test(w)))) {
-    reader.exitCode = 125;
-  }
+  reader.implied = implied;
   while (reader.at < argv.length) {
     const word = argv[reader.at]!;
     if (word === "--") {
@@ -415,7 +425,7 @@ function readCommand(
         125,
       );
     }
-    friendly = checkRun(rows, flags, args);
+    friendly = checkRun(reader, flags, args);
   } else {
     checkCount(command, args, 1);
     if (command.name === "help" && args[0] && !findCommand(args[0])) {

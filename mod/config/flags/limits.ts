@@ -18,9 +18,21 @@ const SIZE_HINT = "Write a number and a unit: 512k, 64m, 1.5g";
 /** Notes which flag a key of the configuration came from. */
 export type Note = (key: string, typed: string) => void;
 
-/** Returns the limits of the cgroup. */
+const LIMIT_FLAGS = [
+  "memory",
+  "memory-swap",
+  "cpus",
+  "cpu-shares",
+  "cpuset-cpus",
+  "pids-limit",
+];
+
+/** Returns the limits of the cgroup.
+ *
+ * @throws {ContainerError} for a value that is none */
 export function readResources(flags: Flags, note: Note): Resources {
   const resources: Resources = {};
+  if (!LIMIT_FLAGS.some((name) => flags.has(name))) return resources;
   const memory = readMemory(flags, note);
   const cpu = readCpu(flags, note);
   if (memory) resources.memory = memory;

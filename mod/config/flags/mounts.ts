@@ -356,6 +356,7 @@ function readBindWords(keys: Map<string, string>, typed: string): string[] {
  */
 export function readMounts(flags: Flags, host: FlagsHost): FlagMount[] {
   const found: FlagMount[] = [];
+  if (!["volume", "mount", "tmpfs"].some((f) => flags.has(f))) return found;
   for (const { value, typed } of flagUses(flags, "volume")) {
     found.push({ mount: readVolume(value, typed, host), typed });
   }

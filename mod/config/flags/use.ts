@@ -36,7 +36,9 @@ export function flagUses(
   flags: Flags,
   name: string,
 ): readonly { value: string; typed: string }[] {
-  return (flags.get(name) ?? []).map((use) => ({
+  const uses = flags.get(name);
+  if (!uses) return [];
+  return uses.map((use) => ({
     value: typeof use.value === "string" ? use.value : "",
     typed: use.typed,
   }));
