@@ -151,7 +151,8 @@ static void run_sync(const struct op *op)
 	char go;
 	ssize_t n;
 
-	if (report(REPORT_SYNC, 0, (int)op->a[0].n, NULL, -1) < 0)
+	/* Before the fork the pid is the host's: for /proc/PID/uid_map. */
+	if (report(REPORT_SYNC, getpid(), (int)op->a[0].n, NULL, -1) < 0)
 		_exit(125);
 	do
 		n = read(child.channel, &go, 1);

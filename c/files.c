@@ -78,6 +78,21 @@ static void run_write(const struct op *op)
 	close(fd);
 }
 
+/* For files that were opened with the host's ids: a cgroup's tasks. */
+static void run_write_fd(const struct op *op)
+{
+	const struct arg *a = op->a;
+	ssize_t n;
+
+	do
+		n = write(slot_fd(a[0].n), a[1].p, a[1].len);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 || (uint32_t)n != a[1].len)
+		fail(n < 0 ? errno : EIO, NULL);
+	close(slot_fd(a[0].n));
+	child.slot[a[0].n] = -1;
+}
+
 static void run_mkdir(const struct op *op)
 {
 	const char *name = component(&op->a[1]);
@@ -168,6 +183,9 @@ int run_file_op(const struct op *op)
 		return 1;
 	case OP_WRITE:
 		run_write(op);
+		return 1;
+	case OP_WRITE_FD:
+		run_write_fd(op);
 		return 1;
 	case OP_MKDIR:
 		run_mkdir(op);

@@ -43,7 +43,8 @@ struct plan_record {
 	X(MKNOD, 15, "fsnnnn") \
 	X(SYMLINK, 16, "fss") \
 	X(FILE, 17, "fsnb") \
-	X(CHOWN, 18, "fnn") \
+	X(CHOWN, 26, "fnn") \
+	X(WRITE_FD, 18, "fb") \
 	X(COPY_UP, 19, "ff") \
 	X(UNSHARE, 20, "n") \
 	X(SETNS, 21, "fn") \

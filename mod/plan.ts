@@ -46,7 +46,8 @@ export const OPS = {
   },
   symlink: { code: 16, args: ["at:f", "name:s", "target:s"] },
   file: { code: 17, args: ["at:f", "name:s", "mode:n", "data:b"] },
-  chown: { code: 18, args: ["slot:f", "uid:n", "gid:n"] },
+  chown: { code: 26, args: ["slot:f", "uid:n", "gid:n"] },
+  writeFd: { code: 18, args: ["slot:f", "data:b"] },
   copyUp: { code: 19, args: ["from:f", "to:f"] },
   // Namespaces.
   unshare: { code: 20, args: ["flags:n"] },
@@ -387,7 +388,8 @@ export function encodePlan(
 export const REPORT = {
   /** An operation failed: index, errno, detail, text. */
   error: 1,
-  /** `sync` waits for one byte: detail is its id. */
+  /** `sync` waits for one byte: detail is its id, errno the process's pid as
+   * it sees it itself (the host's, before `fork`). */
   sync: 2,
   /** `fork` made the container's first process: detail is its pid; the packet
    * carries its pidfd. */

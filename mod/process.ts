@@ -101,8 +101,9 @@ export function openHelper(): number {
 
 /** What the host stage does while a plan runs. */
 export interface PlanHandlers {
-  /** `sync` waits; when this returns, the child stage goes on. */
-  sync?: (id: number, child: PlanRun) => void;
+  /** `sync` waits; when this returns, the child stage goes on. `pid` is its own
+   * word for itself: before `fork` the pid on the host. */
+  sync?: (id: number, pid: number) => void;
 }
 
 /** A plan that runs. */
@@ -177,7 +178,7 @@ export class PlanRun {
           break;
         case REPORT.sync:
           if (report.detail === SYNC.start) return "start";
-          handlers.sync?.(report.detail, this);
+          handlers.sync?.(report.detail, report.errno);
           this.release();
           break;
         case REPORT.aboutToExec:

@@ -1,0 +1,83 @@
+/**
+ * From the command line to a command, and from whatever it throws to one error.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
+import { parseArgs, type Parsed } from "./parse.ts";
+import { printError, type Reporting } from "./report.ts";
+
+/** What every command gets. */
+export interface Call extends Parsed {
+  /** Where containers' state is kept. */
+  root: string;
+  reporting: Reporting;
+}
+
+/** A command: returns its exit code. */
+export type CommandFunction = (call: Call) => number | Promise<number>;
+
+/** The commands' files; each is loaded when it is called for. */
+const COMMANDS: Record<string, () => Promise<{ run: CommandFunction }>> = {
+  run: () => import("./run.ts"),
+  help: () => import("./help_command.ts"),
+  version: () => import("./version.ts"),
+  completions: () => import("./completions_command.ts"),
+  man: () => import("./man_command.ts"),
+  doctor: () => import("./doctor.ts"),
+};
+
+/** Where state is kept when --root does not say it: /run/rustyrun for root,
+ * else below XDG_RUNTIME_DIR; without one, below /tmp. */
+export function defaultRoot(uid: number, runtimeDir: string | undefined) {
+  if (uid === 0) return "/run/rustyrun";
+  return runtimeDir ? `${runtimeDir}/rustyrun` : `/tmp/rustyrun-${uid}`;
+}
+
+function reportingOf(global: Flags, command: Flags): Reporting {
+  const log = flagValue(global, "log");
+  return {
+    ...(log === undefined ? {} : { log }),
+    logFormat: flagValue(global, "log-format") === "json" ? "json" : "text",
+    json: flagOn(command, "json"),
+    verbose: flagOn(global, "verbose") || flagOn(global, "debug") ||
+      flagOn(command, "verbose"),
+  };
+}
+
+/**
+ * Runs rustyrun.
+ *
+ * @param argv the words after the program's name
+ * @returns the exit code
+ */
+export async function main(argv: readonly string[]): Promise<number> {
+  let reporting: Reporting = {
+    logFormat: "text",
+    json: argv.includes("--json"),
+    verbose: false,
+  };
+  let friendly = true;
+  try {
+    const parsed = parseArgs(argv);
+    reporting = reportingOf(parsed.global, parsed.flags);
+    friendly = parsed.friendly || parsed.command !== "run";
+    const root = flagValue(parsed.global, "root") ??
+      defaultRoot(Deno.uid() ?? 0, Deno.env.get("XDG_RUNTIME_DIR"));
+    const load = COMMANDS[parsed.command];
+    if (load === undefined) {
+      throw new ContainerError(
+        `Cannot run "${parsed.command}": this build of rustyrun has no such command`,
+        { code: "unknown-command", exitCode: 1 },
+      );
+    }
+    const { run } = await load();
+    return await run({ ...parsed, root, reporting });
+  } catch (error) {
+    const exitCode = printError(error, reporting);
+    // runc's callers know 1; docker's people know 125.
+    return exitCode === 125 && !friendly ? 1 : exitCode;
+  }
+}

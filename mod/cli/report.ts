@@ -1,0 +1,107 @@
+/**
+ * Prints errors: once, as text, as one JSON object, and into --log.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+
+/** How this call wants to hear of errors. */
+export interface Reporting {
+  /** --log: a file that gets the error as well. */
+  log?: string;
+  logFormat: "text" | "json";
+  /** --json: one object on standard error instead of text. */
+  json: boolean;
+  verbose: boolean;
+}
+
+const encoder = new TextEncoder();
+
+/** Writes a text to standard error. */
+export function printStderr(text: string): void {
+  const bytes = encoder.encode(text);
+  for (let at = 0; at < bytes.length;) {
+    at += Deno.stderr.writeSync(bytes.subarray(at));
+  }
+}
+
+/** Writes a text to standard output. */
+export function printStdout(text: string): void {
+  const bytes = encoder.encode(text);
+  for (let at = 0; at < bytes.length;) {
+    at += Deno.stdout.writeSync(bytes.subarray(at));
+  }
+}
+
+/** Turns whatever was thrown into an error that can be told. */
+export function toContainerError(error: unknown): ContainerError {
+  if (error instanceof ContainerError) return error;
+  const message = error instanceof Error
+    ? `${error.name}: ${error.message}`
+    : String(error);
+  return new ContainerError(`Cannot go on: ${message}`, {
+    code: "internal",
+    hint:
+      "This is a bug in rustyrun: please report it with the output of --verbose",
+    cause: error,
+  });
+}
+
+/** The text of an error: a line of cause, a line of hint. */
+export function formatError(error: ContainerError): string {
+  const hint = error.hint === undefined ? "" : `  hint: ${error.hint}\n`;
+  return `rustyrun: ${error.message}\n${hint}`;
+}
+
+/** One line for --log, as runc and crun write it and engines parse it. */
+export function formatLogLine(
+  message: string,
+  format: "text" | "json",
+  time: string,
+): string {
+  return format === "json"
+    ? JSON.stringify({ level: "error", msg: message, time }) + "\n"
+    : `time="${time}" level=error msg=${JSON.stringify(message)}\n`;
+}
+
+/**
+ * Prints an error.
+ *
+ * @returns the exit code that goes with it
+ */
+export function printError(thrown: unknown, reporting: Reporting): number {
+  const error = toContainerError(thrown);
+  if (reporting.json) {
+    printStderr(JSON.stringify(error) + "\n");
+  } else {
+    printStderr(formatError(error));
+    for (const it of error.suppressed) {
+      printStderr(`  then: ${it instanceof Error ? it.message : it}\n`);
+    }
+  }
+  if (reporting.verbose) {
+    for (
+      let it: unknown = error;
+      it instanceof Error;
+      it = it.cause
+    ) printStderr(`  ${it.stack ?? it.message}\n`);
+  }
+  if (reporting.log !== undefined) {
+    const line = formatLogLine(
+      error.message,
+      reporting.logFormat,
+      new Date().toISOString(),
+    );
+    try {
+      Deno.writeTextFileSync(reporting.log, line, { append: true });
+    } catch (cause) {
+      printStderr(
+        `rustyrun: Cannot write the log "${reporting.log}": ${
+          cause instanceof Error ? cause.message : cause
+        }\n`,
+      );
+    }
+  }
+  return error.exitCode;
+}

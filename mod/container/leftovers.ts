@@ -1,0 +1,66 @@
+/**
+ * What a container leaves behind, told to the keeper and the warden, which
+ * remove it: their part of the plan format (c/keeper.h says what each
+ * operation means).
+ *
+ * @module
+ */
+
+import type { Op } from "../plan.ts";
+
+/** A cgroup directory that goes when the container goes. */
+export interface LeftCgroup {
+  /** Where its hierarchy is mounted. */
+  mount: string;
+  /** The directory, absolute. */
+  path: string;
+  version: 1 | 2;
+  controllers: readonly string[];
+}
+
+/** Everything that a container leaves behind on the host. */
+export interface Leftovers {
+  cgroups: readonly LeftCgroup[];
+  /** ROOT and the id; slot "state" holds the lock. */
+  state: { root: string; id: string };
+  /** The subdirectory with the upper layer of a throw-away root. */
+  upper?: { parent: string; name: string };
+  /** It has no pid namespace of its own. */
+  sharesPids: boolean;
+}
+
+/** c/teardown.h: CGROUP_V1, CGROUP_FREEZER, CGROUP_V2. */
+function kindOf(cgroup: LeftCgroup): number {
+  if (cgroup.version === 2) return 2;
+  return cgroup.controllers.includes("freezer") ? 1 : 0;
+}
+
+const WHY = "remove it when the container ends";
+
+/** The operations that name the leftovers. */
+export function planLeftovers(left: Leftovers): Op[] {
+  const ops: Op[] = left.cgroups.map((it) => ({
+    do: "kCgroup",
+    root: it.mount,
+    path: it.path.slice(it.mount.length + 1),
+    own: 1,
+    kind: kindOf(it),
+    why: WHY,
+  }));
+  ops.push({
+    do: "kState",
+    parent: left.state.root,
+    name: left.state.id,
+    dir: "state",
+    why: WHY,
+  });
+  if (left.upper !== undefined) {
+    ops.push({ do: "kTree", ...left.upper, why: WHY });
+  }
+  ops.push({
+    do: "kFlags",
+    flags: left.sharesPids ? 1 : 0,
+    why: "end the processes that a pid namespace does not",
+  });
+  return ops;
+}

@@ -1,0 +1,194 @@
+/**
+ * The one order of a plan: what the managers planned, step by step, with the
+ * two-sided steps between.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { type Op, type Phased, PHASES, SYNC } from "../plan.ts";
+
+/** Concatenates what the managers planned, in the order of PHASES. */
+export function orderPlan(parts: readonly Phased[]): Op[] {
+  const ops: Op[] = [];
+  for (const phase of PHASES) {
+    for (const part of parts) {
+      const found = part[phase];
+      if (found !== undefined) ops.push(...found);
+    }
+  }
+  return ops;
+}
+
+/** How the command is let go: by the keeper (foreground), at the fifo
+ * (create), or at once (exec, and run --detach). */
+export type Gate = "keeper" | "fifo" | "none";
+
+/** A compiled seccomp filter. */
+export interface Filter {
+  filter: Uint8Array;
+  flags: number;
+  /** A supervisor listens: the filter's descriptor goes to the host. */
+  notify: boolean;
+}
+
+/** The steps that belong to no manager: cgroups, gates, the end. */
+export function planSteps(options: {
+  config: Config;
+  gate: Gate;
+  /** Configuration of the warden, encoded; absent: there is none. */
+  warden?: Uint8Array;
+  /** v1 `tasks` files to join, and the v2 directory. */
+  tasks: readonly string[];
+  unified?: string | undefined;
+  filter?: Filter | undefined;
+}): Phased {
+  const { config, gate, filter } = options;
+  const phased: Phased = {};
+  if (options.warden !== undefined) {
+    phased.warden = [{
+      do: "warden",
+      control: "control",
+      config: options.warden,
+      why: "leave a process that cleans up if this one is killed",
+    }];
+  }
+  planCgroupJoin(phased, options.tasks, options.unified);
+  phased.ready = [{
+    do: "sync",
+    id: SYNC.ready,
+    why: "let the host set resource limits and write the state",
+  }];
+  if (filter !== undefined) planFilter(phased, config, filter);
+  phased.close = [{
+    do: "closeFds",
+    keep: config.preserveFds,
+    fifo: gate === "fifo" ? "fifo" : "",
+    proc: gate === "fifo" ? "proc" : "",
+    why: "close everything that is not the command's",
+  }];
+  if (gate === "keeper") {
+    phased.close.push({
+      do: "sync",
+      id: SYNC.start,
+      why: "wait until the keeper is there",
+    });
+  }
+  if (gate === "fifo") {
+    phased.waitStart = [{
+      do: "waitStart",
+      fifo: "fifo",
+      proc: "proc",
+      why: "wait for rustyrun start",
+    }];
+  }
+  planExec(phased, config);
+  return phased;
+}
+
+function planCgroupJoin(
+  phased: Phased,
+  tasks: readonly string[],
+  unified: string | undefined,
+): void {
+  if (tasks.length === 0 && unified === undefined) return;
+  const from = "linux.cgroupsPath";
+  phased.cgroupOpen = [{
+    do: "sync",
+    id: SYNC.cgroups,
+    why: "wait until the host has made the cgroups",
+    from,
+  }];
+  phased.cgroupJoin = [];
+  if (unified !== undefined) {
+    phased.cgroupOpen.push({
+      do: "open",
+      into: "cgroup",
+      at: "",
+      path: unified,
+      // O_PATH | O_DIRECTORY
+      flags: 0o10000000 | (Deno.build.arch === "aarch64" ? 0o40000 : 0o200000),
+      mode: 0,
+      resolve: 0,
+      why: "hold the cgroup that the fork goes into",
+      from,
+    });
+  }
+  tasks.forEach((path, i) => {
+    // Opened with the host's rights; "0" is whoever writes it.
+    phased.cgroupOpen!.push({
+      do: "open",
+      into: `tasks${i}`,
+      at: "",
+      path,
+      flags: 1,
+      mode: 0,
+      resolve: 0,
+      why: "hold the list of the cgroup's tasks",
+      from,
+    });
+    phased.cgroupJoin!.push({
+      do: "writeFd",
+      slot: `tasks${i}`,
+      data: new Uint8Array([0x30]),
+      why: `join the cgroup ${path.slice(0, path.lastIndexOf("/"))}`,
+      from,
+    });
+  });
+}
+
+/** With no_new_privs the filter goes in as late as it can; without, it needs
+ * CAP_SYS_ADMIN, and so goes in before the capabilities go; seccomp(2). */
+function planFilter(phased: Phased, config: Config, filter: Filter): void {
+  const early = config.spec.process?.noNewPrivileges !== true;
+  const from = config.seccompProfile === undefined
+    ? config.mode === "oci" ? "linux.seccomp" : undefined
+    : "seccompProfile";
+  const ops: Op[] = [{
+    do: "seccomp",
+    filter: filter.filter,
+    flags: filter.flags,
+    into: filter.notify ? "listener" : "",
+    why: "allow only the listed system calls",
+    ...(from === undefined ? {} : { from }),
+  }];
+  if (filter.notify) {
+    ops.push({
+      do: "sendFd",
+      slot: "listener",
+      tag: FD_TAG.listener,
+      why: "hand the filter's listener to the host",
+      from: "linux.seccomp.listenerPath",
+    }, {
+      do: "close",
+      slot: "listener",
+      why: "keep no copy of the listener",
+      from: "linux.seccomp.listenerPath",
+    });
+  }
+  phased[early ? "seccompEarly" : "seccomp"] = ops;
+}
+
+/** Tags of `sendFd`. */
+export const FD_TAG = { master: 1, listener: 2 } as const;
+
+function planExec(phased: Phased, config: Config): void {
+  phased.exec = [];
+  if (config.init) {
+    phased.exec.push({
+      do: "init",
+      why: "stay as pid 1, forward signals and reap",
+      from: "init",
+    });
+  }
+  phased.exec.push(
+    { do: "signals", why: "give the command a clean signal mask" },
+    {
+      do: "exec",
+      argv: config.spec.process?.args ?? [],
+      env: config.spec.process?.env ?? [],
+      why: "run the command",
+      from: "process.args",
+    },
+  );
+}
