@@ -1,0 +1,199 @@
+/**
+ * Loads what a caller wrote in JSON: a bundle's config.json, the process of
+ * `exec --process`, the resources of `update --resources`. Parsed, checked,
+ * ruled: what comes out can be trusted to be what its type says.
+ *
+ * @module
+ */
+
+import { ContainerError, type ContainerErrorOptions } from "../errors.ts";
+import { checkProcess, checkResources, checkSpec } from "./check.ts";
+import { parseConfigJson } from "./json.ts";
+import type { Problem } from "./problem.ts";
+import { processProblems, resourcesProblems, specProblems } from "./rules.ts";
+import type { Process, Resources, Spec } from "./schema.ts";
+
+/** A configuration that cannot be used, with all that is wrong with it. The
+ * message has the first problem. */
+export class ConfigError extends ContainerError {
+  override name = "ConfigError";
+  /** All problems, the first one included; never empty. */
+  readonly problems: readonly Problem[];
+
+  constructor(
+    message: string,
+    problems: readonly Problem[],
+    options: ContainerErrorOptions,
+  ) {
+    super(message, options);
+    this.problems = problems;
+  }
+
+  /** The object that `--json` prints. */
+  override toJSON(): Record<string, unknown> {
+    return { ...super.toJSON(), problems: this.problems };
+  }
+}
+
+/** A configuration and what is wrong with it. */
+export interface Inspection {
+  /** The path that was read. */
+  path: string;
+  /** The parsed text: a `Spec` only when there is no problem. */
+  value: unknown;
+  /** All problems found. When the shape is wrong, the rules are not asked. */
+  problems: Problem[];
+}
+
+/** Returns the words for an errno that callers match: runc's, lower case. */
+function describeFailure(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file or directory";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.IsADirectory) return "is a directory";
+  if (error instanceof Deno.errors.NotADirectory) return "not a directory";
+  const text = error instanceof Error ? error.message : String(error);
+  // "Is a directory (os error 21): readfile '...'"
+  const words = text.split(" (os error")[0]!;
+  return words.slice(0, 1).toLowerCase() + words.slice(1);
+}
+
+/** Reads a whole text file.
+ *
+ * @throws {ContainerError} "config-unreadable"
+ */
+function readText(path: string, hint: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    throw new ContainerError(
+      `Cannot read "${path}": ${describeFailure(error)}`,
+      { code: "config-unreadable", hint, cause: error },
+    );
+  }
+}
+
+/** Returns the path of the configuration of a bundle. */
+function configPathOf(bundle: string, configPath?: string): string {
+  return configPath ?? (bundle.endsWith("/") ? bundle : bundle + "/") +
+      "config.json";
+}
+
+/** Throws for the first of some problems. */
+function refuse(name: string, problems: readonly Problem[]): never {
+  const [first] = problems;
+  if (first === undefined) throw new RangeError("Cannot refuse: no problem");
+  const more = problems.length - 1;
+  const what = first.path === "" ? "" : `${first.path} `;
+  throw new ConfigError(
+    `Cannot use "${name}": ${what}${first.message}`,
+    problems,
+    {
+      code: "config-invalid",
+      hint: more === 0
+        ? first.instead
+        : `${first.instead} (and ${more} more: rustyrun validate lists them)`,
+    },
+  );
+}
+
+/**
+ * Reads a bundle's configuration and says all that is wrong with it:
+ * `rustyrun validate`.
+ *
+ * @throws {ContainerError} when it cannot be read ("bundle-missing",
+ * "config-unreadable") or is not JSON ("json-invalid")
+ */
+export function inspectSpec(bundle: string, configPath?: string): Inspection {
+  const path = configPathOf(bundle, configPath);
+  let text: string;
+  try {
+    text = readText(path, "write one with: rustyrun spec");
+  } catch (error) {
+    checkBundle(bundle);
+    throw error;
+  }
+  const value = parseConfigJson(text, path);
+  const problems = checkSpec(value);
+  if (problems.length === 0) problems.push(...specProblems(value as Spec));
+  return { path, value, problems };
+}
+
+/** Throws when the bundle itself is the reason. */
+function checkBundle(bundle: string): void {
+  try {
+    if (Deno.statSync(bundle).isDirectory) return;
+  } catch (error) {
+    throw new ContainerError(
+      `Cannot open the bundle "${bundle}": ${describeFailure(error)}`,
+      {
+        code: "bundle-missing",
+        hint: "a bundle is a directory with a config.json: --bundle DIR",
+        cause: error,
+      },
+    );
+  }
+  throw new ContainerError(
+    `Cannot open the bundle "${bundle}": not a directory`,
+    {
+      code: "bundle-missing",
+      hint: "a bundle is a directory with a config.json: --bundle DIR",
+    },
+  );
+}
+
+/**
+ * Loads the configuration of a bundle.
+ *
+ * A relative destination of a mount comes out below "/", as config.md#mounts
+ * wants; all else is as written.
+ *
+ * @param bundle the bundle's directory
+ * @param configPath the configuration, when it is not the bundle's config.json
+ * @throws {ContainerError} when it cannot be read ("bundle-missing",
+ * "config-unreadable") or is not JSON ("json-invalid")
+ * @throws {ConfigError} "config-invalid" when something in it is wrong
+ */
+export function loadSpec(bundle: string, configPath?: string): Spec {
+  const { path, value, problems } = inspectSpec(bundle, configPath);
+  if (problems.length > 0) refuse(path, problems);
+  const spec = value as Spec;
+  for (const mount of spec.mounts ?? []) {
+    if (mount.destination[0] !== "/") {
+      mount.destination = `/${mount.destination}`;
+    }
+  }
+  return spec;
+}
+
+/**
+ * Loads the process of `exec --process FILE`.
+ *
+ * @throws {ContainerError} as {@linkcode loadSpec} does
+ */
+export function loadProcess(path: string): Process {
+  const text = readText(path, "write a process as in config.md#process there");
+  const value = parseConfigJson(text, path);
+  const problems = checkProcess(value);
+  if (problems.length === 0) {
+    problems.push(...processProblems(value as Process));
+  }
+  if (problems.length > 0) refuse(path, problems);
+  return value as Process;
+}
+
+/**
+ * Takes the resources of `update --resources FILE` from their text, which
+ * may have come from stdin.
+ *
+ * @param name what to call the text in an error: its path, or "stdin"
+ * @throws {ContainerError} as {@linkcode loadSpec} does
+ */
+export function parseResources(text: string, name: string): Resources {
+  const value = parseConfigJson(text, name);
+  const problems = checkResources(value);
+  if (problems.length === 0) {
+    problems.push(...resourcesProblems(value as Resources, { update: true }));
+  }
+  if (problems.length > 0) refuse(name, problems);
+  return value as Resources;
+}
