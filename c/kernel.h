@@ -129,4 +129,13 @@ struct k_cap_data {
 
 #define K_TIOCGPTPEER 0x5441ul /* since 4.13 */
 
+struct k_dirent64 { /* getdents64(2) */
+	uint64_t d_ino;
+	int64_t d_off;
+	uint16_t d_reclen;
+	uint8_t d_type;
+	char d_name[];
+};
+#define K_DT_DIR 4
+
 #endif

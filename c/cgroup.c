@@ -1,0 +1,311 @@
+/*
+ * The end of a container's cgroups: kills who is inside and removes them with
+ * the cgroups that the container made below. A container may have made them
+ * deep: the walks go down and up by descriptor, without recursion.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "teardown.h"
+
+/* How deep a walk looks for processes. Removal goes to any depth. */
+#define DEPTH 1024
+
+#define DIR_FLAGS ((uint64_t)(O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
+#define DIR_RESOLVE \
+	((uint64_t)(K_RESOLVE_NO_XDEV | K_RESOLVE_NO_SYMLINKS | \
+		    K_RESOLVE_BENEATH))
+
+static int open_cgroup(int dir, const char *path)
+{
+	return open_at2(dir, path, DIR_FLAGS, 0, DIR_RESOLVE);
+}
+
+/* Nobody moves a cgroup, so ".." is where we came from. */
+static int open_parent(int dir)
+{
+	int up = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	close(dir);
+	return up;
+}
+
+static const char *next_cgroup(struct dir *d)
+{
+	const char *name;
+	bool is_dir;
+
+	do
+		name = dir_next(d, &is_dir);
+	while (name && !is_dir);
+	return name;
+}
+
+/* Calls `visit` on a cgroup and on all below it; takes over the descriptor. */
+static void visit_all(int dir, void (*visit)(int dir))
+{
+	static int64_t offset[DEPTH];
+	unsigned int depth = 0;
+	const char *name;
+	struct dir d;
+	int down;
+
+	visit(dir);
+	dir_start(&d, dir, 0);
+	for (;;) {
+		name = next_cgroup(&d);
+		if (name) {
+			down = depth < DEPTH ? open_cgroup(dir, name) : -1;
+			if (down < 0)
+				continue;
+			offset[depth++] = d.offset;
+			close(dir);
+			dir = down;
+			visit(dir);
+			dir_start(&d, dir, 0);
+			continue;
+		}
+		if (!depth)
+			break;
+		dir = open_parent(dir);
+		if (dir < 0)
+			return;
+		dir_start(&d, dir, offset[--depth]);
+	}
+	close(dir);
+}
+
+static void write_file(int dir, const char *name, const char *text)
+{
+	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* What did not work shows when the cgroup is still busy. */
+	if (write(fd, text, strlen(text)) < 0)
+		errno = 0;
+	close(fd);
+}
+
+static ssize_t read_file(int dir, const char *name, char *buf, size_t size)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	n = read(fd, buf, size);
+	close(fd);
+	return n;
+}
+
+static void thaw_one(int dir)
+{
+	write_file(dir, "freezer.state", "THAWED");
+}
+
+/* A pid of another pid namespace reads as 0. */
+static void kill_number(int64_t pid)
+{
+	if (pid > 1 && pid < INT32_MAX && pid != getpid())
+		kill((pid_t)pid, SIGKILL);
+}
+
+static void kill_one(int dir)
+{
+	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char buf[1024];
+	int64_t pid = 0;
+	ssize_t n;
+
+	if (fd < 0)
+		return;
+	while ((n = read(fd, buf, sizeof(buf))) > 0)
+		for (ssize_t i = 0; i < n; i++) {
+			if (buf[i] >= '0' && buf[i] <= '9') {
+				if (pid < INT32_MAX)
+					pid = pid * 10 + (buf[i] - '0');
+				continue;
+			}
+			kill_number(pid);
+			pid = 0;
+		}
+	close(fd);
+}
+
+/* Frozen, nobody forks while the list is read, and no pid is used again. A
+ * task in an uninterruptible sleep may not freeze: it gets its SIGKILL. */
+static void kill_frozen(int dir)
+{
+	char state[16];
+	ssize_t n;
+
+	write_file(dir, "freezer.state", "FROZEN");
+	for (int i = 0; i < 50; i++) {
+		n = read_file(dir, "freezer.state", state, sizeof(state));
+		if (n < 0 || (n >= 6 && !memcmp(state, "FROZEN", 6)))
+			break;
+		sleep_ms(2);
+	}
+	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
+	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), thaw_one);
+}
+
+static int open_own(const struct cgroup *g)
+{
+	return open_cgroup(g->root, g->path);
+}
+
+/* cgroup.kill (since 5.14) and the freezer see every process; the list of
+ * another v1 hierarchy is only for where there is neither. */
+void cgroup_kill(const struct teardown *t)
+{
+	bool done = false;
+	int dir;
+
+	for (unsigned int i = 0; i < t->cgroups; i++) {
+		if (t->cgroup[i].kind == CGROUP_V1)
+			continue;
+		dir = open_own(&t->cgroup[i]);
+		if (dir < 0)
+			continue;
+		done = true;
+		if (t->cgroup[i].kind == CGROUP_V2)
+			write_file(dir, "cgroup.kill", "1");
+		else
+			kill_frozen(dir);
+		close(dir);
+	}
+	for (unsigned int i = 0; i < t->cgroups && !done; i++) {
+		dir = open_own(&t->cgroup[i]);
+		if (dir >= 0)
+			visit_all(dir, kill_one);
+	}
+}
+
+void cgroup_thaw(const struct teardown *t)
+{
+	int dir;
+
+	for (unsigned int i = 0; i < t->cgroups; i++) {
+		if (t->cgroup[i].kind != CGROUP_FREEZER)
+			continue;
+		dir = open_own(&t->cgroup[i]);
+		if (dir >= 0)
+			visit_all(dir, thaw_one);
+	}
+}
+
+/* Removes what is directly below. Returns the number removed, and the name of
+ * one that stays ("" for none). */
+static unsigned int remove_children(int dir, char stays[256])
+{
+	unsigned int removed = 0;
+	const char *name;
+	struct dir d;
+
+	stays[0] = 0;
+	dir_start(&d, dir, 0);
+	while ((name = next_cgroup(&d))) {
+		if (unlinkat(dir, name, AT_REMOVEDIR) == 0) {
+			removed++;
+		} else if (!stays[0] && strlen(name) < 256) {
+			memcpy(stays, name, strlen(name) + 1);
+		}
+	}
+	return removed;
+}
+
+/* Goes down where something stays and comes up again when it is clean; stops
+ * at the first cgroup that is busy of itself. Takes over the descriptor. */
+static void remove_below(int dir)
+{
+	unsigned int depth = 0, removed;
+	bool came_up = false;
+	char stays[256];
+	int next;
+
+	for (;;) {
+		removed = remove_children(dir, stays);
+		if (!stays[0]) {
+			if (!depth)
+				break;
+			depth--;
+			came_up = true;
+			dir = open_parent(dir);
+			if (dir < 0)
+				return;
+			continue;
+		}
+		if (came_up && !removed)
+			break;
+		came_up = false;
+		next = open_cgroup(dir, stays);
+		if (next < 0)
+			break;
+		close(dir);
+		dir = next;
+		depth++;
+	}
+	close(dir);
+}
+
+/* Where the component that ends at path[len] begins. */
+static size_t component(const char *path, size_t len)
+{
+	while (len && path[len - 1] != '/')
+		len--;
+	return len;
+}
+
+static int remove_at(int root, const char *path, size_t len)
+{
+	char part[4096];
+	size_t at = component(path, len);
+	int parent, r, err;
+
+	if (len >= sizeof(part))
+		return -1;
+	memcpy(part, path, len);
+	part[len] = 0;
+	if (!at)
+		return unlinkat(root, part, AT_REMOVEDIR);
+	part[at - 1] = 0;
+	parent = open_cgroup(root, part);
+	if (parent < 0)
+		return -1;
+	r = unlinkat(parent, part + at, AT_REMOVEDIR);
+	err = errno;
+	close(parent);
+	errno = err;
+	return r;
+}
+
+int cgroup_remove(const struct cgroup *g, bool owned)
+{
+	size_t len = strlen(g->path), at;
+	int r = remove_at(g->root, g->path, len), dir;
+
+	if (r < 0 && errno == EBUSY && owned) {
+		dir = open_own(g);
+		if (dir >= 0)
+			remove_below(dir);
+		r = remove_at(g->root, g->path, len);
+	}
+	if (r < 0 && errno != ENOENT)
+		return -1;
+	/* A parent goes with its last child; another container keeps it. */
+	for (unsigned int i = 1; i < g->own; i++) {
+		at = component(g->path, len);
+		if (!at)
+			break;
+		len = at - 1;
+		if (remove_at(g->root, g->path, len) < 0 && errno != ENOENT)
+			break;
+	}
+	return 0;
+}

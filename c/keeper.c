@@ -1,0 +1,690 @@
+/*
+ * The keeper: what the rustyrun process is while its container runs. It has
+ * the pid that the user started; it forwards signals, relays the terminal,
+ * waits, removes what the container leaves behind, and ends as it ended.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper.h"
+#include "kernel.h"
+
+/* A second Ctrl-C within this time ends a container that ignores it. */
+#define INTERRUPT_MS 2000
+/* How long a container that was killed may take to be gone. */
+#define GONE_MS 10000
+#define DELETE_STRINGS 4096
+
+struct keeper {
+	struct plan plan;
+	int slot[PLAN_SLOTS];
+	struct teardown td;
+	struct tty tty;
+	int signals;   /* signalfd */
+	int channel;   /* -1: the command runs, or nothing reports any more */
+	int control;   /* of the warden */
+	pid_t init;
+	pid_t warden;
+	int status;    /* of init, as waitpid gives it */
+	bool ended;
+	bool about_to_exec;
+	bool failed;   /* `late` says why the command did not start */
+	bool refused;  /* the second Ctrl-C */
+	bool stopping; /* a stop signal went to init: follow it */
+	int aborted;   /* the signal that came before the start */
+	uint64_t held; /* signals that wait for the start */
+	int64_t interrupted; /* when the last SIGINT came */
+	struct report late;
+};
+
+static struct keeper keeper;
+
+static void print(const char *text, size_t size)
+{
+	ssize_t n;
+
+	while (size) {
+		n = write(2, text, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		text += n;
+		size -= (size_t)n;
+	}
+}
+
+static void print_text(const char *text)
+{
+	print(text, strlen(text));
+}
+
+static void print_number(int64_t v)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+	bool minus = v < 0;
+
+	do {
+		digits[--at] = (char)('0' + (v < 0 ? -(v % 10) : v % 10));
+		v /= 10;
+	} while (v);
+	if (minus)
+		digits[--at] = '-';
+	print(digits + at, sizeof(digits) - at);
+}
+
+_Noreturn static void give_up(const char *why)
+{
+	print_text("rustyrun: Cannot keep the container: ");
+	print_text(why);
+	print_text("\n");
+	_exit(125);
+}
+
+/* A name of a list; NULL beyond its end. */
+static const char *list_at(const struct arg *list, uint32_t index)
+{
+	const char *p = list->p;
+
+	if (index >= list->count)
+		return NULL;
+	while (index--)
+		p += strlen(p) + 1;
+	return p;
+}
+
+/* The first operation with a code; `from` is the plan's start. */
+static bool find_op(const struct keeper *k, uint16_t code, struct op *op)
+{
+	struct plan walk = k->plan;
+
+	while (plan_next(&walk, op) == 0)
+		if (op->code == code)
+			return true;
+	return false;
+}
+
+static int take_slot(const struct keeper *k, int64_t slot)
+{
+	return slot < 0 || slot >= PLAN_SLOTS ? -1 : k->slot[slot];
+}
+
+static int take_run(struct keeper *k, const struct arg *a)
+{
+	if (a[0].n <= 0 || a[0].n > INT32_MAX || a[1].n < 0 ||
+	    a[1].n > INT32_MAX)
+		return -1;
+	k->init = (pid_t)a[0].n;
+	k->warden = (pid_t)a[1].n;
+	k->channel = take_slot(k, a[2].n);
+	k->control = take_slot(k, a[3].n);
+	k->tty.master = take_slot(k, a[4].n);
+	k->td.userns = take_slot(k, a[5].n);
+	return 0;
+}
+
+/* The caller's own descriptors are the container's affair: a pipe must not
+ * stay open because the keeper has it too. */
+static void close_foreign(struct keeper *k)
+{
+	struct op op;
+	int keep[16];
+	unsigned int n = 0;
+
+	for (int fd = 0; fd < 3; fd++)
+		keep[n++] = fd;
+	keep[n++] = k->signals;
+	if (find_op(k, OP_K_RUN, &op))
+		for (int i = 2; i < 6; i++)
+			keep[n++] = take_slot(k, op.a[i].n);
+	if (find_op(k, OP_K_STATE, &op))
+		keep[n++] = take_slot(k, op.a[2].n);
+	close_others(keep, n);
+	syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC);
+}
+
+static void read_keeper_plan(struct keeper *k, int fd)
+{
+	struct plan walk;
+	struct op op;
+	const void *bytes;
+	size_t size;
+	int r, runs = 0;
+
+	bytes = map_plan(fd, &size);
+	if (!bytes || plan_open(&k->plan, bytes, size, k->slot) < 0)
+		give_up("bad plan");
+	close_foreign(k);
+	walk = k->plan;
+	while (plan_next(&walk, &op) == 0) {
+		if (op.code == OP_K_RUN)
+			r = runs++ ? -1 : take_run(k, op.a);
+		else
+			r = teardown_add(&k->td, &op, k->slot);
+		if (r < 0)
+			give_up(op.a[0].p ? op.a[0].p : "bad plan");
+	}
+	if (!runs)
+		give_up("bad plan");
+}
+
+/* stdout and stdin belong to the container alone: whoever reads or feeds them
+ * must see the end when the container closes them. */
+static void leave_stdio(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0) {
+		close(0);
+		close(1);
+		return;
+	}
+	dup2(fd, 0);
+	dup2(fd, 1);
+	if (fd > 1)
+		close(fd);
+}
+
+static bool is_ignored_here(int sig)
+{
+	struct sigaction now;
+
+	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
+static void kill_init(struct keeper *k)
+{
+	if (!k->ended)
+		kill(k->init, SIGKILL);
+	cgroup_thaw(&k->td);
+}
+
+/* A value that came with the signal (sigqueue) goes along. */
+static void forward(struct keeper *k, const struct signalfd_siginfo *from)
+{
+	siginfo_t info;
+	int sig = (int)from->ssi_signo;
+
+	if (k->ended)
+		return;
+	if (from->ssi_code == SI_QUEUE) {
+		memset(&info, 0, sizeof(info));
+		info.si_signo = sig;
+		info.si_code = SI_QUEUE;
+		info.si_pid = (pid_t)from->ssi_pid;
+		info.si_uid = from->ssi_uid;
+		memcpy(&info.si_value, &from->ssi_ptr, sizeof(info.si_value));
+		if (syscall(SYS_rt_sigqueueinfo, k->init, sig, &info) == 0)
+			return;
+	}
+	kill(k->init, sig);
+}
+
+/* One hexadecimal mask of /proc/PID/status. */
+static uint64_t read_mask(const char *text, const char *key)
+{
+	const char *p = strstr(text, key);
+	uint64_t mask = 0;
+
+	if (!p)
+		return 0;
+	for (p += strlen(key); *p == '\t' || *p == ' '; p++)
+		;
+	for (; *p; p++) {
+		if (*p >= '0' && *p <= '9')
+			mask = mask << 4 | (uint64_t)(*p - '0');
+		else if (*p >= 'a' && *p <= 'f')
+			mask = mask << 4 | (uint64_t)(*p - 'a' + 10);
+		else
+			break;
+	}
+	return mask;
+}
+
+static ssize_t read_whole(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t at = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -1;
+	while (at < size - 1 && (n = read(fd, text + at, size - 1 - at)) > 0)
+		at += (size_t)n;
+	close(fd);
+	text[at] = 0;
+	return n < 0 ? -1 : (ssize_t)at;
+}
+
+/* pid 1 of a pid namespace drops what it has no handler for. Who blocks a
+ * signal may read it by signalfd or sigwait, as --init does. */
+static bool ignores_interrupt(const struct keeper *k)
+{
+	const uint64_t bit = 1ull << (SIGINT - 1);
+	char path[32] = "/proc/", digits[12], text[4096];
+	size_t at = 6, n = sizeof(digits);
+
+	for (pid_t v = k->init; v; v /= 10)
+		digits[--n] = (char)('0' + v % 10);
+	memcpy(path + at, digits + n, sizeof(digits) - n);
+	memcpy(path + at + sizeof(digits) - n, "/status", 8);
+	if (read_whole(path, text, sizeof(text)) < 0)
+		return false;
+	if ((read_mask(text, "\nSigCgt:") | read_mask(text, "\nSigBlk:")) & bit)
+		return false;
+	return !(k->td.flags & TEARDOWN_SHARED_PID) ||
+	       read_mask(text, "\nSigIgn:") & bit;
+}
+
+static void on_interrupt(struct keeper *k)
+{
+	int64_t now = now_ms();
+
+	if (k->interrupted && now - k->interrupted <= INTERRUPT_MS &&
+	    !k->ended && !k->refused && ignores_interrupt(k)) {
+		k->refused = true;
+		kill_init(k);
+	}
+	k->interrupted = now;
+}
+
+/* The shell that started us shall see the stop of a container that followed
+ * its Ctrl-Z. What the shell does to the terminal meanwhile is its affair. */
+static void follow_stop(struct keeper *k)
+{
+	if (!k->stopping)
+		return;
+	k->stopping = false;
+	tty_restore(&k->tty);
+	kill(getpid(), SIGSTOP);
+	tty_enter(&k->tty);
+}
+
+static void reap(struct keeper *k)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | __WALL)) > 0) {
+		if (pid == k->init && WIFSTOPPED(status)) {
+			follow_stop(k);
+		} else if (pid == k->init) {
+			k->ended = true;
+			k->status = status;
+		} else if (pid == k->warden && !WIFSTOPPED(status)) {
+			k->warden = 0;
+		}
+	}
+	/* Not our child, then: nothing can be waited for. */
+	if (pid < 0 && errno == ECHILD && !k->ended)
+		give_up("its first process is not a child of this process");
+}
+
+static bool ends_start(int sig)
+{
+	return sig == SIGHUP || sig == SIGINT || sig == SIGQUIT ||
+	       sig == SIGTERM;
+}
+
+static void handle_before_start(struct keeper *k, int sig)
+{
+	if (!ends_start(sig) || is_ignored_here(sig)) {
+		k->held |= 1ull << (sig - 1);
+		return;
+	}
+	k->aborted = sig;
+	kill_init(k);
+}
+
+static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
+{
+	int sig = (int)info->ssi_signo;
+	bool by_user = info->ssi_code <= 0;
+
+	if (sig == SIGCHLD) {
+		reap(k);
+		return;
+	}
+	/* Our own SIGPIPE; and what the container's first process sends us
+	 * must not come back to it (kill(-1) without a pid namespace). */
+	if (by_user && ((pid_t)info->ssi_pid == getpid() ||
+			(pid_t)info->ssi_pid == k->init))
+		return;
+	if (sig == SIGURG)
+		return;
+	if (sig == SIGWINCH && k->tty.master >= 0) {
+		tty_resize(&k->tty);
+		return;
+	}
+	if (k->channel >= 0) {
+		handle_before_start(k, sig);
+		return;
+	}
+	if (sig == SIGCONT)
+		tty_enter(&k->tty);
+	if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+		k->stopping = true;
+	forward(k, info);
+	if (sig == SIGINT && !is_ignored_here(SIGINT))
+		on_interrupt(k);
+}
+
+static void read_signals(struct keeper *k)
+{
+	struct signalfd_siginfo info[4];
+	ssize_t n;
+
+	do {
+		n = read(k->signals, info, sizeof(info));
+		for (ssize_t i = 0; i < n / (ssize_t)sizeof(info[0]); i++)
+			handle_signal(k, &info[i]);
+	} while (n == (ssize_t)sizeof(info));
+}
+
+static void release_held(struct keeper *k)
+{
+	struct signalfd_siginfo info = { 0 };
+
+	for (uint32_t sig = 1; sig <= 64; sig++) {
+		info.ssi_signo = sig;
+		if (k->held >> (sig - 1) & 1)
+			forward(k, &info);
+	}
+	k->held = 0;
+}
+
+/* Reads what the helper reports until the end: a failure, or execve. */
+static void read_channel(struct keeper *k)
+{
+	struct report packet;
+	ssize_t n;
+
+	while (k->channel >= 0) {
+		n = recv(k->channel, &packet, sizeof(packet), MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n == (ssize_t)sizeof(packet)) {
+			if (packet.kind == REPORT_ABOUT_TO_EXEC)
+				k->about_to_exec = true;
+			if (packet.kind != REPORT_ERROR || k->failed)
+				continue;
+			k->late = packet;
+			k->failed = true;
+			continue;
+		}
+		close(k->channel);
+		k->channel = -1;
+		if (k->about_to_exec && !k->failed && !k->aborted)
+			release_held(k);
+	}
+}
+
+static void start(struct keeper *k)
+{
+	if (k->channel < 0) {
+		k->about_to_exec = true;
+		return;
+	}
+	if (send(k->channel, "g", 1, MSG_NOSIGNAL) < 0)
+		return; /* its end is read next */
+}
+
+static void run(struct keeper *k)
+{
+	struct pollfd p[TTY_POLLS + 2];
+	int interrupts, timeout;
+
+	while (!k->ended) {
+		tty_polls(&k->tty, p);
+		p[3] = (struct pollfd){ .fd = k->signals, .events = POLLIN };
+		p[4] = (struct pollfd){ .fd = k->channel, .events = POLLIN };
+		timeout = tty_timeout(&k->tty);
+		if (poll(p, TTY_POLLS + 2, timeout) < 0)
+			continue;
+		if (p[4].revents)
+			read_channel(k);
+		interrupts = tty_move(&k->tty, p, getpgid(k->init));
+		while (interrupts-- > 0)
+			on_interrupt(k);
+		if (p[3].revents)
+			read_signals(k);
+	}
+	read_channel(k);
+}
+
+/* The counter behind "key " at the start of a line. */
+static bool was_out_of_memory(const struct op *oom)
+{
+	char text[1024];
+	size_t len = oom->a[1].len;
+
+	if (!len || read_whole(oom->a[0].p, text, sizeof(text)) < 0)
+		return false;
+	for (const char *p = text; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, oom->a[1].p, len) || p[len] != ' ')
+			continue;
+		return p[len + 1] >= '1' && p[len + 1] <= '9';
+	}
+	return false;
+}
+
+/* The words for a failure after the hand-over; 0 when the plan has none. */
+static int print_late(const struct keeper *k, int64_t op_index, int64_t err)
+{
+	struct plan walk = k->plan;
+	struct op op;
+
+	while (plan_next(&walk, &op) == 0) {
+		if (op.code != OP_K_TEXT)
+			continue;
+		if (op.a[0].n != op_index &&
+		    (op.a[0].n != -1 || op_index == KEEPER_DIED))
+			continue;
+		if (op.a[1].n != err && op.a[1].n != -1)
+			continue;
+		print(op.a[3].p, op.a[3].len);
+		return op.a[2].n > 0 && op.a[2].n < 256 ? (int)op.a[2].n : 125;
+	}
+	return 0;
+}
+
+static int tell_failure(const struct keeper *k)
+{
+	int code = print_late(k, k->late.index, k->late.err);
+
+	if (code)
+		return code;
+	print_text("rustyrun: Cannot start the command: operation ");
+	print_number(k->late.index);
+	print_text(" failed with errno ");
+	print_number(k->late.err);
+	print_text("\n");
+	return 125;
+}
+
+static int tell_death(const struct keeper *k)
+{
+	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+	int code = print_late(k, KEEPER_DIED, sig);
+
+	if (code)
+		return code;
+	print_text("rustyrun: Cannot start the command: the helper ended with ");
+	print_text(sig ? "signal " : "code ");
+	print_number(sig ? sig : WEXITSTATUS(k->status));
+	print_text("\n");
+	return 125;
+}
+
+static int find_exit_code(const struct keeper *k)
+{
+	if (k->aborted)
+		return 128 + k->aborted;
+	if (WIFSIGNALED(k->status))
+		return 128 + WTERMSIG(k->status);
+	return WEXITSTATUS(k->status);
+}
+
+/* What the user is told beside the exit code. */
+static int tell_end(const struct keeper *k, bool *oom)
+{
+	int code = find_exit_code(k);
+	struct op op;
+
+	*oom = code == 128 + SIGKILL && !k->aborted && !k->refused &&
+	       find_op(k, OP_K_OOM, &op) && was_out_of_memory(&op);
+	if (*oom)
+		print(op.a[2].p, op.a[2].len);
+	if (k->refused && find_op(k, OP_K_REFUSE, &op))
+		print(op.a[0].p, op.a[0].len);
+	if (k->aborted)
+		return code;
+	if (k->failed)
+		return tell_failure(k);
+	if (!k->about_to_exec)
+		return tell_death(k);
+	return code;
+}
+
+static void print_json(const struct keeper *k, int code, bool oom)
+{
+	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+	const char *name;
+	struct op op;
+
+	/* A command that did not start has its own words, once. */
+	if (!k->about_to_exec || k->failed || !find_op(k, OP_K_JSON, &op))
+		return;
+	print(op.a[0].p, op.a[0].len);
+	print_text("\"exitCode\":");
+	print_number(code);
+	print_text(",\"signal\":");
+	name = list_at(&op.a[1], (uint32_t)sig);
+	if (!sig)
+		print_text("null");
+	else if (name)
+		print_text(name);
+	else
+		print_number(sig);
+	print_text(oom ? ",\"oom\":true}\n" : ",\"oom\":false}\n");
+}
+
+static char **fill_vector(char **vector, const struct arg *list)
+{
+	const char *p = list->p;
+	uint32_t i;
+
+	for (i = 0; i < list->count && i < DELETE_STRINGS; i++) {
+		vector[i] = (char *)(uintptr_t)p;
+		p += strlen(p) + 1;
+	}
+	vector[i] = NULL;
+	return vector;
+}
+
+/* Hooks and systemd units need policy, which C has not: rustyrun itself does
+ * it. It inherits the state's lock. How it ends changes no exit code. */
+static void run_delete(const struct keeper *k)
+{
+	static char *argv[DELETE_STRINGS + 1], *env[DELETE_STRINGS + 1];
+	struct op op;
+	int status;
+	pid_t pid;
+
+	if (!find_op(k, OP_K_DELETE, &op) || !op.a[0].count)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGPIPE, SIG_DFL);
+		restore_signals(0);
+		if (k->td.state_dir >= 0)
+			fcntl(k->td.state_dir, F_SETFD, 0);
+		fill_vector(argv, &op.a[0]);
+		execve(argv[0], argv, fill_vector(env, &op.a[1]));
+		_exit(127);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+}
+
+/* The warden ends at once; one that is stopped is not waited for. */
+static void dismiss_warden(struct keeper *k)
+{
+	struct pollfd p = { .fd = k->control, .events = POLLIN };
+
+	if (k->control < 0)
+		return;
+	if (send(k->control, "D", 1, MSG_NOSIGNAL) == 1 &&
+	    poll(&p, 1, 1000) > 0 && k->warden)
+		while (waitpid(k->warden, NULL, __WALL) < 0 && errno == EINTR)
+			;
+}
+
+static void tell_leftover(const struct keeper *k)
+{
+	print_text("rustyrun: Cannot remove \"");
+	print_text(k->td.failed);
+	print_text("\": errno ");
+	print_number(k->td.err);
+	print_text("\n");
+}
+
+_Noreturn static void finish(struct keeper *k)
+{
+	bool shared = k->td.flags & TEARDOWN_SHARED_PID, oom;
+	int code;
+
+	if (shared)
+		cgroup_kill(&k->td);
+	if (k->about_to_exec && !k->aborted)
+		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
+	tty_restore(&k->tty);
+	code = tell_end(k, &oom);
+	run_delete(k);
+	if (teardown_run(&k->td, true, shared) < 0)
+		tell_leftover(k);
+	dismiss_warden(k);
+	print_json(k, code, oom);
+	_exit(code);
+}
+
+_Noreturn void keeper_main(int plan_fd)
+{
+	struct keeper *k = &keeper;
+	const uint64_t all = ~0ull;
+
+	block_signals();
+	k->signals = (int)syscall(SYS_signalfd4, -1, &all, sizeof(all),
+				  SFD_CLOEXEC | SFD_NONBLOCK);
+	if (k->signals < 0)
+		give_up("signalfd");
+	/* An ignored SIGCHLD, which a caller may leave us, hides exit codes. */
+	signal(SIGCHLD, SIG_DFL);
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_NAME, "rustyrun");
+	teardown_init(&k->td);
+	k->tty.master = -1;
+	read_keeper_plan(k, plan_fd);
+	if (k->tty.master < 0)
+		leave_stdio();
+	tty_open(&k->tty, k->tty.master);
+	prctl(PR_SET_DUMPABLE, 0);
+	tty_enter(&k->tty);
+	read_signals(k);
+	reap(k);
+	if (!k->aborted && !k->ended)
+		start(k);
+	run(k);
+	finish(k);
+}

@@ -1,0 +1,75 @@
+/*
+ * The keeper's configuration and its terminal relay.
+ *
+ * keeper_main reads a sealed plan that holds only k operations (mod/plan.ts):
+ *
+ *   kRun     pid of init (our child), pid of the warden (0: none); slots: the
+ *            host end of the report channel (-1: the command runs already),
+ *            the host end of the warden's control socket (-1), the PTY master
+ *            (-1), the container's user namespace (-1)
+ *   kCgroup  root: a directory that stays; path: relative to it; own: how many
+ *            of its last components are ours; kind: CGROUP_*
+ *   kState   parent, name; dir: descriptor of the directory, with the flock
+ *   kTree    parent, name: removed with all below it
+ *   kOom     file with the counter, its key, the line to print
+ *   kText    a late failure's line: op (-1: any; KEEPER_DIED: the helper died
+ *            and errno is its signal), errno (-1: any), exit code. First match
+ *   kJson    head: what comes before `"exitCode":N,...}`; signals: the name of
+ *            each signal as JSON, by number
+ *   kDelete  a program that runs at the end, before what is left is removed
+ *   kFlags   TEARDOWN_SHARED_PID
+ *   kRefuse  the line for the second Ctrl-C
+ */
+#ifndef RUSTYRUN_KEEPER_H
+#define RUSTYRUN_KEEPER_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <termios.h>
+
+#include "teardown.h"
+
+/* kText's op for a helper that died without a word. */
+#define KEEPER_DIED (-2)
+
+struct relay {
+	char room[4096];
+	size_t at; /* what is still to be written: room[at..end] */
+	size_t end;
+};
+
+struct tty {
+	int master; /* -1: there is no terminal, or it is gone */
+	int in;	    /* the caller's stdin, -1 at its end */
+	int out;
+	bool in_is_tty;
+	bool raw;    /* the caller's terminal is in raw mode */
+	bool paused; /* we are in the background: no reading */
+	bool small;  /* out may block: write little at a time */
+	bool socket; /* out is one: it need not block */
+	bool hung;   /* nobody has the other end open: look again later */
+	char last;   /* what the terminal sent last */
+	struct termios saved;
+	struct relay up;   /* in -> master */
+	struct relay down; /* master -> out */
+};
+
+#define TTY_POLLS 3
+
+void tty_open(struct tty *t, int master);
+/* Raw mode on the caller's terminal, and its size on the master; again after
+ * SIGCONT. */
+void tty_enter(struct tty *t);
+void tty_resize(const struct tty *t);
+void tty_restore(struct tty *t);
+void tty_polls(const struct tty *t, struct pollfd p[TTY_POLLS]);
+/* How long a poll may last, in milliseconds. */
+int tty_timeout(struct tty *t);
+/* Moves what can be moved. Returns how many interrupt characters went to the
+ * process group `pgrp` (with ISIG set). */
+int tty_move(struct tty *t, const struct pollfd p[TTY_POLLS], pid_t pgrp);
+/* Writes what the container still had to say: until the end of the terminal,
+ * or `quiet_ms` without a byte, or a byte on `stop`. */
+void tty_drain(struct tty *t, int quiet_ms, int stop);
+
+#endif

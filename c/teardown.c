@@ -1,0 +1,297 @@
+/*
+ * Teardown: the table of what a container leaves behind, and its removal. All
+ * of it goes through descriptors that were opened while the container was
+ * made, so a name that somebody uses again later is not touched.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "teardown.h"
+
+/* How long a cgroup may stay busy: tasks leave it some time after they died. */
+#define BUSY_MS 1000
+
+void teardown_init(struct teardown *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->state_dir = -1;
+	t->userns = -1;
+}
+
+static int open_root(const char *path)
+{
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool is_component(const char *name, size_t len)
+{
+	return len && len < 256 && !memchr(name, '/', len) &&
+	       !(name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')));
+}
+
+/* Relative, no empty, "." or ".." component. */
+static bool is_below(const char *path)
+{
+	size_t len;
+
+	for (;;) {
+		len = strcspn(path, "/");
+		if (!is_component(path, len))
+			return false;
+		if (!path[len])
+			return true;
+		path += len + 1;
+	}
+}
+
+static int invalid(void)
+{
+	errno = EINVAL;
+	return -1;
+}
+
+static int add_cgroup(struct teardown *t, const struct arg *a)
+{
+	struct cgroup *g = &t->cgroup[t->cgroups];
+
+	if (t->cgroups == TEARDOWN_CGROUPS || !is_below(a[1].p) ||
+	    a[1].len >= 4096 || a[2].n < 1 || a[2].n > 64 ||
+	    a[3].n < CGROUP_V1 || a[3].n > CGROUP_V2)
+		return invalid();
+	g->root = open_root(a[0].p);
+	if (g->root < 0)
+		return -1;
+	g->path = a[1].p;
+	g->own = (unsigned int)a[2].n;
+	g->kind = (int)a[3].n;
+	t->cgroups++;
+	return 1;
+}
+
+static int add_tree(struct tree *tree, const struct arg *a)
+{
+	if (!is_component(a[1].p, a[1].len))
+		return invalid();
+	tree->parent = open_root(a[0].p);
+	if (tree->parent < 0)
+		return -1;
+	tree->name = a[1].p;
+	return 1;
+}
+
+/* The lock's descriptor says which directory is ours: one that came under the
+ * same name later has another inode. */
+static int add_state(struct teardown *t, const struct arg *a,
+		     const int slot[PLAN_SLOTS])
+{
+	if (t->state_dir >= 0 || a[2].n < 0 || a[2].n >= PLAN_SLOTS ||
+	    slot[a[2].n] < 0)
+		return invalid();
+	if (add_tree(&t->state, a) < 0)
+		return -1;
+	t->state_dir = slot[a[2].n];
+	return 1;
+}
+
+int teardown_add(struct teardown *t, const struct op *op,
+		 const int slot[PLAN_SLOTS])
+{
+	int r;
+
+	switch (op->code) {
+	case OP_K_CGROUP:
+		return add_cgroup(t, op->a);
+	case OP_K_STATE:
+		return add_state(t, op->a, slot);
+	case OP_K_TREE:
+		if (t->trees == TEARDOWN_TREES)
+			return invalid();
+		r = add_tree(&t->tree[t->trees], op->a);
+		t->trees += r > 0;
+		return r;
+	case OP_K_FLAGS:
+		t->flags = (int)op->a[0].n;
+		return 1;
+	}
+	return 0;
+}
+
+unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS])
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < t->cgroups; i++)
+		fd[n++] = t->cgroup[i].root;
+	for (unsigned int i = 0; i < t->trees; i++)
+		fd[n++] = t->tree[i].parent;
+	if (t->state_dir >= 0) {
+		fd[n++] = t->state.parent;
+		fd[n++] = t->state_dir;
+	}
+	if (t->userns >= 0)
+		fd[n++] = t->userns;
+	return n;
+}
+
+static void note(struct teardown *t, const char *what)
+{
+	if (t->failed)
+		return;
+	t->failed = what;
+	t->err = errno;
+}
+
+static void remove_cgroups(struct teardown *t, bool owned, bool all_die)
+{
+	int64_t until = now_ms() + BUSY_MS;
+	int wait = 1;
+	bool last = false;
+
+	for (unsigned int i = 0; i < t->cgroups; i++) {
+		while (cgroup_remove(&t->cgroup[i], owned) < 0) {
+			if (errno != EBUSY || last || !owned) {
+				note(t, t->cgroup[i].path);
+				break;
+			}
+			sleep_ms(wait);
+			wait = wait < 32 ? wait * 2 : 32;
+			last = now_ms() >= until;
+			if (all_die)
+				cgroup_kill(t);
+		}
+	}
+}
+
+static void remove_trees(struct teardown *t, bool owned)
+{
+	int r;
+
+	for (unsigned int i = 0; i < t->trees; i++) {
+		r = owned ? tree_remove(t->tree[i].parent, t->tree[i].name) :
+			    unlinkat(t->tree[i].parent, t->tree[i].name,
+				     AT_REMOVEDIR);
+		if (r < 0 && errno != ENOENT)
+			note(t, t->tree[i].name);
+	}
+}
+
+static void remove_state(struct teardown *t)
+{
+	struct stat ours, there;
+	int dir;
+
+	if (t->state_dir < 0)
+		return;
+	if (fstat(t->state_dir, &ours) < 0 ||
+	    fstatat(t->state.parent, t->state.name, &there,
+		    AT_SYMLINK_NOFOLLOW) < 0 ||
+	    ours.st_ino != there.st_ino || ours.st_dev != there.st_dev)
+		return;
+	/* A file description of its own: the lock's has a shared offset. */
+	dir = openat(t->state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || tree_empty(dir) < 0 ||
+	    (unlinkat(t->state.parent, t->state.name, AT_REMOVEDIR) < 0 &&
+	     errno != ENOENT))
+		note(t, t->state.name);
+	if (dir >= 0)
+		close(dir);
+}
+
+/* What users of a user namespace made belongs to ids that only it may touch:
+ * its owner has every capability in it after setns(2). */
+static void remove_inside(struct teardown *t, bool owned)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid < 0)
+		return;
+	if (pid == 0) {
+		t->failed = NULL;
+		if (setns(t->userns, CLONE_NEWUSER) < 0)
+			_exit(1);
+		remove_cgroups(t, owned, false);
+		remove_trees(t, owned);
+		_exit(t->failed ? 1 : 0);
+	}
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return;
+	if (WIFEXITED(status) && !WEXITSTATUS(status))
+		t->failed = NULL;
+}
+
+/* The state goes last: while it is there, a later run finds what is left. */
+int teardown_run(struct teardown *t, bool owned, bool all_die)
+{
+	t->failed = NULL;
+	if (all_die && owned)
+		cgroup_kill(t);
+	remove_cgroups(t, owned, all_die && owned);
+	remove_trees(t, owned);
+	if (t->failed && t->userns >= 0)
+		remove_inside(t, owned);
+	if (!t->failed)
+		remove_state(t);
+	return t->failed ? -1 : 0;
+}
+
+/* libc's masks leave out the signals it uses itself (32 to 34 in musl); here
+ * they are the container's like all others. */
+uint64_t block_signals(void)
+{
+	const uint64_t all = ~0ull;
+	uint64_t old = 0;
+
+	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, sizeof(all));
+	return old;
+}
+
+void restore_signals(uint64_t mask)
+{
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
+}
+
+void sleep_ms(int ms)
+{
+	poll(NULL, 0, ms);
+}
+
+int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void close_others(int *keep, unsigned int count)
+{
+	unsigned int from = 0;
+
+	for (unsigned int i = 1; i < count; i++)
+		for (unsigned int j = i; j && keep[j] < keep[j - 1]; j--) {
+			int fd = keep[j];
+
+			keep[j] = keep[j - 1];
+			keep[j - 1] = fd;
+		}
+	for (unsigned int i = 0; i < count; i++) {
+		if (keep[i] < 0)
+			continue;
+		if ((unsigned int)keep[i] > from)
+			syscall(SYS_close_range, from,
+				(unsigned int)keep[i] - 1, 0u);
+		from = (unsigned int)keep[i] + 1;
+	}
+	syscall(SYS_close_range, from, ~0u, 0u);
+}

@@ -1,0 +1,100 @@
+/*
+ * What a container leaves behind and how it is removed: shared by the keeper,
+ * which does it when the container ended, and the warden, which does it when
+ * the keeper is gone.
+ */
+#ifndef RUSTYRUN_TEARDOWN_H
+#define RUSTYRUN_TEARDOWN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "helper.h"
+#include "kernel.h"
+
+#define TEARDOWN_CGROUPS 32
+#define TEARDOWN_TREES 8
+
+/* kCgroup's kind, as mod/plan.ts writes it. */
+#define CGROUP_V1 0
+#define CGROUP_FREEZER 1
+#define CGROUP_V2 2
+
+/* kFlags: the container has no pid namespace of its own, so that the end of
+ * its first process does not end the others. */
+#define TEARDOWN_SHARED_PID 1
+
+struct cgroup {
+	int root;	  /* O_PATH: the hierarchy, or a directory in it */
+	int kind;	  /* CGROUP_* */
+	unsigned int own; /* last components of `path` that are ours */
+	const char *path; /* relative to root */
+};
+
+struct tree {
+	int parent;	  /* O_PATH */
+	const char *name; /* one component */
+};
+
+struct teardown {
+	struct cgroup cgroup[TEARDOWN_CGROUPS];
+	struct tree tree[TEARDOWN_TREES];
+	unsigned int cgroups;
+	unsigned int trees;
+	struct tree state;
+	int state_dir; /* holds the lock; -1: there is no state */
+	int userns;    /* the container's, -1: the one we are in */
+	int flags;
+	const char *failed; /* what could not be removed */
+	int err;	    /* and why */
+};
+
+void teardown_init(struct teardown *t);
+/* Takes one operation and opens its parent directory. Returns 1, 0 when the
+ * operation is not of this group, or -1 with errno. `slot` is the table that
+ * the operation's plan was opened with. */
+int teardown_add(struct teardown *t, const struct op *op,
+		 const int slot[PLAN_SLOTS]);
+/* Removes everything; what is gone already is fine. Before `owned` only empty
+ * directories go. `all_die`: whoever is left in the cgroups is killed. Returns
+ * 0, or -1 with t->failed and t->err. */
+int teardown_run(struct teardown *t, bool owned, bool all_die);
+/* Lists the descriptors that the table holds; returns how many (at most
+ * TEARDOWN_FDS). */
+#define TEARDOWN_FDS (TEARDOWN_CGROUPS + TEARDOWN_TREES + 3)
+unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS]);
+
+/* cgroup.c: kills what is in the container's cgroups. */
+void cgroup_kill(const struct teardown *t);
+/* cgroup.c: lets a frozen container run: v1 tasks do not die while frozen. */
+void cgroup_thaw(const struct teardown *t);
+/* cgroup.c: one try at removing a cgroup with those inside it; 0 when it is
+ * gone, else -1 with errno (EBUSY: somebody is still in it). */
+int cgroup_remove(const struct cgroup *g, bool owned);
+
+/* tree.c: removes a directory and all below it, following nothing. */
+int tree_remove(int parent, const char *name);
+/* tree.c: removes what is in a directory. */
+int tree_empty(int dir);
+/* tree.c: reads a directory. dir_next gives the next name ("." and ".." are
+ * left out) or NULL; `offset` is then where to go on behind it. */
+struct dir {
+	int fd;
+	long size;
+	long at;
+	int64_t offset;
+	_Alignas(8) char room[2048];
+};
+void dir_start(struct dir *d, int fd, int64_t offset);
+const char *dir_next(struct dir *d, bool *is_dir);
+
+/* teardown.c: small parts that both processes use. */
+/* Blocks every signal, real-time ones too; returns the mask before. */
+uint64_t block_signals(void);
+void restore_signals(uint64_t mask);
+void sleep_ms(int ms);
+int64_t now_ms(void);
+/* Closes every descriptor that is not in the list; sorts the list. */
+void close_others(int *keep, unsigned int count);
+
+#endif

@@ -1,0 +1,280 @@
+/*
+ * The keeper's terminal relay: the caller's terminal in raw mode on one side,
+ * the container's PTY master on the other.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "keeper.h"
+
+/* O_NONBLOCK belongs to the open file, which the caller shares: so stdout is
+ * opened again. The end of a PTY master would become another terminal, and a
+ * file keeps its offset to itself: those stay as they are. */
+static int open_out(struct tty *t)
+{
+	struct stat st;
+	int n, fd;
+
+	if (fstat(1, &st) < 0)
+		return 1;
+	t->socket = S_ISSOCK(st.st_mode);
+	if (t->socket || S_ISREG(st.st_mode))
+		return 1;
+	fd = -1;
+	/* Not ioctl(): the two libcs disagree about the request's type. */
+	if (syscall(SYS_ioctl, 1, TIOCGPTN, &n) < 0)
+		fd = open("/proc/self/fd/1",
+			  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	t->small = fd < 0;
+	return fd < 0 ? 1 : fd;
+}
+
+void tty_open(struct tty *t, int master)
+{
+	int flags;
+
+	t->master = master;
+	if (master < 0)
+		return;
+	flags = fcntl(master, F_GETFL);
+	fcntl(master, F_SETFL, flags | O_NONBLOCK);
+	t->in = 0;
+	t->in_is_tty = tcgetattr(0, &t->saved) == 0;
+	t->out = open_out(t);
+	t->last = '\n';
+}
+
+static bool in_background(const struct tty *t)
+{
+	pid_t front = tcgetpgrp(t->in);
+
+	return front > 0 && front != getpgrp();
+}
+
+/* In the background the ioctl must stop us (SIGTTOU), as it does every
+ * program, or we would take the terminal of the shell in front. */
+void tty_enter(struct tty *t)
+{
+	struct termios raw = t->saved;
+	uint64_t mask;
+	sigset_t stop;
+
+	t->paused = false;
+	if (t->master < 0 || !t->in_is_tty || t->in < 0)
+		return;
+	cfmakeraw(&raw);
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTTOU);
+	mask = block_signals();
+	sigprocmask(SIG_UNBLOCK, &stop, NULL);
+	t->raw = tcsetattr(t->in, TCSANOW, &raw) == 0;
+	restore_signals(mask);
+	tty_resize(t);
+}
+
+void tty_resize(const struct tty *t)
+{
+	struct winsize size;
+
+	if (t->master < 0)
+		return;
+	if (ioctl(0, TIOCGWINSZ, &size) == 0 ||
+	    ioctl(1, TIOCGWINSZ, &size) == 0)
+		ioctl(t->master, TIOCSWINSZ, &size);
+}
+
+void tty_restore(struct tty *t)
+{
+	if (!t->raw)
+		return;
+	tcsetattr(0, TCSANOW, &t->saved);
+	t->raw = false;
+}
+
+void tty_polls(const struct tty *t, struct pollfd p[TTY_POLLS])
+{
+	const bool up = t->up.at < t->up.end, down = t->down.at < t->down.end;
+
+	p[0] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = -1 };
+	p[2] = (struct pollfd){ .fd = -1, .events = POLLOUT };
+	if (t->master < 0)
+		return;
+	if (t->in >= 0 && !up && !t->paused)
+		p[0].fd = t->in;
+	if (!down)
+		p[1].events |= POLLIN;
+	if (up)
+		p[1].events |= POLLOUT;
+	if (p[1].events && !t->hung)
+		p[1].fd = t->master;
+	if (down)
+		p[2].fd = t->out;
+}
+
+int tty_timeout(struct tty *t)
+{
+	if (!t->hung)
+		return -1;
+	t->hung = false;
+	return 100;
+}
+
+static void close_master(struct tty *t)
+{
+	close(t->master);
+	t->master = -1;
+}
+
+/* The end of a pipe becomes the end-of-file character, twice behind half a
+ * line. The end of a terminal ends the container's terminal. */
+static void end_input(struct tty *t)
+{
+	struct termios now;
+	size_t n = t->last == '\n' ? 1 : 2;
+
+	t->in = -1;
+	if (t->in_is_tty) {
+		close_master(t);
+		return;
+	}
+	if (tcgetattr(t->master, &now) < 0 || !(now.c_lflag & ICANON))
+		return;
+	memset(t->up.room, now.c_cc[VEOF], n);
+	t->up.at = 0;
+	t->up.end = n;
+}
+
+/* Interrupt characters that the kernel will turn into a SIGINT to pgrp. */
+static int count_interrupts(const struct tty *t, size_t n, pid_t pgrp)
+{
+	struct termios now;
+	int count = 0;
+
+	if (tcgetattr(t->master, &now) < 0 || !(now.c_lflag & ISIG) ||
+	    tcgetpgrp(t->master) != pgrp)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		count += t->up.room[i] == (char)now.c_cc[VINTR];
+	return count;
+}
+
+static int read_input(struct tty *t, pid_t pgrp)
+{
+	ssize_t n = read(t->in, t->up.room, sizeof(t->up.room));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return 0;
+	if (n < 0 && errno == EIO && t->in_is_tty && in_background(t)) {
+		t->paused = true;
+		return 0;
+	}
+	if (n <= 0) {
+		end_input(t);
+		return 0;
+	}
+	t->up.at = 0;
+	t->up.end = (size_t)n;
+	t->last = t->up.room[n - 1];
+	return count_interrupts(t, (size_t)n, pgrp);
+}
+
+static void write_master(struct tty *t)
+{
+	struct relay *r = &t->up;
+	ssize_t n = write(t->master, r->room + r->at, r->end - r->at);
+
+	if (n > 0)
+		r->at += (size_t)n;
+	else if (n < 0 && errno != EINTR && errno != EAGAIN)
+		r->at = r->end;
+}
+
+/* Returns false at the end of the container's terminal: EIO, when nobody has
+ * it open any more. */
+static bool read_master(struct tty *t)
+{
+	ssize_t n = read(t->master, t->down.room, sizeof(t->down.room));
+
+	if (n < 0 && (errno == EINTR || errno == EAGAIN))
+		return true;
+	if (n <= 0)
+		return false;
+	t->down.at = 0;
+	t->down.end = (size_t)n;
+	return true;
+}
+
+/* A reader that went away takes the output with it, not the container. */
+static void write_out(struct tty *t)
+{
+	struct relay *r = &t->down;
+	size_t size = r->end - r->at;
+	ssize_t n;
+
+	if (t->small && size > 256)
+		size = 256;
+	n = t->socket ? send(t->out, r->room + r->at, size,
+			     MSG_DONTWAIT | MSG_NOSIGNAL) :
+			write(t->out, r->room + r->at, size);
+	if (n > 0)
+		r->at += (size_t)n;
+	else if (n < 0 && errno != EINTR && errno != EAGAIN)
+		r->at = r->end;
+}
+
+int tty_move(struct tty *t, const struct pollfd p[TTY_POLLS], pid_t pgrp)
+{
+	int interrupts = 0;
+
+	if (t->master < 0)
+		return 0;
+	if (p[2].revents)
+		write_out(t);
+	/* Nobody has the other end open: the first process may still open it
+	 * (/dev/console), so this is no end while it lives. */
+	if (p[1].revents & POLLIN && t->down.at == t->down.end)
+		read_master(t);
+	else if (p[1].revents & (POLLHUP | POLLERR))
+		t->hung = true;
+	if (p[1].revents & POLLOUT)
+		write_master(t);
+	if (p[0].revents)
+		interrupts = read_input(t, pgrp);
+	return interrupts;
+}
+
+void tty_drain(struct tty *t, int quiet_ms, int stop)
+{
+	struct pollfd p[TTY_POLLS + 1];
+	bool more = true;
+	int n;
+
+	if (t->master < 0)
+		return;
+	t->in = -1;
+	t->up.at = t->up.end;
+	while (more || t->down.at < t->down.end) {
+		tty_polls(t, p);
+		if (!more)
+			p[1].fd = -1;
+		p[3] = (struct pollfd){ .fd = stop, .events = POLLIN };
+		n = poll(p, TTY_POLLS + 1,
+			 t->down.at < t->down.end ? -1 : quiet_ms);
+		if (n == 0 || (n > 0 && p[3].revents))
+			return;
+		if (n < 0)
+			continue;
+		if (p[2].revents)
+			write_out(t);
+		if (p[1].revents && t->down.at == t->down.end)
+			more = read_master(t);
+	}
+}

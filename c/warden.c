@@ -1,0 +1,251 @@
+/*
+ * The warden: the process that started the container's first one stays, holds
+ * what is needed to remove the container, and does so when the foreground
+ * process is gone without having done it. It is there before anything exists
+ * that could be left behind.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "kernel.h"
+#include "teardown.h"
+
+/* How long the container's first process may take to be told of after the
+ * foreground process died, and to be gone after its SIGKILL. */
+#define TELL_MS 5000
+#define GONE_MS 30000
+
+struct warden {
+	int control; /* 'C': what is named is ours. 'D': done. End: act */
+	int tell;    /* from the child stage: pid and pidfd of init */
+	int parent;  /* pidfd of the foreground process */
+	int init;    /* pidfd, -1: not told */
+	bool owned;
+	struct teardown td;
+};
+
+static struct warden warden;
+
+/* The names outlive the plan, which is unmapped to stay small. */
+static unsigned char config[16384];
+
+static void read_config(const struct arg *blob, struct teardown *td)
+{
+	static int slot[PLAN_SLOTS];
+	struct plan plan;
+	struct op op;
+
+	if (blob->len > sizeof(config))
+		fail(E2BIG, "the warden's configuration");
+	memcpy(config, blob->p, blob->len);
+	if (plan_open(&plan, config, blob->len, slot) < 0)
+		fail(errno, "the warden's configuration");
+	while (plan_next(&plan, &op) == 0) {
+		int r = teardown_add(td, &op, slot);
+
+		if (r < 0)
+			fail(errno, op.a[0].p);
+		if (r == 0)
+			fail(ENOSYS, "the warden's configuration");
+	}
+}
+
+void warden_tell(struct child *c, int pidfd, pid_t pid)
+{
+	int fds[2] = { pidfd, open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC) };
+	size_t size = fds[1] < 0 ? sizeof(int) : sizeof(fds);
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(fds))];
+	} control = { 0 };
+	struct iovec data = { &pid, sizeof(pid) };
+	struct msghdr msg = { .msg_iov = &data,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = (socklen_t)CMSG_SPACE(size) };
+
+	if (c->warden < 0)
+		return;
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = (socklen_t)CMSG_LEN(size);
+	memcpy(CMSG_DATA(&control.head), fds, size);
+	while (sendmsg(c->warden, &msg, MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+	if (fds[1] >= 0)
+		close(fds[1]);
+}
+
+/* Takes the packet of warden_tell, or the end of the child stage. */
+static void take_init(struct warden *w)
+{
+	int fds[2] = { -1, -1 };
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(fds))];
+	} control = { 0 };
+	pid_t pid = 0;
+	struct iovec data = { &pid, sizeof(pid) };
+	struct msghdr msg = { .msg_iov = &data,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control.room) };
+	const struct cmsghdr *head;
+	ssize_t n;
+
+	n = recvmsg(w->tell, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	head = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (head && head->cmsg_level == SOL_SOCKET &&
+	    head->cmsg_type == SCM_RIGHTS &&
+	    head->cmsg_len >= CMSG_LEN(sizeof(int)))
+		memcpy(fds, CMSG_DATA(head),
+		       head->cmsg_len >= CMSG_LEN(sizeof(fds)) ?
+			       sizeof(fds) :
+			       sizeof(int));
+	w->init = fds[0];
+	w->td.userns = fds[1];
+	close(w->tell);
+	w->tell = -1;
+}
+
+/* Returns false at the end of the control socket. */
+static bool take_control(struct warden *w)
+{
+	char byte[16];
+	ssize_t n;
+
+	for (;;) {
+		n = recv(w->control, byte, sizeof(byte), MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return true;
+		if (n <= 0)
+			return false;
+		for (ssize_t i = 0; i < n; i++) {
+			if (byte[i] == 'D')
+				_exit(0);
+			if (byte[i] == 'C')
+				w->owned = true;
+		}
+	}
+}
+
+static void wait_for_end(struct warden *w)
+{
+	struct pollfd p[3];
+
+	for (;;) {
+		p[0] = (struct pollfd){ .fd = w->control, .events = POLLIN };
+		p[1] = (struct pollfd){ .fd = w->tell, .events = POLLIN };
+		p[2] = (struct pollfd){ .fd = w->parent, .events = POLLIN };
+		if (poll(p, 3, -1) < 0)
+			continue;
+		if (p[0].revents && !take_control(w))
+			return;
+		if (p[1].revents)
+			take_init(w);
+		if (p[2].revents) {
+			take_control(w);
+			return;
+		}
+	}
+}
+
+/* The child stage may be between clone3 and telling of it. */
+static void wait_for_init(struct warden *w)
+{
+	int64_t until = now_ms() + TELL_MS, left;
+	struct pollfd p = { .fd = w->tell, .events = POLLIN };
+
+	while (w->tell >= 0 && (left = until - now_ms()) > 0)
+		if (poll(&p, 1, (int)left) > 0)
+			take_init(w);
+}
+
+static void kill_init(struct warden *w)
+{
+	struct pollfd p = { .fd = w->init, .events = POLLIN };
+	int64_t until = now_ms() + GONE_MS;
+
+	if (w->init < 0)
+		return;
+	do {
+		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
+		if (w->owned)
+			cgroup_thaw(&w->td);
+		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
+			cgroup_kill(&w->td);
+	} while (poll(&p, 1, 100) <= 0 && now_ms() < until);
+}
+
+_Noreturn static void warden_main(struct warden *w)
+{
+	int keep[TEARDOWN_FDS + 3];
+	unsigned int n = teardown_fds(&w->td, keep);
+
+	keep[n++] = w->control;
+	keep[n++] = w->tell;
+	keep[n++] = w->parent;
+	close_others(keep, n);
+	setsid();
+	if (chdir("/") < 0)
+		_exit(125);
+	prctl(PR_SET_NAME, "rustyrun-warden");
+	prctl(PR_SET_DUMPABLE, 0);
+	munmap((void *)(uintptr_t)child.plan.bytes, child.plan.size);
+	wait_for_end(w);
+	wait_for_init(w);
+	kill_init(w);
+	teardown_run(&w->td, w->owned, true);
+	_exit(w->td.failed ? 1 : 0);
+}
+
+/* What the warden needs is opened before the split, while an error still has
+ * a reader. */
+void warden_split(struct child *c, const struct op *op)
+{
+	struct warden *w = &warden;
+	int pair[2], fds[TEARDOWN_FDS];
+	unsigned int n;
+	uint64_t mask;
+	pid_t pid;
+
+	w->init = -1;
+	w->control = slot_fd(op->a[0].n);
+	teardown_init(&w->td);
+	read_config(&op->a[1], &w->td);
+	w->parent = (int)syscall(SYS_pidfd_open, getppid(), 0u);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		fail(errno, "socketpair");
+	w->tell = pair[1];
+	mask = block_signals();
+	pid = clone_child(K_CLONE_PARENT, -1, NULL);
+	if (pid < 0)
+		fail(errno, "clone3");
+	if (pid > 0) {
+		close(pair[0]);
+		warden_main(w);
+	}
+	restore_signals(mask);
+	c->warden = pair[0];
+	n = teardown_fds(&w->td, fds);
+	for (unsigned int i = 0; i < n; i++)
+		if (fds[i] != w->td.state_dir)
+			close(fds[i]);
+	close(pair[1]);
+	close(w->control);
+	c->slot[op->a[0].n] = -1;
+	if (w->parent >= 0)
+		close(w->parent);
+}
