@@ -1,0 +1,47 @@
+/**
+ * Turns an OCI bundle and the flags of `run`, `create` into a configuration.
+ *
+ * @module
+ */
+
+import type { Config } from "./config.ts";
+import { flagOn, flagValue, resolvePath } from "./flags/use.ts";
+import { checkId, type FlagsInput, readLaunchOptions } from "./from_flags.ts";
+import { loadSpec } from "./load.ts";
+
+/**
+ * Reads the bundle's config.json.
+ *
+ * @param input the command line; its first word is the container's id
+ * @param cwd the caller's working directory
+ * @throws {ContainerError} when the id or the file is not valid
+ */
+export function configFromBundle(input: FlagsInput, cwd: string): Config {
+  const { flags, args } = input;
+  const id = checkId(args[0] ?? "");
+  const bundle = Deno.realPathSync(
+    resolvePath(cwd, flagValue(flags, "bundle") || "."),
+  );
+  const file = flagValue(flags, "config");
+  const spec = loadSpec(
+    bundle,
+    file === undefined ? undefined : resolvePath(cwd, file),
+  );
+  return {
+    id,
+    bundle,
+    mode: "oci",
+    spec,
+    rootfs: resolvePath(bundle, spec.root?.path ?? "").replace(
+      /(?<=.)\/+$/,
+      "",
+    ),
+    files: [],
+    stdin: true,
+    init: false,
+    ...readLaunchOptions(input, cwd),
+    noNewKeyring: flagOn(flags, "no-new-keyring"),
+    hostDevices: [],
+    flags: new Map(),
+  };
+}

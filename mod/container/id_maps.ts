@@ -1,0 +1,110 @@
+/**
+ * Writes the id maps of a user namespace, user_namespaces(7): directly, or by
+ * newuidmap(1) and newgidmap(1), which may map what /etc/subuid gives.
+ *
+ * @module
+ */
+
+import { spawnProgram, waitProcess } from "../../ffi/libc.ts";
+import { ContainerError } from "../errors.ts";
+import type { Facts } from "../host.ts";
+import {
+  formatIdMap,
+  type IdMaps,
+  parseSubordinateIds,
+  type SubordinateIds,
+} from "../namespaces/idmaps.ts";
+
+function readOrEmpty(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
+/** The caller's login name in the host's /etc/passwd; "" without one. */
+export function loginName(uid: number): string {
+  for (const line of readOrEmpty("/etc/passwd").split("\n")) {
+    const [name, , id] = line.split(":");
+    if (id === String(uid)) return name ?? "";
+  }
+  return "";
+}
+
+const TOOL_DIRS = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"];
+
+/** Where a set-user-id tool is; never from the caller's PATH. */
+function findTool(name: string): string | undefined {
+  for (const dir of TOOL_DIRS) {
+    try {
+      if (Deno.statSync(`${dir}/${name}`).isFile) return `${dir}/${name}`;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return undefined;
+}
+
+/** Looks up the caller's subordinate ids, subuid(5). Root's are those of the
+ * user "root". */
+export function readSubordinateIds(facts: Facts): SubordinateIds {
+  const name = loginName(facts.uid);
+  return {
+    uids: parseSubordinateIds(readOrEmpty("/etc/subuid"), name, facts.uid),
+    gids: parseSubordinateIds(readOrEmpty("/etc/subgid"), name, facts.uid),
+    tools: findTool("newuidmap") !== undefined &&
+      findTool("newgidmap") !== undefined,
+  };
+}
+
+function cannotMap(why: string, cause?: unknown): ContainerError {
+  return new ContainerError(
+    `Cannot write the id maps of the user namespace: ${why}`,
+    {
+      code: "id-maps",
+      hint:
+        "/etc/subuid and /etc/subgid must give the ids to this user; rustyrun doctor shows what it has",
+      cause,
+    },
+  );
+}
+
+function runTool(name: string, pid: number, map: string): void {
+  const tool = findTool(name);
+  if (tool === undefined) throw cannotMap(`${name} is not installed`);
+  const words = map.trim().split(/\s+/);
+  const child = spawnProgram(tool, [name, String(pid), ...words], [], []);
+  const status = waitProcess(child);
+  if (status !== 0) {
+    throw cannotMap(`${name} refused "${map.trim().replaceAll("\n", ", ")}"`);
+  }
+}
+
+/**
+ * Writes the maps of the process `pid`, which is alone in its new namespace.
+ *
+ * @throws {ContainerError} when the kernel or the tools refuse
+ */
+export function writeIdMaps(pid: number, maps: IdMaps): void {
+  const uids = formatIdMap(maps.uidMappings);
+  const gids = formatIdMap(maps.gidMappings);
+  if (maps.writer === "tools") {
+    runTool("newgidmap", pid, gids);
+    runTool("newuidmap", pid, uids);
+    return;
+  }
+  try {
+    if (maps.setgroups === "deny") {
+      Deno.writeTextFileSync(`/proc/${pid}/setgroups`, "deny");
+    }
+    Deno.writeTextFileSync(`/proc/${pid}/gid_map`, gids);
+    Deno.writeTextFileSync(`/proc/${pid}/uid_map`, uids);
+  } catch (cause) {
+    throw cannotMap(
+      cause instanceof Error ? cause.message : String(cause),
+      cause,
+    );
+  }
+}

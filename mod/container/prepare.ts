@@ -1,0 +1,180 @@
+/**
+ * From a configuration to a plan: what the host must be asked, then the
+ * managers, in the one order. Nothing is made here, so `--explain` is this.
+ *
+ * @module
+ */
+
+import { type CgroupPlan, planCgroups } from "../cgroups.ts";
+import type { Config } from "../config/config.ts";
+import { namespaceUse } from "../config/namespaces.ts";
+import { setUser } from "../config/from_flags.ts";
+import { ContainerError } from "../errors.ts";
+import type { Facts } from "../host.ts";
+import { inspectMounts, planMounts } from "../mounts.ts";
+import { planNamespaces } from "../namespaces.ts";
+import { type IdMaps, resolveIdMaps } from "../namespaces/idmaps.ts";
+import { encodePlan, type Op } from "../plan.ts";
+import {
+  planSecurity,
+  resolveUser,
+  type Rlimit,
+  rlimitsOf,
+} from "../security.ts";
+import { loadFilter } from "./filter.ts";
+import { readSubordinateIds } from "./id_maps.ts";
+import { planLeftovers } from "./leftovers.ts";
+import { type Filter, type Gate, orderPlan, planSteps } from "./order.ts";
+import { readInRoot } from "./rootfs_files.ts";
+
+/** A configuration that is ready to run. */
+export interface Prepared {
+  config: Config;
+  facts: Facts;
+  /** The plan. */
+  ops: Op[];
+  cgroup: CgroupPlan;
+  idMaps: IdMaps | undefined;
+  rlimits: readonly Rlimit[];
+  filter: Filter | undefined;
+  /** Directory for the upper layer of a throw-away root, to be made. */
+  upper: { parent: string; name: string } | undefined;
+}
+
+/** How a plan is going to be run. */
+export interface PrepareOptions {
+  /** Where the state is kept. */
+  root: string;
+  gate: Gate;
+  /** A warden watches (foreground): descriptor of the state directory, which
+   * holds its lock. -1 while only explaining. */
+  warden: { stateFd: number } | undefined;
+  /** 8 hex digits that no other container has. */
+  token: string;
+}
+
+/** Name of the subdirectory for a throw-away root's upper layer. */
+export function upperOf(
+  config: Config,
+  token: string,
+): { parent: string; name: string } | undefined {
+  return config.ephemeral?.kind === "directory"
+    ? { parent: config.ephemeral.dir, name: `rustyrun-${config.id}-${token}` }
+    : undefined;
+}
+
+/**
+ * Checks that the root file system is there.
+ *
+ * @throws {ContainerError} when it is missing or is no directory
+ */
+export function checkRootfs(config: Config): void {
+  const shown = config.flags.get("root.path") ?? `root.path "${config.rootfs}"`;
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(config.rootfs);
+  } catch (cause) {
+    const denied = cause instanceof Deno.errors.PermissionDenied;
+    throw new ContainerError(
+      `Cannot use "${config.rootfs}" as the root file system (${shown}): ${
+        denied ? "permission denied" : "no such file or directory"
+      }`,
+      {
+        code: denied ? "rootfs-denied" : "rootfs-missing",
+        hint: denied
+          ? "A directory above it does not let this user in"
+          : "Name a directory that holds one, such as an unpacked image or what debootstrap makes",
+        cause,
+      },
+    );
+  }
+  if (info.isDirectory) return;
+  throw new ContainerError(
+    `Cannot use "${config.rootfs}" as the root file system (${shown}): not a directory`,
+    {
+      code: "rootfs-not-directory",
+      hint: info.isFile
+        ? `Unpack it first: mkdir root && tar -C root -xf ${config.rootfs}`
+        : "Name a directory",
+    },
+  );
+}
+
+/**
+ * Plans a container.
+ *
+ * @throws {ContainerError} for whatever this machine or the configuration
+ * cannot have
+ */
+export function prepare(
+  config: Config,
+  facts: Facts,
+  options: PrepareOptions,
+): Prepared {
+  checkRootfs(config);
+  const user = resolveUser(config, (path) => readInRoot(config.rootfs, path));
+  if (config.userName !== undefined) setUser(config.spec, user.uid, user.gid);
+  const process = config.spec.process;
+  if (process !== undefined) {
+    process.env = user.env;
+    if (user.additionalGids !== undefined) {
+      process.user = {
+        ...process.user!,
+        additionalGids: user.additionalGids,
+      };
+    }
+  }
+  const idMaps = namespaceUse(config, "user") === "new"
+    ? resolveIdMaps(config, facts, readSubordinateIds(facts))
+    : undefined;
+  if (idMaps !== undefined) {
+    config.spec.linux = {
+      ...config.spec.linux,
+      uidMappings: idMaps.uidMappings,
+      gidMappings: idMaps.gidMappings,
+    };
+  }
+  const cgroup = planCgroups(config, facts, options.token);
+  const filter = loadFilter(config, facts, options.root);
+  const upper = upperOf(config, options.token);
+  const mountHost = inspectMounts(
+    config,
+    facts,
+    new Map(cgroup.dirs.map((it) => [it.mount, it.path])),
+  );
+  const sharesPids = namespaceUse(config, "pid") !== "new";
+  const warden = options.warden === undefined ? undefined : encodePlan(
+    planLeftovers({
+      cgroups: cgroup.dirs,
+      state: { root: options.root, id: config.id },
+      ...(upper === undefined ? {} : { upper }),
+      sharesPids,
+    }),
+    new Map([["state", Math.max(options.warden.stateFd, 0)]]),
+  );
+  const ops = orderPlan([
+    planSteps({
+      config,
+      gate: options.gate,
+      ...(warden === undefined ? {} : { warden }),
+      tasks: cgroup.joins.tasks,
+      unified: cgroup.joins.v2,
+      filter,
+    }),
+    planNamespaces(config, facts, {
+      ...(cgroup.joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
+    }),
+    planMounts(config, facts, mountHost),
+    planSecurity(config, facts),
+  ]);
+  return {
+    config,
+    facts,
+    ops,
+    cgroup,
+    idMaps,
+    rlimits: rlimitsOf(config, facts),
+    filter,
+    upper,
+  };
+}
