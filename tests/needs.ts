@@ -1,0 +1,214 @@
+/**
+ * Tests that need more than a machine with Deno: {@linkcode testOn} looks once
+ * whether a need is met. Where it is not, the test is ignored and its name says
+ * why; with RUSTYRUN_MUST_RUN=1 it runs all the same, and so fails: in CI a
+ * missing need is a red build, not a silent hole. RUSTYRUN_MAY_LACK lists what
+ * another run of the same CI has ("cgroup-v2" on a v1 machine with a guest).
+ *
+ * @module
+ */
+
+const decoder = new TextDecoder();
+
+/** Runs a program to its end; a missing program counts as exit code 127. */
+export function probe(
+  program: string,
+  ...args: string[]
+): { code: number; stdout: string } {
+  try {
+    const { code, stdout } = new Deno.Command(program, {
+      args,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "null",
+    }).outputSync();
+    return { code, stdout: decoder.decode(stdout) };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return { code: 127, stdout: "" };
+    throw error;
+  }
+}
+
+/** The file of that name in PATH, /usr/sbin or /sbin. */
+export function findProgram(name: string): string | undefined {
+  const path = `${Deno.env.get("PATH") ?? ""}:/usr/sbin:/sbin`;
+  for (const dir of path.split(":")) {
+    try {
+      if (Deno.statSync(`${dir}/${name}`).isFile) return `${dir}/${name}`;
+    } catch {
+      // Not in this directory.
+    }
+  }
+  return undefined;
+}
+
+function isFile(path: string | undefined): boolean {
+  try {
+    return path !== undefined && Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function mountTypes(): string[] {
+  return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+    .map((line) => line.split(" - ")[1] ?? "")
+    .filter((tail) => tail.startsWith("cgroup"));
+}
+
+/** The unprivileged user that tests become: the caller, or when root a uid
+ * that owns nothing ("nobody" may own files). */
+export const USER = Deno.uid() === 0 ? 61234 : Deno.uid() ?? 0;
+
+/** A command line that runs `argv` as {@linkcode USER}: no groups, no
+ * capabilities. */
+export function asUser(argv: readonly string[]): string[] {
+  if (Deno.uid() !== 0) return [...argv];
+  return [
+    findProgram("setpriv") ?? "setpriv",
+    `--reuid=${USER}`,
+    `--regid=${USER}`,
+    "--clear-groups",
+    "--inh-caps=-all",
+    "--",
+    ...argv,
+  ];
+}
+
+function probeList(argv: readonly string[]): boolean {
+  const [program, ...args] = argv;
+  return program !== undefined && probe(program, ...args).code === 0;
+}
+
+/** What a test may need, and how we see that it is there. */
+export const NEEDS = {
+  /** The caller is root and may mount. */
+  root: () => Deno.uid() === 0 && probe("unshare", "-m", "true").code === 0,
+  /** The caller is, or can become, an unprivileged user. */
+  user: () => probeList(asUser(["true"])),
+  /** An unprivileged user can make a user namespace. */
+  userns: () => probeList(asUser(["unshare", "-Ur", "true"])),
+  /** The user of the tests has ranges in /etc/subuid, and newuidmap is there. */
+  subuid: () =>
+    findProgram("newuidmap") !== undefined && isFile("/etc/subuid") &&
+    new RegExp(`^${USER}:`, "m").test(Deno.readTextFileSync("/etc/subuid")),
+  /** A writable cgroup v1 memory hierarchy: v1 or hybrid. */
+  "cgroup-v1": () => mountTypes().some((t) => /[ ,]memory\b/.test(t)),
+  /** A cgroup v2 hierarchy with controllers. */
+  "cgroup-v2": () => {
+    try {
+      return /\bmemory\b/.test(
+        Deno.readTextFileSync("/sys/fs/cgroup/cgroup.controllers"),
+      );
+    } catch {
+      return false;
+    }
+  },
+  /** RUSTYRUN_VM names a program that runs guests: `$RUSTYRUN_VM run -- CMD`. */
+  vm: () => isFile(Deno.env.get("RUSTYRUN_VM")),
+  /** DENORT_BIN names the runtime that `deno compile` puts a program on. */
+  denort: () => isFile(Deno.env.get("DENORT_BIN")),
+  /** The helper has been built. */
+  helper: () =>
+    isFile(
+      `${import.meta.dirname}/../dist/rustyrun-helper-${Deno.build.arch}`,
+    ),
+  /** A static busybox. */
+  busybox: () => findStaticBusybox() !== undefined,
+  runc: () => findProgram("runc") !== undefined,
+  crun: () => findProgram("crun") !== undefined,
+  /** A C compiler with a static libc. */
+  cc: () => findProgram("cc") !== undefined,
+  /** gcc, for -fanalyzer and the sanitizers. */
+  gcc: () => findProgram("gcc") !== undefined,
+  musl: () => findProgram("musl-gcc") !== undefined,
+  /** A cross compiler for aarch64, and qemu-user to run what it makes. */
+  aarch64: () =>
+    Deno.build.arch === "aarch64" ||
+    findProgram("aarch64-linux-gnu-gcc") !== undefined &&
+      findProgram("qemu-aarch64-static") !== undefined,
+  python3: () => probe("python3", "-c", "").code === 0,
+  /** libseccomp with its header, as the oracle of the seccomp compiler. */
+  libseccomp: () => probe("pkg-config", "--exists", "libseccomp").code === 0,
+  debootstrap: () => findProgram("debootstrap") !== undefined,
+  strace: () => findProgram("strace") !== undefined,
+  /** `script` gives a command a terminal. */
+  script: () => findProgram("script") !== undefined,
+  shellcheck: () => findProgram("shellcheck") !== undefined,
+  go: () => findProgram("go") !== undefined || isFile("/usr/local/go/bin/go"),
+} satisfies Record<string, () => boolean>;
+
+/** The name of a need. */
+export type Need = keyof typeof NEEDS;
+
+const seen = new Map<Need, boolean>();
+
+/** Whether a need is met here; looked at once for each process. */
+export function hasNeed(need: Need): boolean {
+  let met = seen.get(need);
+  if (met === undefined) {
+    try {
+      met = NEEDS[need]();
+    } catch {
+      met = false;
+    }
+    seen.set(need, met);
+  }
+  return met;
+}
+
+/** The needs of a list that are not met here. */
+export function missingNeeds(needs: readonly Need[]): Need[] {
+  return needs.filter((need) => !hasNeed(need));
+}
+
+/** A busybox without a dynamic loader: a root file system in one file. */
+export function findStaticBusybox(): string | undefined {
+  for (const path of ["/bin/busybox", "/usr/bin/busybox"]) {
+    if (isFile(path) && !hasInterpreter(path)) return path;
+  }
+  const found = findProgram("busybox");
+  return found !== undefined && !hasInterpreter(found) ? found : undefined;
+}
+
+/** Whether an ELF file has a PT_INTERP header, i.e. wants a dynamic loader. */
+function hasInterpreter(path: string): boolean {
+  using file = Deno.openSync(path);
+  const head = new Uint8Array(4096);
+  const size = file.readSync(head) ?? 0;
+  const view = new DataView(head.buffer, 0, size);
+  const at = Number(view.getBigUint64(32, true));
+  const step = view.getUint16(54, true);
+  const count = view.getUint16(56, true);
+  for (let i = 0; i < count; i++) {
+    if (view.getUint32(at + i * step, true) === 3) return true;
+  }
+  return false;
+}
+
+/**
+ * Registers a test that needs something of the machine.
+ *
+ * @param needs what must be there; the missing ones are added to the name of
+ * an ignored test: "run() ... (needs cgroup-v2)"
+ */
+export function testOn(
+  needs: readonly Need[],
+  name: string,
+  fn: (t: Deno.TestContext) => void | Promise<void>,
+): void {
+  const missing = missingNeeds(needs);
+  const elsewhere = Deno.env.get("RUSTYRUN_MAY_LACK")?.split(",") ?? [];
+  const forced = Deno.env.get("RUSTYRUN_MUST_RUN") === "1" &&
+    !missing.some((need) => elsewhere.includes(need));
+  Deno.test({
+    name: missing.length ? `${name} (needs ${missing.join(", ")})` : name,
+    ignore: missing.length > 0 && !forced,
+    fn: (t) => {
+      if (missing.length) {
+        throw new Error(`This machine lacks: ${missing.join(", ")}`);
+      }
+      return fn(t);
+    },
+  });
+}
