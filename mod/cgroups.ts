@@ -1,0 +1,385 @@
+/**
+ * The cgroups manager: Config and Facts to a {@linkcode CgroupPlan}. What is
+ * done on the host is in cgroups/make.ts (hot), control.ts, update.ts, stats.ts.
+ *
+ * @module
+ */
+
+import { ContainerError } from "./errors.ts";
+import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
+import { compileDevices } from "./cgroups/device_program.ts";
+import { listRules, reduceRules, writeList } from "./cgroups/devices.ts";
+import { addResources, type Limit, Limits } from "./cgroups/limits.ts";
+import {
+  type CgroupConfig,
+  type CgroupDir,
+  type CgroupLook,
+  type CgroupPlan,
+  type DevicePlan,
+  nameAsked,
+  refuse,
+} from "./cgroups/model.ts";
+import { isDelegated, placeCgroup } from "./cgroups/placement.ts";
+
+export type {
+  CgroupConfig,
+  CgroupDir,
+  CgroupLook,
+  CgroupPlan,
+  CgroupWrite,
+  DevicePlan,
+  DeviceRule,
+} from "./cgroups/model.ts";
+export { makeCgroups, removeCgroups } from "./cgroups/make.ts";
+
+/** What the manager reads of Facts. */
+export type CgroupFacts = Pick<Facts, "uid" | "inUserns" | "cgroups">;
+
+/** Looks at this machine. */
+const HOST: CgroupLook = {
+  read(path) {
+    try {
+      return Deno.readTextFileSync(path);
+    } catch {
+      return undefined;
+    }
+  },
+  stat(path) {
+    try {
+      const { uid, mode } = Deno.statSync(path);
+      return { uid: uid ?? 0, mode: mode ?? 0 };
+    } catch {
+      return undefined;
+    }
+  },
+  device(path) {
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.statSync(path);
+    } catch {
+      return undefined;
+    }
+    if (!info.isCharDevice && !info.isBlockDevice) return undefined;
+    // makedev(3): 12 bits of major and 20 of minor, folded into each other.
+    const rdev = info.rdev ?? 0;
+    return {
+      type: info.isBlockDevice ? "b" : "c",
+      major: (rdev >>> 8) & 0xfff,
+      minor: (rdev & 0xff) | ((Math.floor(rdev / 4096)) & 0xfff00),
+    };
+  },
+};
+
+/**
+ * Plans the cgroups of a container: directories, limits, device rules, how the
+ * first process joins. Makes nothing.
+ *
+ * @param token makes the name unique in friendly mode
+ * @throws {ContainerError} for a limit that this machine or this user cannot
+ * have, for device rules that cannot be applied, and for a place that cannot be
+ */
+export function planCgroups(
+  config: CgroupConfig,
+  facts: CgroupFacts,
+  token: string,
+  look: CgroupLook = HOST,
+): CgroupPlan {
+  const { flags } = config;
+  const resources = config.spec.linux?.resources ?? {};
+  const layout = cgroupLayout(facts as Facts);
+  const rootless = facts.uid !== 0 || facts.inUserns;
+  const limits = new Limits(flags, layout, facts.cgroups);
+  addResources(limits, resources);
+  const plan: CgroupPlan = {
+    dirs: [],
+    fresh: config.mode === "friendly" && !config.spec.linux?.cgroupsPath,
+    inherit: [],
+    writes: [],
+    joins: { tasks: [] },
+    notes: [],
+    flags,
+  };
+  if (config.cgroupManager !== "cgroupfs") {
+    return withoutCgroups(config, plan, limits.list);
+  }
+  for (const mount of facts.cgroups) {
+    const mine = limits.list.filter((l) => isIn(mount, l, facts.cgroups));
+    const path = place(config, mount, token, look, {
+      rootless,
+      facts,
+      plan,
+      mine,
+      need: {
+        limits: mount.version === 2 && mine.length > 0,
+        hybrid: layout === "hybrid",
+      },
+    });
+    if (path !== undefined) addHierarchy(plan, mount, path, mine);
+  }
+  planEnable(plan, config.mode === "oci" && layout === "v2");
+  if (rootless) {
+    plan.notes.push(
+      "device rules: none, because the kernel lets nobody make devices in a user namespace",
+    );
+  } else plan.devices = planDevices(config, plan.dirs, look);
+  planPaths(plan);
+  const owner = layout === "v2" ? findOwner(config) : undefined;
+  if (owner) plan.owner = owner;
+  return plan;
+}
+
+/** Whether a limit's files are in this hierarchy. */
+function isIn(
+  mount: CgroupMount,
+  limit: Limit,
+  all: readonly CgroupMount[],
+): boolean {
+  if (limit.version !== mount.version) return false;
+  if (mount.version === 1) {
+    // A hierarchy can be mounted twice; the first one counts.
+    return all.find((m) =>
+      m.version === 1 && m.controllers.includes(limit.controller)
+    ) === mount;
+  }
+  return all.find((m) => m.version === 2) === mount;
+}
+
+function withoutCgroups(
+  config: CgroupConfig,
+  plan: CgroupPlan,
+  limits: readonly Limit[],
+): CgroupPlan {
+  if (config.cgroupManager === "systemd") {
+    throw new ContainerError(
+      "Cannot use the systemd cgroup manager: this version of rustyrun does not have it yet",
+      {
+        code: "systemd-cgroup-missing",
+        hint: "use the cgroupfs manager (podman --cgroup-manager=cgroupfs)",
+      },
+    );
+  }
+  const [limit] = limits;
+  if (limit) {
+    refuse(
+      config.flags,
+      limit.from,
+      limit.value,
+      "the cgroup manager is disabled",
+      { hint: "leave out --cgroup-manager disabled, or the limit" },
+    );
+  }
+  plan.notes.push("no cgroup and no device rules: the manager is disabled");
+  return plan;
+}
+
+interface PlaceOptions {
+  rootless: boolean;
+  facts: CgroupFacts;
+  plan: CgroupPlan;
+  mine: readonly Limit[];
+  need: { limits: boolean; hybrid: boolean };
+}
+
+/** The directory in one hierarchy; undefined where an unprivileged caller can
+ * have none and has asked for nothing in it. */
+function place(
+  config: CgroupConfig,
+  mount: CgroupMount,
+  token: string,
+  look: CgroupLook,
+  { rootless, facts, plan, mine, need }: PlaceOptions,
+): string | undefined {
+  if (!rootless) return placeCgroup(config, mount, token, need, look);
+  const asked = config.spec.linux?.cgroupsPath;
+  let path: string | undefined;
+  let reason: unknown;
+  try {
+    path = placeCgroup(config, mount, token, need, look);
+  } catch (error) {
+    reason = error;
+  }
+  if (path && isDelegated(path, mount.path, facts.uid, look)) return path;
+  const hint = mount.version === 1
+    ? "cgroup v1 is not handed to users: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
+    : "start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)";
+  const [limit] = mine;
+  if (limit) {
+    throw new ContainerError(
+      `Cannot apply ${
+        nameAsked(config.flags, limit.from, limit.value)
+      }: the cgroup of this session is not delegated to user ${facts.uid}`,
+      { code: "cgroup-not-delegated", hint, cause: reason },
+    );
+  }
+  if (asked) {
+    throw new ContainerError(
+      `Cannot make the cgroup "${asked}" (linux.cgroupsPath) in "${mount.path}": user ${facts.uid} may not write there`,
+      { code: "cgroup-not-delegated", hint, cause: reason },
+    );
+  }
+  plan.notes.push(
+    `no cgroup in ${mount.path}: it is not delegated to user ${facts.uid}`,
+  );
+  return undefined;
+}
+
+function addHierarchy(
+  plan: CgroupPlan,
+  mount: CgroupMount,
+  path: string,
+  mine: readonly Limit[],
+): void {
+  plan.dirs.push({
+    path,
+    mount: mount.path,
+    controllers: mount.controllers,
+    version: mount.version,
+  });
+  if (mount.version === 2) plan.joins.v2 = path;
+  else {
+    plan.joins.tasks.push(`${path}/tasks`);
+    if (mount.controllers.includes("cpuset")) plan.inherit.push(path);
+  }
+  for (const limit of mine) plan.writes.push(resolveLimit(limit, path));
+}
+
+/** A limit with absolute paths. */
+export function resolveLimit(limit: Limit, dir: string): Limit {
+  const { instead, notBelow } = limit;
+  return {
+    ...limit,
+    file: `${dir}/${limit.file}`,
+    ...(instead && {
+      instead: { file: `${dir}/${instead.file}`, value: instead.value },
+    }),
+    ...(notBelow && { notBelow: `${dir}/${notBelow}` }),
+  };
+}
+
+/** v2: what must be in cgroup.subtree_control above the container. `all`: every
+ * controller there is, as runc does, so that `update` and `events` find them. */
+function planEnable(plan: CgroupPlan, all: boolean): void {
+  const dir = plan.dirs.find((d) => d.version === 2);
+  if (dir === undefined) return;
+  const required = new Map<string, string>();
+  for (const { version, controller, from } of plan.writes) {
+    if (
+      version === 2 && dir.controllers.includes(controller) &&
+      !required.has(controller)
+    ) required.set(controller, from);
+  }
+  const wanted = all ? dir.controllers : [...required.keys()];
+  if (wanted.length === 0) return;
+  plan.enable = {
+    mount: dir.mount,
+    dir: dir.path,
+    wanted,
+    required: [...required].map(([controller, from]) => ({ controller, from })),
+  };
+}
+
+function planDevices(
+  config: CgroupConfig,
+  dirs: readonly CgroupDir[],
+  look: CgroupLook,
+): DevicePlan {
+  const { flags } = config;
+  const devices = [...config.spec.linux?.resources?.devices ?? []];
+  for (const { host, access } of config.hostDevices) {
+    const device = look.device(host);
+    if (device === undefined) {
+      throw new ContainerError(
+        `Cannot give the container "${host}": it is not a device`,
+        { code: "device-missing", hint: `ls -l ${host}` },
+      );
+    }
+    devices.push({ allow: true, ...device, access });
+  }
+  const rules = listRules(devices, config.mode === "friendly", flags);
+  const v1 = dirs.find((d) =>
+    d.version === 1 && d.controllers.includes("devices")
+  );
+  const dir = v1 ?? dirs.find((d) => d.version === 2);
+  if (dir === undefined) {
+    throw new ContainerError(
+      "Cannot keep the container from the machine's devices: neither the v1 devices controller nor cgroup v2 is mounted",
+      {
+        code: "controller-missing",
+        hint:
+          "mkdir /sys/fs/cgroup/devices && mount -t cgroup -o devices devices /sys/fs/cgroup/devices",
+      },
+    );
+  }
+  return v1
+    ? {
+      version: 1,
+      dir: dir.path,
+      rules,
+      writes: writeList(dir.path, reduceRules(rules, flags)),
+      program: new Uint8Array(),
+    }
+    : {
+      version: 2,
+      dir: dir.path,
+      rules,
+      writes: [],
+      program: compileDevices(rules),
+    };
+}
+
+/** Where the kernel tells and takes what concerns the whole container. */
+function planPaths(plan: CgroupPlan): void {
+  const v2 = plan.dirs.find((d) => d.version === 2)?.path;
+  const v1 = (controller: string) =>
+    plan.dirs.find((d) => d.version === 1 && d.controllers.includes(controller))
+      ?.path;
+  const memory = v1("memory");
+  const freezer = v1("freezer");
+  if (memory !== undefined) {
+    plan.oom = { file: `${memory}/memory.oom_control`, key: "oom_kill" };
+  } else if (v2 !== undefined && plan.enable?.wanted.includes("memory")) {
+    plan.oom = { file: `${v2}/memory.events`, key: "oom_kill" };
+  }
+  if (v2 !== undefined) plan.kill = `${v2}/cgroup.kill`;
+  if (freezer !== undefined) {
+    plan.freezer = {
+      file: `${freezer}/freezer.state`,
+      freeze: "FROZEN",
+      thaw: "THAWED",
+    };
+  } else if (v2 !== undefined) {
+    plan.freezer = { file: `${v2}/cgroup.freeze`, freeze: "1", thaw: "0" };
+  }
+}
+
+/**
+ * The ids on the host of the container's root, when the cgroup is to be its
+ * own: a new cgroup namespace, a writable cgroup mount and a user namespace
+ * (config-linux.md, "Cgroup ownership").
+ */
+function findOwner(
+  config: CgroupConfig,
+): { uid: number; gid: number } | undefined {
+  const { linux, mounts, process } = config.spec;
+  const fresh = (type: string) =>
+    linux?.namespaces?.some((n) => n.type === type && !n.path) ?? false;
+  const writable = mounts?.some((m) =>
+    m.type === "cgroup" && !m.options?.includes("ro")
+  );
+  if (!fresh("cgroup") || !fresh("user") || !writable) return undefined;
+  const uid = mapId(linux?.uidMappings, process?.user?.uid ?? 0);
+  const gid = mapId(linux?.gidMappings, process?.user?.gid ?? 0);
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+}
+
+function mapId(
+  maps:
+    | readonly { containerID: number; hostID: number; size: number }[]
+    | undefined,
+  id: number,
+): number | undefined {
+  const map = maps?.find((m) =>
+    id >= m.containerID && id < m.containerID + m.size
+  );
+  return map && map.hostID + id - map.containerID;
+}

@@ -1,0 +1,182 @@
+/**
+ * Loads device programs and attaches them to v2 cgroups: bpf(2). The system
+ * calls are handed in, so that nothing is opened before it is needed.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import type { DevicePlan } from "./model.ts";
+
+/** The system calls that are needed. */
+export interface Kernel {
+  /** syscall(2), a buffer as a pointer to its bytes: the result, or minus the
+   * errno. */
+  syscall(nr: number, ...args: (number | bigint | Uint8Array)[]): number;
+  /** The address of a buffer that the caller keeps alive. */
+  addressOf(bytes: Uint8Array): bigint;
+}
+
+/** Numbers of system calls (asm/unistd.h), and O_DIRECTORY | O_CLOEXEC, by
+ * architecture. */
+const CALLS = {
+  x86_64: { bpf: 321, openat: 257, close: 3, directory: 0o2200000 },
+  aarch64: { bpf: 280, openat: 56, close: 57, directory: 0o2040000 },
+};
+
+const AT_FDCWD = -100;
+const BPF_PROG_LOAD = 5;
+const BPF_PROG_ATTACH = 8;
+const BPF_PROG_DETACH = 9;
+const BPF_PROG_GET_FD_BY_ID = 13;
+const BPF_PROG_QUERY = 16;
+const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
+const BPF_CGROUP_DEVICE = 6;
+/** Programs of the cgroups above hold too, and so does a second one here. */
+const BPF_F_ALLOW_MULTI = 2;
+/** The kernel allows 64 programs on a cgroup. */
+const MAX_PROGRAMS = 64;
+
+const ERRNO: Record<number, string> = {
+  1: "EPERM",
+  2: "ENOENT",
+  7: "E2BIG",
+  12: "ENOMEM",
+  13: "EACCES",
+  22: "EINVAL",
+  38: "ENOSYS",
+};
+
+const encoder = new TextEncoder();
+
+/** bpf(2) with a block of attributes: offset -> value, a bigint in 8 bytes. */
+function callBpf(
+  kernel: Kernel,
+  command: number,
+  attr: Uint8Array,
+  values: Record<number, number | bigint>,
+): number {
+  const view = new DataView(attr.buffer);
+  for (const [offset, value] of Object.entries(values)) {
+    if (typeof value === "bigint") view.setBigUint64(+offset, value, true);
+    else view.setUint32(+offset, value, true);
+  }
+  return kernel.syscall(CALLS[Deno.build.arch].bpf, command, attr, attr.length);
+}
+
+function check(wanted: string, result: number): number {
+  if (result >= 0) return result;
+  const errno = ERRNO[-result] ?? `errno ${-result}`;
+  throw new ContainerError(`Cannot ${wanted}: ${errno}`, {
+    code: "device-program-refused",
+    hint: errno === "EPERM" || errno === "EACCES"
+      ? "it needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN (in a container: --privileged)"
+      : errno === "ENOSYS" || errno === "EINVAL"
+      ? "the kernel needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF"
+      : undefined,
+  });
+}
+
+/**
+ * Loads a program of BPF_PROG_TYPE_CGROUP_DEVICE.
+ *
+ * @returns its descriptor
+ * @throws {ContainerError} when the kernel refuses it
+ */
+function loadProgram(kernel: Kernel, program: Uint8Array): number {
+  // Only a program that calls GPL helpers must be GPL; this one calls none.
+  const license = encoder.encode("Apache-2.0\0");
+  const attr = new Uint8Array(72);
+  attr.set(encoder.encode("rustyrun_dev"), 48);
+  const result = callBpf(kernel, BPF_PROG_LOAD, attr, {
+    0: BPF_PROG_TYPE_CGROUP_DEVICE,
+    4: program.length / 8,
+    8: kernel.addressOf(program),
+    16: kernel.addressOf(license),
+    68: BPF_CGROUP_DEVICE,
+  });
+  keep(program, license);
+  return check("load the device program", result);
+}
+
+/** Uses buffers after a call that only knew their addresses: until here the
+ * garbage collector leaves them alone. */
+function keep(...buffers: Uint8Array[]): void {
+  for (const buffer of buffers) buffer.at(0);
+}
+
+function listPrograms(kernel: Kernel, cgroup: number): Uint32Array {
+  const ids = new Uint8Array(4 * MAX_PROGRAMS);
+  const attr = new Uint8Array(64);
+  const result = callBpf(kernel, BPF_PROG_QUERY, attr, {
+    0: cgroup,
+    4: BPF_CGROUP_DEVICE,
+    16: kernel.addressOf(ids),
+    24: MAX_PROGRAMS,
+  });
+  keep(ids);
+  check("list the device programs of the cgroup", result);
+  return new Uint32Array(
+    ids.buffer,
+    0,
+    new DataView(attr.buffer).getUint32(24, true),
+  );
+}
+
+/**
+ * Loads a device program and attaches it to the cgroup. With `replace`, programs
+ * that were on it are detached, after the new one holds: all that are attached
+ * must agree, so there is no moment without rules.
+ *
+ * @throws {ContainerError} when the kernel refuses it
+ */
+export function attachDevices(
+  { dir, program }: Pick<DevicePlan, "dir" | "program">,
+  kernel: Kernel,
+  replace = false,
+): void {
+  const { openat, close, directory } = CALLS[Deno.build.arch];
+  const fds: number[] = [];
+  const hold = (fd: number) => {
+    fds.push(fd);
+    return fd;
+  };
+  try {
+    const path = encoder.encode(`${dir}\0`);
+    const cgroup = hold(check(
+      `open the cgroup "${dir}"`,
+      kernel.syscall(openat, AT_FDCWD, path, directory, 0),
+    ));
+    const loaded = hold(loadProgram(kernel, program));
+    const old = replace
+      ? [...listPrograms(kernel, cgroup)].map((id) =>
+        hold(check(
+          "open an earlier device program",
+          callBpf(kernel, BPF_PROG_GET_FD_BY_ID, new Uint8Array(12), { 0: id }),
+        ))
+      )
+      : [];
+    const wanted = `attach the device program to "${dir}"`;
+    check(
+      wanted,
+      callBpf(kernel, BPF_PROG_ATTACH, new Uint8Array(20), {
+        0: cgroup,
+        4: loaded,
+        8: BPF_CGROUP_DEVICE,
+        12: BPF_F_ALLOW_MULTI,
+      }),
+    );
+    for (const fd of old) {
+      check(
+        `detach an earlier device program from "${dir}"`,
+        callBpf(kernel, BPF_PROG_DETACH, new Uint8Array(20), {
+          0: cgroup,
+          4: fd,
+          8: BPF_CGROUP_DEVICE,
+        }),
+      );
+    }
+  } finally {
+    for (const fd of fds) kernel.syscall(close, fd);
+  }
+}

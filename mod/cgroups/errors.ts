@@ -1,0 +1,186 @@
+/**
+ * How the kernel's refusals about cgroups are worded: one table by file and
+ * errno.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import { type CgroupWrite, nameAsked } from "./model.ts";
+
+/** The errno's name ("EBUSY") of an error that Deno threw; "" for another. */
+export function errnoOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" ? code : "";
+}
+
+interface Hint {
+  file?: RegExp;
+  errno: string;
+  code: string;
+  hint: string;
+}
+
+const HINTS: Hint[] = [
+  {
+    file: /memsw/,
+    errno: "ENOENT",
+    code: "kernel-setting-missing",
+    hint: "this kernel does not count swap: boot it with swapaccount=1",
+  },
+  {
+    file: /weight/,
+    errno: "ENOENT",
+    code: "kernel-setting-missing",
+    hint:
+      "disk weights need the BFQ scheduler (modprobe bfq) or, on cgroup v2, CONFIG_BLK_CGROUP_IOCOST",
+  },
+  {
+    file: /hugetlb/,
+    errno: "ENOENT",
+    code: "kernel-setting-missing",
+    hint: "ls /sys/kernel/mm/hugepages shows the page sizes that there are",
+  },
+  {
+    errno: "ENOENT",
+    code: "kernel-setting-missing",
+    hint: "this kernel has no such setting, or its controller is not enabled",
+  },
+  {
+    file: /memory\.(limit_in_bytes|memsw)/,
+    errno: "EBUSY",
+    code: "limit-below-usage",
+    hint: "the container uses more than that now",
+  },
+  {
+    file: /memory\.(memsw|limit)/,
+    errno: "EINVAL",
+    code: "limit-refused",
+    hint:
+      "memory and swap together may not be below memory alone: give both limits",
+  },
+  {
+    file: /cpuset/,
+    errno: "EINVAL",
+    code: "limit-refused",
+    hint:
+      "name only CPUs and memory nodes that exist and that the cgroup above has",
+  },
+  {
+    file: /cpuset/,
+    errno: "EACCES",
+    code: "limit-refused",
+    hint: "name only CPUs and memory nodes that the cgroup above has",
+  },
+  {
+    file: /cpu\.(cfs|max)/,
+    errno: "EINVAL",
+    code: "limit-refused",
+    hint:
+      "a period is 1000 to 1000000 (microseconds), a quota at least 1000 and no more than the cgroup above has, a burst no more than the quota",
+  },
+  {
+    file: /cpu\.rt_/,
+    errno: "EINVAL",
+    code: "limit-refused",
+    hint: "the cgroup above must have as much real-time CPU time to give",
+  },
+  {
+    file: /use_hierarchy/,
+    errno: "EINVAL",
+    code: "limit-refused",
+    hint: "since Linux 5.11 child cgroups are always counted too",
+  },
+  {
+    file: /blkio|io\./,
+    errno: "ENODEV",
+    code: "device-missing",
+    hint: "lsblk shows the numbers of the whole disks that there are",
+  },
+  {
+    file: /devices\./,
+    errno: "EPERM",
+    code: "cgroup-not-writable",
+    hint:
+      "the cgroup above denies this device itself (a container?), or CAP_SYS_ADMIN is missing",
+  },
+  {
+    errno: "EROFS",
+    code: "cgroup-not-writable",
+    hint:
+      "the cgroup file system is mounted read-only: in a container, start that one with --privileged or --cgroupns private and a writable /sys/fs/cgroup",
+  },
+  {
+    errno: "EACCES",
+    code: "cgroup-not-writable",
+    hint: "run as root, or in a cgroup that is delegated to you",
+  },
+  {
+    errno: "EPERM",
+    code: "cgroup-not-writable",
+    hint: "run as root, or in a cgroup that is delegated to you",
+  },
+  {
+    errno: "ENOSPC",
+    code: "cgroup-refused",
+    hint:
+      "a cgroup above limits how many there may be (cgroup.max.descendants)",
+  },
+  {
+    errno: "EAGAIN",
+    code: "cgroup-refused",
+    hint:
+      "a cgroup above limits how many there may be (cgroup.max.descendants)",
+  },
+  {
+    errno: "EBUSY",
+    code: "cgroup-refused",
+    hint:
+      "a cgroup that holds processes cannot hand controllers to its children",
+  },
+  {
+    errno: "EOPNOTSUPP",
+    code: "cgroup-refused",
+    hint:
+      "the cgroup above is threaded or of an invalid type: see its cgroup.type",
+  },
+  {
+    errno: "EINVAL",
+    code: "limit-refused",
+    hint: "the kernel does not take this value",
+  },
+];
+
+/** The error for a failed action on a cgroup file or directory.
+ *
+ * @param wanted what follows "Cannot ": 'make the cgroup "/x"' */
+export function wordFailure(
+  wanted: string,
+  file: string,
+  error: unknown,
+): ContainerError {
+  const errno = errnoOf(error);
+  const row = HINTS.find((h) =>
+    h.errno === errno && (h.file === undefined || h.file.test(file))
+  );
+  const why = errno === "" ? String((error as Error).message ?? error) : errno;
+  return new ContainerError(`Cannot ${wanted}: ${why}`, {
+    code: row?.code ?? "cgroup-failed",
+    hint: row?.hint,
+    cause: error,
+  });
+}
+
+/** The error for a limit that the kernel did not take. */
+export function wordWrite(
+  write: CgroupWrite,
+  flags: ReadonlyMap<string, string>,
+  error: unknown,
+): ContainerError {
+  const asked = nameAsked(flags, write.from, undefined);
+  return wordFailure(
+    `apply ${asked}: write "${write.value}" to "${write.file}"`,
+    write.file,
+    error,
+  );
+}

@@ -1,0 +1,399 @@
+/**
+ * Makes and removes the cgroups of a plan. On the hot path of `run`: sync file
+ * calls only. No pid is ever written here: moving a whole process makes the
+ * kernel wait for an RCU grace period (7-12 ms); the container's first process
+ * joins by itself.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import { attachDevices, type Kernel } from "./bpf.ts";
+import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
+import type {
+  CgroupDir,
+  CgroupPlan,
+  CgroupWrite,
+  DevicePlan,
+} from "./model.ts";
+import { nameAsked } from "./model.ts";
+
+/**
+ * Makes the directories, enables v2 controllers, writes device rules and
+ * limits. What it made is removed again when it fails.
+ *
+ * @param kernel system calls for the v2 device program; v1 needs none
+ * @throws {ContainerError} with the file, the value and a hint
+ */
+export function makeCgroups(plan: CgroupPlan, kernel?: Kernel): void {
+  const made: string[] = [];
+  try {
+    if (plan.enable) enableControllers(plan, made);
+    for (const dir of plan.dirs) makeDirectory(dir, plan, made);
+    if (plan.devices) applyDevices(plan.devices, kernel);
+    writeLimits(plan.writes, plan.flags);
+    if (plan.owner) chownDirectory(plan);
+  } catch (error) {
+    for (const path of made.reverse()) {
+      try {
+        Deno.removeSync(path);
+      } catch (failure) {
+        if (error instanceof ContainerError) error.suppressed.push(failure);
+      }
+    }
+    throw error;
+  }
+}
+
+function makeDirectory(
+  dir: CgroupDir,
+  plan: CgroupPlan,
+  made: string[],
+): void {
+  const { path } = dir;
+  if (makeOne(path, plan, made, path)) return;
+  if (plan.fresh) {
+    throw new ContainerError(`Cannot make the cgroup "${path}": it exists`, {
+      code: "cgroup-exists",
+      hint: "choose another --name",
+    });
+  }
+  refuseUsed(path);
+}
+
+/** @returns false when it exists */
+function makeOne(
+  path: string,
+  plan: CgroupPlan,
+  made: string[],
+  wanted: string,
+): boolean {
+  try {
+    Deno.mkdirSync(path, { mode: 0o755 });
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "EEXIST") return false;
+    if (errno !== "ENOENT" || path.lastIndexOf("/") <= 0) {
+      throw wordFailure(`make the cgroup "${wanted}"`, path, error);
+    }
+    const above = path.slice(0, path.lastIndexOf("/"));
+    makeOne(above, plan, made, wanted);
+    return makeOne(path, plan, made, wanted);
+  }
+  made.push(path);
+  if (plan.inherit.some((p) => p === path || p.startsWith(`${path}/`))) {
+    inheritCpuset(path);
+  }
+  return true;
+}
+
+/** Copies the parent's CPUs and memory nodes (cgroup-v1/cpusets.rst): without
+ * them no process may join. */
+function inheritCpuset(path: string): void {
+  const above = path.slice(0, path.lastIndexOf("/"));
+  for (const name of ["cpuset.cpus", "cpuset.mems"]) {
+    const file = `${path}/${name}`;
+    try {
+      const value = Deno.readTextFileSync(`${above}/${name}`).trim();
+      Deno.writeTextFileSync(file, value, { create: false });
+    } catch (error) {
+      throw wordFailure(
+        `copy ${name} of the cgroup above to "${file}"`,
+        file,
+        error,
+      );
+    }
+  }
+}
+
+/** A cgroup that exists may be used when it is empty and not frozen: else two
+ * containers would share limits, and die together (runc has the same rule). */
+function refuseUsed(path: string): void {
+  const state = readOr(`${path}/freezer.state`).trim();
+  if (
+    state === "FROZEN" || state === "FREEZING" ||
+    readOr(`${path}/cgroup.freeze`).trim() === "1"
+  ) {
+    throw new ContainerError(
+      `Cannot use the cgroup "${path}": container's cgroup unexpectedly frozen`,
+      { code: "cgroup-frozen", hint: "thaw it, or name another cgroupsPath" },
+    );
+  }
+  const count = countProcesses(path);
+  if (count > 0) {
+    throw new ContainerError(
+      `Cannot use the cgroup "${path}": container's cgroup is not empty: ${count} process(es) found`,
+      { code: "cgroup-not-empty", hint: "name another linux.cgroupsPath" },
+    );
+  }
+}
+
+function countProcesses(path: string): number {
+  let count = readOr(`${path}/cgroup.procs`).split("\n").length - 1;
+  for (const child of childrenOf(path)) count += countProcesses(child);
+  return Math.max(count, 0);
+}
+
+function readOr(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}
+
+/** The child cgroups of a cgroup; none when it does not exist. */
+export function childrenOf(path: string): string[] {
+  try {
+    return [...Deno.readDirSync(path)].filter((e) => e.isDirectory)
+      .map((e) => `${path}/${e.name}`);
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * v2: enables controllers from the mount's root down to the parent of the
+ * container's cgroup. Only a required one that stays missing is an error.
+ */
+function enableControllers(plan: CgroupPlan, made: string[]): void {
+  const { mount, dir, wanted, required } = plan.enable!;
+  const parent = dir.slice(0, dir.lastIndexOf("/"));
+  const enabled = (at: string) =>
+    readOr(`${at}/cgroup.subtree_control`).split(/\s+/);
+  const has = enabled(parent);
+  if (wanted.every((c) => has.includes(c))) return;
+  let refusal: unknown;
+  let at = mount;
+  const names = parent.slice(mount.length).split("/").filter((n) => n !== "");
+  for (const name of ["", ...names]) {
+    if (name !== "") {
+      at += `/${name}`;
+      makeOne(at, plan, made, dir);
+    }
+    const has = enabled(at);
+    const can = readOr(`${at}/cgroup.controllers`).split(/\s+/);
+    const more = wanted.filter((c) => can.includes(c) && !has.includes(c));
+    if (more.length === 0) continue;
+    const file = `${at}/cgroup.subtree_control`;
+    const write = (names: string[]) => {
+      try {
+        const value = names.map((c) => `+${c}`).join(" ");
+        Deno.writeTextFileSync(file, value, { create: false });
+        return true;
+      } catch (error) {
+        refusal = wordFailure(
+          `enable "${names.join(" ")}" in "${file}"`,
+          file,
+          error,
+        );
+        return false;
+      }
+    };
+    // One that cannot be had (cpu while real-time processes run) takes none of
+    // the others along.
+    if (!write(more) && more.length > 1) { for (const c of more) write([c]); }
+  }
+  const now = enabled(parent);
+  const missing = required.find(({ controller }) => !now.includes(controller));
+  if (missing === undefined) return;
+  const { controller, from } = missing;
+  throw new ContainerError(
+    `Cannot apply ${
+      nameAsked(plan.flags, from, undefined)
+    }: the ${controller} controller is not enabled in "${parent}/cgroup.subtree_control"`,
+    {
+      code: "controller-missing",
+      hint: refusal instanceof ContainerError && refusal.hint
+        ? refusal.hint
+        : `whoever manages that cgroup must hand it down; for a user, root adds "Delegate=${controller}" to user@.service (systemctl edit user@.service) and the user logs in again`,
+      cause: refusal,
+    },
+  );
+}
+
+function applyDevices(plan: DevicePlan, kernel: Kernel | undefined): void {
+  if (plan.version === 2) {
+    if (kernel === undefined) {
+      throw new TypeError("Cannot load a device program without system calls");
+    }
+    attachDevices(plan, kernel);
+    return;
+  }
+  writeRules(plan.writes);
+}
+
+const encoder = new TextEncoder();
+
+/** Writes v1 device rules: one per write, as the kernel wants them, but each
+ * file is opened once.
+ *
+ * @throws {ContainerError} naming the file and the rule */
+export function writeRules(
+  writes: readonly { file: string; value: string }[],
+): void {
+  let open = "";
+  let file: Deno.FsFile | undefined;
+  try {
+    for (const write of writes) {
+      try {
+        if (write.file !== open) {
+          file?.close();
+          file = undefined;
+          file = Deno.openSync(write.file, { write: true });
+          open = write.file;
+        }
+        file!.writeSync(encoder.encode(write.value));
+      } catch (error) {
+        throw wordFailure(
+          `write the device rule "${write.value}" to "${write.file}"`,
+          write.file,
+          error,
+        );
+      }
+    }
+  } finally {
+    file?.close();
+  }
+}
+
+/** Writes limits in order; those that only came too early once more.
+ *
+ * @throws {ContainerError} naming the file and the value */
+export function writeLimits(
+  writes: readonly CgroupWrite[],
+  flags: ReadonlyMap<string, string>,
+): void {
+  const early: CgroupWrite[] = [];
+  for (const write of writes) {
+    if (write.notBelow !== undefined) refuseBelow(write, flags);
+    try {
+      writeLimit(write);
+    } catch (error) {
+      if (write.again && errnoOf(error) === "EINVAL") early.push(write);
+      else throw wordWrite(write, flags, error);
+    }
+  }
+  for (const write of early) {
+    try {
+      writeLimit(write);
+    } catch (error) {
+      throw wordWrite(write, flags, error);
+    }
+  }
+}
+
+function writeLimit(write: CgroupWrite): void {
+  try {
+    writeValue(write.file, write.value);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" && write.instead) {
+      writeValue(write.instead.file, write.instead.value);
+    } else if (!write.optional?.includes(errno)) throw error;
+  }
+}
+
+function writeValue(file: string, value: string): void {
+  // Writing no bytes is no write at all; a line end alone is an empty value.
+  Deno.writeTextFileSync(file, value === "" ? "\n" : value, { create: false });
+}
+
+function refuseBelow(
+  write: CgroupWrite,
+  flags: ReadonlyMap<string, string>,
+): void {
+  const text = readOr(write.notBelow!).trim();
+  if (!/^[0-9]+$/.test(text) || !/^[0-9]+$/.test(write.value)) return;
+  if (BigInt(text) <= BigInt(write.value)) return;
+  throw new ContainerError(
+    `Cannot apply ${
+      nameAsked(flags, write.from, write.value)
+    }: the container uses ${text} now`,
+    {
+      code: "limit-below-usage",
+      hint: "give a limit above that, or leave out checkBeforeUpdate",
+    },
+  );
+}
+
+/** Hands the cgroup to the container's root: the directory and what
+ * /sys/kernel/cgroup/delegate lists (4.15). */
+function chownDirectory(plan: CgroupPlan): void {
+  const dir = plan.dirs.find((d) => d.version === 2);
+  if (dir === undefined) return;
+  const { uid, gid } = plan.owner!;
+  const files = (readOr("/sys/kernel/cgroup/delegate").trim() ||
+    "cgroup.procs\ncgroup.subtree_control\ncgroup.threads").split("\n");
+  for (const path of [dir.path, ...files.map((f) => `${dir.path}/${f}`)]) {
+    try {
+      Deno.chownSync(path, uid, gid);
+    } catch (error) {
+      // The list names files of controllers that are not enabled here.
+      if (errnoOf(error) === "ENOENT") continue;
+      throw wordFailure(`give "${path}" to user ${uid}`, path, error);
+    }
+  }
+}
+
+/** A pause that blocks the thread: these calls are sync on purpose. */
+export function pause(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+/**
+ * Removes a container's cgroups with those inside them. One that is gone is
+ * fine. A process that has just been killed may still be in it: tried again for
+ * about a second.
+ *
+ * @throws {ContainerError} when one stays, after having tried all
+ */
+export function removeCgroups(
+  { dirs }: { dirs: readonly Pick<CgroupDir, "path">[] },
+): void {
+  let failure: ContainerError | undefined;
+  const deadline = performance.now() + 1000;
+  for (const { path } of dirs) {
+    for (let wait = 1;; wait = Math.min(wait * 2, 64)) {
+      const error = removeTree(path);
+      if (error === undefined) break;
+      if (errnoOf(error) === "EBUSY" && performance.now() < deadline) {
+        pause(wait);
+        continue;
+      }
+      failure ??= new ContainerError(
+        `Cannot remove the cgroup "${path}": ${errnoOf(error)}`,
+        {
+          code: "cgroup-busy",
+          hint: `cat ${path}/cgroup.procs shows which processes are left in it`,
+          cause: error,
+        },
+      );
+      break;
+    }
+  }
+  if (failure) throw failure;
+}
+
+function removeTree(path: string): unknown {
+  try {
+    Deno.removeSync(path);
+    return undefined;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT") return undefined;
+    if (errno !== "EBUSY" && errno !== "ENOTEMPTY") return error;
+    const children = childrenOf(path);
+    if (children.length === 0) return error;
+    for (const child of children) {
+      const failed = removeTree(child);
+      if (failed !== undefined) return failed;
+    }
+    try {
+      Deno.removeSync(path);
+      return undefined;
+    } catch (again) {
+      return errnoOf(again) === "ENOENT" ? undefined : again;
+    }
+  }
+}

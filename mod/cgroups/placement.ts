@@ -1,0 +1,162 @@
+/**
+ * Where a container's cgroups go. Pure but for the looks it is given.
+ *
+ * v1, name=systemd, and the v2 hierarchy of a hybrid machine: below the
+ * caller's own cgroup, because each hierarchy lets a cgroup with processes have
+ * children, and the limits around the caller go on holding.
+ *
+ * v2: a cgroup that holds processes cannot hand controllers to its children
+ * (cgroup-v2.rst, "No Internal Process Constraint"), and the caller's own holds
+ * at least the caller. The hierarchy's real root alone is exempt. So, in friendly
+ * mode:
+ *
+ *   own cgroup is the real root          below it
+ *   no limit asked for                   below the caller's own: no controller
+ *                                        is needed, and it stays in its service
+ *   a limit asked for                    below the parent of the caller's own,
+ *                                        as runc and crun do for relative paths
+ *   ... and own is the namespace's root  refused: the processes must move first
+ *
+ * A user's session: with `systemd-run --user --scope -p Delegate=yes` (and in
+ * most desktop terminals) the own cgroup and its parent app.slice are the user's,
+ * below user@UID.service, so both rows work; the kernel lets a process go from
+ * the one to the other, as the user owns cgroup.procs of their common ancestor.
+ * In an ssh session (session-N.scope) neither is the user's: without a limit no
+ * cgroup is made, with one it is an error that says how to get there.
+ * systemd may take controllers back from a slice that it manages; its own
+ * driver is the answer to that and comes later.
+ *
+ * config.json: an absolute cgroupsPath counts from the mount point, a relative
+ * one as in runc (v1: from the caller's own cgroup; v2: from its parent).
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import type { CgroupMount } from "../host.ts";
+import type { CgroupConfig, CgroupLook } from "./model.ts";
+
+/** The caller's own cgroup as a path on the host.
+ *
+ * @throws {ContainerError} when the mount does not show it
+ */
+export function ownDirectory(mount: CgroupMount): string {
+  const { root, own, path } = mount;
+  const below = root === "/"
+    ? own
+    : own === root || own.startsWith(`${root}/`)
+    ? own.slice(root.length)
+    : undefined;
+  if (below === undefined || below.split("/").includes("..")) {
+    throw new ContainerError(
+      `Cannot find the caller's cgroup "${own}": "${path}" shows the hierarchy from "${root}" on`,
+      {
+        code: "cgroup-not-visible",
+        hint:
+          "in a container, mount the cgroup file system inside its own cgroup namespace",
+      },
+    );
+  }
+  return below === "/" || below === "" ? path : path + below;
+}
+
+/** What of the machine decides where the v2 cgroup goes. */
+export interface V2Need {
+  /** A limit asks for a controller on v2. */
+  limits: boolean;
+  /** The machine has v1 controllers too. */
+  hybrid: boolean;
+}
+
+/**
+ * The directory of the container's cgroup in one hierarchy.
+ *
+ * @throws {ContainerError} for a cgroupsPath that is the root, and where v2
+ * leaves no place
+ */
+export function placeCgroup(
+  config: CgroupConfig,
+  mount: CgroupMount,
+  token: string,
+  need: V2Need,
+  look: CgroupLook,
+): string {
+  const asked = config.spec.linux?.cgroupsPath ?? "";
+  if (config.mode === "friendly" && asked === "") {
+    // NAME_MAX is 255; the token alone makes it unique.
+    const name = `rustyrun-${config.id.slice(0, 200)}-${token}`;
+    return `${placeBelow(mount, need, look)}/${name}`;
+  }
+  const clean = cleanPath(asked === "" ? config.id : asked);
+  if (clean === "/") {
+    throw new ContainerError(
+      `Cannot use linux.cgroupsPath "${asked}": it is the root cgroup, which holds the machine's own processes`,
+      { code: "cgroups-path-invalid", hint: "name a cgroup below it" },
+    );
+  }
+  if (clean.startsWith("/")) return mount.path + clean;
+  const own = ownDirectory(mount);
+  const from = mount.version === 2 && !need.hybrid
+    ? parentOf(own, mount.path)
+    : own;
+  return `${from}/${clean}`;
+}
+
+/** As runc cleans a cgroupsPath: ".." cannot leave the start. */
+function cleanPath(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === "..") parts.pop();
+    else if (part !== "" && part !== ".") parts.push(part);
+  }
+  return path.startsWith("/") || parts.length === 0
+    ? `/${parts.join("/")}`
+    : parts.join("/");
+}
+
+function parentOf(dir: string, mount: string): string {
+  return dir === mount ? mount : dir.slice(0, dir.lastIndexOf("/"));
+}
+
+function placeBelow(
+  mount: CgroupMount,
+  need: V2Need,
+  look: CgroupLook,
+): string {
+  const own = ownDirectory(mount);
+  if (mount.version === 1 || !need.limits) return own;
+  // Only the real root has no cgroup.type; a cgroup namespace's root has one.
+  if (look.read(`${own}/cgroup.type`) === undefined) return own;
+  if (own !== mount.path) return parentOf(own, mount.path);
+  // Emptied by whoever made this container (docker:dind does so).
+  if (look.read(`${own}/cgroup.procs`) === "") return own;
+  throw new ContainerError(
+    `Cannot limit the container: the caller is in the topmost cgroup it can see ("${own}"), and cgroup v2 hands out no controllers from a cgroup that holds processes`,
+    {
+      code: "cgroup-no-place",
+      hint:
+        `move the processes into a child first: mkdir ${own}/init && for p in $(cat ${own}/cgroup.procs); do echo $p > ${own}/init/cgroup.procs; done`,
+    },
+  );
+}
+
+/**
+ * Whether the caller may make a cgroup at `dir`: the nearest directory above
+ * that exists, and its cgroup.procs, are its own.
+ */
+export function isDelegated(
+  dir: string,
+  mount: string,
+  uid: number,
+  look: CgroupLook,
+): boolean {
+  let at = dir;
+  while (at !== mount) {
+    at = at.slice(0, at.lastIndexOf("/"));
+    const info = look.stat(at);
+    if (info === undefined) continue;
+    const procs = look.stat(`${at}/cgroup.procs`);
+    return info.uid === uid && (info.mode & 0o200) !== 0 && procs?.uid === uid;
+  }
+  return false;
+}
