@@ -65,10 +65,17 @@ export function wantNumberList(
   );
 }
 
+/** Returns whether text has more than so many bytes in UTF-8. */
+export function isLongerThan(text: string, bytes: number): boolean {
+  // Three bytes a code unit at most; TextEncoder costs 0.1 ms at first use.
+  return text.length * 3 > bytes &&
+    new TextEncoder().encode(text).length > bytes;
+}
+
 /** Returns whether text can name a network interface: netdev(7), the kernel's
  * dev_valid_name(). */
 export function isInterfaceName(text: string): boolean {
-  return text.length > 0 && new TextEncoder().encode(text).length < 16 &&
+  return text !== "" && !isLongerThan(text, 15) &&
     text !== "." && text !== ".." && !/[\s/:]/.test(text);
 }
 
@@ -113,7 +120,7 @@ export function checkMappings(
   path: string,
   mappings: readonly IdMapping[],
 ): void {
-  mappings.forEach(({ containerID, hostID, size }, i) => {
+  for (const [i, { containerID, hostID, size }] of mappings.entries()) {
     if (size === 0) {
       add(
         `${path}[${i}].size`,
@@ -143,7 +150,7 @@ export function checkMappings(
         }
       }
     }
-  });
+  }
   if (mappings.length > 340) {
     add(
       path,

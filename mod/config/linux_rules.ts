@@ -9,6 +9,7 @@ import {
   type Add,
   checkMappings,
   isInterfaceName,
+  isLongerThan,
   wantAbsolute,
   wantDeviceNumber,
   wantId,
@@ -32,7 +33,7 @@ type Namespaces = Map<NamespaceType, Namespace>;
 export function checkLinux(add: Add, spec: Spec, mapsLater: boolean): void {
   const linux = spec.linux ?? {};
   const namespaces: Namespaces = new Map();
-  linux.namespaces?.forEach((namespace, i) => {
+  for (const [i, namespace] of (linux.namespaces ?? []).entries()) {
     const { type, path } = namespace;
     if (namespaces.has(type)) {
       add(
@@ -45,7 +46,7 @@ export function checkLinux(add: Add, spec: Spec, mapsLater: boolean): void {
     if (path !== undefined && path !== "") {
       wantAbsolute(add, `linux.namespaces[${i}].path`, path);
     }
-  });
+  }
   checkHostname(add, spec, namespaces);
   checkIdMaps(add, linux, namespaces, mapsLater);
   if (linux.timeOffsets) checkTimeOffsets(add, linux, namespaces);
@@ -72,9 +73,9 @@ export function checkLinux(add: Add, spec: Spec, mapsLater: boolean): void {
     );
   }
   for (const key of ["maskedPaths", "readonlyPaths"] as const) {
-    linux[key]?.forEach((path, i) =>
-      wantAbsolute(add, `linux.${key}[${i}]`, path)
-    );
+    for (const [i, path] of (linux[key] ?? []).entries()) {
+      wantAbsolute(add, `linux.${key}[${i}]`, path);
+    }
   }
   if (linux.sysctl) checkSysctls(add, linux.sysctl, namespaces);
   if (linux.intelRdt) checkIntelRdt(add, linux.intelRdt);
@@ -106,7 +107,7 @@ function checkHostname(add: Add, spec: Spec, namespaces: Namespaces): void {
         'add {"type": "uts"} to linux.namespaces',
       );
     }
-    if (new TextEncoder().encode(name).length > 64) {
+    if (isLongerThan(name, 64)) {
       add(
         key,
         `must have at most 64 bytes: found ${showValue(name)}`,
@@ -177,7 +178,7 @@ function checkTimeOffsets(
 }
 
 function checkDevices(add: Add, linux: Linux): void {
-  linux.devices?.forEach((device, i) => {
+  for (const [i, device] of (linux.devices ?? []).entries()) {
     const at = `linux.devices[${i}]`;
     const { type, path } = device;
     wantAbsolute(add, `${at}.path`, path);
@@ -209,7 +210,7 @@ function checkDevices(add: Add, linux: Linux): void {
     }
     wantId(add, `${at}.uid`, device.uid);
     wantId(add, `${at}.gid`, device.gid);
-  });
+  }
 }
 
 function checkNetDevices(

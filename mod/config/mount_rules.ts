@@ -30,9 +30,9 @@ const TYPELESS = new Set([
 
 /** Adds the problems of all mounts. */
 export function checkMounts(add: Add, spec: Spec): void {
-  spec.mounts?.forEach((mount, i) =>
-    checkMount(add, `mounts[${i}]`, mount, spec)
-  );
+  for (const [i, mount] of (spec.mounts ?? []).entries()) {
+    checkMount(add, `mounts[${i}]`, mount, spec);
+  }
 }
 
 function checkMount(add: Add, path: string, mount: Mount, spec: Spec): void {

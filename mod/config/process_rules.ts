@@ -34,7 +34,7 @@ export function processProblems(
       'write the program and its arguments: ["sh", "-c", "..."]',
     );
   }
-  process.env?.forEach((entry, i) => {
+  for (const [i, entry] of (process.env ?? []).entries()) {
     if (entry.indexOf("=") < 1) {
       add(
         `${base}.env[${i}]`,
@@ -42,7 +42,7 @@ export function processProblems(
         `write ${showValue(`${entry.replaceAll("=", "") || "NAME"}=`)}`,
       );
     }
-  });
+  }
   checkUser(add, base, process);
   checkRlimits(add, base, process);
   const size = process.consoleSize;
@@ -101,7 +101,7 @@ function checkUser(add: Add, base: string, process: Process): void {
 
 function checkRlimits(add: Add, base: string, process: Process): void {
   const seen = new Set<string>();
-  process.rlimits?.forEach(({ type, soft, hard }, i) => {
+  for (const [i, { type, soft, hard }] of (process.rlimits ?? []).entries()) {
     const path = `${base}.rlimits[${i}]`;
     const name = type.startsWith("RLIMIT_") ? type.slice(7) : " ";
     if (name.includes(" ") || !RLIMITS.includes(` ${name} `)) {
@@ -126,7 +126,7 @@ function checkRlimits(add: Add, base: string, process: Process): void {
         "lower soft or raise hard",
       );
     }
-  });
+  }
 }
 
 /** sched(7), sched_setattr(2): what the kernel would answer with EINVAL. */

@@ -45,7 +45,15 @@ export function resourcesProblems(
   if (resources.cpu) checkCpu(add, base, resources.cpu);
   wantLimit(add, `${base}.pids.limit`, resources.pids?.limit);
   if (resources.blockIO) checkBlockIo(add, base, resources.blockIO);
-  resources.hugepageLimits?.forEach(({ pageSize }, i) => {
+  const { hugepageLimits, network, rdma, unified } = resources;
+  if (hugepageLimits ?? network ?? rdma ?? unified) {
+    checkRest(add, base, resources);
+  }
+  return problems;
+}
+
+function checkRest(add: Add, base: string, resources: Resources): void {
+  for (const [i, { pageSize }] of (resources.hugepageLimits ?? []).entries()) {
     if (!/^[1-9][0-9]*[KMG]B$/.test(pageSize)) {
       add(
         `${base}.hugepageLimits[${i}].pageSize`,
@@ -53,8 +61,8 @@ export function resourcesProblems(
         "write a page size of /sys/kernel/mm/hugepages in that form",
       );
     }
-  });
-  resources.network?.priorities?.forEach(({ name }, i) => {
+  }
+  for (const [i, { name }] of (resources.network?.priorities ?? []).entries()) {
     if (!isInterfaceName(name)) {
       add(
         `${base}.network.priorities[${i}].name`,
@@ -62,7 +70,7 @@ export function resourcesProblems(
         "write 1 to 15 bytes without space, slash and colon",
       );
     }
-  });
+  }
   for (const [name, rdma] of Object.entries(resources.rdma ?? {})) {
     const path = joinPath(`${base}.rdma`, name);
     if (rdma.hcaHandles === undefined && rdma.hcaObjects === undefined) {
@@ -83,7 +91,6 @@ export function resourcesProblems(
   for (const name of Object.keys(resources.unified ?? {})) {
     checkUnified(add, joinPath(`${base}.unified`, name), name);
   }
-  return problems;
 }
 
 /** Adds a problem for a limit below -1. */
@@ -101,7 +108,7 @@ function wantLimit(
 }
 
 function checkDevices(add: Add, base: string, resources: Resources): void {
-  resources.devices?.forEach((device, i) => {
+  for (const [i, device] of (resources.devices ?? []).entries()) {
     const path = `${base}.devices[${i}]`;
     const { type = "", access = "" } = device;
     if (type !== "" && type !== "a" && type !== "b" && type !== "c") {
@@ -120,7 +127,7 @@ function checkDevices(add: Add, base: string, resources: Resources): void {
     }
     wantDeviceNumber(add, `${path}.major`, device.major, "major", true);
     wantDeviceNumber(add, `${path}.minor`, device.minor, "minor", true);
-  });
+  }
 }
 
 function checkMemory(
@@ -216,7 +223,7 @@ function checkBlockIo(add: Add, base: string, blockIO: BlockIo): void {
   const path = `${base}.blockIO`;
   wantWeight(add, `${path}.weight`, blockIO.weight);
   wantWeight(add, `${path}.leafWeight`, blockIO.leafWeight);
-  blockIO.weightDevice?.forEach((device, i) => {
+  for (const [i, device] of (blockIO.weightDevice ?? []).entries()) {
     const at = `${path}.weightDevice[${i}]`;
     wantDeviceNumber(add, `${at}.major`, device.major, "major");
     wantDeviceNumber(add, `${at}.minor`, device.minor, "minor");
@@ -229,7 +236,7 @@ function checkBlockIo(add: Add, base: string, blockIO: BlockIo): void {
         "write at least one of the two weights",
       );
     }
-  });
+  }
   for (
     const key of [
       "throttleReadBpsDevice",
