@@ -48,7 +48,7 @@ export const OPS = {
   file: { code: 17, args: ["at:f", "name:s", "mode:n", "data:b"] },
   chown: { code: 26, args: ["slot:f", "uid:n", "gid:n"] },
   writeFd: { code: 18, args: ["slot:f", "data:b"] },
-  copyUp: { code: 19, args: ["from:f", "to:f"] },
+  copyUp: { code: 19, args: ["source:f", "onto:f"] },
   // Namespaces.
   unshare: { code: 20, args: ["flags:n"] },
   setns: { code: 21, args: ["slot:f", "type:n"] },
@@ -74,7 +74,7 @@ export const OPS = {
       "userns:f",
     ],
   },
-  moveMount: { code: 33, args: ["from:f", "to:f"] },
+  moveMount: { code: 33, args: ["tree:f", "onto:f"] },
   target: {
     code: 34,
     args: ["into:f", "root:f", "path:s", "kind:n", "mode:n"],

@@ -19,14 +19,13 @@ import { loadSpec } from "./load.ts";
 export function configFromBundle(input: FlagsInput, cwd: string): Config {
   const { flags, args } = input;
   const id = checkId(args[0] ?? "");
-  const bundle = Deno.realPathSync(
-    resolvePath(cwd, flagValue(flags, "bundle") || "."),
-  );
+  const directory = resolvePath(cwd, flagValue(flags, "bundle") || ".");
   const file = flagValue(flags, "config");
   const spec = loadSpec(
-    bundle,
+    directory,
     file === undefined ? undefined : resolvePath(cwd, file),
   );
+  const bundle = Deno.realPathSync(directory);
   return {
     id,
     bundle,

@@ -6,18 +6,20 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { type Op, type Phased, PHASES, SYNC } from "../plan.ts";
+import { type Op, type Phase, type Phased, PHASES, SYNC } from "../plan.ts";
 
-/** Concatenates what the managers planned, in the order of PHASES. */
-export function orderPlan(parts: readonly Phased[]): Op[] {
-  const ops: Op[] = [];
+/** One step of a plan: its name and its operations. */
+export type Step = [Phase, Op[]];
+
+/** Sorts what the managers planned into the order of PHASES; steps with
+ * nothing to do are left out. */
+export function orderPlan(parts: readonly Phased[]): Step[] {
+  const steps: Step[] = [];
   for (const phase of PHASES) {
-    for (const part of parts) {
-      const found = part[phase];
-      if (found !== undefined) ops.push(...found);
-    }
+    const ops = parts.flatMap((part) => part[phase] ?? []);
+    if (ops.length > 0) steps.push([phase, ops]);
   }
-  return ops;
+  return steps;
 }
 
 /** How the command is let go: by the keeper (foreground), at the fifo

@@ -24,14 +24,21 @@ import {
 import { loadFilter } from "./filter.ts";
 import { readSubordinateIds } from "./id_maps.ts";
 import { planLeftovers } from "./leftovers.ts";
-import { type Filter, type Gate, orderPlan, planSteps } from "./order.ts";
+import {
+  type Filter,
+  type Gate,
+  orderPlan,
+  planSteps,
+  type Step,
+} from "./order.ts";
 import { readInRoot } from "./rootfs_files.ts";
 
 /** A configuration that is ready to run. */
 export interface Prepared {
   config: Config;
   facts: Facts;
-  /** The plan. */
+  /** The plan by steps, and all of it in a row. */
+  steps: Step[];
   ops: Op[];
   cgroup: CgroupPlan;
   idMaps: IdMaps | undefined;
@@ -152,7 +159,7 @@ export function prepare(
     }),
     new Map([["state", Math.max(options.warden.stateFd, 0)]]),
   );
-  const ops = orderPlan([
+  const steps = orderPlan([
     planSteps({
       config,
       gate: options.gate,
@@ -170,7 +177,8 @@ export function prepare(
   return {
     config,
     facts,
-    ops,
+    steps,
+    ops: steps.flatMap(([, ops]) => ops),
     cgroup,
     idMaps,
     rlimits: rlimitsOf(config, facts),

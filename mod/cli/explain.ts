@@ -1,0 +1,36 @@
+/**
+ * `--explain`: prints what would be done, and does nothing.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { flagOn } from "../config/flags/use.ts";
+import { type Gate } from "../container/order.ts";
+import { prepare } from "../container/prepare.ts";
+import { explainPlan, formatExplanation } from "../explain.ts";
+import type { Facts } from "../host.ts";
+import type { Call } from "./main.ts";
+import { printStdout } from "./report.ts";
+
+/** Explains a configuration; returns the exit code. */
+export function explain(
+  config: Config,
+  facts: Facts,
+  call: Call,
+  gate: Gate = "keeper",
+): number {
+  const prepared = prepare(config, facts, {
+    root: call.root,
+    gate,
+    warden: gate === "keeper" ? { stateFd: -1 } : undefined,
+    token: "00000000",
+  });
+  const lines = explainPlan(prepared.steps, prepared.cgroup, config);
+  printStdout(
+    flagOn(call.flags, "json")
+      ? JSON.stringify(lines) + "\n"
+      : formatExplanation(lines),
+  );
+  return 0;
+}
