@@ -185,7 +185,7 @@ function updateFlags(): Row[] {
     flag("--cpu-period USEC", "CFS period"),
     flag("--cpu-quota USEC", "CFS quota in a period"),
     flag("--cpu-burst USEC", "CFS burst"),
-    flag("--cpu-idle N", "1: run only when nothing else does"),
+    flag("--cpu-idle N", "Run only when nothing else does: 1; 0: not"),
     flag("--cpu-share, --cpu-shares N", "Weight against other containers"),
     flag("--cpu-rt-period USEC", "Real-time period"),
     flag("--cpu-rt-runtime USEC", "Real-time quota in a period"),
