@@ -1,0 +1,77 @@
+/**
+ * Writes dist/rustyrun: one executable with the bundle and the helper inside.
+ *
+ *     deno task compile
+ *
+ * `deno compile` downloads a runtime ("denort") of its own version. Where that
+ * cannot be: DENORT_BIN names one, and RUSTYRUN_COMPILE_DENO the command line of
+ * the Deno that fits it ("npx -y deno@2.6.8").
+ *
+ * @module
+ */
+
+import { BuildError, ROOT } from "./build.ts";
+import { BUNDLE, bundle } from "./bundle.ts";
+
+/**
+ * Bundles and compiles.
+ *
+ * @throws {BuildError} when a part of it fails
+ */
+export function compile(): void {
+  bundle();
+  const line = Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
+    [Deno.execPath()];
+  const out = `${ROOT}dist/rustyrun`;
+  const part = `${out}.${Deno.pid}`;
+  const [program, ...words] = line;
+  const { success, stderr } = new Deno.Command(program!, {
+    args: [
+      ...words,
+      "compile",
+      "--quiet",
+      "--allow-all",
+      // With a code cache the program would load V8 bytecode from a name in
+      // /tmp that anybody can take: not for a tool that root runs.
+      "--no-code-cache",
+      "--no-check",
+      "--no-config",
+      "--no-lock",
+      `--output=${part}`,
+      BUNDLE,
+    ],
+    cwd: `${ROOT}dist`,
+    env: { NO_COLOR: "1" },
+  }).outputSync();
+  try {
+    if (!success) {
+      throw new BuildError(
+        `Cannot compile dist/rustyrun: "${line.join(" ")} compile" failed\n${
+          new TextDecoder().decode(stderr).trimEnd()
+        }\n  hint: DENORT_BIN can name a denort that is already here`,
+      );
+    }
+    Deno.renameSync(part, out);
+  } finally {
+    try {
+      Deno.removeSync(part);
+    } catch {
+      // Renamed, or never made.
+    }
+  }
+  console.log(
+    `Compiled dist/rustyrun: ${
+      Math.ceil(Deno.statSync(out).size / (1 << 20))
+    } MiB`,
+  );
+}
+
+if (import.meta.main) {
+  try {
+    compile();
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(error.message);
+    Deno.exit(1);
+  }
+}
