@@ -1,0 +1,198 @@
+/**
+ * The direction of imports: main -> cli -> container -> managers, state, process
+ * -> config, plan, host -> ffi. A wrong arrow fails here, with its line's two ends.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+
+const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
+
+/** One import statement. */
+interface Import {
+  from: string;
+  to: string;
+  /** `import type` or `export type`: gone before anything runs. */
+  typeOnly: boolean;
+}
+
+/** The rooms, lowest first: a file may import from its own room and from those
+ * before it. */
+const ROOMS = [
+  "ffi",
+  "errors",
+  "base",
+  "manager",
+  "container",
+  "cli",
+  "main",
+] as const;
+
+/** The managers: they share a room, and do not know each other. */
+const MANAGERS = ["namespaces", "mounts", "cgroups", "security", "seccomp"];
+
+/** Modules of mod/ that are neither manager, container nor cli. What needs
+ * more than config, plan and host stands with the managers. */
+const BASE = ["config", "plan", "host"];
+const BESIDE_MANAGERS = ["state", "process", "hooks", "failure"];
+const ABOVE = ["container", "doctor", "explain", "mod"];
+
+/** mod/cgroups/v1.ts -> cgroups; ffi/libc.ts -> ffi */
+function moduleOf(path: string): string {
+  const parts = path.replace(/\.ts$/, "").split("/");
+  return parts[0] === "mod" ? parts[1]! : parts[0]!;
+}
+
+function roomOf(path: string): typeof ROOMS[number] {
+  const module = moduleOf(path);
+  if (module === "ffi" || module === "main" || module === "cli") return module;
+  if (module === "errors") return "errors";
+  if (BASE.includes(module)) return "base";
+  if (MANAGERS.includes(module) || BESIDE_MANAGERS.includes(module)) {
+    return "manager";
+  }
+  if (ABOVE.includes(module)) return "container";
+  throw new Error(
+    `"${path}" stands in no room: name it in tests/imports_test.ts`,
+  );
+}
+
+/** Every rule that an import breaks. */
+export function judgeImport({ from, to, typeOnly }: Import): string[] {
+  const broken: string[] = [];
+  if (to === "@std/assert") broken.push("@std/assert is for tests");
+  if (to === "@std/fs") broken.push("@std/fs is for the release's scripts");
+  if (to === "zod" && from !== "mod/config/schema.ts") {
+    broken.push("zod is for mod/config/schema.ts");
+  }
+  if (to === "mod/config/schema.ts" && !typeOnly) {
+    broken.push("the schema is imported as a type: zod costs 24 ms");
+  }
+  if (to.startsWith("node:")) broken.push("node:* costs 5 ms and more");
+  if (!to.endsWith(".ts")) return broken;
+  if (
+    to.startsWith("types/") || to.startsWith("tests/") ||
+    to.startsWith("scripts/")
+  ) {
+    return [...broken, `${moduleOf(to)}/ is not part of the program`];
+  }
+  if (ROOMS.indexOf(roomOf(from)) < ROOMS.indexOf(roomOf(to))) {
+    broken.push(`${roomOf(from)} is below ${roomOf(to)}`);
+  }
+  const [a, b] = [moduleOf(from), moduleOf(to)];
+  if (
+    a !== b && MANAGERS.includes(a) && MANAGERS.includes(b)
+  ) {
+    broken.push("managers do not import each other");
+  }
+  return broken;
+}
+
+/** `path` of an import in the file `from`, relative to the root. */
+function resolveImport(from: string, to: string): string {
+  return to.startsWith(".")
+    ? new URL(to, `file:///${from}`).pathname.slice(1)
+    : to;
+}
+
+/** The import statements of a source text. */
+export function readImports(from: string, text: string): Import[] {
+  const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(
+    /^\s*\/\/.*$/gm,
+    "",
+  );
+  const statement =
+    /^\s*(?:import|export)\s+(type\s+)?(?:[\w*{][^;"']*?\sfrom\s*)?"([^"]+)"/gm;
+  const found = [...code.matchAll(statement)].map(([all, type, to]) => ({
+    from,
+    to: resolveImport(from, to!),
+    typeOnly: type !== undefined || isInlineTypes(all),
+  }));
+  for (const [, to] of code.matchAll(/\bimport\(\s*"([^"]+)"/g)) {
+    found.push({ from, to: resolveImport(from, to!), typeOnly: false });
+  }
+  return found;
+}
+
+/** `import { type A, type B } from ...`: every name is a type. */
+function isInlineTypes(statement: string): boolean {
+  const names = /\{([^}]*)\}/.exec(statement)?.[1]?.split(",")
+    .map((name) => name.trim()).filter(Boolean);
+  return names !== undefined && names.length > 0 &&
+    names.every((name) => name.startsWith("type "));
+}
+
+function listFiles(dir: string): string[] {
+  return [...Deno.readDirSync(`${ROOT}/${dir}`)].flatMap((entry) =>
+    entry.isDirectory
+      ? listFiles(`${dir}/${entry.name}`)
+      : entry.name.endsWith(".ts")
+      ? [`${dir}/${entry.name}`]
+      : []
+  );
+}
+
+Deno.test("imports run one way: main, cli, container, managers, config, ffi", () => {
+  const files = ["main.ts", ...listFiles("mod"), ...listFiles("ffi")];
+  const wrong = files.flatMap((file) =>
+    readImports(file, Deno.readTextFileSync(`${ROOT}/${file}`))
+      .flatMap((one) =>
+        judgeImport(one).map((why) => `${one.from} -> ${one.to}: ${why}`)
+      )
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("readImports() finds every form of import", () => {
+  const text = `
+    import { a } from "./b.ts";
+    import type { A } from "./a.ts";
+    import { type C, type D } from "./types.ts";
+    import { type C, d } from "./half.ts";
+    import * as z from "zod";
+    import "./effect.ts";
+    export * from "../errors.ts";
+    // import "./comment.ts";
+    const late = await import("./late.ts");
+    type T = 1;`;
+  assertEquals(
+    readImports("mod/x/y.ts", text).map((i) => [i.to, i.typeOnly]),
+    [
+      ["mod/x/b.ts", false],
+      ["mod/x/a.ts", true],
+      ["mod/x/types.ts", true],
+      ["mod/x/half.ts", false],
+      ["zod", false],
+      ["mod/x/effect.ts", false],
+      ["mod/errors.ts", false],
+      ["mod/x/late.ts", false],
+    ],
+  );
+});
+
+for (
+  const [from, to, typeOnly, want] of [
+    ["ffi/libc.ts", "mod/errors.ts", false, ["ffi is below errors"]],
+    ["mod/plan.ts", "mod/mounts.ts", false, ["base is below manager"]],
+    ["mod/mounts/path.ts", "mod/cgroups/v1.ts", true, [
+      "managers do not import each other",
+    ]],
+    ["mod/mounts.ts", "mod/mounts/path.ts", false, []],
+    ["mod/container.ts", "mod/mounts.ts", false, []],
+    ["mod/container/prepare.ts", "mod/cli/run.ts", false, [
+      "container is below cli",
+    ]],
+    ["mod/host.ts", "@std/assert", false, ["@std/assert is for tests"]],
+    ["mod/config/load.ts", "zod", true, ["zod is for mod/config/schema.ts"]],
+    ["mod/config/load.ts", "mod/config/schema.ts", false, [
+      "the schema is imported as a type: zod costs 24 ms",
+    ]],
+    ["mod/config/load.ts", "mod/config/schema.ts", true, []],
+    ["mod/cli/run.ts", "node:path", false, ["node:* costs 5 ms and more"]],
+  ] as const
+) {
+  Deno.test(`judgeImport() ${want.length ? "refuses" : "accepts"} ${from} -> ${to}`, () => {
+    assertEquals(judgeImport({ from, to, typeOnly }), [...want]);
+  });
+}
