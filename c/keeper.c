@@ -37,7 +37,6 @@ struct keeper {
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */
 	bool refused;  /* the second Ctrl-C */
-	bool stopping; /* a stop signal went to init: follow it */
 	int aborted;   /* the signal that came before the start */
 	uint64_t held; /* signals that wait for the start */
 	int64_t interrupted; /* when the last SIGINT came */
@@ -296,30 +295,16 @@ static void on_interrupt(struct keeper *k)
 	k->interrupted = now;
 }
 
-/* The shell that started us shall see the stop of a container that followed
- * its Ctrl-Z. What the shell does to the terminal meanwhile is its affair. */
-static void follow_stop(struct keeper *k)
-{
-	if (!k->stopping)
-		return;
-	k->stopping = false;
-	tty_restore(&k->tty);
-	kill(getpid(), SIGSTOP);
-	tty_enter(&k->tty);
-}
-
 static void reap(struct keeper *k)
 {
 	int status;
 	pid_t pid;
 
-	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | __WALL)) > 0) {
-		if (pid == k->init && WIFSTOPPED(status)) {
-			follow_stop(k);
-		} else if (pid == k->init) {
+	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+		if (pid == k->init) {
 			k->ended = true;
 			k->status = status;
-		} else if (pid == k->warden && !WIFSTOPPED(status)) {
+		} else if (pid == k->warden) {
 			k->warden = 0;
 		}
 	}
@@ -353,12 +338,12 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 		reap(k);
 		return;
 	}
-	/* Our own SIGPIPE; and what the container's first process sends us
-	 * must not come back to it (kill(-1) without a pid namespace). */
-	if (by_user && ((pid_t)info->ssi_pid == getpid() ||
-			(pid_t)info->ssi_pid == k->init))
+	/* What the container's first process sends us must not come back to
+	 * it (kill(-1) without a pid namespace). */
+	if (by_user && (pid_t)info->ssi_pid == k->init)
 		return;
-	if (sig == SIGURG)
+	/* From our own write. */
+	if (sig == SIGPIPE && (pid_t)info->ssi_pid == getpid())
 		return;
 	if (sig == SIGWINCH && k->tty.master >= 0) {
 		tty_resize(&k->tty);
@@ -370,8 +355,6 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 	}
 	if (sig == SIGCONT)
 		tty_enter(&k->tty);
-	if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
-		k->stopping = true;
 	forward(k, info);
 	if (sig == SIGINT && !is_ignored_here(SIGINT))
 		on_interrupt(k);

@@ -260,6 +260,7 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 	if (t->master < 0)
 		return;
 	t->in = -1;
+	t->hung = false;
 	t->up.at = t->up.end;
 	while (more || t->down.at < t->down.end) {
 		tty_polls(t, p);

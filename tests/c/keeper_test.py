@@ -1,0 +1,819 @@
+#!/usr/bin/env python3
+"""Runs the helper's child stage, keeper and warden for real, with this script in
+the place of the host stage: signals, exit codes, the terminal, teardown, and
+what SIGKILL leaves.
+
+    tests/c/keeper_test.py HELPER [-v] [TEST...]
+
+Needs root, and a freezer or a v2 cgroup hierarchy for the tests that say so.
+"""
+import array
+import ctypes
+import fcntl
+import json
+import mmap
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+HELPER = ""
+OPS = {
+    m[1]: (int(m[2]), m[3])
+    for m in re.finditer(r'X\((\w+), (\d+), "(\w*)"\)',
+                         open(f"{HERE}/../../c/plan.h").read())
+}
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNS = 0x00020000
+SYNC_START = 5
+
+
+def encode(ops, fds=()):
+    """A plan: ops are (NAME, args...); slots are numbers."""
+    out = bytearray()
+
+    def blob(data, count, nul):
+        out.extend(struct.pack("<II", len(data), count) + data)
+        if nul:
+            out.append(0)
+        out.extend(bytes(-len(out) % 8))
+
+    for name, *args in ops:
+        code, kinds = OPS[name]
+        assert len(args) == len(kinds), name
+        head = len(out)
+        out.extend(bytes(8))
+        for kind, value in zip(kinds, args):
+            if kind in "nf":
+                out.extend(struct.pack("<q", value))
+            elif kind == "s":
+                blob(value.encode(), 0, True)
+            elif kind == "b":
+                blob(bytes(value), 0, False)
+            else:
+                data = b"".join(s.encode() + b"\0" for s in value)
+                blob(data, len(value), False)
+        struct.pack_into("<HHI", out, head, code, 0, len(out) - head)
+    table = b"".join(struct.pack("<i", fd) for fd in fds)
+    table += bytes(-len(table) % 8)
+    size = 24 + len(table) + len(out)
+    return struct.pack("<8sIIII", b"RUSTYPLN", 1, size, len(ops),
+                       len(fds)) + table + bytes(out)
+
+
+def sealed(data, name):
+    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
+    os.write(fd, data)
+    fcntl.fcntl(fd, 1033, 15)  # F_ADD_SEALS
+    return fd
+
+
+def teardown_ops(spec, state_slot):
+    ops = [("K_CGROUP", *c) for c in spec.get("cgroups", [])]
+    ops += [("K_TREE", *t) for t in spec.get("trees", [])]
+    if spec.get("state"):
+        ops.append(("K_STATE", *spec["state"], state_slot))
+    ops.append(("K_FLAGS", 0 if spec.get("pidns", True) else 1))
+    return ops
+
+
+def child_ops(spec, config):
+    """slots: 0 channel, 1 control, 2 devpts, 3 master, 4 peer"""
+    ops = []
+    if spec.get("warden", True):
+        ops.append(("WARDEN", 1, config))
+    ops.append(("FORK", CLONE_NEWPID | CLONE_NEWNS
+                if spec.get("pidns", True) else CLONE_NEWNS, -1))
+    for root, path, _, kind in spec.get("cgroups", []):
+        name = "cgroup.procs" if kind == 2 else "tasks"
+        ops.append(("WRITE", -1, f"{root}/{path}/{name}", b"0", os.O_WRONLY))
+    ops.append(("SETSID",))
+    if spec.get("tty"):
+        ops += [("OPEN", 2, -1, "/dev/pts", os.O_PATH | os.O_DIRECTORY, 0, 0),
+                ("PTY", 3, 4, 2, 24, 80), ("SEND_FD", 3, 1), ("CTTY", 4)]
+        ops += [("DUP", 4, fd) for fd in range(3)]
+    if spec.get("init"):
+        ops.append(("INIT",))
+    ops += [("FIND_EXEC", [spec["argv"][0]]), ("SYNC", SYNC_START),
+            ("CLOSE_FDS", 0, -1, -1), ("SIGNALS",),
+            ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
+    return ops
+
+
+def receive(sock):
+    data, anc, _, _ = sock.recvmsg(272, 256)
+    fds = array.array("i")
+    for _, _, more in anc:
+        fds.frombytes(more[:len(more) - len(more) % 4])
+    if len(data) < 272:
+        return None, 0, 0, []
+    kind, _, err, detail = struct.unpack_from("<IIii", data)
+    return kind, err, detail, list(fds)
+
+
+def stop_here(spec, place, **more):
+    if spec.get("stop_at") == place:
+        tell(spec, place, **more)
+        time.sleep(60)
+
+
+def tell(spec, place, **more):
+    with open(spec["tell"] + ".new", "w") as f:
+        json.dump({"place": place, **more}, f)
+    os.rename(spec["tell"] + ".new", spec["tell"])
+
+
+def keeper_ops(spec, pid, warden, master):
+    ops = [("K_RUN", pid, warden, 0, 1, 2 if master >= 0 else -1, -1)]
+    ops += teardown_ops(spec, 3)
+    ops += [("K_TEXT", *t) for t in spec.get("texts", [])]
+    for key, name in (("oom", "K_OOM"), ("json", "K_JSON"),
+                      ("refuse", "K_REFUSE"), ("delete", "K_DELETE")):
+        if key in spec:
+            ops.append((name, *spec[key]))
+    return ops
+
+
+def launch(spec):
+    """The host stage's part: never returns."""
+    for sig in spec.get("ignore", []):
+        signal.signal(sig, signal.SIG_IGN)
+    channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    state = -1
+    if spec.get("state"):
+        state = os.open("/".join(spec["state"]), os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(state, fcntl.LOCK_EX)
+        os.set_inheritable(state, True)
+    config = encode(teardown_ops(spec, 0), [state] if state >= 0 else [])
+    fd = sealed(encode(child_ops(spec, config),
+                       [theirs.fileno(), far.fileno()]), "plan")
+    keep = [fd, theirs.fileno(), far.fileno()] + [state] * (state >= 0)
+    helper = subprocess.Popen([HELPER, "child", str(fd)], pass_fds=keep)
+    theirs.close()
+    far.close()
+    for root, path, *_ in spec.get("cgroups", []):
+        os.makedirs(f"{root}/{path}", exist_ok=True)
+    stop_here(spec, "made")
+    control.send(b"C")
+    stop_here(spec, "owned")
+    pid, master, ready = 0, -1, False
+    while not (pid and ready):  # either may report first
+        kind, err, detail, fds = receive(channel)
+        if kind == 3:
+            pid = detail
+            stop_here(spec, "forked", init=pid)
+        elif kind == 5:
+            master = fds[0]
+        elif kind == 2:
+            ready = True
+        else:
+            sys.exit(f"launch: report {kind} errno {err}")
+    tell(spec, "start", init=pid, warden=helper.pid)
+    stop_here(spec, "start", init=pid, warden=helper.pid)
+    if spec.get("kill_init"):
+        os.kill(pid, spec["kill_init"])
+    inherited = [channel.fileno(), control.fileno(), master, state]
+    for i, n in enumerate(inherited):
+        if n < 0:
+            inherited[i] = channel.fileno()
+        os.set_inheritable(inherited[i], True)
+    fd = sealed(encode(keeper_ops(spec, pid, helper.pid, master), inherited),
+                "keeper")
+    os.set_inheritable(fd, True)
+    if spec.get("pending"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, spec["pending"])
+        for sig in spec["pending"]:
+            os.system(f"kill -{sig} {os.getpid()}")
+    os.execv(HELPER, [HELPER, "keeper", str(fd)])
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def rss(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+
+
+def wait_until(what, seconds=5.0):
+    end = time.monotonic() + seconds
+    while not what():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def find_cgroups():
+    """[(root, kind)]: what this machine has to kill and to be removed."""
+    found = []
+    if os.path.exists("/sys/fs/cgroup/cgroup.procs"):
+        found.append(("/sys/fs/cgroup", 2))
+    for name, kind in (("freezer", 1), ("pids", 0), ("unified", 2)):
+        if os.path.exists(f"/sys/fs/cgroup/{name}/cgroup.procs"):
+            found.append((f"/sys/fs/cgroup/{name}", kind))
+    return found
+
+
+class Box:
+    """One launched container."""
+
+    def __init__(self, argv, **spec):
+        self.dir = tempfile.TemporaryDirectory()
+        popen = spec.pop("popen", {})
+        self.spec = {"argv": argv, "tell": f"{self.dir.name}/tell", **spec}
+        self.proc = subprocess.Popen(
+            [sys.executable, os.path.abspath(__file__), HELPER, "--launch",
+             json.dumps(self.spec)],
+            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
+               "stderr": subprocess.PIPE, **popen})
+        self.pid = self.proc.pid
+
+    def told(self):
+        wait_until(lambda: os.path.exists(self.spec["tell"]) or
+                   self.proc.poll() is not None)
+        with open(self.spec["tell"]) as f:
+            return json.load(f)
+
+    def running(self):
+        """The pid of init, once the command runs."""
+        told = self.told()
+        name = os.path.basename(os.path.realpath(self.spec["argv"][0]))
+        wait_until(lambda: os.path.basename(
+            os.readlink(f"/proc/{told['init']}/exe")) == name)
+        return told["init"]
+
+    def end(self, seconds=10):
+        out, err = self.proc.communicate(timeout=seconds)
+        return self.proc.returncode, out.decode(), err.decode()
+
+
+SH = "/bin/sh"
+
+
+class Codes(unittest.TestCase):
+    def run_sh(self, script, **spec):
+        return Box([SH, "-c", script], **spec).end()
+
+    def test_exit_code(self):
+        self.assertEqual(self.run_sh("exit 7"), (7, "", ""))
+
+    def test_output(self):
+        self.assertEqual(self.run_sh("echo out; echo err >&2"),
+                         (0, "out\n", "err\n"))
+
+    def test_signal_is_128_plus_n(self):
+        self.assertEqual(self.run_sh("kill -9 $$", pidns=False)[0], 137)
+        self.assertEqual(self.run_sh("kill -TERM $$", pidns=False)[0], 143)
+
+    def test_pid_1_drops_its_own_sigterm(self):
+        self.assertEqual(self.run_sh("kill -TERM $$")[0], 0)
+
+    def test_sigkill_from_the_host(self):
+        box = Box(["/bin/sleep", "60"])
+        os.kill(box.running(), signal.SIGKILL)
+        self.assertEqual(box.end()[0], 137)
+
+    def test_without_warden(self):
+        self.assertEqual(self.run_sh("exit 3", warden=False)[0], 3)
+
+    def test_late_error_text(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".x") as f:
+            f.write("#!/no/such/interpreter\n")
+            f.flush()
+            os.chmod(f.name, 0o755)
+            # A copy that nobody has open for writing.
+            path = f.name + ".copy"
+            with open(path, "w") as g:
+                g.write("#!/no/such/interpreter\n")
+            os.chmod(path, 0o755)
+            self.addCleanup(os.unlink, path)
+            code, _, err = Box([path], texts=[
+                (-1, 13, 126, "not this\n"), (-1, 2, 127, "no interpreter\n"),
+                (-1, -1, 99, "nor this\n")]).end()
+            self.assertEqual((code, err), (127, "no interpreter\n"))
+
+    def test_late_error_without_text(self):
+        with tempfile.TemporaryDirectory() as d:
+            with open(f"{d}/x", "w") as f:
+                f.write("#!/no/such/interpreter\n")
+            os.chmod(f"{d}/x", 0o755)
+            code, _, err = Box([f"{d}/x"]).end()
+            self.assertEqual(code, 125)
+            self.assertRegex(err, r"^rustyrun: Cannot start the command: "
+                             r"operation \d+ failed with errno 2\n$")
+
+    def test_helper_died(self):
+        self.assertEqual(
+            self.run_sh("echo ran", kill_init=9),
+            (125, "", "rustyrun: Cannot start the command: the helper ended "
+             "with signal 9\n"))
+        self.assertEqual(
+            self.run_sh("echo ran", kill_init=9,
+                        texts=[(-1, -1, 1, "no"), (-2, 9, 126, "died\n")]),
+            (126, "", "died\n"))
+
+    def test_json(self):
+        names = ["null"] + [f'"S{n}"' for n in range(1, 10)]
+        code, _, err = self.run_sh("exit 5", json=('{"id":"a",', names))
+        self.assertEqual(json.loads(err), {"id": "a", "exitCode": 5,
+                                           "signal": None, "oom": False})
+        code, _, err = self.run_sh("kill -9 $$", pidns=False,
+                                   json=('{"id":"a",', names))
+        self.assertEqual(json.loads(err), {"id": "a", "exitCode": 137,
+                                           "signal": "S9", "oom": False})
+
+    def test_oom_text(self):
+        with tempfile.NamedTemporaryFile("w") as f:
+            f.write("oom_kill_disable 0\nunder_oom 0\noom_kill 2\n")
+            f.flush()
+            oom = (f.name, "oom_kill", "out of memory: 64 MiB\n")
+            names = ["null"]
+            code, _, err = self.run_sh("exit 137", oom=oom)
+            self.assertEqual((code, err), (137, "out of memory: 64 MiB\n"))
+            code, _, err = self.run_sh("exit 1", oom=oom)
+            self.assertEqual((code, err), (1, ""))
+            f.seek(0)
+            f.write("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
+            f.flush()
+            code, _, err = self.run_sh("exit 137", oom=oom,
+                                       json=("{", names))
+            self.assertEqual(json.loads(err)["oom"], False)
+
+    def test_delete_runs_and_keeps_the_code(self):
+        with tempfile.TemporaryDirectory() as d:
+            code, _, err = self.run_sh("exit 4", delete=(
+                [SH, "-c", f"echo $X >&2; touch {d}/ran; exit 1"], ["X=y"]))
+            self.assertEqual((code, err), (4, "y\n"))
+            self.assertTrue(os.path.exists(f"{d}/ran"))
+
+    def test_ignored_sigchld_of_the_caller(self):
+        self.assertEqual(self.run_sh("exit 6", ignore=[signal.SIGCHLD])[0], 6)
+
+    def test_caller_sees_the_end_of_stdout(self):
+        box = Box([SH, "-c", "exec >&-; sleep 60"])
+        self.assertTrue(select.select([box.proc.stdout], [], [], 3)[0])
+        self.assertEqual(box.proc.stdout.read(), b"")
+        box.proc.send_signal(signal.SIGTERM)  # dropped by pid 1
+        os.kill(box.told()["init"], signal.SIGKILL)
+        self.assertEqual(box.proc.wait(5), 137)
+        box.proc.stderr.close()
+
+    def test_command_substitution_never_hangs(self):
+        # A background process of the container has stdout, and dies with it.
+        self.assertEqual(self.run_sh("sleep 60 & echo hi"), (0, "hi\n", ""))
+
+
+class Signals(unittest.TestCase):
+    TRAP = r"""
+import os, signal, sys
+def on(n, f):
+    os.write(1, b"%d\n" % n)
+    if n == 15: sys.exit(9)
+for n in range(1, 65):
+    if n not in (9, 17, 19, 32, 33):
+        signal.signal(n, on)
+os.write(1, b"ready\n")
+while True: signal.pause()
+"""
+
+    def start(self, **spec):
+        box = Box([sys.executable, "-c", self.TRAP], **spec)
+        self.assertEqual(box.proc.stdout.readline(), b"ready\n")
+        return box
+
+    def test_every_signal(self):
+        box = self.start()
+        want = [n for n in range(1, 65)
+                if n not in (9, 15, 17, 19, 32, 33)]
+        for n in want:
+            os.kill(box.pid, n)
+            self.assertEqual(box.proc.stdout.readline(), b"%d\n" % n)
+        os.kill(box.pid, signal.SIGTERM)
+        code, out, err = box.end()
+        self.assertEqual((code, out, err), (9, "15\n", ""))
+
+    def test_queued_value_goes_along(self):
+        script = ("import signal, os; signal.pthread_sigmask(signal.SIG_BLOCK,"
+                  "{40}); os.write(1, b'ready\\n');"
+                  "i = signal.sigwaitinfo({40}); print(i.si_code)")
+        box = Box([sys.executable, "-c", script])
+        line = box.proc.stdout.readline()
+        self.assertEqual(line, b"ready\n", line or box.end())
+        ctypes.CDLL(None).sigqueue(box.pid, 40, ctypes.c_void_p(1234))
+        self.assertEqual(box.end()[:2], (0, "-1\n"))
+
+    def test_pending_sigterm_runs_nothing(self):
+        box = Box([SH, "-c", "echo ran"], pending=[signal.SIGTERM])
+        self.assertEqual(box.end(), (143, "", ""))
+
+    def test_ignored_sighup_does_not_abort(self):
+        box = Box([SH, "-c", "echo ran"], pending=[signal.SIGHUP],
+                  ignore=[signal.SIGHUP])
+        self.assertEqual(box.end(), (0, "ran\n", ""))
+
+    def test_second_interrupt_kills_who_ignores_it(self):
+        box = Box(["/bin/sleep", "60"], refuse=("use --init\n",))
+        box.running()
+        os.kill(box.pid, signal.SIGINT)
+        time.sleep(0.2)
+        self.assertIsNone(box.proc.poll())
+        os.kill(box.pid, signal.SIGINT)
+        self.assertEqual(box.end(), (137, "", "use --init\n"))
+
+    def test_second_interrupt_after_2_s_is_a_first(self):
+        box = Box(["/bin/sleep", "60"], refuse=("use --init\n",))
+        init = box.running()
+        os.kill(box.pid, signal.SIGINT)
+        time.sleep(2.2)
+        os.kill(box.pid, signal.SIGINT)
+        time.sleep(0.2)
+        self.assertIsNone(box.proc.poll())
+        os.kill(init, signal.SIGKILL)
+        self.assertEqual(box.end(), (137, "", ""))
+
+    def test_second_interrupt_to_who_handles_it(self):
+        box = self.start(refuse=("use --init\n",))
+        for _ in range(3):
+            os.kill(box.pid, signal.SIGINT)
+            self.assertEqual(box.proc.stdout.readline(), b"2\n")
+        os.kill(box.pid, signal.SIGTERM)
+        self.assertEqual(box.end()[0], 9)
+
+
+class Terminal(unittest.TestCase):
+    def start(self, argv, **spec):
+        self.master, peer = pty.openpty()
+        self.addCleanup(os.close, self.master)
+        fcntl.ioctl(peer, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+        self.before = termios.tcgetattr(peer)
+
+        def front():
+            os.setsid()
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+        box = Box(argv, tty=True, popen={
+            "stdin": peer, "stdout": peer, "stderr": peer,
+            "preexec_fn": front}, **spec)
+        self.peer = peer
+        self.addCleanup(lambda: os.close(self.peer) if self.peer >= 0 else 0)
+        return box
+
+    def read_until(self, text, seconds=5):
+        data = b""
+        end = time.monotonic() + seconds
+        while text not in data and time.monotonic() < end:
+            if select.select([self.master], [], [], 0.1)[0]:
+                data += os.read(self.master, 65536)
+        self.assertIn(text, data)
+        return data
+
+    def test_size_and_resize(self):
+        box = self.start([SH, "-c", "stty size; trap 'stty size; exit 5' WINCH;"
+                          "echo ready; while :; do sleep 0.05; done"])
+        self.read_until(b"33 99\r\n")
+        self.read_until(b"ready")
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ,
+                    struct.pack("HHHH", 44, 120, 0, 0))
+        self.read_until(b"44 120\r\n")
+        self.assertEqual(box.proc.wait(5), 5)
+
+    def test_raw_then_restored(self):
+        box = self.start([SH, "-c", "echo ready; read x; exit 3"])
+        self.read_until(b"ready")
+        self.assertFalse(termios.tcgetattr(self.peer)[3] & termios.ICANON)
+        os.write(self.master, b"x\r")
+        self.assertEqual(box.proc.wait(5), 3)
+        self.assertEqual(termios.tcgetattr(self.peer), self.before)
+
+    def test_restored_after_sigkill_of_init(self):
+        box = self.start([SH, "-c", "echo ready; read x"])
+        self.read_until(b"ready")
+        os.kill(box.told()["init"], signal.SIGKILL)
+        self.assertEqual(box.proc.wait(5), 137)
+        self.assertEqual(termios.tcgetattr(self.peer), self.before)
+
+    def test_control_c_reaches_the_container(self):
+        box = self.start([SH, "-c", "trap 'exit 8' INT; echo ready;"
+                          "while :; do sleep 0.05; done"])
+        self.read_until(b"ready")
+        os.write(self.master, b"\x03")
+        self.assertEqual(box.proc.wait(5), 8)
+
+    def test_second_control_c(self):
+        box = self.start(["/usr/bin/env", "sleep", "60"],
+                         refuse=("use --init\r\n",))
+        wait_until(lambda: not termios.tcgetattr(self.peer)[3] & termios.ICANON)
+        time.sleep(0.3)
+        os.write(self.master, b"\x03")
+        time.sleep(0.3)
+        self.assertIsNone(box.proc.poll())
+        os.write(self.master, b"\x03")
+        self.read_until(b"use --init")
+        self.assertEqual(box.proc.wait(5), 137)
+
+    def test_two_control_c_in_one_read(self):
+        box = self.start(["/usr/bin/env", "sleep", "60"],
+                         refuse=("use --init\r\n",))
+        time.sleep(0.5)
+        os.write(self.master, b"\x03\x03")
+        self.assertEqual(box.proc.wait(5), 137)
+
+    def test_large_output_is_whole(self):
+        box = self.start([SH, "-c", "stty -onlcr; head -c 300000 /dev/zero"
+                          " | tr '\\0' x; echo; echo end"])
+        data = self.read_until(b"\nend")
+        self.assertEqual(data.count(b"x"), 300000)
+        self.assertEqual(box.proc.wait(5), 0)
+
+    def test_slow_reader_still_gets_signals_through(self):
+        box = self.start([SH, "-c", "trap 'exit 6' TERM; echo ready; "
+                          "while :; do sleep 0.02; done & "
+                          "i=0; while :; do echo yyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"
+                          "; [ $((i=i+1)) -gt 4000 ] && sleep 0.02; done"])
+        self.read_until(b"ready")
+        time.sleep(0.5)  # nobody reads: everything is full
+        os.kill(box.told()["init"], signal.SIGKILL)
+        time.sleep(0.1)
+        os.kill(box.pid, signal.SIGTERM)  # ends the drain
+        self.assertEqual(box.proc.wait(5), 137)
+
+    def test_large_input(self):
+        box = self.start([SH, "-c", "stty raw -echo; echo ready; head -c 200000"
+                          " | md5sum; exit 2"])
+        self.read_until(b"ready")
+        sent = 0
+        while sent < 200000:
+            select.select([], [self.master], [], 5)
+            sent += os.write(self.master, b"z" * min(4000, 200000 - sent))
+        self.read_until(b"  -")
+        self.assertEqual(box.proc.wait(5), 2)
+
+    def test_no_busy_loop_when_nobody_has_the_terminal(self):
+        box = self.start([SH, "-c", "exec <&- >&- 2>&-; sleep 1.5"])
+        time.sleep(1)
+        with open(f"/proc/{box.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        self.assertLess(int(fields[11]) + int(fields[12]), 15)
+        self.assertEqual(box.proc.wait(5), 0)
+
+    def test_hangup_ends_the_container_terminal(self):
+        box = self.start(["/bin/cat"])
+        time.sleep(0.4)
+        init = box.told()["init"]
+        os.close(self.peer)
+        self.peer = -1
+        os.close(self.master)
+        self.master = os.open("/dev/null", os.O_RDONLY)
+        box.proc.wait(5)
+        self.assertFalse(alive(init))
+
+    def test_pipe_as_stdin_ends_the_input(self):
+        box = Box([SH, "-c", "cat; exit 4"], tty=True,
+                  popen={"stdin": subprocess.PIPE})
+        out, _ = box.proc.communicate(b"half", timeout=5)
+        self.assertIn(b"half", out)
+        self.assertEqual(box.proc.returncode, 4)
+
+    def test_output_into_a_pipe_that_closed(self):
+        box = Box([SH, "-c", "i=0; while [ $i -lt 2000 ]; do echo yyyyyyyyyyyy;"
+                   " i=$((i+1)); done; exit 5"], tty=True)
+        box.proc.stdout.close()
+        self.assertEqual(box.proc.wait(5), 5)
+        box.proc.stderr.close()
+
+
+class Teardown(unittest.TestCase):
+    number = 0
+
+    def setUp(self):
+        Teardown.number += 1
+        self.name = f"rustyrun-test-{os.getpid()}-{Teardown.number}"
+        self.cgroups = [(root, self.name, 1, kind)
+                        for root, kind in find_cgroups()]
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+
+    def paths(self):
+        return [f"{root}/{path}" for root, path, *_ in self.cgroups]
+
+    def gone(self):
+        return not any(os.path.exists(p) for p in self.paths())
+
+    def test_cgroups_go(self):
+        code, _, err = Box([SH, "-c", "exit 3"], cgroups=self.cgroups).end()
+        self.assertEqual((code, err), (3, ""))
+        self.assertTrue(self.gone())
+
+    def test_cgroups_below_go(self):
+        deep = "/a/b/c"
+        box = Box(["/bin/sleep", "60"], cgroups=self.cgroups)
+        init = box.running()
+        for p in self.paths():
+            os.makedirs(p + deep)
+            os.makedirs(p + "/a/d/e")
+            os.mkdir(p + "/x")
+        os.kill(init, signal.SIGKILL)
+        self.assertEqual(box.end()[0::2], (137, ""))
+        self.assertTrue(self.gone())
+
+    def test_own_parent_goes_with_its_last_child(self):
+        cgroups = [(root, f"{self.name}/one", 2, kind)
+                   for root, _, _, kind in self.cgroups]
+        Box([SH, "-c", "exit 0"], cgroups=cgroups).end()
+        self.assertTrue(self.gone())
+
+    def test_foreign_child_keeps_the_parent(self):
+        cgroups = [(root, f"{self.name}/one", 2, kind)
+                   for root, _, _, kind in self.cgroups]
+        for p in self.paths():
+            os.makedirs(p + "/two")
+            self.addCleanup(os.rmdir, p)
+            self.addCleanup(os.rmdir, p + "/two")
+        code, _, err = Box([SH, "-c", "exit 0"], cgroups=cgroups).end()
+        self.assertEqual((code, err), (0, ""))
+        for p in self.paths():
+            self.assertEqual([e.name for e in os.scandir(p) if e.is_dir()],
+                             ["two"])
+
+    def test_without_pid_namespace_nothing_survives(self):
+        tag = f"7{os.getpid()}"
+        box = Box([SH, "-c", f"setsid sleep {tag} >/dev/null 2>&1 & "
+                   f"(setsid sleep {tag} >/dev/null 2>&1 &); sleep 0.2; exit 2"],
+                  pidns=False, cgroups=self.cgroups)
+        self.assertEqual(box.end()[0::2], (2, ""))
+        self.assertEqual(self.sleepers(tag), [])
+        self.assertTrue(self.gone())
+
+    def sleepers(self, tag):
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline") as f:
+                    words = f.read().split("\0")
+            except OSError:
+                continue
+            if words[:1] == ["sleep"] and tag in words and alive(pid):
+                found.append(int(pid))
+        return found
+
+    def kill_and_look(self, box, tag, also=()):
+        started = time.monotonic()
+        box.proc.kill()
+        ok = wait_until(lambda: not self.sleepers(tag) and self.gone() and
+                        not any(alive(p) for p in also), 3)
+        took = time.monotonic() - started
+        box.proc.communicate()
+        self.assertTrue(ok, f"left: {self.sleepers(tag)} {also} "
+                        f"{[p for p in self.paths() if os.path.exists(p)]}")
+        self.assertLess(took, 1.0)
+
+    def test_sigkill_of_the_keeper(self):
+        for pidns in (True, False):
+            with self.subTest(pidns=pidns):
+                tag = f"8{os.getpid()}{int(pidns)}"
+                # Clears its parent-death signal (prctl is not there in sh:
+                # setsid children stand for whoever is no child any more).
+                box = Box([SH, "-c", f"setsid sleep {tag} & (setsid sleep {tag}"
+                           f" &) ; sleep {tag}"], pidns=pidns,
+                          cgroups=self.cgroups)
+                told = box.told()
+                self.assertTrue(wait_until(
+                    lambda: len(self.sleepers(tag)) == 3))
+                self.kill_and_look(box, tag, (told["init"], told["warden"]))
+
+    def test_sigkill_of_the_keeper_while_paused(self):
+        freezer = [c for c in self.cgroups if c[3] == 1]
+        if not freezer:
+            self.skipTest("needs a v1 freezer")
+        tag = f"9{os.getpid()}"
+        box = Box([SH, "-c", f"sleep {tag} & sleep {tag}"],
+                  cgroups=self.cgroups)
+        self.assertTrue(wait_until(lambda: len(self.sleepers(tag)) == 2))
+        with open(f"{freezer[0][0]}/{self.name}/freezer.state", "w") as f:
+            f.write("FROZEN")
+        self.kill_and_look(box, tag, (box.told()["warden"],))
+
+    def test_sigkill_of_the_host_stage(self):
+        for place in ("made", "owned", "forked", "start"):
+            with self.subTest(place=place):
+                box = Box([SH, "-c", "exit 0"], stop_at=place,
+                          cgroups=self.cgroups)
+                self.assertEqual(box.told()["place"], place)
+                self.kill_and_look(box, "no-sleeper")
+
+    def test_warden_that_died_does_not_matter(self):
+        box = Box([SH, "-c", "sleep 0.5; exit 6"], cgroups=self.cgroups)
+        os.kill(box.told()["warden"], signal.SIGKILL)
+        self.assertEqual(box.end()[0::2], (6, ""))
+        self.assertTrue(self.gone())
+
+    def test_state_goes_with_its_lock(self):
+        os.mkdir(f"{self.dir.name}/box")
+        with open(f"{self.dir.name}/box/state.json", "w") as f:
+            f.write("{}")
+        Box([SH, "-c", "exit 0"], state=[self.dir.name, "box"]).end()
+        self.assertEqual(os.listdir(self.dir.name), [])
+
+    def test_state_of_another_with_the_same_name_stays(self):
+        os.mkdir(f"{self.dir.name}/box")
+        box = Box(["/bin/sleep", "60"], state=[self.dir.name, "box"])
+        init = box.running()
+        os.rename(f"{self.dir.name}/box", f"{self.dir.name}/moved")
+        os.mkdir(f"{self.dir.name}/box")
+        with open(f"{self.dir.name}/box/state.json", "w") as f:
+            f.write("another")
+        os.kill(init, signal.SIGKILL)
+        self.assertEqual(box.end()[0::2], (137, ""))
+        self.assertEqual(os.listdir(f"{self.dir.name}/box"), ["state.json"])
+
+    def test_tree_goes_and_follows_nothing(self):
+        outside = tempfile.TemporaryDirectory()
+        self.addCleanup(outside.cleanup)
+        with open(f"{outside.name}/keep", "w") as f:
+            f.write("kept")
+        top = f"{self.dir.name}/upper"
+        os.makedirs(f"{top}/work/work")
+        os.chmod(f"{top}/work/work", 0)
+        os.symlink(outside.name, f"{top}/link")
+        os.symlink(outside.name, f"{top}/work/link")
+        os.symlink(f"{outside.name}/keep", f"{top}/work/file")
+        for i in range(300):
+            os.makedirs(f"{top}/many/{i}/sub/sub")
+            with open(f"{top}/many/{i}/sub/file", "w") as f:
+                f.write("x")
+        Box([SH, "-c", "exit 0"], trees=[(self.dir.name, "upper")]).end()
+        self.assertEqual(os.listdir(self.dir.name), [])
+        self.assertEqual(os.listdir(outside.name), ["keep"])
+
+    def make_deep(self, top, levels):
+        os.mkdir(top)
+        fd = os.open(top, os.O_RDONLY)
+        for _ in range(levels):
+            os.mkdir("d" * 100, dir_fd=fd)
+            with open(os.open("f", os.O_CREAT | os.O_WRONLY, dir_fd=fd), "w"):
+                pass
+            down = os.open("d" * 100, os.O_RDONLY, dir_fd=fd)
+            os.close(fd)
+            fd = down
+        os.close(fd)
+
+    def test_deep_tree_goes(self):
+        self.make_deep(f"{self.dir.name}/upper", 5000)
+        code, _, err = Box([SH, "-c", "exit 0"],
+                           trees=[(self.dir.name, "upper")]).end(60)
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(os.listdir(self.dir.name), [])
+
+    def test_mount_in_a_tree_is_told_not_entered(self):
+        top = f"{self.dir.name}/upper"
+        os.makedirs(f"{top}/a/b")
+        os.makedirs(f"{self.dir.name}/kept/x")
+        subprocess.check_call(["mount", "--bind", f"{self.dir.name}/kept",
+                               f"{top}/a/b"])
+        self.addCleanup(subprocess.call, ["umount", f"{top}/a/b"])
+        code, _, err = Box([SH, "-c", "exit 0"],
+                           trees=[(self.dir.name, "upper")]).end()
+        self.assertEqual(code, 0)
+        self.assertRegex(err, 'rustyrun: Cannot remove "upper": errno (16|18)')
+        self.assertTrue(os.path.exists(f"{self.dir.name}/kept/x"))
+
+    def test_small(self):
+        box = Box(["/bin/sleep", "60"], cgroups=self.cgroups)
+        init = box.running()
+        time.sleep(0.2)
+        warden = box.told()["warden"]
+        sizes = rss(box.pid), rss(warden)
+        print(f"resident: keeper {sizes[0]} KB, warden {sizes[1]} KB",
+              file=sys.stderr)
+        fds = {os.readlink(f"/proc/{warden}/fd/{n}")
+               for n in os.listdir(f"/proc/{warden}/fd")}
+        os.kill(init, signal.SIGKILL)
+        box.end()
+        if max(sizes) > 150 and os.path.getsize(HELPER) > 400000:
+            self.skipTest("the size is a goal for the musl build")
+        self.assertLess(max(sizes), 150)
+        self.assertFalse([f for f in fds if f.startswith(("pipe", "/dev"))])
+
+
+if __name__ == "__main__":
+    HELPER = os.path.abspath(sys.argv[1])
+    if sys.argv[2:3] == ["--launch"]:
+        launch(json.loads(sys.argv[3]))
+    unittest.main(argv=[sys.argv[0]] + sys.argv[2:], warnings="ignore")
