@@ -19,14 +19,14 @@ export interface Call extends Parsed {
 /** A command: returns its exit code. */
 export type CommandFunction = (call: Call) => number | Promise<number>;
 
-/** The commands' files; each is loaded when it is called for. */
-const COMMANDS: Record<string, () => Promise<{ run: CommandFunction }>> = {
-  run: () => import("./run.ts"),
-  help: () => import("./help_command.ts"),
-  version: () => import("./version.ts"),
-  completions: () => import("./completions_command.ts"),
-  man: () => import("./man_command.ts"),
-  doctor: () => import("./doctor.ts"),
+/** The commands; each file is loaded when its command is called. */
+const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
+  run: async () => (await import("./run.ts")).run,
+  help: async () => (await import("./texts.ts")).help,
+  version: async () => (await import("./texts.ts")).version,
+  completions: async () => (await import("./texts.ts")).completions,
+  man: async () => (await import("./texts.ts")).man,
+  doctor: async () => (await import("./doctor.ts")).run,
 };
 
 /** Where state is kept when --root does not say it: /run/rustyrun for root,
@@ -73,7 +73,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         { code: "unknown-command", exitCode: 1 },
       );
     }
-    const { run } = await load();
+    const run = await load();
     return await run({ ...parsed, root, reporting });
   } catch (error) {
     const exitCode = printError(error, reporting);

@@ -34,6 +34,7 @@ import { loginName, writeIdMaps } from "./id_maps.ts";
 import { planLeftovers } from "./leftovers.ts";
 import { FD_TAG } from "./order.ts";
 import { prepare, type Prepared } from "./prepare.ts";
+import { makeToken } from "./token.ts";
 
 /** How the keeper words what Deno cannot word any more. */
 export interface KeeperWords {
@@ -42,11 +43,6 @@ export interface KeeperWords {
   /** Result as one JSON object: what comes before `"exitCode":N}`; undefined
    * without --json. */
   json?: string;
-}
-
-/** 8 hex digits. */
-export function makeToken(): string {
-  return crypto.getRandomValues(new Uint8Array(4)).toHex();
 }
 
 /** The state file of a container. */

@@ -8,8 +8,8 @@
 import { spawnProgram, waitProcess } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
+import { formatIdMap } from "../config/namespaces.ts";
 import {
-  formatIdMap,
   type IdMaps,
   parseSubordinateIds,
   type SubordinateIds,

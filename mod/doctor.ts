@@ -1,0 +1,427 @@
+/**
+ * The doctor: what this machine lets this user have, found out by trying each
+ * thing in a process of its own, and the narrow fix for what it does not.
+ *
+ * @module
+ */
+
+import { waitProcess } from "../ffi/libc.ts";
+import { errnoName } from "../ffi/errno.ts";
+import { makeCgroups, planCgroups, removeCgroups } from "./cgroups.ts";
+import type { Config } from "./config/config.ts";
+import { readSubordinateIds, writeIdMaps } from "./container/id_maps.ts";
+import { makeToken } from "./container/token.ts";
+import { ContainerError } from "./errors.ts";
+import { cgroupLayout, type Facts } from "./host.ts";
+import { type IdMaps, resolveIdMaps } from "./namespaces/idmaps.ts";
+import { type Op, SYNC } from "./plan.ts";
+import { OperationError, startPlan } from "./process.ts";
+
+/** What one check found. */
+export interface Finding {
+  /** "user-namespace" */
+  name: string;
+  /** fails: `run --rootfs DIR` cannot work; lacks: something can be done
+   * without; fine. */
+  verdict: "fine" | "lacks" | "fails";
+  /** What was found. */
+  detail: string;
+  /** What would change it. */
+  fix?: string;
+}
+
+const WHY = "try it";
+const NEWUSER = 0x10000000;
+
+/** Namespaces beside the user's: name, flag, whether a container needs it. */
+const NAMESPACES: [string, number][] = [
+  ["mount", 0x00020000],
+  ["pid", 0x20000000],
+  ["network", 0x40000000],
+  ["ipc", 0x08000000],
+  ["uts", 0x04000000],
+  ["cgroup", 0x02000000],
+  ["time", 0x00000080],
+];
+
+/** Tries operations in a process of its own.
+ *
+ * @returns undefined when they work, else what failed */
+function tryOps(
+  ops: readonly Op[],
+  maps: IdMaps | undefined,
+): string | undefined {
+  const run = startPlan(ops);
+  try {
+    run.serve({
+      sync(id, pid) {
+        if (id === SYNC.idMaps && maps !== undefined) writeIdMaps(pid, maps);
+      },
+    });
+    return undefined;
+  } catch (error) {
+    if (error instanceof OperationError) {
+      return `${error.op.do}: ${errnoName(error.errno)}`;
+    }
+    if (error instanceof ContainerError) return error.message;
+    throw error;
+  } finally {
+    run.abort();
+    waitProcess(run.helper);
+  }
+}
+
+function enterUser(): Op[] {
+  return [
+    { do: "unshare", flags: NEWUSER, why: WHY },
+    { do: "sync", id: SYNC.idMaps, why: WHY },
+    { do: "setgid", gid: 0, why: WHY },
+    { do: "setuid", uid: 0, why: WHY },
+  ];
+}
+
+const mountTree = (into: string, fstype: string, options: string[]): Op => ({
+  do: "fsmount",
+  into,
+  fstype,
+  options,
+  attr: 0,
+  flags: 0,
+  why: WHY,
+});
+
+const sysctl = (path: string): string | undefined => {
+  try {
+    return Deno.readTextFileSync(`/proc/sys/${path}`).trim();
+  } catch {
+    // A kernel without this switch is not blocked by it.
+    return undefined;
+  }
+};
+
+/** Which switch blocks user namespaces, keyed on the switch itself. */
+function userFix(facts: Facts): string {
+  if (sysctl("kernel/unprivileged_userns_clone") === "0") {
+    return "sysctl -w kernel.unprivileged_userns_clone=1";
+  }
+  if (sysctl("user/max_user_namespaces") === "0") {
+    return "sysctl -w user.max_user_namespaces=15000";
+  }
+  if (sysctl("kernel/apparmor_restrict_unprivileged_userns") === "1") {
+    return `as root, allow this one program in AppArmor: printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile rustyrun ${Deno.execPath()} flags=(unconfined) { userns, }\\n' >/etc/apparmor.d/rustyrun && apparmor_parser -r /etc/apparmor.d/rustyrun`;
+  }
+  return facts.inUserns
+    ? "this is a container: start it with --security-opt seccomp=unconfined, or --privileged"
+    : "a seccomp filter or a security module of the caller forbids it: run from a plain login";
+}
+
+/** Ids that a probe maps: as `run` would. */
+function probeMaps(facts: Facts): IdMaps | undefined {
+  if (facts.uid === 0 && !facts.inUserns) return undefined;
+  return resolveIdMaps(probeConfig({}), facts, readSubordinateIds(facts));
+}
+
+function probeConfig(resources: Record<string, unknown>): Config {
+  return {
+    id: "doctor",
+    bundle: "/",
+    mode: "friendly",
+    spec: {
+      ociVersion: "1.3.0",
+      root: { path: "/" },
+      linux: { namespaces: [{ type: "user" }], resources },
+    },
+    rootfs: "/",
+    files: [],
+    stdin: false,
+    init: false,
+    noPivot: false,
+    noNewKeyring: false,
+    preserveFds: 0,
+    userns: "auto",
+    hostDevices: [],
+    cgroupManager: "cgroupfs",
+    flags: new Map(),
+  };
+}
+
+function checkKernel(facts: Facts): Finding {
+  const { release, major, minor } = facts.kernel;
+  const fine = major > 5 || (major === 5 && minor >= 15);
+  return fine ? { name: "kernel", verdict: "fine", detail: release } : {
+    name: "kernel",
+    verdict: "fails",
+    detail: `${release}: rustyrun needs 5.15`,
+    fix: "use a newer kernel",
+  };
+}
+
+function checkHelper(): Finding {
+  try {
+    const failed = tryOps([], undefined);
+    if (failed === undefined) {
+      return {
+        name: "helper",
+        verdict: "fine",
+        detail: "runs from a sealed memfd",
+      };
+    }
+    return { name: "helper", verdict: "fails", detail: failed };
+  } catch (error) {
+    if (!(error instanceof ContainerError)) throw error;
+    return {
+      name: "helper",
+      verdict: "fails",
+      detail: error.message,
+      ...(error.hint === undefined ? {} : { fix: error.hint }),
+    };
+  }
+}
+
+function checkUser(facts: Facts, maps: IdMaps | undefined): Finding {
+  const name = "user-namespace";
+  const failed = maps === undefined
+    ? tryOps([{ do: "unshare", flags: NEWUSER, why: WHY }], undefined)
+    : tryOps(enterUser(), maps);
+  if (failed === undefined) {
+    return { name, verdict: "fine", detail: "can be made and mapped" };
+  }
+  return {
+    name,
+    verdict: maps === undefined ? "lacks" : "fails",
+    detail: failed,
+    fix: userFix(facts),
+  };
+}
+
+function checkSubordinateIds(facts: Facts): Finding {
+  const name = "subordinate-ids";
+  const found = readSubordinateIds(facts);
+  const count = found.uids.reduce((sum, it) => sum + it.size, 0);
+  if (count > 0 && found.gids.length > 0 && (found.tools || facts.uid === 0)) {
+    return { name, verdict: "fine", detail: `${count} ids of /etc/subuid` };
+  }
+  return {
+    name,
+    verdict: "lacks",
+    detail: found.tools
+      ? "no range in /etc/subuid and /etc/subgid: a container has a single id"
+      : "newuidmap and newgidmap are not installed: a container has a single id",
+    fix: found.tools
+      ? "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+      : "install the package uidmap (Debian, Ubuntu) or shadow-utils",
+  };
+}
+
+function checkNamespaces(base: Op[], maps: IdMaps | undefined): Finding[] {
+  return NAMESPACES.map(([kind, flag]) => {
+    const failed = tryOps(
+      [...base, { do: "unshare", flags: flag, why: WHY }],
+      maps,
+    );
+    const name = `${kind}-namespace`;
+    if (failed === undefined) {
+      return { name, verdict: "fine", detail: "can be made" };
+    }
+    return {
+      name,
+      verdict: kind === "time" ? "lacks" : "fails",
+      detail: failed,
+      fix: failed.includes("ENOSPC")
+        ? "raise the sysctls user.max_*_namespaces"
+        : "CAP_SYS_ADMIN is missing: in Docker, start the container with --privileged, or --cap-add SYS_ADMIN and an unconfined AppArmor and seccomp profile",
+    };
+  });
+}
+
+/** A tmpfs over /tmp in a mount namespace of its own, then more in it. */
+function inMounts(base: Op[], more: Op[]): Op[] {
+  return [
+    ...base,
+    { do: "unshare", flags: 0x00020000, why: WHY },
+    {
+      do: "mountSetattr",
+      slot: "",
+      path: "/",
+      flags: 0x8000,
+      set: 0,
+      clear: 0,
+      propagation: 1 << 18,
+      userns: "",
+      why: WHY,
+    },
+    mountTree("tmp", "tmpfs", ["mode=755"]),
+    {
+      do: "open",
+      into: "target",
+      at: "",
+      path: "/tmp",
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: WHY,
+    },
+    { do: "moveMount", tree: "tmp", onto: "target", why: WHY },
+    ...more,
+  ];
+}
+
+function checkMounts(base: Op[], maps: IdMaps | undefined): Finding {
+  const failed = tryOps(inMounts(base, []), maps);
+  return failed === undefined
+    ? { name: "mounts", verdict: "fine", detail: "the mount API works" }
+    : {
+      name: "mounts",
+      verdict: "fails",
+      detail: failed,
+      fix: "in Docker, start the container with --privileged",
+    };
+}
+
+function checkOverlay(base: Op[], maps: IdMaps | undefined): Finding {
+  const directory = (name: string): Op => ({
+    do: "mkdir",
+    at: "tmp",
+    name,
+    mode: 0o755,
+    why: WHY,
+  });
+  const overlay = (options: string[]): string | undefined =>
+    tryOps(
+      inMounts(base, [
+        directory("lower"),
+        directory("upper"),
+        directory("work"),
+        mountTree("overlay", "overlay", [
+          "lowerdir=/tmp/lower",
+          "upperdir=/tmp/upper",
+          "workdir=/tmp/work",
+          ...options,
+        ]),
+      ]),
+      maps,
+    );
+  const failed = overlay(maps === undefined ? [] : ["userxattr"]);
+  return failed === undefined
+    ? { name: "overlay", verdict: "fine", detail: "--ephemeral works" }
+    : {
+      name: "overlay",
+      verdict: "lacks",
+      detail: `--ephemeral does not work: ${failed}`,
+      fix: maps === undefined
+        ? "load the kernel module: modprobe overlay"
+        : "use a kernel >= 6.6, or --ephemeral=DIR",
+    };
+}
+
+function checkProc(base: Op[], maps: IdMaps | undefined): Finding {
+  const failed = tryOps([
+    ...base,
+    { do: "fork", flags: 0x20000000 + 0x00020000, cgroup: "", why: WHY },
+    mountTree("proc", "proc", []),
+  ], maps);
+  return failed === undefined
+    ? { name: "proc", verdict: "fine", detail: "a new one can be mounted" }
+    : {
+      name: "proc",
+      verdict: "fails",
+      detail: `a new proc cannot be mounted: ${failed}`,
+      fix:
+        "this container's /proc is masked: start it with --security-opt systempaths=unconfined (Docker), unmask=ALL (Podman) or procMount: Unmasked (Kubernetes)",
+    };
+}
+
+function checkSeccomp(): Finding {
+  // BPF_RET | BPF_K, SECCOMP_RET_ALLOW
+  const allow = new Uint8Array(
+    new Uint32Array([0x00000006, 0x7fff0000]).buffer,
+  );
+  const failed = tryOps([
+    { do: "prctl", option: 38, a: 1, b: 0, c: 0, d: 0, why: WHY },
+    { do: "seccomp", filter: allow, flags: 0, into: "", why: WHY },
+  ], undefined);
+  return failed === undefined
+    ? { name: "seccomp", verdict: "fine", detail: "filters can be loaded" }
+    : {
+      name: "seccomp",
+      verdict: "fails",
+      detail: failed,
+      fix: "use a kernel with CONFIG_SECCOMP_FILTER",
+    };
+}
+
+const LIMITS: [string, Record<string, unknown>][] = [
+  ["memory", { memory: { limit: 64 << 20 } }],
+  ["cpu", { cpu: { quota: 50000, period: 100000 } }],
+  ["pids", { pids: { limit: 100 } }],
+  ["cpuset", { cpu: { cpus: "0" } }],
+];
+
+function checkCgroups(facts: Facts): Finding[] {
+  const layout = cgroupLayout(facts);
+  const findings: Finding[] = [{
+    name: "cgroups",
+    verdict: layout === "none" ? "lacks" : "fine",
+    detail: layout === "none" ? "no hierarchy is mounted" : layout,
+    ...(layout === "none"
+      ? { fix: "mount -t cgroup2 cgroup2 /sys/fs/cgroup" }
+      : {}),
+  }];
+  for (const [controller, resources] of LIMITS) {
+    const name = `limit-${controller}`;
+    try {
+      const plan = planCgroups(probeConfig(resources), facts, makeToken());
+      try {
+        makeCgroups(plan);
+      } finally {
+        removeCgroups(plan);
+      }
+      findings.push({ name, verdict: "fine", detail: "can be set" });
+    } catch (error) {
+      if (!(error instanceof ContainerError)) throw error;
+      findings.push({
+        name,
+        verdict: "lacks",
+        detail: error.message,
+        ...(error.hint === undefined ? {} : { fix: error.hint }),
+      });
+    }
+  }
+  return findings;
+}
+
+/**
+ * Examines this machine for this user.
+ *
+ * @returns what was found, in the order in which a container needs it
+ */
+export function examine(facts: Facts): Finding[] {
+  const helper = checkHelper();
+  const first = [checkKernel(facts), helper];
+  if (helper.verdict === "fails") return first;
+  const maps = probeMaps(facts);
+  const user = checkUser(facts, maps);
+  const findings = [...first, user, checkSubordinateIds(facts)];
+  // Without a user namespace an unprivileged user has nothing to try further.
+  if (user.verdict === "fails") return [...findings, ...checkCgroups(facts)];
+  const base = maps === undefined ? [] : enterUser();
+  return [
+    ...findings,
+    ...checkNamespaces(base, maps),
+    checkMounts(base, maps),
+    checkProc(base, maps),
+    checkOverlay(base, maps),
+    checkSeccomp(),
+    ...checkCgroups(facts),
+  ];
+}
+
+/** The findings as text for a person. */
+export function formatFindings(findings: readonly Finding[]): string {
+  const mark = { fine: "ok", lacks: "--", fails: "NO" };
+  const width = Math.max(...findings.map((it) => it.name.length));
+  return findings.map((it) =>
+    `${mark[it.verdict]}  ${it.name.padEnd(width)}  ${it.detail}\n` +
+    (it.fix === undefined ? "" : `    ${"".padEnd(width)}  fix: ${it.fix}\n`)
+  ).join("");
+}
