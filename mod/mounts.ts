@@ -1,0 +1,212 @@
+/**
+ * The mounts manager: the container's root, its file systems, devices and
+ * terminal, and what is hidden or read-only in it, as operations.
+ *
+ * @module
+ */
+
+import { MOUNT_ATTR, S_IF } from "../ffi/constants.ts";
+import type { Config } from "./config/config.ts";
+import { namespaceUse } from "./config/namespaces.ts";
+import { ContainerError } from "./errors.ts";
+import type { Facts } from "./host.ts";
+import { planConsole } from "./mounts/console.ts";
+import {
+  cloneTree,
+  createContext,
+  type MountContext,
+} from "./mounts/context.ts";
+import { planDevices, planNull } from "./mounts/devices.ts";
+import { planFileSystems } from "./mounts/filesystems.ts";
+import type { MountHost } from "./mounts/inspect.ts";
+import {
+  planEntry,
+  planProc,
+  planPropagation,
+  planRoot,
+  setAttr,
+} from "./mounts/root.ts";
+import { type Op, type Phased, TARGET } from "./plan.ts";
+
+export { TERMINAL_TAG } from "./mounts/console.ts";
+export { inspectMounts, type MountHost } from "./mounts/inspect.ts";
+export { knownMountOptions } from "./mounts/options.ts";
+
+/**
+ * Plans everything about mounts: mount_namespaces(7), open_tree(2),
+ * fsopen(2), move_mount(2), pivot_root(2).
+ *
+ * @param host what {@linkcode inspectMounts} found
+ * @throws {ContainerError} when a property cannot be applied as it stands
+ */
+export function planMounts(
+  config: Config,
+  facts: Facts,
+  host: MountHost,
+): Phased {
+  const { spec } = config;
+  checkConfig(config, facts);
+  const context = createContext(config, facts, host);
+  const proc = planProc(context);
+  const masked = planMasked(context);
+  const files = planFiles(context);
+  const hidden = files.made.length > 0 ? ["files"] : [];
+  const root = planRoot(context, hidden);
+  const mounts = [...planFileSystems(context), ...files.mounts];
+  const devices = planDevices(context);
+  const console = planConsole(context);
+  const rootReadonly = [...context.readonly];
+  if (spec.root.readonly) {
+    rootReadonly.push(setAttr("root", { set: MOUNT_ATTR.RDONLY }, {
+      why: "make the root read-only",
+      from: "root.readonly",
+    }));
+  }
+  return {
+    sources: context.sources,
+    root: [
+      ...proc,
+      ...planPropagation(context),
+      ...context.late,
+      ...masked.made,
+      ...files.made,
+      ...root,
+    ],
+    mounts,
+    devices,
+    console,
+    pivot: planEntry(context),
+    readonly: planReadonly(context),
+    masked: masked.masks,
+    rootReadonly,
+  };
+}
+
+function checkConfig(config: Config, facts: Facts): void {
+  if (namespaceUse(config, "mount") === "inherit") {
+    throw new ContainerError(
+      "Cannot set up the root file system: the container has no mount namespace of its own",
+      {
+        code: "mount-namespace-missing",
+        hint: 'Add {"type":"mount"} to linux.namespaces',
+      },
+    );
+  }
+  if (config.spec.linux?.mountLabel && !facts.selinux) {
+    throw new ContainerError(
+      `Cannot label the mounts "${config.spec.linux.mountLabel}": SELinux is off on this host (linux.mountLabel)`,
+      { code: "selinux-off", hint: "Remove linux.mountLabel" },
+    );
+  }
+}
+
+function checkPath(path: string, key: string): void {
+  if (path.startsWith("/")) return;
+  throw new ContainerError(
+    `Cannot restrict "${path}": the path must be absolute (${key})`,
+    { code: "path-relative", hint: `Write "/${path}"` },
+  );
+}
+
+/** What hides a path: the null device for a file, an empty directory for a
+ * directory. */
+function planMasked(context: MountContext): { made: Op[]; masks: Op[] } {
+  const paths = context.config.spec.linux?.maskedPaths ?? [];
+  if (paths.length === 0) return { made: [], masks: [] };
+  planNull(context);
+  const made: Op[] = [{
+    do: "fsmount",
+    into: "empty",
+    fstype: "tmpfs",
+    options: ["source=tmpfs", "mode=0755", "nr_blocks=1", "nr_inodes=1"],
+    attr: MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV |
+      MOUNT_ATTR.NOEXEC,
+    flags: 0,
+    why: "make an empty directory for what is masked",
+    from: "linux.maskedPaths",
+  }];
+  const masks = paths.map((path, at): Op => {
+    const from = `linux.maskedPaths[${at}]`;
+    checkPath(path, from);
+    return {
+      do: "mask",
+      root: "root",
+      path,
+      file: "null",
+      dir: "empty",
+      why: `hide "${path}"`,
+      from,
+    };
+  });
+  return { made, masks };
+}
+
+function planReadonly(context: MountContext): Op[] {
+  return (context.config.spec.linux?.readonlyPaths ?? []).map((path, at) => {
+    const from = `linux.readonlyPaths[${at}]`;
+    checkPath(path, from);
+    return {
+      do: "readonly",
+      root: "root",
+      path,
+      why: `make "${path}" read-only`,
+      from,
+    };
+  });
+}
+
+/** Files of ours: in one tmpfs that lies hidden under the root, each bound to
+ * its place from there. */
+function planFiles(context: MountContext): { made: Op[]; mounts: Op[] } {
+  const { files } = context.config;
+  if (files.length === 0) return { made: [], mounts: [] };
+  const encoder = new TextEncoder();
+  const made: Op[] = [{
+    do: "fsmount",
+    into: "files",
+    fstype: "tmpfs",
+    options: ["source=rustyrun", "mode=0755"],
+    attr: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC,
+    flags: 0,
+    why: "hold the files that rustyrun writes for the container",
+    from: "files",
+  }];
+  const mounts: Op[] = [];
+  for (const [at, file] of files.entries()) {
+    const from = `files[${at}]`;
+    made.push({
+      do: "file",
+      at: "files",
+      name: String(at),
+      mode: file.mode | S_IF.REG,
+      data: encoder.encode(file.data),
+      why: `write "${file.path}"`,
+      from,
+    });
+    mounts.push(
+      // The tmpfs is attached by then: before 6.15 only such a tree is cloned.
+      cloneTree("mount", "files", String(at), false, {
+        why: `take "${file.path}"`,
+        from,
+      }),
+      {
+        do: "target",
+        into: "target",
+        root: "root",
+        path: file.path,
+        kind: TARGET.file,
+        mode: 0o644,
+        why: `find the place of "${file.path}"`,
+        from,
+      },
+      {
+        do: "moveMount",
+        tree: "mount",
+        onto: "target",
+        why: `mount it on "${file.path}"`,
+        from,
+      },
+    );
+  }
+  return { made, mounts };
+}

@@ -1,0 +1,86 @@
+/**
+ * What the parts of the mounts manager share while one plan is made.
+ *
+ * @module
+ */
+
+import { AT, O_BY_ARCH, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
+import type { Config } from "../config/config.ts";
+import { hasUserNamespace } from "../config/namespaces.ts";
+import type { Facts } from "../host.ts";
+import type { Op } from "../plan.ts";
+import type { MountHost } from "./inspect.ts";
+
+/** One plan of mounts in the making. */
+export interface MountContext {
+  config: Config;
+  facts: Facts;
+  host: MountHost;
+  /** open(2) flags of this architecture. */
+  flags: { DIRECTORY: number; NOFOLLOW: number };
+  /** The container's root is not root of the host: no mknod, no device files
+   * of its own, locked mounts. */
+  userns: boolean;
+  /** Trees of the host are opened before any namespace is entered. Without
+   * CAP_SYS_ADMIN the kernel clones a tree only in a mount namespace of the
+   * caller's own, so that they are opened there. */
+  early: boolean;
+  /** Operations of the step "sources". */
+  sources: Op[];
+  /** Trees of the host that are opened in the new mount namespace. */
+  late: Op[];
+  /** Operations that make mounts read-only once all is populated. */
+  readonly: Op[];
+  /** Slot of the container's devpts, when it mounts one on /dev/pts. */
+  devpts: string;
+  /** Text of the id maps -> slot of a user namespace with them. */
+  idmaps: Map<string, string>;
+}
+
+const CAP_SYS_ADMIN = 1n << 21n;
+
+/** Starts a plan. */
+export function createContext(
+  config: Config,
+  facts: Facts,
+  host: MountHost,
+): MountContext {
+  return {
+    config,
+    facts,
+    host,
+    flags: O_BY_ARCH[facts.arch],
+    userns: hasUserNamespace(config) || facts.inUserns,
+    early: (facts.caps & CAP_SYS_ADMIN) !== 0n,
+    sources: [],
+    late: [],
+    readonly: [],
+    devpts: "",
+    idmaps: new Map(),
+  };
+}
+
+/** Adds an operation that opens something of the host: with the host's ids
+ * where that is possible. */
+export function addSource(context: MountContext, ...ops: Op[]): void {
+  (context.early ? context.sources : context.late).push(...ops);
+}
+
+/** An open_tree(2) that makes a detached copy. */
+export function cloneTree(
+  into: string,
+  at: string,
+  path: string,
+  recursive: boolean,
+  note: { why: string; from?: string },
+): Op {
+  return {
+    do: "openTree",
+    into,
+    at,
+    path,
+    flags: OPEN_TREE_CLONE | (recursive ? AT.RECURSIVE : 0) |
+      (path === "" ? AT.EMPTY_PATH : 0),
+    ...note,
+  };
+}

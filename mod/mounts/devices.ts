@@ -1,0 +1,254 @@
+/**
+ * /dev: the default devices, those of the configuration, and the links that
+ * the specification wants (config-linux.md#default-devices, #dev-symbolic-links).
+ * Everything is made by a single name on a directory's descriptor: a link that
+ * the image has for /dev leads nowhere else (CVE-2026-41579).
+ *
+ * @module
+ */
+
+import { makedev, S_IF } from "../../ffi/constants.ts";
+import type { Device } from "../config/schema.ts";
+import { ContainerError } from "../errors.ts";
+import { type Op, TARGET } from "../plan.ts";
+import { addSource, cloneTree, type MountContext } from "./context.ts";
+import { parseMountOptions } from "./options.ts";
+import { joinPath, splitPath } from "./path.ts";
+
+const DEFAULTS: readonly (readonly [string, number, number])[] = [
+  ["null", 1, 3],
+  ["zero", 1, 5],
+  ["full", 1, 7],
+  ["random", 1, 8],
+  ["urandom", 1, 9],
+  ["tty", 5, 0],
+];
+
+const LINKS: readonly (readonly [string, string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+];
+
+const TYPES: ReadonlyMap<string, number> = new Map([
+  ["c", S_IF.CHR],
+  ["u", S_IF.CHR],
+  ["b", S_IF.BLK],
+  ["p", S_IF.IFO],
+]);
+
+interface Node {
+  path: string;
+  type: number;
+  rdev: bigint;
+  mode: number;
+  uid: number;
+  gid: number;
+  /** Path on the host, for where none can be made. */
+  source: string;
+  from?: string;
+}
+
+/** Whether /dev is the host's or another directory, bound: it is left alone. */
+function isBound(context: MountContext): boolean {
+  return (context.config.spec.mounts ?? []).some((it) =>
+    joinPath("/", it.destination) === "/dev" &&
+    parseMountOptions(it.options ?? []).bind
+  );
+}
+
+/**
+ * Plans the devices.
+ *
+ * @throws {ContainerError} for a type of device that is none
+ */
+export function planDevices(context: MountContext): Op[] {
+  if (isBound(context)) return [];
+  const ops: Op[] = [{
+    do: "target",
+    into: "dev",
+    root: "root",
+    path: "/dev",
+    kind: TARGET.directory,
+    mode: 0o755,
+    why: "find /dev",
+  }];
+  for (const node of listNodes(context)) {
+    const { parent, name } = splitPath(node.path);
+    const note = node.from === undefined ? {} : { from: node.from };
+    let at = "dev";
+    if (parent !== "/dev") {
+      at = "parent";
+      ops.push({
+        do: "target",
+        into: at,
+        root: "root",
+        path: parent,
+        kind: TARGET.directory,
+        mode: 0o755,
+        why: `find the place of "${node.path}"`,
+        ...note,
+      });
+    }
+    if (context.userns && node.type !== S_IF.IFO) {
+      ops.push(...planBound(context, node, at, name));
+    } else {
+      ops.push({
+        do: "mknod",
+        at,
+        name,
+        mode: node.type | node.mode,
+        rdev: node.rdev,
+        uid: node.uid,
+        gid: node.gid,
+        why: `make the device "${node.path}"`,
+        ...note,
+      });
+    }
+  }
+  const links = [...LINKS];
+  if (context.host.kcore) links.push(["core", "/proc/kcore"]);
+  links.push(["ptmx", "pts/ptmx"]);
+  for (const [name, target] of links) {
+    ops.push({
+      do: "symlink",
+      at: "dev",
+      name,
+      target,
+      why: `make "/dev/${name}" lead to "${target}"`,
+    });
+  }
+  return ops;
+}
+
+/** In a user namespace a node made by mknod(2) could not be opened: the host's
+ * is bound instead. */
+function planBound(
+  context: MountContext,
+  node: Node,
+  at: string,
+  name: string,
+): Op[] {
+  const slot = `device.${node.path}`;
+  const note = node.from === undefined ? {} : { from: node.from };
+  addSource(
+    context,
+    cloneTree(slot, "", node.source, false, {
+      why: `take the host's "${node.source}"`,
+      ...note,
+    }),
+    {
+      do: "verify",
+      slot,
+      type: node.type,
+      rdev: node.rdev,
+      magic: 0,
+      why: `make sure that "${node.source}" is that device`,
+      ...note,
+    },
+  );
+  return [
+    {
+      do: "target",
+      into: "target",
+      root: at,
+      path: name,
+      kind: TARGET.file,
+      mode: 0o644,
+      why: `find the place of "${node.path}"`,
+      ...note,
+    },
+    {
+      do: "moveMount",
+      tree: slot,
+      onto: "target",
+      why: `mount the host's device on "${node.path}"`,
+      ...note,
+    },
+  ];
+}
+
+function listNodes(context: MountContext): Node[] {
+  const nodes = new Map<string, Node>();
+  for (const [name, major, minor] of DEFAULTS) {
+    const path = `/dev/${name}`;
+    nodes.set(path, {
+      path,
+      type: S_IF.CHR,
+      rdev: makedev(major, minor),
+      mode: 0o666,
+      uid: 0,
+      gid: 0,
+      source: path,
+    });
+  }
+  const add = (device: Device, source: string, from: string) => {
+    const node = toNode(device, source, from);
+    // The links lead to the container's own.
+    if (node.path === "/dev/ptmx") return;
+    nodes.delete(node.path);
+    nodes.set(node.path, node);
+  };
+  for (
+    const [at, device] of (context.config.spec.linux?.devices ?? []).entries()
+  ) {
+    add(device, joinPath("/", device.path), `linux.devices[${at}]`);
+  }
+  for (const device of context.host.devices) {
+    add(device, device.source, "hostDevices");
+  }
+  return [...nodes.values()];
+}
+
+function toNode(device: Device, source: string, from: string): Node {
+  const type = TYPES.get(device.type);
+  if (type === undefined) {
+    throw new ContainerError(
+      `Cannot make the device "${device.path}": the type "${device.type}" is none of c, b, u and p (${from})`,
+      { code: "device-type", hint: 'Use "c" for a character device' },
+    );
+  }
+  if (
+    type !== S_IF.IFO &&
+    (device.major === undefined || device.minor === undefined)
+  ) {
+    throw new ContainerError(
+      `Cannot make the device "${device.path}": it has no major and minor number (${from})`,
+      { code: "device-number", hint: "ls -l shows both for a device" },
+    );
+  }
+  return {
+    path: joinPath("/", device.path),
+    type,
+    rdev: type === S_IF.IFO
+      ? 0n
+      : makedev(Number(device.major), Number(device.minor)),
+    mode: (device.fileMode ?? 0o666) & 0o7777,
+    uid: device.uid ?? 0,
+    gid: device.gid ?? 0,
+    source,
+    from,
+  };
+}
+
+/** Slot "null": the host's null device, for masks; taken before anything of the
+ * container's is there and verified (CVE-2025-31133). */
+export function planNull(context: MountContext): void {
+  addSource(
+    context,
+    cloneTree("null", "", "/dev/null", false, {
+      why: "take the host's null device for what is masked",
+      from: "linux.maskedPaths",
+    }),
+    {
+      do: "verify",
+      slot: "null",
+      type: S_IF.CHR,
+      rdev: makedev(1, 3),
+      magic: 0,
+      why: "make sure that it is the null device",
+      from: "linux.maskedPaths",
+    },
+  );
+}

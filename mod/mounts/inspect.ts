@@ -1,0 +1,225 @@
+/**
+ * What planning the mounts needs to know of the host: types of bind sources,
+ * devices, the place of the root file system. Only this file of the manager
+ * looks at the machine, so that all others can be tested with any.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import type { Device } from "../config/schema.ts";
+import { hasUserNamespace } from "../config/namespaces.ts";
+import { ContainerError } from "../errors.ts";
+import { type Facts, unescapeMountinfo } from "../host.ts";
+import { absolutePath } from "./path.ts";
+import { parseMountOptions } from "./options.ts";
+
+/** Type of a bind mount's source; missing is what makes planning fail. */
+export type SourceType = "directory" | "file" | "missing" | "denied";
+
+/** One entry of a directory of the host, for the root that is put together
+ * from one overlay per directory. */
+export interface HostEntry {
+  /** Absolute path on the host: "/usr". */
+  path: string;
+  type: "directory" | "file" | "symlink";
+  /** Where a symbolic link points. */
+  link?: string;
+  mode: number;
+  /** Something is mounted here: an overlay would not cross it. */
+  mountPoint: boolean;
+  /** Entries, where a mount further below forbids one overlay for all of it. */
+  entries?: HostEntry[];
+}
+
+/** What {@linkcode inspectMounts} found. */
+export interface MountHost {
+  /** Type of the source of `mounts[i]`, for bind mounts. */
+  sources: ReadonlyMap<number, SourceType>;
+  /** Devices of `--device`, looked up, each with its path on the host. */
+  devices: readonly (Device & { source: string })[];
+  /** The container's root user may walk to the root file system's directory;
+   * if not, the root is attached over "/" instead. */
+  rootReachable: boolean;
+  /** /proc/kcore exists: /dev/core is made. */
+  kcore: boolean;
+  /** Top of the host, for an unprivileged `--rootfs / --ephemeral`. */
+  top?: readonly HostEntry[];
+  /** Directory of the container's cgroup under a hierarchy's mount point:
+   * "/sys/fs/cgroup/memory" -> "/sys/fs/cgroup/memory/box". From the cgroups
+   * manager; a hierarchy that is not named shows the caller's own cgroup. */
+  cgroups: ReadonlyMap<string, string>;
+}
+
+/** Most overlays that a root may be put together from. */
+const OVERLAYS_MAX = 128;
+
+/**
+ * Looks at the host for what {@linkcode planMounts} needs.
+ *
+ * @param cgroups see {@linkcode MountHost.cgroups}
+ * @throws {ContainerError} when a device of `--device` is not there or is none
+ */
+export function inspectMounts(
+  config: Config,
+  facts: Facts,
+  cgroups: ReadonlyMap<string, string> = new Map(),
+): MountHost {
+  const sources = new Map<number, SourceType>();
+  for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
+    if (!parseMountOptions(mount.options ?? []).bind) continue;
+    sources.set(
+      at,
+      sourceType(absolutePath(config.bundle, mount.source ?? "")),
+    );
+  }
+  const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
+  return {
+    sources,
+    devices: config.hostDevices.flatMap(lookUpDevice),
+    rootReachable: config.rootfs === "/" || !hasUserNamespace(config) ||
+      unprivileged || isReachable(config.rootfs),
+    kcore: exists("/proc/kcore"),
+    cgroups,
+    ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
+      ? { top: listTop() }
+      : {}),
+  };
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function sourceType(path: string): SourceType {
+  try {
+    return Deno.statSync(path).isDirectory ? "directory" : "file";
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return "denied";
+    return "missing";
+  }
+}
+
+function isReachable(path: string): boolean {
+  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+    const { mode } = Deno.statSync(at);
+    if (((mode ?? 0) & 1) === 0) return false;
+  }
+  return true;
+}
+
+/** The devices behind a path: itself, or every one in the directory. */
+function lookUpDevice(
+  entry: { host: string; container: string; access: string },
+): (Device & { source: string })[] {
+  let info: Deno.FileInfo;
+  try {
+    info = Deno.statSync(entry.host);
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot pass the device "${entry.host}": no such file or directory`,
+      {
+        code: "device-missing",
+        hint: "Name a device that is there on the host",
+        cause,
+      },
+    );
+  }
+  if (info.isDirectory) {
+    return [...Deno.readDirSync(entry.host)]
+      .map((it) => it.name).sort().flatMap((name) => {
+        const host = `${entry.host}/${name}`;
+        const child = Deno.lstatSync(host);
+        return child.isCharDevice || child.isBlockDevice
+          ? [toDevice(child, host, `${entry.container}/${name}`)]
+          : [];
+      });
+  }
+  if (!info.isCharDevice && !info.isBlockDevice) {
+    throw new ContainerError(
+      `Cannot pass the device "${entry.host}": it is not a device`,
+      {
+        code: "device-type",
+        hint: `Use --volume ${entry.host} for a file or directory`,
+      },
+    );
+  }
+  return [toDevice(info, entry.host, entry.container)];
+}
+
+function toDevice(
+  info: Deno.FileInfo,
+  source: string,
+  path: string,
+): Device & { source: string } {
+  const rdev = BigInt(info.rdev ?? 0);
+  return {
+    type: info.isBlockDevice ? "b" : "c",
+    path,
+    source,
+    major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
+    minor: Number((rdev & 0xffn) | ((rdev >> 12n) & ~0xffn)),
+    fileMode: (info.mode ?? 0) & 0o777,
+    uid: info.uid ?? 0,
+    gid: info.gid ?? 0,
+  };
+}
+
+function mountPoints(): string[] {
+  return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+    .map((line) => line.split(" ")[4])
+    .filter((it) => it !== undefined)
+    .map(unescapeMountinfo);
+}
+
+function listTop(): HostEntry[] {
+  const points = new Set(mountPoints());
+  const count = { overlays: 0 };
+  return listDirectory("/", points, count);
+}
+
+function listDirectory(
+  directory: string,
+  points: ReadonlySet<string>,
+  count: { overlays: number },
+): HostEntry[] {
+  const entries: HostEntry[] = [];
+  const names = [...Deno.readDirSync(directory)].map((it) => it.name).sort();
+  for (const name of names) {
+    const path = directory === "/" ? `/${name}` : `${directory}/${name}`;
+    const info = Deno.lstatSync(path);
+    const mode = (info.mode ?? 0o755) & 0o7777;
+    if (info.isSymlink) {
+      const link = Deno.readLinkSync(path);
+      entries.push({ path, type: "symlink", link, mode, mountPoint: false });
+    } else if (info.isDirectory) {
+      const mountPoint = points.has(path);
+      const split = !mountPoint &&
+        [...points].some((it) => it.startsWith(`${path}/`));
+      if (!mountPoint && !split && ++count.overlays > OVERLAYS_MAX) {
+        throw new ContainerError(
+          `Cannot put a root together from the host's: it would take more than ${OVERLAYS_MAX} overlays, for so much is mounted below "/"`,
+          {
+            code: "overlay-count",
+            hint: "Run it as root, or use a root file system of its own",
+          },
+        );
+      }
+      entries.push({
+        path,
+        type: "directory",
+        mode,
+        mountPoint,
+        ...(split ? { entries: listDirectory(path, points, count) } : {}),
+      });
+    } else if (info.isFile) {
+      entries.push({ path, type: "file", mode, mountPoint: points.has(path) });
+    }
+  }
+  return entries;
+}

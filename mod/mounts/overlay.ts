@@ -1,0 +1,172 @@
+/**
+ * The host's own root under a throw-away layer, for a caller in a user
+ * namespace: there the kernel refuses "/" as a lower layer, because mounts below
+ * it are locked. So the root is a tmpfs with one overlay for each directory
+ * that has no mount below it; what is mounted on the host shows as an empty
+ * directory, as it does under one overlay over "/".
+ *
+ * @module
+ */
+
+import { MOUNT_ATTR } from "../../ffi/constants.ts";
+import { ContainerError } from "../errors.ts";
+import { type Op, TARGET } from "../plan.ts";
+import { addSource, cloneTree, type MountContext } from "./context.ts";
+import type { HostEntry } from "./inspect.ts";
+import { splitPath } from "./path.ts";
+import { LAYERS, setAttr } from "./root.ts";
+
+const from = "ephemeral";
+
+/**
+ * Adds to `made` what makes slot "root"; `after` comes once that is attached.
+ *
+ * @throws {ContainerError} when a directory has a name that an overlay's
+ * options cannot hold
+ */
+export function planDirectories(
+  context: MountContext,
+  top: readonly HostEntry[],
+  made: Op[],
+): { made: Op[]; after: Op[] } {
+  const after: Op[] = [];
+  let count = 0;
+  const walk = (entry: HostEntry) => {
+    if (entry.type === "symlink") planLink(entry, after);
+    else if (entry.type === "file") planFile(context, entry, count++, after);
+    else if (entry.mountPoint || entry.entries !== undefined) {
+      after.push(makeTarget(entry, TARGET.directory));
+      entry.entries?.forEach(walk);
+    } else {
+      planOverlay(context, entry, count++, made, after);
+    }
+  };
+  top.forEach(walk);
+  made.push({
+    do: "fsmount",
+    into: "root",
+    fstype: "tmpfs",
+    options: ["source=rootfs", "mode=0755"],
+    attr: 0,
+    flags: 0,
+    why: "make the root that the host's directories are put into",
+    from,
+  });
+  return { made, after };
+}
+
+function makeTarget(entry: HostEntry, kind: number): Op {
+  return {
+    do: "target",
+    into: "target",
+    root: "root",
+    path: entry.path,
+    kind,
+    mode: entry.mode,
+    why: `find the place of "${entry.path}"`,
+    from,
+  };
+}
+
+function planLink(entry: HostEntry, after: Op[]): void {
+  const { parent, name } = splitPath(entry.path);
+  after.push({
+    do: "target",
+    into: "target",
+    root: "root",
+    path: parent,
+    kind: TARGET.directory,
+    mode: 0o755,
+    why: `find the place of "${entry.path}"`,
+    from,
+  }, {
+    do: "symlink",
+    at: "target",
+    name,
+    target: entry.link ?? "",
+    why: `make the symbolic link "${entry.path}"`,
+    from,
+  });
+}
+
+/** A file beside mount points: there is no overlay of a single file. */
+function planFile(
+  context: MountContext,
+  entry: HostEntry,
+  count: number,
+  after: Op[],
+): void {
+  const slot = `file.${count}`;
+  addSource(
+    context,
+    cloneTree(slot, "", entry.path, false, {
+      why: `take the file "${entry.path}"`,
+      from,
+    }),
+  );
+  after.push(
+    setAttr(slot, { set: MOUNT_ATTR.RDONLY }, {
+      why: "leave the host's file as it is",
+      from,
+    }),
+    makeTarget(entry, TARGET.file),
+    {
+      do: "moveMount",
+      tree: slot,
+      onto: "target",
+      why: `mount the host's "${entry.path}" read-only`,
+      from,
+    },
+  );
+}
+
+function planOverlay(
+  context: MountContext,
+  entry: HostEntry,
+  count: number,
+  made: Op[],
+  after: Op[],
+): void {
+  if (/[,:\\]/.test(entry.path)) {
+    throw new ContainerError(
+      `Cannot lay an overlay over "${entry.path}": the name holds a comma, a colon or a backslash`,
+      { code: "overlay-name", hint: "Run it as root, or rename the directory" },
+    );
+  }
+  for (const layer of ["upper", "work"]) {
+    made.push({
+      do: "target",
+      into: "target",
+      root: "layers",
+      path: `/${layer}/${count}`,
+      kind: TARGET.directory,
+      mode: entry.mode,
+      why: `make the ${layer} directory for "${entry.path}"`,
+      from,
+    });
+  }
+  const slot = `overlay.${count}`;
+  made.push({
+    do: "fsmount",
+    into: slot,
+    fstype: "overlay",
+    options: [
+      "source=overlay",
+      `lowerdir=${entry.path}`,
+      `upperdir=${LAYERS}/upper/${count}`,
+      `workdir=${LAYERS}/work/${count}`,
+      ...(context.userns ? ["userxattr"] : []),
+    ],
+    attr: 0,
+    flags: 0,
+    why: `lay a throw-away layer over "${entry.path}"`,
+    from,
+  });
+  after.push(makeTarget(entry, TARGET.directory), {
+    do: "moveMount",
+    tree: slot,
+    onto: "target",
+    why: `attach "${entry.path}"`,
+    from,
+  });
+}

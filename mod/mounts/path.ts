@@ -1,0 +1,38 @@
+/**
+ * Paths as text: made absolute and clean without a look at any file system.
+ * What the kernel makes of them is settled by openat2(2) in the child stage.
+ *
+ * @module
+ */
+
+/** Returns a path as it is when absolute, else below `base`. ".." stays: only
+ * the kernel knows what it means after a symbolic link. */
+export function absolutePath(base: string, path: string): string {
+  return path.startsWith("/") ? path : `${base === "/" ? "" : base}/${path}`;
+}
+
+/** Returns an absolute path without ".", ".." and doubled slashes; a relative
+ * one is taken from `base`. */
+export function joinPath(base: string, path: string): string {
+  const parts: string[] = [];
+  for (
+    const part of (path.startsWith("/") ? path : `${base}/${path}`).split("/")
+  ) {
+    if (part === "" || part === ".") continue;
+    if (part === "..") parts.pop();
+    else parts.push(part);
+  }
+  return `/${parts.join("/")}`;
+}
+
+/** Splits "/dev/net/tun" into "/dev/net" and "tun". */
+export function splitPath(path: string): { parent: string; name: string } {
+  const slash = path.lastIndexOf("/");
+  return { parent: path.slice(0, slash) || "/", name: path.slice(slash + 1) };
+}
+
+/** Whether a path is another one or lies under it. */
+export function isUnder(path: string, directory: string): boolean {
+  return directory === "/" || path === directory ||
+    path.startsWith(`${directory}/`);
+}

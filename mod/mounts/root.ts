@@ -1,0 +1,360 @@
+/**
+ * The container's root: propagation of what is there, the tree of the root
+ * file system, the throw-away overlay over it, and the way into it.
+ *
+ * The root is attached over its own directory, so that hooks which mount there
+ * before pivot_root(2) reach the container; a kernel before 6.15 mounts nothing
+ * onto a tree that is not attached.
+ *
+ * @module
+ */
+
+import { AT, MAGIC, MOUNT_ATTR, MS, O, S_IF } from "../../ffi/constants.ts";
+import { ContainerError } from "../errors.ts";
+import type { Op } from "../plan.ts";
+import { addSource, cloneTree, type MountContext } from "./context.ts";
+import { planDirectories } from "./overlay.ts";
+
+/** Propagation words of `linux.rootfsPropagation`. */
+const PROPAGATION: ReadonlyMap<string, readonly [number, boolean]> = new Map([
+  ["shared", [MS.SHARED, false]],
+  ["rshared", [MS.SHARED, true]],
+  ["slave", [MS.SLAVE, false]],
+  ["rslave", [MS.SLAVE, true]],
+  ["private", [MS.PRIVATE, false]],
+  ["rprivate", [MS.PRIVATE, true]],
+  ["unbindable", [MS.UNBINDABLE, false]],
+  ["runbindable", [MS.UNBINDABLE, true]],
+]);
+
+/** Where the layers of an overlay are attached while it is made: a directory
+ * that every host has. They move under the root afterwards. */
+export const LAYERS = "/proc";
+
+/**
+ * Slot "proc": a procfs that nothing of the container's can lie in front of
+ * (CVE-2019-16884, CVE-2025-52881). In a user namespace the kernel may refuse
+ * a new one; the host's, opened before anything of the container's, will do.
+ */
+export function planProc(context: MountContext): Op[] {
+  if (!context.userns) {
+    return [{
+      do: "fsmount",
+      into: "proc",
+      fstype: "proc",
+      options: [],
+      attr: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC,
+      flags: 0,
+      why: "hold a private procfs for all writes into /proc",
+    }];
+  }
+  context.sources.push(
+    {
+      do: "open",
+      into: "proc",
+      at: "",
+      path: "/proc",
+      flags: O.PATH | context.flags.DIRECTORY,
+      mode: 0,
+      resolve: 0,
+      why: "hold the host's procfs for all writes into /proc",
+    },
+    {
+      do: "verify",
+      slot: "proc",
+      type: S_IF.DIR,
+      rdev: 0,
+      magic: MAGIC.PROC,
+      why: "make sure that /proc is a procfs",
+    },
+  );
+  return [];
+}
+
+function propagationOf(
+  context: MountContext,
+): readonly [number, boolean] | undefined {
+  const word = context.config.spec.linux?.rootfsPropagation;
+  if (!word) return undefined;
+  const found = PROPAGATION.get(word);
+  if (found === undefined) {
+    throw new ContainerError(
+      `Cannot set the propagation of the root to "${word}": it must be shared, slave, private or unbindable (linux.rootfsPropagation)`,
+      { code: "rootfs-propagation", hint: 'The default is "rslave"' },
+    );
+  }
+  return found;
+}
+
+/** The propagation that host trees get: private where the root is, else slave,
+ * so that nothing of the container's ever shows on the host. */
+export function hostPropagation(context: MountContext): number {
+  const type = propagationOf(context)?.[0];
+  return type === MS.PRIVATE || type === MS.UNBINDABLE ? MS.PRIVATE : MS.SLAVE;
+}
+
+/** An operation on a mount's attributes or propagation. */
+export function setAttr(
+  slot: string,
+  args: {
+    path?: string;
+    recursive?: boolean;
+    set?: number;
+    clear?: number;
+    propagation?: number;
+    userns?: string;
+  },
+  note: { why: string; from?: string },
+): Op {
+  return {
+    do: "mountSetattr",
+    slot,
+    path: args.path ?? "",
+    flags: args.recursive ? AT.RECURSIVE : 0,
+    set: args.set ?? 0,
+    clear: args.clear ?? 0,
+    propagation: args.propagation ?? 0,
+    userns: args.userns ?? "",
+    ...note,
+  };
+}
+
+/** First operations in the new mount namespace: nothing goes back to the host. */
+export function planPropagation(context: MountContext): Op[] {
+  return [
+    setAttr("", {
+      path: "/",
+      recursive: true,
+      propagation: hostPropagation(context),
+    }, {
+      why: "keep the container's mounts from the host",
+      from: "linux.rootfsPropagation",
+    }),
+  ];
+}
+
+/** Slot "root", attached. `below` is what must lie under it, hidden, because
+ * it has to be attached somewhere to be cloned from. */
+export function planRoot(
+  context: MountContext,
+  below: readonly string[],
+): Op[] {
+  const { config, host } = context;
+  const overDirectory = config.rootfs !== "/" && host.rootReachable;
+  const place = overDirectory
+    ? config.rootfs
+    // --no-pivot moves the root to "/" later: it cannot be there already.
+    : config.noPivot
+    ? LAYERS
+    : "/";
+  const made: Op[] = [];
+  const under = [...below];
+  let after: Op[] = [];
+  if (config.ephemeral === undefined) {
+    addSource(
+      context,
+      cloneTree("root", "", config.rootfs, true, {
+        why: "take the root file system",
+        from: "root.path",
+      }),
+    );
+    made.push(
+      setAttr("root", {
+        recursive: true,
+        propagation: hostPropagation(context),
+      }, {
+        why: "keep mounts in the root file system from the host",
+        from: "linux.rootfsPropagation",
+      }),
+    );
+  } else {
+    const layers = planLayers(context);
+    made.push(...layers.made);
+    after = layers.after;
+    under.unshift("layers");
+  }
+  made.push({
+    do: "open",
+    into: "target",
+    at: "",
+    path: place,
+    flags: O.PATH | context.flags.DIRECTORY,
+    mode: 0,
+    resolve: 0,
+    why: "find the place of the root",
+    from: "root.path",
+  });
+  for (const slot of under) {
+    made.push({
+      do: "moveMount",
+      tree: slot,
+      onto: "target",
+      why: "put it where the root will cover it",
+      from: "root.path",
+    });
+  }
+  made.push({
+    do: "moveMount",
+    tree: "root",
+    onto: "target",
+    why: "attach the root",
+    from: "root.path",
+    from: "root.path",
+  });
+  return [...made, ...after];
+}
+
+/** The overlay's layers, and slot "root": the overlay. */
+function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
+  const { config, facts, host } = context;
+  const { ephemeral } = config;
+  const from = "ephemeral";
+  const made: Op[] = [];
+  if (ephemeral?.kind === "directory") {
+    addSource(
+      context,
+      cloneTree("layers", "", ephemeral.dir, false, {
+        why: "take the directory for what the container writes",
+        from,
+      }),
+    );
+    made.push(
+      setAttr("layers", { propagation: MS.PRIVATE }, {
+        why: "keep the layers from the host",
+        from,
+      }),
+    );
+  } else {
+    made.push({
+      do: "fsmount",
+      into: "layers",
+      fstype: "tmpfs",
+      options: ["mode=0755"],
+      attr: 0,
+      flags: 0,
+      why: "keep what the container writes in memory",
+      from,
+    });
+  }
+  const { major, minor } = facts.kernel;
+  const userXattr = major > 6 || (major === 6 && minor >= 6);
+  if (context.userns && ephemeral?.kind !== "directory" && !userXattr) {
+    throw new ContainerError(
+      `Cannot put a throw-away layer in memory in a user namespace: tmpfs has no user attributes before kernel 6.6 (this is ${facts.kernel.release})`,
+      {
+        code: "overlay-tmpfs-xattr",
+        hint: "Give a directory of your own: --ephemeral=DIR",
+      },
+    );
+  }
+  const names = ["upper", "work"];
+  if (host.top === undefined) names.push("lower");
+  for (const name of names) {
+    made.push({
+      do: "mkdir",
+      at: "layers",
+      name,
+      mode: 0o755,
+      why: `make the overlay's ${name} directory`,
+      from,
+    });
+  }
+  made.push(
+    {
+      do: "open",
+      into: "target",
+      at: "",
+      path: LAYERS,
+      flags: O.PATH | context.flags.DIRECTORY,
+      mode: 0,
+      resolve: 0,
+      why: "find a place for the layers",
+      from,
+    },
+    {
+      do: "moveMount",
+      tree: "layers",
+      onto: "target",
+      why: "attach the layers while the overlay is made",
+      from,
+    },
+  );
+  if (host.top !== undefined) return planDirectories(context, host.top, made);
+  addSource(
+    context,
+    cloneTree("lower", "", config.rootfs, false, {
+      why: "take the root file system as the lower layer",
+      from: "root.path",
+    }),
+  );
+  made.push(
+    setAttr("lower", { propagation: MS.PRIVATE }, {
+      why: "keep the lower layer from the host",
+      from,
+    }),
+    {
+      do: "target",
+      into: "target",
+      root: "layers",
+      path: "/lower",
+      kind: 0,
+      mode: 0,
+      why: "find the place of the lower layer",
+      from,
+    },
+    {
+      do: "moveMount",
+      tree: "lower",
+      onto: "target",
+      why: "attach the lower layer",
+      from,
+    },
+    {
+      do: "fsmount",
+      into: "root",
+      fstype: "overlay",
+      options: [
+        "source=overlay",
+        `lowerdir=${LAYERS}/lower`,
+        `upperdir=${LAYERS}/upper`,
+        `workdir=${LAYERS}/work`,
+        ...(context.userns ? ["userxattr"] : []),
+      ],
+      attr: 0,
+      flags: 0,
+      why: "lay a throw-away layer over the root file system",
+      from,
+    },
+  );
+  return { made, after: [] };
+}
+
+/** The way into the root, and what its mount is to the container. */
+export function planEntry(context: MountContext): Op[] {
+  const { config } = context;
+  const ops: Op[] = [
+    config.noPivot
+      ? {
+        do: "chroot",
+        root: "root",
+        why: "make it the root by chroot",
+        from: "noPivot",
+      }
+      : {
+        do: "pivot",
+        root: "root",
+        why: "make it the root, and let go of the host's",
+        from: "root.path",
+      },
+  ];
+  const asked = propagationOf(context);
+  if (asked !== undefined && asked[0] !== MS.SLAVE) {
+    ops.push(
+      setAttr("root", { propagation: asked[0], recursive: asked[1] }, {
+        why: "set the propagation of the root",
+        from: "linux.rootfsPropagation",
+      }),
+    );
+  }
+  return ops;
+}

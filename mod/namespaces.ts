@@ -1,0 +1,416 @@
+/**
+ * The namespaces manager: which namespaces are joined, which are made, and in
+ * which order, as operations.
+ *
+ * Order of what is joined: a caller with CAP_SYS_ADMIN joins everything else
+ * before the user namespace, while it still has its rights over namespaces of
+ * both owners; any other caller joins the user namespace first, for it has no
+ * rights before. The mount namespace is the last of them.
+ *
+ * @module
+ */
+
+import { CLONE, MAGIC, O, PR, S_IF } from "../ffi/constants.ts";
+import type { Config } from "./config/config.ts";
+import { isMapped, namespaceUse } from "./config/namespaces.ts";
+import type { NamespaceType } from "./config/schema.ts";
+import { ContainerError } from "./errors.ts";
+import type { Facts } from "./host.ts";
+import { type Op, type Phased, SYNC } from "./plan.ts";
+
+export {
+  type IdMaps,
+  parseSubordinateIds,
+  resolveIdMaps,
+  type SubordinateIds,
+} from "./namespaces/idmaps.ts";
+
+/** Flag of each type, in the order in which namespaces are joined. */
+const TYPES = [
+  ["network", CLONE.NEWNET],
+  ["ipc", CLONE.NEWIPC],
+  ["uts", CLONE.NEWUTS],
+  ["cgroup", CLONE.NEWCGROUP],
+  ["time", CLONE.NEWTIME],
+  ["pid", CLONE.NEWPID],
+  ["mount", CLONE.NEWNS],
+] as const satisfies readonly (readonly [NamespaceType, number])[];
+
+/** Made by the fork itself. The others have a step of their own: user and time
+ * before it, cgroup after the container's cgroup is joined. */
+const FORKED: readonly NamespaceType[] = [
+  "pid",
+  "mount",
+  "uts",
+  "ipc",
+  "network",
+];
+
+const CAP_SYS_ADMIN = 1n << 21n;
+
+/** What the namespaces manager gets from other managers. */
+export interface NamespaceOptions {
+  /** Slot of the cgroup2 directory for CLONE_INTO_CGROUP; absent for none. */
+  cgroup?: string;
+}
+
+/**
+ * Plans the container's namespaces: clone(2), setns(2), user_namespaces(7),
+ * time_namespaces(7).
+ *
+ * `linux.uidMappings` and `gidMappings` are read as they stand:
+ * {@linkcode resolveIdMaps} finds those that the caller left to us.
+ *
+ * @throws {ContainerError} when a namespace is named twice, a path is not
+ * absolute, or something is asked for that needs a namespace which is not there
+ */
+export function planNamespaces(
+  config: Config,
+  facts: Facts,
+  options: NamespaceOptions = {},
+): Phased {
+  const linux = config.spec.linux ?? {};
+  checkNamespaces(config);
+  const privileged = (facts.caps & CAP_SYS_ADMIN) !== 0n;
+  const sources: Op[] = [];
+  const joins: Op[] = [];
+  for (const [type, flag] of TYPES) {
+    const join = planJoin(config, type, flag, sources);
+    if (join !== undefined) joins.push(join);
+  }
+  const userJoin = planJoin(config, "user", CLONE.NEWUSER, sources);
+  const phased: Phased = {
+    sources,
+    user: planUser(config, userJoin, privileged ? joins : []),
+    time: planTime(config, sources),
+    namespaces: privileged ? [] : joins,
+    fork: [{
+      do: "fork",
+      flags: newFlags(config),
+      cgroup: options.cgroup ?? "",
+      why: "start the container's first process",
+      from: "linux.namespaces",
+    }],
+    cgroupJoin: [],
+    session: planSession(config),
+    network: [],
+    uts: [],
+  };
+  if (namespaceUse(config, "cgroup") === "new") {
+    phased.cgroupJoin?.push({
+      do: "unshare",
+      flags: CLONE.NEWCGROUP,
+      why: "make its cgroup the root of what it sees",
+      from: keyOf(config, "cgroup"),
+    });
+  }
+  if (namespaceUse(config, "network") === "new") {
+    phased.network?.push({
+      do: "linkUp",
+      name: "lo",
+      why: "bring the loopback interface up",
+      from: keyOf(config, "network"),
+    });
+  }
+  const { hostname, domainname } = config.spec;
+  if (hostname) {
+    phased.uts?.push({
+      do: "hostname",
+      name: hostname,
+      why: "set the host name",
+      from: "hostname",
+    });
+  }
+  if (domainname) {
+    phased.uts?.push({
+      do: "domainname",
+      name: domainname,
+      why: "set the NIS domain name",
+      from: "domainname",
+    });
+  }
+  if (linux.netDevices && Object.keys(linux.netDevices).length > 0) {
+    checkNetDevices(config);
+  }
+  return phased;
+}
+
+function keyOf(config: Config, type: NamespaceType): string {
+  const at =
+    config.spec.linux?.namespaces?.findIndex((it) => it.type === type) ?? -1;
+  return `linux.namespaces[${at}]`;
+}
+
+function checkNamespaces(config: Config): void {
+  const { spec } = config;
+  const seen = new Set<string>();
+  for (const [at, entry] of (spec.linux?.namespaces ?? []).entries()) {
+    const key = `linux.namespaces[${at}]`;
+    if (seen.has(entry.type)) {
+      throw new ContainerError(
+        `Cannot set up the namespaces: "${entry.type}" is listed twice (${key})`,
+        { code: "namespace-duplicate", hint: "Remove one of the two entries" },
+      );
+    }
+    seen.add(entry.type);
+    if (entry.path && !entry.path.startsWith("/")) {
+      throw new ContainerError(
+        `Cannot join the ${entry.type} namespace "${entry.path}": the path must be absolute (${key})`,
+        {
+          code: "namespace-path",
+          hint: "Write a path such as /proc/PID/ns/net",
+        },
+      );
+    }
+  }
+  if (namespaceUse(config, "uts") === "inherit") {
+    for (const key of ["hostname", "domainname"] as const) {
+      if (!spec[key]) continue;
+      throw new ContainerError(
+        `Cannot set the ${key} "${
+          spec[key]
+        }": the container has no uts namespace of its own`,
+        {
+          code: "uts-namespace-missing",
+          hint: `Add a namespace of type "uts", or leave ${key} out`,
+        },
+      );
+    }
+  }
+  const linux = spec.linux ?? {};
+  if (
+    namespaceUse(config, "user") === "new" &&
+    !(linux.uidMappings?.length && linux.gidMappings?.length)
+  ) {
+    throw new ContainerError(
+      "Cannot make a user namespace: linux.uidMappings and linux.gidMappings must both have an entry",
+      {
+        code: "id-mappings-missing",
+        hint: 'Map at least id 0: [{"containerID":0,"hostID":1000,"size":1}]',
+      },
+    );
+  }
+  if (
+    namespaceUse(config, "user") === "inherit" &&
+    (linux.uidMappings?.length || linux.gidMappings?.length)
+  ) {
+    throw new ContainerError(
+      "Cannot map ids: the container has no user namespace of its own",
+      {
+        code: "user-namespace-missing",
+        hint: 'Add a namespace of type "user", or leave the mappings out',
+      },
+    );
+  }
+}
+
+function checkNetDevices(config: Config): void {
+  if (namespaceUse(config, "network") !== "inherit") return;
+  throw new ContainerError(
+    "Cannot move network devices: the container has no network namespace of its own (linux.netDevices)",
+    {
+      code: "network-namespace-missing",
+      hint: 'Add a namespace of type "network"',
+    },
+  );
+}
+
+/** Opens a namespace to be joined with the host's ids, and returns the join. */
+function planJoin(
+  config: Config,
+  type: NamespaceType,
+  flag: number,
+  sources: Op[],
+): Op | undefined {
+  if (namespaceUse(config, type) !== "joined") return undefined;
+  const from = keyOf(config, type);
+  const path = config.spec.linux?.namespaces?.find((it) => it.type === type)
+    ?.path ?? "";
+  const slot = `ns.${type}`;
+  sources.push(
+    {
+      do: "open",
+      into: slot,
+      at: "",
+      path,
+      flags: O.RDONLY,
+      mode: 0,
+      resolve: 0,
+      why: `open the ${type} namespace to join`,
+      from,
+    },
+    {
+      do: "verify",
+      slot,
+      type: S_IF.REG,
+      rdev: 0,
+      magic: MAGIC.NSFS,
+      why: `make sure that "${path}" is a namespace`,
+      from,
+    },
+  );
+  return {
+    do: "setns",
+    slot,
+    type: flag,
+    why: `join the ${type} namespace`,
+    from,
+  };
+}
+
+/** The flags of what the fork makes. */
+function newFlags(config: Config): number {
+  let flags = 0;
+  for (const [type, flag] of TYPES) {
+    if (FORKED.includes(type) && namespaceUse(config, type) === "new") {
+      flags += flag;
+    }
+  }
+  return flags;
+}
+
+function planUser(
+  config: Config,
+  userJoin: Op | undefined,
+  joins: readonly Op[],
+): Op[] {
+  const use = namespaceUse(config, "user");
+  const from = use === "inherit" ? "" : keyOf(config, "user");
+  const ops: Op[] = [];
+  if (joins.length > 0 || userJoin !== undefined) {
+    // CVE-2016-9962: nothing in a joined namespace may trace this process.
+    ops.push(setDumpable(0, "let nobody in the namespaces trace this process"));
+  }
+  ops.push(...joins);
+  if (use === "inherit") return ops;
+  if (userJoin !== undefined) {
+    ops.push(userJoin);
+  } else {
+    ops.push(
+      {
+        do: "unshare",
+        flags: CLONE.NEWUSER,
+        why: "make a user namespace",
+        from,
+      },
+      {
+        do: "sync",
+        id: SYNC.idMaps,
+        why: "wait for the host to write the id maps",
+        from: "linux.uidMappings",
+      },
+    );
+  }
+  const { uidMappings, gidMappings } = config.spec.linux ?? {};
+  if (isMapped(gidMappings, 0)) {
+    ops.push({
+      do: "setgid",
+      gid: 0,
+      why: "become group 0 of the user namespace",
+      from,
+    });
+  }
+  if (isMapped(uidMappings, 0)) {
+    ops.push({
+      do: "setuid",
+      uid: 0,
+      why: "become root of the user namespace",
+      from,
+    });
+  }
+  return ops;
+}
+
+function setDumpable(value: 0 | 1, why: string): Op {
+  return {
+    do: "prctl",
+    option: PR.SET_DUMPABLE,
+    a: value,
+    b: 0,
+    c: 0,
+    d: 0,
+    why,
+  };
+}
+
+/** The offsets are written between the unshare and the fork: clone3 with
+ * CLONE_NEWTIME would make them read-only before anyone could write them. */
+function planTime(config: Config, sources: Op[]): Op[] {
+  const use = namespaceUse(config, "time");
+  const offsets = Object.entries(config.spec.linux?.timeOffsets ?? {});
+  if (offsets.length > 0 && use !== "new") {
+    throw new ContainerError(
+      use === "joined"
+        ? "Cannot set time offsets: the time namespace is joined by its path and has its own"
+        : "Cannot set time offsets: the container has no time namespace of its own",
+      {
+        code: "time-namespace-missing",
+        hint: 'Add a namespace of type "time" without a path',
+      },
+    );
+  }
+  if (use !== "new") return [];
+  const ops: Op[] = [{
+    do: "unshare",
+    flags: CLONE.NEWTIME,
+    why: "make a time namespace for what is forked next",
+    from: keyOf(config, "time"),
+  }];
+  if (offsets.length === 0) return ops;
+  const lines = offsets.map(([clock, offset]) => {
+    if (clock !== "monotonic" && clock !== "boottime") {
+      throw new ContainerError(
+        `Cannot set the offset of the clock "${clock}": only monotonic and boottime have one (linux.timeOffsets)`,
+        { code: "time-offset-clock", hint: 'Use "monotonic" or "boottime"' },
+      );
+    }
+    return `${clock} ${offset.secs ?? 0} ${offset.nanosecs ?? 0}\n`;
+  });
+  sources.push(openSelf());
+  const inUser = namespaceUse(config, "user") !== "inherit";
+  if (inUser) {
+    ops.push(setDumpable(1, "own /proc/self in the user namespace"));
+  }
+  ops.push({
+    do: "write",
+    at: "self",
+    path: "timens_offsets",
+    data: new TextEncoder().encode(lines.join("")),
+    flags: 0,
+    why: "set the offsets of the clocks",
+    from: "linux.timeOffsets",
+  });
+  if (inUser) {
+    ops.push(setDumpable(0, "let nobody in the namespaces trace this process"));
+  }
+  return ops;
+}
+
+/** Slot "self": /proc/self of the host, for the process that opens it. */
+function openSelf(): Op {
+  return {
+    do: "open",
+    into: "self",
+    at: "",
+    path: "/proc/self",
+    flags: O.PATH,
+    mode: 0,
+    resolve: 0,
+    why: "hold the files of this process",
+  };
+}
+
+function planSession(config: Config): Op[] {
+  const ops: Op[] = [{
+    do: "setsid",
+    why: "leave the caller's terminal and session",
+  }];
+  if (!config.noNewKeyring) {
+    ops.push({
+      do: "keyring",
+      name: `_ses.${config.id}`,
+      why: "keep the caller's keys out of reach",
+    });
+  }
+  return ops;
+}
