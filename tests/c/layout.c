@@ -1,0 +1,148 @@
+/*
+ * Prints what the C side and the kernel's headers say, one "NAME VALUE..." a
+ * line, for tests/layout_test.ts to compare: the operations and structures of
+ * c/plan.h, and each structure and number of c/kernel.h beside its twin in
+ * <linux/...> ("kernel NAME OURS THEIRS").
+ */
+#include <stddef.h>
+#include <stdio.h>
+
+#include <asm/ioctls.h>
+#include <linux/capability.h>
+#include <linux/close_range.h>
+#include <linux/fcntl.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+
+#include "../../c/kernel.h"
+#include "../../c/plan.h"
+
+#define VALUE(name) printf(#name " %lld\n", (long long)(name))
+#define OFFSET(type, field) \
+	printf("struct " #type "." #field " %zu %zu\n", \
+	       offsetof(struct type, field), sizeof(((struct type *)0)->field))
+#define SIZE(type) printf("sizeof " #type " %zu\n", sizeof(struct type))
+
+#define KERNEL(name, ours, theirs) \
+	printf("kernel " name " %lld %lld\n", (long long)(ours), \
+	       (long long)(theirs))
+#define NUMBER(name) KERNEL(#name, K_##name, name)
+#define FIELD(type, field) \
+	KERNEL(#type "." #field, offsetof(struct k_##type, field), \
+	       offsetof(struct type, field))
+
+int main(void)
+{
+#define X(name, code, args) printf("op " #name " %d %s\n", (code), (args));
+	PLAN_OPS(X)
+#undef X
+	printf("PLAN_MAGIC %llu\n", (unsigned long long)PLAN_MAGIC);
+	VALUE(PLAN_VERSION);
+	VALUE(PLAN_MAX);
+	VALUE(PLAN_SLOTS);
+	VALUE(PLAN_LIST);
+	VALUE(PLAN_ARGS);
+	VALUE(REPORT_ERROR);
+	VALUE(REPORT_SYNC);
+	VALUE(REPORT_FORKED);
+	VALUE(REPORT_ABOUT_TO_EXEC);
+	VALUE(REPORT_FD);
+	VALUE(REPORT_WAITING);
+	SIZE(plan_head);
+	OFFSET(plan_head, magic);
+	OFFSET(plan_head, version);
+	OFFSET(plan_head, size);
+	OFFSET(plan_head, ops);
+	OFFSET(plan_head, fds);
+	SIZE(plan_record);
+	OFFSET(plan_record, code);
+	OFFSET(plan_record, size);
+	SIZE(report);
+	OFFSET(report, kind);
+	OFFSET(report, index);
+	OFFSET(report, err);
+	OFFSET(report, detail);
+	OFFSET(report, text);
+
+	KERNEL("open_how", sizeof(struct k_open_how), sizeof(struct open_how));
+	FIELD(open_how, flags);
+	FIELD(open_how, mode);
+	FIELD(open_how, resolve);
+	NUMBER(RESOLVE_NO_XDEV);
+	NUMBER(RESOLVE_NO_MAGICLINKS);
+	NUMBER(RESOLVE_NO_SYMLINKS);
+	NUMBER(RESOLVE_BENEATH);
+	NUMBER(RESOLVE_IN_ROOT);
+
+	KERNEL("clone_args", sizeof(struct k_clone_args), CLONE_ARGS_SIZE_VER2);
+	FIELD(clone_args, flags);
+	FIELD(clone_args, pidfd);
+	FIELD(clone_args, exit_signal);
+	FIELD(clone_args, stack);
+	FIELD(clone_args, set_tid);
+	FIELD(clone_args, cgroup);
+	NUMBER(CLONE_PIDFD);
+	NUMBER(CLONE_PARENT);
+	NUMBER(CLONE_INTO_CGROUP);
+
+	KERNEL("mount_attr", sizeof(struct k_mount_attr),
+	       sizeof(struct mount_attr));
+	FIELD(mount_attr, attr_set);
+	FIELD(mount_attr, attr_clr);
+	FIELD(mount_attr, propagation);
+	FIELD(mount_attr, userns_fd);
+	NUMBER(MOUNT_ATTR_RDONLY);
+	NUMBER(MOUNT_ATTR_IDMAP);
+	NUMBER(OPEN_TREE_CLONE);
+	KERNEL("OPEN_TREE_CLOEXEC", K_OPEN_TREE_CLOEXEC, O_CLOEXEC);
+	NUMBER(AT_RECURSIVE);
+	NUMBER(AT_EMPTY_PATH);
+	NUMBER(AT_SYMLINK_NOFOLLOW);
+	NUMBER(MOVE_MOUNT_F_EMPTY_PATH);
+	NUMBER(MOVE_MOUNT_T_EMPTY_PATH);
+	NUMBER(FSOPEN_CLOEXEC);
+	NUMBER(FSMOUNT_CLOEXEC);
+	NUMBER(FSPICK_CLOEXEC);
+	NUMBER(FSPICK_EMPTY_PATH);
+	NUMBER(FSCONFIG_SET_FLAG);
+	NUMBER(FSCONFIG_SET_STRING);
+	NUMBER(FSCONFIG_CMD_CREATE);
+	NUMBER(FSCONFIG_CMD_RECONFIGURE);
+	NUMBER(CLOSE_RANGE_CLOEXEC);
+
+	KERNEL("sock_filter", sizeof(struct k_sock_filter),
+	       sizeof(struct sock_filter));
+	FIELD(sock_filter, code);
+	FIELD(sock_filter, jt);
+	FIELD(sock_filter, jf);
+	FIELD(sock_filter, k);
+	KERNEL("sock_fprog", sizeof(struct k_sock_fprog),
+	       sizeof(struct sock_fprog));
+	FIELD(sock_fprog, len);
+	FIELD(sock_fprog, filter);
+	NUMBER(SECCOMP_SET_MODE_FILTER);
+
+	KERNEL("cap_header", sizeof(struct k_cap_header),
+	       sizeof(struct __user_cap_header_struct));
+	KERNEL("cap_data", sizeof(struct k_cap_data),
+	       sizeof(struct __user_cap_data_struct));
+	KERNEL("CAPABILITY_VERSION_3", K_CAPABILITY_VERSION_3,
+	       _LINUX_CAPABILITY_VERSION_3);
+	NUMBER(PR_CAPBSET_READ);
+	NUMBER(PR_CAPBSET_DROP);
+	NUMBER(PR_CAP_AMBIENT);
+	NUMBER(PR_CAP_AMBIENT_RAISE);
+	NUMBER(PR_CAP_AMBIENT_CLEAR_ALL);
+	NUMBER(KEYCTL_JOIN_SESSION_KEYRING);
+	NUMBER(KEYCTL_SETPERM);
+	NUMBER(KEYCTL_GET_KEYRING_ID);
+	NUMBER(KEYCTL_DESCRIBE);
+	NUMBER(KEY_SPEC_SESSION_KEYRING);
+	KERNEL("TIOCGPTPEER", K_TIOCGPTPEER, TIOCGPTPEER);
+	return 0;
+}
