@@ -9,7 +9,12 @@ import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
 import { listRules, reduceRules, writeList } from "./cgroups/devices.ts";
-import { addResources, type Limit, Limits } from "./cgroups/limits.ts";
+import {
+  addResources,
+  type Limit,
+  Limits,
+  resolveLimit,
+} from "./cgroups/limits.ts";
 import {
   type CgroupConfig,
   type CgroupDir,
@@ -241,19 +246,6 @@ function addHierarchy(
     if (mount.controllers.includes("cpuset")) plan.inherit.push(path);
   }
   for (const limit of mine) plan.writes.push(resolveLimit(limit, path));
-}
-
-/** A limit with absolute paths. */
-export function resolveLimit(limit: Limit, dir: string): Limit {
-  const { instead, notBelow } = limit;
-  return {
-    ...limit,
-    file: `${dir}/${limit.file}`,
-    ...(instead && {
-      instead: { file: `${dir}/${instead.file}`, value: instead.value },
-    }),
-    ...(notBelow && { notBelow: `${dir}/${notBelow}` }),
-  };
 }
 
 /** v2: what must be in cgroup.subtree_control above the container. `all`: every

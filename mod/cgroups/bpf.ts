@@ -5,24 +5,21 @@
  * @module
  */
 
+import { errnoName } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import type { DevicePlan } from "./model.ts";
 
-/** The system calls that are needed. */
+/** The system calls that are needed; ffi/libc.ts is one. */
 export interface Kernel {
-  /** syscall(2), a buffer as a pointer to its bytes: the result, or minus the
-   * errno. */
-  syscall(nr: number, ...args: (number | bigint | Uint8Array)[]): number;
+  /** Makes a system call, a buffer as a pointer to its bytes: the result, or
+   * minus the errno. */
+  trySyscall(
+    call: "bpf" | "openat" | "close",
+    ...args: (number | bigint | Uint8Array)[]
+  ): number;
   /** The address of a buffer that the caller keeps alive. */
-  addressOf(bytes: Uint8Array): bigint;
+  address(bytes: Uint8Array): bigint;
 }
-
-/** Numbers of system calls (asm/unistd.h), and O_DIRECTORY | O_CLOEXEC, by
- * architecture. */
-const CALLS = {
-  x86_64: { bpf: 321, openat: 257, close: 3, directory: 0o2200000 },
-  aarch64: { bpf: 280, openat: 56, close: 57, directory: 0o2040000 },
-};
 
 const AT_FDCWD = -100;
 const BPF_PROG_LOAD = 5;
@@ -37,15 +34,7 @@ const BPF_F_ALLOW_MULTI = 2;
 /** The kernel allows 64 programs on a cgroup. */
 const MAX_PROGRAMS = 64;
 
-const ERRNO: Record<number, string> = {
-  1: "EPERM",
-  2: "ENOENT",
-  7: "E2BIG",
-  12: "ENOMEM",
-  13: "EACCES",
-  22: "EINVAL",
-  38: "ENOSYS",
-};
+const O_CLOEXEC = 0o2000000;
 
 const encoder = new TextEncoder();
 
@@ -61,12 +50,12 @@ function callBpf(
     if (typeof value === "bigint") view.setBigUint64(+offset, value, true);
     else view.setUint32(+offset, value, true);
   }
-  return kernel.syscall(CALLS[Deno.build.arch].bpf, command, attr, attr.length);
+  return kernel.trySyscall("bpf", command, attr, attr.length);
 }
 
 function check(wanted: string, result: number): number {
   if (result >= 0) return result;
-  const errno = ERRNO[-result] ?? `errno ${-result}`;
+  const errno = errnoName(-result);
   throw new ContainerError(`Cannot ${wanted}: ${errno}`, {
     code: "device-program-refused",
     hint: errno === "EPERM" || errno === "EACCES"
@@ -91,8 +80,8 @@ function loadProgram(kernel: Kernel, program: Uint8Array): number {
   const result = callBpf(kernel, BPF_PROG_LOAD, attr, {
     0: BPF_PROG_TYPE_CGROUP_DEVICE,
     4: program.length / 8,
-    8: kernel.addressOf(program),
-    16: kernel.addressOf(license),
+    8: kernel.address(program),
+    16: kernel.address(license),
     68: BPF_CGROUP_DEVICE,
   });
   keep(program, license);
@@ -111,7 +100,7 @@ function listPrograms(kernel: Kernel, cgroup: number): Uint32Array {
   const result = callBpf(kernel, BPF_PROG_QUERY, attr, {
     0: cgroup,
     4: BPF_CGROUP_DEVICE,
-    16: kernel.addressOf(ids),
+    16: kernel.address(ids),
     24: MAX_PROGRAMS,
   });
   keep(ids);
@@ -135,7 +124,6 @@ export function attachDevices(
   kernel: Kernel,
   replace = false,
 ): void {
-  const { openat, close, directory } = CALLS[Deno.build.arch];
   const fds: number[] = [];
   const hold = (fd: number) => {
     fds.push(fd);
@@ -145,7 +133,7 @@ export function attachDevices(
     const path = encoder.encode(`${dir}\0`);
     const cgroup = hold(check(
       `open the cgroup "${dir}"`,
-      kernel.syscall(openat, AT_FDCWD, path, directory, 0),
+      kernel.trySyscall("openat", AT_FDCWD, path, O_CLOEXEC, 0),
     ));
     const loaded = hold(loadProgram(kernel, program));
     const old = replace
@@ -177,6 +165,6 @@ export function attachDevices(
       );
     }
   } finally {
-    for (const fd of fds) kernel.syscall(close, fd);
+    for (const fd of fds) kernel.trySyscall("close", fd);
   }
 }

@@ -42,6 +42,19 @@ const NOT_LIMITS = [
   "cgroup.subtree_control",
 ];
 
+/** A limit with absolute paths. */
+export function resolveLimit(limit: Limit, dir: string): Limit {
+  const { instead, notBelow } = limit;
+  return {
+    ...limit,
+    file: `${dir}/${limit.file}`,
+    ...(instead && {
+      instead: { file: `${dir}/${instead.file}`, value: instead.value },
+    }),
+    ...(notBelow && { notBelow: `${dir}/${notBelow}` }),
+  };
+}
+
 /** Collects limits; knows which version of cgroups each controller is on. */
 export class Limits {
   readonly list: Limit[] = [];

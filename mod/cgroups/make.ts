@@ -28,7 +28,12 @@ import { nameAsked } from "./model.ts";
 export function makeCgroups(plan: CgroupPlan, kernel?: Kernel): void {
   const made: string[] = [];
   try {
-    if (plan.enable) enableControllers(plan, made);
+    const { enable } = plan;
+    if (enable) {
+      enableControllers(enable, plan.flags, (above) => {
+        makeOne(above, plan, made, enable.dir);
+      });
+    }
     for (const dir of plan.dirs) makeDirectory(dir, plan, made);
     if (plan.devices) applyDevices(plan.devices, kernel);
     writeLimits(plan.writes, plan.flags);
@@ -154,10 +159,16 @@ export function childrenOf(path: string): string[] {
 
 /**
  * v2: enables controllers from the mount's root down to the parent of the
- * container's cgroup. Only a required one that stays missing is an error.
+ * container's cgroup.
+ *
+ * @param makeAbove makes a cgroup on the way, if it does not exist
+ * @throws {ContainerError} when a required one stays missing
  */
-function enableControllers(plan: CgroupPlan, made: string[]): void {
-  const { mount, dir, wanted, required } = plan.enable!;
+export function enableControllers(
+  { mount, dir, wanted, required }: NonNullable<CgroupPlan["enable"]>,
+  flags: ReadonlyMap<string, string>,
+  makeAbove: (path: string) => void,
+): void {
   const parent = dir.slice(0, dir.lastIndexOf("/"));
   const enabled = (at: string) =>
     readOr(`${at}/cgroup.subtree_control`).split(/\s+/);
@@ -169,7 +180,7 @@ function enableControllers(plan: CgroupPlan, made: string[]): void {
   for (const name of ["", ...names]) {
     if (name !== "") {
       at += `/${name}`;
-      makeOne(at, plan, made, dir);
+      makeAbove(at);
     }
     const has = enabled(at);
     const can = readOr(`${at}/cgroup.controllers`).split(/\s+/);
@@ -200,7 +211,7 @@ function enableControllers(plan: CgroupPlan, made: string[]): void {
   const { controller, from } = missing;
   throw new ContainerError(
     `Cannot apply ${
-      nameAsked(plan.flags, from, undefined)
+      nameAsked(flags, from, undefined)
     }: the ${controller} controller is not enabled in "${parent}/cgroup.subtree_control"`,
     {
       code: "controller-missing",

@@ -1,0 +1,292 @@
+/**
+ * What is done to a living container through its cgroups: stop and resume it,
+ * kill all of it, list its processes, join it.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import { errnoOf, wordFailure } from "./errors.ts";
+import { childrenOf, pause } from "./make.ts";
+import type { CgroupDir } from "./model.ts";
+
+/** How long a freeze may take: a process in an uninterruptible sleep (a dead
+ * NFS server) freezes late or never. */
+const FREEZE_MS = 10_000;
+
+/** The cgroup through which a container is frozen: the v1 freezer where there
+ * is one, else v2. */
+function findFreezer(dirs: readonly CgroupDir[]): CgroupDir | undefined {
+  return dirs.find((d) =>
+    d.version === 1 && d.controllers.includes("freezer")
+  ) ?? dirs.find((d) => d.version === 2);
+}
+
+function needFreezer(dirs: readonly CgroupDir[], wanted: string): CgroupDir {
+  const dir = findFreezer(dirs);
+  if (dir) return dir;
+  throw new ContainerError(
+    `Cannot ${wanted} the container: it has no cgroup with a freezer`,
+    {
+      code: "controller-missing",
+      hint: "a user needs a delegated cgroup v2 for that, root the v1 freezer",
+    },
+  );
+}
+
+/** Whether the container is frozen (or about to be). False without cgroups. */
+export function isFrozen(dirs: readonly CgroupDir[]): boolean {
+  const dir = findFreezer(dirs);
+  if (dir === undefined) return false;
+  const file = dir.version === 1 ? "freezer.state" : "cgroup.freeze";
+  try {
+    const state = Deno.readTextFileSync(`${dir.path}/${file}`).trim();
+    return state === "FROZEN" || state === "FREEZING" || state === "1";
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Stops every process of the container and waits until all have stopped.
+ *
+ * @throws {ContainerError} where there is no freezer, or when it takes longer
+ * than ten seconds; then it is thawed again
+ */
+export function freezeCgroups(dirs: readonly CgroupDir[]): void {
+  const dir = needFreezer(dirs, "pause");
+  const [file, on, off, status, done] = dir.version === 1
+    ? ["freezer.state", "FROZEN", "THAWED", "freezer.state", /^FROZEN/]
+    : ["cgroup.freeze", "1", "0", "cgroup.events", /^frozen 1$/m];
+  const path = `${dir.path}/${file}`;
+  const write = (value: string) => {
+    try {
+      Deno.writeTextFileSync(path, value, { create: false });
+    } catch (error) {
+      throw wordFailure(
+        `pause the container: write "${value}" to "${path}"`,
+        path,
+        error,
+      );
+    }
+  };
+  write(on);
+  const deadline = performance.now() + FREEZE_MS;
+  for (let turn = 0, wait = 1;; turn++, wait = Math.min(wait * 2, 50)) {
+    const text = Deno.readTextFileSync(`${dir.path}/${status}`);
+    if (done.test(text)) return;
+    if (performance.now() > deadline) break;
+    // A v1 freezer can miss a process that forks just now and stay FREEZING:
+    // thawing it for a moment lets the next try see it.
+    if (dir.version === 1 && turn % 10 === 9) {
+      write(off);
+      pause(1);
+    }
+    if (dir.version === 1) write(on);
+    pause(wait);
+  }
+  write(off);
+  throw new ContainerError(
+    `Cannot pause the container: "${path}" did not settle in ${
+      FREEZE_MS / 1000
+    } s`,
+    {
+      code: "freeze-timeout",
+      hint: "a process waits for a disk or network file system (ps: state D)",
+    },
+  );
+}
+
+/**
+ * Lets the processes of the container go on.
+ *
+ * @throws {ContainerError} where there is no freezer
+ */
+export function thawCgroups(dirs: readonly CgroupDir[]): void {
+  const dir = needFreezer(dirs, "resume");
+  const [file, value] = dir.version === 1
+    ? ["freezer.state", "THAWED"]
+    : ["cgroup.freeze", "0"];
+  const path = `${dir.path}/${file}`;
+  try {
+    Deno.writeTextFileSync(path, value, { create: false });
+  } catch (error) {
+    throw wordFailure(
+      `resume the container: write "${value}" to "${path}"`,
+      path,
+      error,
+    );
+  }
+}
+
+/**
+ * The pids of all processes in the container's cgroup and those inside it, as
+ * the caller's pid namespace sees them, in order. One of 0 is in none of ours.
+ *
+ * @throws {ContainerError} when the container has no cgroup
+ */
+export function readPids(dirs: readonly CgroupDir[]): number[] {
+  const first = (name: string) =>
+    dirs.find((d) => d.version === 1 && d.controllers.includes(name));
+  // name=systemd last: a systemd in the container moves processes about there.
+  const dir = dirs.find((d) => d.version === 2) ?? first("devices") ??
+    first("pids") ?? first("freezer") ?? dirs[0];
+  if (dir === undefined) {
+    throw new ContainerError(
+      "Cannot list the container's processes: it has no cgroup",
+      { code: "cgroup-missing", hint: "a user needs a delegated cgroup" },
+    );
+  }
+  const pids = new Set<number>();
+  collectPids(dir.path, pids);
+  return [...pids].sort((a, b) => a - b);
+}
+
+function collectPids(path: string, pids: Set<number>): void {
+  let text = "";
+  try {
+    text = Deno.readTextFileSync(`${path}/cgroup.procs`);
+  } catch (error) {
+    // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
+    // processes its domain lists.
+    const errno = errnoOf(error);
+    if (errno === "ENOENT") return;
+    if (errno !== "ENODEV" && errno !== "EOPNOTSUPP") {
+      throw wordFailure(`list the processes of "${path}"`, path, error);
+    }
+  }
+  for (const line of text.split("\n")) {
+    if (line !== "" && line !== "0") pids.add(Number(line));
+  }
+  for (const child of childrenOf(path)) collectPids(child, pids);
+}
+
+/** Sends a signal to a process; one that is gone is fine. */
+export type SendSignal = (pid: number, signal: number) => void;
+
+const SIGKILL = 9;
+
+/**
+ * Signals every process of the container. SIGKILL goes by cgroup.kill (5.14)
+ * where there is v2, which no fork can outrun; else, like every other signal, to
+ * each process while all are frozen. After SIGKILL a paused container is thawed:
+ * a process in a v1 freezer dies only then.
+ *
+ * @param send kill(2), for what cgroup.kill cannot do
+ * @throws {ContainerError} when the container has no cgroup
+ */
+export function signalCgroups(
+  dirs: readonly CgroupDir[],
+  signal: number,
+  send: SendSignal,
+): void {
+  const v2 = dirs.find((d) => d.version === 2);
+  const frozen = isFrozen(dirs);
+  if (signal === SIGKILL && v2 && killV2(v2.path)) {
+    if (frozen) thawCgroups(dirs);
+    return;
+  }
+  const freezer = findFreezer(dirs);
+  let still = frozen;
+  if (freezer && !frozen) {
+    try {
+      freezeCgroups(dirs);
+      still = true;
+    } catch (error) {
+      // What cannot be stopped can still be killed, if by several tries.
+      if (signal !== SIGKILL) throw error;
+    }
+  }
+  try {
+    const tries = still || signal !== SIGKILL ? 1 : 10;
+    for (let turn = 0; turn < tries; turn++) {
+      const pids = readPids(dirs);
+      for (const pid of pids) send(pid, signal);
+      if (pids.length === 0) break;
+      if (tries > 1) pause(1 << turn);
+    }
+  } finally {
+    if (freezer && (!frozen || signal === SIGKILL)) thawCgroups(dirs);
+  }
+}
+
+/** @returns false where the kernel has no cgroup.kill */
+function killV2(path: string): boolean {
+  try {
+    Deno.writeTextFileSync(`${path}/cgroup.kill`, "1", { create: false });
+    return true;
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT") {
+      throw wordFailure(
+        `kill the container: write "1" to "${path}/cgroup.kill"`,
+        path,
+        error,
+      );
+    }
+    // Without the directory there is nobody left to kill.
+    try {
+      Deno.statSync(path);
+      return false;
+    } catch {
+      return true;
+    }
+  }
+}
+
+/**
+ * How another process joins the container's cgroups (exec): as
+ * {@linkcode CgroupPlan.joins}.
+ *
+ * @param below `exec --cgroup`: a cgroup inside the container's, "/sub", or
+ * with v1 controllers "cpu,memory:/sub"; several name different hierarchies
+ * @throws {ContainerError} for one that leaves the container's cgroup, does not
+ * exist, or names a controller that there is not
+ */
+export function joinCgroups(
+  dirs: readonly CgroupDir[],
+  below: readonly string[] = [],
+): { tasks: string[]; v2?: string } {
+  const paths = new Map(dirs.map((d) => [d, d.path]));
+  for (const asked of below) {
+    const colon = asked.indexOf(":");
+    const names = colon < 0 ? [] : asked.slice(0, colon).split(",");
+    const sub = asked.slice(colon + 1);
+    const parts = sub.split("/").filter((p) => p !== "" && p !== ".");
+    const fail = (why: string): never => {
+      throw new ContainerError(`Cannot use --cgroup "${asked}": ${why}`, {
+        code: "cgroup-invalid",
+        hint: "give a path below the container's own cgroup",
+      });
+    };
+    if (parts.includes("..")) fail("it leaves the container's cgroup");
+    for (const name of names) {
+      if (!dirs.some((d) => isNamed(d, name))) {
+        fail(`the container has no cgroup with the controller "${name}"`);
+      }
+    }
+    for (const dir of dirs) {
+      if (names.length > 0 && !names.some((n) => isNamed(dir, n))) continue;
+      const path = [dir.path, ...parts].join("/");
+      try {
+        if (!Deno.lstatSync(path).isDirectory) fail(`"${path}" is no cgroup`);
+      } catch (error) {
+        if (error instanceof ContainerError) throw error;
+        fail(`"${path}" does not exist`);
+      }
+      paths.set(dir, path);
+    }
+  }
+  const v2 = dirs.find((d) => d.version === 2);
+  return {
+    tasks: dirs.filter((d) => d.version === 1).map((d) =>
+      `${paths.get(d)}/tasks`
+    ),
+    ...(v2 && { v2: paths.get(v2)! }),
+  };
+}
+
+function isNamed(dir: CgroupDir, name: string): boolean {
+  return dir.version === 1 &&
+    (dir.controllers.includes(name) ||
+      dir.controllers.includes(`name=${name}`));
+}

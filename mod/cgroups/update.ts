@@ -1,0 +1,202 @@
+/**
+ * `update`: new limits for a container that runs, through its saved cgroups.
+ *
+ * @module
+ */
+
+import type { Resources } from "../config/schema.ts";
+import { attachDevices, type Kernel } from "./bpf.ts";
+import { compileDevices } from "./device_program.ts";
+import {
+  completeList,
+  type DeviceList,
+  listRules,
+  reduceRules,
+  writeList,
+} from "./devices.ts";
+import {
+  addResources,
+  type Layout,
+  type Limit,
+  Limits,
+  resolveLimit,
+} from "./limits.ts";
+import { enableControllers, writeLimits, writeRules } from "./make.ts";
+import type { CgroupDir } from "./model.ts";
+
+/**
+ * Resources after an update: what `change` says over what `old` had. Lists are
+ * replaced; `pids.limit` excepted, a 0 changes nothing.
+ */
+export function mergeResources(old: Resources, change: Resources): Resources {
+  const merged: Record<string, unknown> = { ...old };
+  for (const [key, value] of Object.entries(change)) {
+    if (value === undefined) continue;
+    const before = merged[key] ?? {};
+    merged[key] = isRecord(value) && isRecord(before)
+      ? { ...before, ...(key === "pids" ? value : dropUnset(value)) }
+      : value;
+  }
+  return merged;
+}
+
+/** Where 0 is a value and not "unset". */
+const ZERO_COUNTS = ["burst", "idle", "swappiness", "classID"];
+
+/** Engines send 0 for what they do not want changed. */
+function dropUnset(values: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values).filter(([key, value]) =>
+      value !== undefined && value !== "" &&
+      ((value !== 0 && value !== 0n) || ZERO_COUNTS.includes(key))
+    ),
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * Writes new limits into a container's cgroups.
+ *
+ * @param old the resources in effect
+ * @param change what is to change
+ * @param friendly the rules that the container got beside its configuration
+ * @returns the resources in effect from now on, for the state file
+ * @throws {ContainerError} for a limit that cannot be had; limits written before
+ * it stay written
+ */
+export function updateCgroups(
+  dirs: readonly CgroupDir[],
+  old: Resources,
+  change: Resources,
+  options: {
+    friendly?: boolean;
+    flags?: ReadonlyMap<string, string>;
+    kernel?: Kernel;
+  } = {},
+): Resources {
+  const flags = options.flags ?? new Map();
+  const resources = mergeResources(old, change);
+  const writes = planUpdate(dirs, resources, change, flags);
+  const v2 = dirs.find((d) => d.version === 2);
+  const mine = writes.filter((w) =>
+    w.version === 2 && v2?.controllers.includes(w.controller)
+  );
+  if (v2 && mine.length > 0) {
+    const required = mine.map(({ controller, from }) => ({ controller, from }));
+    const wanted = [...new Set(mine.map((w) => w.controller))];
+    const { path: dir, mount } = v2;
+    enableControllers({ mount, dir, wanted, required }, flags, () => {});
+  }
+  writeLimits(writes, flags);
+  if (change.devices) {
+    updateDevices(dirs, change.devices, options.friendly ?? false, {
+      flags,
+      kernel: options.kernel,
+    });
+  }
+  return resources;
+}
+
+/**
+ * The writes of an update: all values of each part (memory, cpu) that changes,
+ * so that pairs such as quota and period are right together.
+ *
+ * @throws {ContainerError} for a value that cannot be applied
+ */
+export function planUpdate(
+  dirs: readonly CgroupDir[],
+  resources: Resources,
+  change: Resources,
+  flags: ReadonlyMap<string, string>,
+): Limit[] {
+  const v1 = dirs.some((d) =>
+    d.version === 1 && d.controllers.some((c) => !c.startsWith("name="))
+  );
+  const v2 = dirs.some((d) => d.version === 2);
+  const layout: Layout = v1 ? v2 ? "hybrid" : "v1" : v2 ? "v2" : "none";
+  const limits = new Limits(flags, layout, dirs);
+  const parts = Object.fromEntries(
+    Object.entries(resources).filter(([key]) => key in change),
+  ) as Resources;
+  addResources(limits, parts);
+  return limits.list.map((limit) => {
+    const dir = dirs.find((d) =>
+      d.version === limit.version &&
+      (d.version === 2 || d.controllers.includes(limit.controller))
+    )!;
+    return resolveLimit(limit, dir.path);
+  });
+}
+
+function updateDevices(
+  dirs: readonly CgroupDir[],
+  devices: NonNullable<Resources["devices"]>,
+  friendly: boolean,
+  { flags, kernel }: {
+    flags: ReadonlyMap<string, string>;
+    kernel: Kernel | undefined;
+  },
+): void {
+  const rules = listRules(devices, friendly, flags);
+  const v1 = dirs.find((d) =>
+    d.version === 1 && d.controllers.includes("devices")
+  );
+  if (v1) {
+    const list = reduceRules(rules, flags);
+    const now = parseList(Deno.readTextFileSync(`${v1.path}/devices.list`));
+    writeRules(changeList(v1.path, now, list));
+    return;
+  }
+  const v2 = dirs.find((d) => d.version === 2);
+  // An unprivileged caller's container has no device rules to change.
+  if (v2 === undefined || kernel === undefined) return;
+  attachDevices(
+    { dir: v2.path, program: compileDevices(rules) },
+    kernel,
+    true,
+  );
+}
+
+/** Parses a v1 devices.list. A cgroup that allows all but some devices shows
+ * only "a *:* rwm", so its exceptions cannot be known. */
+export function parseList(text: string): DeviceList {
+  const lines = text.split("\n").filter((l) => l !== "");
+  if (lines.some((l) => l.startsWith("a "))) {
+    return { allow: true, exceptions: new Map() };
+  }
+  return {
+    allow: false,
+    exceptions: new Map(lines.map((line) => {
+      const at = line.lastIndexOf(" ");
+      return [line.slice(0, at), line.slice(at + 1)];
+    })),
+  };
+}
+
+/** The writes from one v1 list to another: what is new first, so that nothing
+ * allowed both before and after is ever refused between. */
+export function changeList(
+  dir: string,
+  now: DeviceList,
+  next: DeviceList,
+): { file: string; value: string }[] {
+  if (now.allow || next.allow) return writeList(dir, next);
+  const wanted = completeList(next);
+  const writes: { file: string; value: string }[] = [];
+  for (const [key, access] of wanted) {
+    if (now.exceptions.get(key) !== access) {
+      writes.push({ file: `${dir}/devices.allow`, value: `${key} ${access}` });
+    }
+  }
+  for (const [key, access] of now.exceptions) {
+    const keep = wanted.get(key) ?? "";
+    const drop = [...access].filter((c) => !keep.includes(c)).join("");
+    if (drop !== "") {
+      writes.push({ file: `${dir}/devices.deny`, value: `${key} ${drop}` });
+    }
+  }
+  return writes;
+}
