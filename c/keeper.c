@@ -263,19 +263,29 @@ static ssize_t read_whole(const char *path, char *text, size_t size)
 	return n < 0 ? -1 : (ssize_t)at;
 }
 
+static const char *proc_path(char path[32], pid_t pid, const char *tail)
+{
+	char digits[12];
+	size_t n = sizeof(digits), len = 6;
+
+	for (; pid; pid /= 10)
+		digits[--n] = (char)('0' + pid % 10);
+	memcpy(path, "/proc/", len);
+	memcpy(path + len, digits + n, sizeof(digits) - n);
+	len += sizeof(digits) - n;
+	memcpy(path + len, tail, strlen(tail) + 1);
+	return path;
+}
+
 /* pid 1 of a pid namespace drops what it has no handler for. Who blocks a
  * signal may read it by signalfd or sigwait, as --init does. */
 static bool ignores_interrupt(const struct keeper *k)
 {
 	const uint64_t bit = 1ull << (SIGINT - 1);
-	char path[32] = "/proc/", digits[12], text[4096];
-	size_t at = 6, n = sizeof(digits);
+	char path[32], text[4096];
 
-	for (pid_t v = k->init; v; v /= 10)
-		digits[--n] = (char)('0' + v % 10);
-	memcpy(path + at, digits + n, sizeof(digits) - n);
-	memcpy(path + at + sizeof(digits) - n, "/status", 8);
-	if (read_whole(path, text, sizeof(text)) < 0)
+	if (read_whole(proc_path(path, k->init, "/status"), text,
+		       sizeof(text)) < 0)
 		return false;
 	if ((read_mask(text, "\nSigCgt:") | read_mask(text, "\nSigBlk:")) & bit)
 		return false;
@@ -295,11 +305,28 @@ static void on_interrupt(struct keeper *k)
 	k->interrupted = now;
 }
 
+/* A user's own container may leave files of ids that only its user namespace
+ * may touch. It is held when init has ended and is not reaped yet: before
+ * execve it may not be looked at by us (ptrace(2), "access mode checking"). */
+static void hold_userns(struct keeper *k)
+{
+	siginfo_t info = { 0 };
+	char path[32];
+
+	if (k->td.userns >= 0 || !k->td.trees || geteuid() == 0 ||
+	    waitid(P_PID, (id_t)k->init, &info, WEXITED | WNOHANG | WNOWAIT) ||
+	    info.si_pid != k->init)
+		return;
+	k->td.userns = open(proc_path(path, k->init, "/ns/user"),
+			    O_RDONLY | O_CLOEXEC);
+}
+
 static void reap(struct keeper *k)
 {
 	int status;
 	pid_t pid;
 
+	hold_userns(k);
 	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
 		if (pid == k->init) {
 			k->ended = true;

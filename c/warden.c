@@ -35,7 +35,7 @@ struct warden {
 static struct warden warden;
 
 /* The names outlive the plan, which is unmapped to stay small. */
-static unsigned char config[16384];
+static unsigned char config[1 << 17];
 
 static void read_config(const struct arg *blob, struct teardown *td)
 {

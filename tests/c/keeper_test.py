@@ -36,6 +36,7 @@ OPS = {
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNS = 0x00020000
 SYNC_START = 5
+SYNC_MAPS = 2
 
 
 def encode(ops, fds=()):
@@ -92,6 +93,8 @@ def child_ops(spec, config):
     ops = []
     if spec.get("warden", True):
         ops.append(("WARDEN", 1, config))
+    if spec.get("userns"):
+        ops += [("UNSHARE", 0x10000000), ("SYNC", SYNC_MAPS)]
     ops.append(("FORK", CLONE_NEWPID | CLONE_NEWNS
                 if spec.get("pidns", True) else CLONE_NEWNS, -1))
     for root, path, _, kind in spec.get("cgroups", []):
@@ -131,6 +134,14 @@ def tell(spec, place, **more):
     with open(spec["tell"] + ".new", "w") as f:
         json.dump({"place": place, **more}, f)
     os.rename(spec["tell"] + ".new", spec["tell"])
+
+
+def stop_maps(spec, pid, channel):
+    """The test, which is root, writes the maps."""
+    tell(spec, "maps", pid=pid)
+    wait_until(lambda: open(f"/proc/{pid}/gid_map").read())
+    os.unlink(spec["tell"])
+    channel.send(b"g")
 
 
 def keeper_ops(spec, pid, warden, master):
@@ -176,7 +187,10 @@ def launch(spec):
         elif kind == 5:
             master = fds[0]
         elif kind == 2:
-            ready = True
+            if detail == SYNC_MAPS:  # errno: the pid that is to be mapped
+                stop_maps(spec, err, channel)
+            else:
+                ready = True
         else:
             sys.exit(f"launch: report {kind} errno {err}")
     tell(spec, "start", init=pid, warden=helper.pid)
@@ -236,10 +250,11 @@ class Box:
 
     def __init__(self, argv, **spec):
         self.dir = tempfile.TemporaryDirectory()
+        os.chmod(self.dir.name, 0o777)
         popen = spec.pop("popen", {})
         self.spec = {"argv": argv, "tell": f"{self.dir.name}/tell", **spec}
         self.proc = subprocess.Popen(
-            [sys.executable, os.path.abspath(__file__), HELPER, "--launch",
+            ["/usr/bin/python3", os.path.abspath(__file__), HELPER, "--launch",
              json.dumps(self.spec)],
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                "stderr": subprocess.PIPE, **popen})
@@ -793,6 +808,49 @@ class Teardown(unittest.TestCase):
         self.assertEqual(code, 0)
         self.assertRegex(err, 'rustyrun: Cannot remove "upper": errno (16|18)')
         self.assertTrue(os.path.exists(f"{self.dir.name}/kept/x"))
+
+    def start_as_user(self, argv, **spec):
+        """uid 1000 with 1000 ids more from 200000; its tree holds some."""
+        os.chmod(self.dir.name, 0o755)
+        home = f"{self.dir.name}/home"
+        os.makedirs(f"{home}/upper/a")
+        with open(f"{home}/upper/a/file", "w") as f:
+            f.write("x")
+        for path, owner in ((home, 1000), (f"{home}/upper", 1000),
+                            (f"{home}/upper/a", 200005),
+                            (f"{home}/upper/a/file", 200006)):
+            os.chown(path, owner, owner)
+            os.chmod(path, 0o700)
+
+        def drop():
+            os.setgroups([])
+            os.setgid(1000)
+            os.setuid(1000)
+
+        box = Box(argv, userns=True, trees=[(home, "upper")],
+                  popen={"preexec_fn": drop}, **spec)
+        told = box.told()
+        self.assertEqual(told["place"], "maps")
+        for name in ("uid_map", "gid_map"):
+            with open(f"/proc/{told['pid']}/{name}", "w") as f:
+                f.write("0 1000 1\n1 200000 1000\n")
+        return box, home
+
+    def test_users_tree_goes_through_the_user_namespace(self):
+        for script in ("exit 3", "sleep 0.3; exit 3"):
+            with self.subTest(script=script):
+                box, home = self.start_as_user([SH, "-c", script])
+                self.assertEqual(box.end(), (3, "", ""))
+                self.assertEqual(os.listdir(home), [])
+                os.rmdir(home)
+
+    def test_users_tree_after_sigkill_of_the_keeper(self):
+        tag = f"6{os.getpid()}"
+        box, home = self.start_as_user(["/bin/sleep", tag])
+        self.assertTrue(wait_until(lambda: not os.path.exists(
+            box.spec["tell"]) or box.told()["place"] == "start"))
+        self.kill_and_look(box, tag, (box.running(),))
+        self.assertTrue(wait_until(lambda: not os.listdir(home), 1))
 
     def test_small(self):
         box = Box(["/bin/sleep", "60"], cgroups=self.cgroups)
