@@ -307,6 +307,13 @@ const refused: [string, string, string, number, string?][] = [
     125,
     "unknown-flag",
   ],
+  [
+    "run -r R --privileged",
+    'unknown flag of "run": --privileged',
+    "There is no --privileged: name what is needed with --cap-add, --device and --security-opt",
+    125,
+    "unknown-flag",
+  ],
   ["run -r R -ix", 'unknown flag of "run": -ix', HELP, 125, "unknown-flag"],
   [
     "run -r R -c ls -l",

@@ -7,23 +7,11 @@
  * @module
  */
 
-import { ContainerError } from "../errors.ts";
 import type { Flags, FlagUse } from "../config/flags/use.ts";
-import { findNearest } from "../config/flags/nearest.ts";
-import {
-  findLong,
-  findShort,
-  type Flag,
-  readRow,
-  type Row,
-} from "./flag_row.ts";
-import {
-  type Command,
-  findCommand,
-  globalFlags,
-  listCommands,
-  UNSUPPORTED,
-} from "./flags.ts";
+import { findLong, findShort, type Flag, type Row } from "./flag_row.ts";
+import { type Command, findCommand, globalFlags } from "./flags.ts";
+
+import { fail, unknownCommand, unknownFlag } from "./usage_error.ts";
 
 /** A command line that was understood. */
 export interface Parsed {
@@ -43,20 +31,6 @@ export interface Parsed {
 
 type Uses = Map<string, FlagUse[]>;
 type Rows = readonly Row[];
-
-/** Returns an error in reading the command line. */
-function fail(
-  why: string,
-  hint: string,
-  exitCode: number,
-  code = "usage",
-): ContainerError {
-  return new ContainerError(`Cannot read the command line: ${why}`, {
-    code,
-    hint,
-    exitCode,
-  });
-}
 
 /** Reads one flag's value and returns what it is. Go's words for booleans are
  * taken, because callers written in Go print them. */
@@ -186,41 +160,6 @@ class Reader {
 
 const HELP: Row = { row: "-h, --help", help: "Show help", more: {} };
 
-/** Returns the error for a flag that no table has. */
-function unknownFlag(
-  word: string,
-  rows: Rows,
-  globals: Rows,
-  command: string,
-  uses: Uses,
-  exitCode: number,
-): ContainerError {
-  const head = word.replace(/=.*$/s, "");
-  const name = head.replace(/^--?/, "");
-  const of = command === "" ? "" : ` of "${command}"`;
-  const why = `unknown flag${of}: ${head}`;
-  if (globals !== rows && findLong(globals, name)) {
-    return fail(
-      why,
-      `${head} is a global flag: write it before "${command}"`,
-      exitCode,
-      "unknown-flag",
-    );
-  }
-  const shown = rows.map(readRow).filter((f) => !f.hidden)
-    .flatMap((f) => [f.name, ...f.aliases]);
-  const nearest = word.startsWith("--") || name.length > 2
-    ? findNearest(name, shown)
-    : undefined;
-  const help = `rustyrun ${command ? command + " " : ""}--help`;
-  const hint = nearest !== undefined
-    ? `The nearest one is --${nearest}`
-    : uses.has("command")
-    ? "Write -- before the command's own words when they begin with a dash"
-    : `${help} lists the flags`;
-  return fail(why, hint, exitCode, "unknown-flag");
-}
-
 /** Returns the error for a wrong number of words after the flags, in runc's
  * words: callers look for them. */
 function checkCount(command: Command, args: readonly string[], exit: number) {
@@ -342,27 +281,6 @@ export function parseArgs(argv: readonly string[]): Parsed {
     rows = [...command.flags(), HELP];
   }
   return readCommand(reader, command, rows, globals, global, implied);
-}
-
-function unknownCommand(name: string): ContainerError {
-  if (UNSUPPORTED.includes(name)) {
-    return fail(
-      `rustyrun has no "${name}"`,
-      "Checkpoint and restore are not supported",
-      1,
-      "unsupported",
-    );
-  }
-  const nearest = findNearest(name, listCommands().map((c) => c.name));
-  return fail(
-    `unknown command "${name}"`,
-    nearest !== undefined
-      ? `The nearest one is "${nearest}"`
-      : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",
-    // runc's own exit code for it.
-    3,
-    "unknown-command",
-  );
 }
 
 /** Reads the flags and words after the command. */

@@ -6,7 +6,7 @@
  */
 
 import type { Config } from "./config.ts";
-import type { Mount, Namespace, Process, Spec } from "./schema.ts";
+import type { IdMapping, Mount, Namespace, Process, Spec } from "./schema.ts";
 import { ContainerError } from "../errors.ts";
 import {
   flagOn,
@@ -206,11 +206,29 @@ function mergeMounts(
   return mounts;
 }
 
+function mapsTtyGroup({ containerID, size }: IdMapping): boolean {
+  return containerID <= 5 && 5 < containerID + size;
+}
+
+/**
+ * Takes gid=5 (tty) from the devpts mount: the kernel refuses a group that the
+ * user namespace does not map. For the callers of `userns`, which know the ids
+ * only later.
+ */
+export function dropTtyGroup(mounts: Mount[]): void {
+  const at = mounts.findIndex((m) => m.type === "devpts");
+  const devpts = mounts[at];
+  if (!devpts) return;
+  const options = (devpts.options ?? []).filter((o) => o !== "gid=5");
+  mounts[at] = { ...devpts, options };
+}
+
 /**
  * Returns the configuration that the flags of `run --rootfs` describe.
  *
  * Left to later: HOME (from the image's passwd), a user given by name
- * (`userName`; then call {@linkcode setUser}), the ids of `userns`, what
+ * (`userName`; then call {@linkcode setUser}), the ids of `userns` (then call
+ * {@linkcode dropTtyGroup} where they leave out group 5), what
  * `hostDevices` are, and the default seccomp profile.
  *
  * @throws {ContainerError} for a value that cannot be, with a hint
@@ -294,6 +312,14 @@ export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
   }
 
   const own = readMounts(flags, host);
+  const mounts = mergeMounts(
+    listDefaultMounts(hostNetwork && userns.mode !== ""),
+    own,
+    note,
+  );
+  if (userns.mapping && !mapsTtyGroup(userns.mapping)) {
+    dropTtyGroup(mounts);
+  }
   const resources = readResources(flags, note);
   // Everything that is not allowed is forbidden; the cgroup manager adds the
   // default devices. Without CAP_MKNOD on the host there is nothing to forbid.
@@ -304,11 +330,7 @@ export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
     root: { path: rootfs, readonly: flagOn(flags, "read-only") },
     hostname,
     process,
-    mounts: mergeMounts(
-      listDefaultMounts(hostNetwork && userns.mode !== ""),
-      own,
-      note,
-    ),
+    mounts,
     linux: {
       namespaces,
       ...(userns.mapping

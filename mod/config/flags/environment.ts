@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type Flags, flagUses, refuse } from "./use.ts";
+import { type Flags, flagUses, refuse, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
 import { ContainerError } from "../../errors.ts";
 
@@ -25,13 +25,15 @@ export function readEnvironment(
   host: FlagsHost,
   variables: Map<string, Variable>,
 ): void {
+  const ours = (name: string) =>
+    Object.hasOwn(host.env, name) ? host.env[name] : undefined;
   const set = (name: string, value: string | undefined, typed: string) => {
     if (value === undefined) variables.delete(name);
     else variables.set(name, { value, typed });
   };
   for (const { value: path, typed } of flagUses(flags, "env-file")) {
     for (const [name, value] of readEnvFile(path, host)) {
-      set(name, value ?? host.env[name], typed);
+      set(name, value ?? ours(name), typed);
     }
   }
   for (const { value: text, typed } of flagUses(flags, "env")) {
@@ -45,7 +47,7 @@ export function readEnvironment(
         "Write --env NAME=VALUE, or --env NAME to pass the caller's",
       );
     }
-    set(name, equals < 0 ? host.env[name] : text.slice(equals + 1), typed);
+    set(name, equals < 0 ? ours(name) : text.slice(equals + 1), typed);
   }
 }
 
@@ -57,7 +59,7 @@ function* readEnvFile(
 ): Generator<[string, string | undefined]> {
   let text;
   try {
-    text = host.readTextFile(path);
+    text = host.readTextFile(resolvePath(host.cwd, path));
   } catch (error) {
     throw new ContainerError(
       `Cannot read the env file "${path}": ${explainFileError(error)}`,

@@ -78,9 +78,11 @@ function readSource(path: string, typed: string, host: FlagsHost): string {
     host.stat(source);
   } catch (error) {
     throw new ContainerError(
-      `Cannot mount "${typed}": "${path}": ${explainFileError(error)}`,
+      `Cannot mount "${path}" (${typed}): ${explainFileError(error)}`,
       {
-        code: "volume-source-missing",
+        code: error instanceof Deno.errors.NotFound
+          ? "volume-source-missing"
+          : "volume-source-unusable",
         hint: error instanceof Deno.errors.NotFound
           ? `Make it first (mkdir -p ${path}): rustyrun makes no directories on the host`
           : "Give a file or directory that you can reach",
@@ -184,7 +186,9 @@ function tmpfsMount(
   const options = ["nosuid", "nodev", "noexec"];
   for (const option of given) {
     const [name, value] = option.split(/=(.*)/s);
-    const pattern = TMPFS_VALUES[name!];
+    const pattern = Object.hasOwn(TMPFS_VALUES, name!)
+      ? TMPFS_VALUES[name!]
+      : undefined;
     if (value === undefined ? !TMPFS_OPTIONS.includes(option) : !pattern) {
       const nearest = findNearest(name!, [
         ...TMPFS_OPTIONS,
@@ -255,11 +259,11 @@ function readMount(text: string, typed: string, host: FlagsHost): Mount {
       keys.set(name, value ?? "true");
     } else options.push(field);
   }
-  const type = keys.get("type") ?? "volume";
+  const type = keys.get("type");
   if (type !== "bind" && type !== "tmpfs") {
     throw refuse(
       typed,
-      `there is no type "${type}"`,
+      type === undefined ? "it has no type" : `there is no type "${type}"`,
       "mount",
       "Write type=bind for a path of the host, type=tmpfs for memory",
     );

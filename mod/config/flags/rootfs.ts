@@ -34,7 +34,9 @@ export function readRootfs(flags: Flags, host: FlagsHost): string {
       code: error instanceof Deno.errors.NotFound
         ? "rootfs-missing"
         : "rootfs-unusable",
-      hint,
+      hint: error instanceof Deno.errors.PermissionDenied
+        ? "Give a directory that you can reach, or run rustyrun as a user who can"
+        : hint,
       cause: error,
     });
   }

@@ -1,0 +1,96 @@
+/**
+ * What is said of a command line that makes no sense.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import type { FlagUse } from "../config/flags/use.ts";
+import { findNearest } from "../config/flags/nearest.ts";
+import { findLong, readRow, type Row } from "./flag_row.ts";
+import { listCommands, UNSUPPORTED } from "./flags.ts";
+
+/** Returns an error in reading the command line. */
+export function fail(
+  why: string,
+  hint: string,
+  exitCode: number,
+  code = "usage",
+): ContainerError {
+  return new ContainerError(`Cannot read the command line: ${why}`, {
+    code,
+    hint,
+    exitCode,
+  });
+}
+
+/** Flags that people bring from docker, and what takes their place. */
+const ELSEWHERE: Record<string, string> = {
+  privileged:
+    "There is no --privileged: name what is needed with --cap-add, --device and --security-opt",
+  publish: "There are no published ports: --network host shares the host's",
+  p: "There are no published ports: --network host shares the host's",
+  entrypoint: "Write --command PROG, and its words after the flags",
+  net: "The nearest one is --network",
+};
+
+/** Returns the error for a flag that no table has. */
+export function unknownFlag(
+  word: string,
+  rows: readonly Row[],
+  globals: readonly Row[],
+  command: string,
+  uses: ReadonlyMap<string, readonly FlagUse[]>,
+  exitCode: number,
+): ContainerError {
+  const head = word.replace(/=.*$/s, "");
+  const name = head.replace(/^--?/, "");
+  const of = command === "" ? "" : ` of "${command}"`;
+  const why = `unknown flag${of}: ${head}`;
+  if (globals !== rows && findLong(globals, name)) {
+    return fail(
+      why,
+      `${head} is a global flag: write it before "${command}"`,
+      exitCode,
+      "unknown-flag",
+    );
+  }
+  const shown = rows.map(readRow).filter((f) => !f.hidden)
+    .flatMap((f) => [f.name, ...f.aliases]);
+  const nearest = word.startsWith("--") || name.length > 2
+    ? findNearest(name, shown)
+    : undefined;
+  const help = `rustyrun ${command ? command + " " : ""}--help`;
+  const elsewhere = command === "run" && Object.hasOwn(ELSEWHERE, name)
+    ? ELSEWHERE[name]
+    : undefined;
+  const hint = elsewhere ??
+    (nearest !== undefined
+      ? `The nearest one is --${nearest}`
+      : uses.has("command")
+      ? "Write -- before the command's own words when they begin with a dash"
+      : `${help} lists the flags`);
+  return fail(why, hint, exitCode, "unknown-flag");
+}
+
+/** Returns the error for a command that there is not. */
+export function unknownCommand(name: string): ContainerError {
+  if (UNSUPPORTED.includes(name)) {
+    return fail(
+      `rustyrun has no "${name}"`,
+      "Checkpoint and restore are not supported",
+      1,
+      "unsupported",
+    );
+  }
+  const nearest = findNearest(name, listCommands().map((c) => c.name));
+  return fail(
+    `unknown command "${name}"`,
+    nearest !== undefined
+      ? `The nearest one is "${nearest}"`
+      : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",
+    // runc's own exit code for it.
+    3,
+    "unknown-command",
+  );
+}

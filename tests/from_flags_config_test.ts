@@ -1,0 +1,577 @@
+/** Tests of mod/config/from_flags.ts: what the flags of `run --rootfs` come
+ * down to. */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import type { Config } from "../mod/config/config.ts";
+import { parseInteger, parseSize } from "../mod/config/flags/numbers.ts";
+import { configFromFlags, setUser } from "../mod/config/from_flags.ts";
+import { parseArgs } from "../mod/cli/parse.ts";
+import { configOf, makeHost } from "./from_flags_host.ts";
+
+const LOCKED = ["nosuid", "noexec", "nodev"];
+const CAPABILITIES = [
+  "CAP_CHOWN",
+  "CAP_DAC_OVERRIDE",
+  "CAP_FOWNER",
+  "CAP_FSETID",
+  "CAP_KILL",
+  "CAP_SETGID",
+  "CAP_SETUID",
+  "CAP_SETPCAP",
+  "CAP_NET_BIND_SERVICE",
+  "CAP_NET_RAW",
+  "CAP_SYS_CHROOT",
+  "CAP_MKNOD",
+  "CAP_AUDIT_WRITE",
+  "CAP_SETFCAP",
+];
+
+Deno.test("configFromFlags() gives a container without flags docker's defaults", () => {
+  const { flags, ...config } = configOf("--name box");
+  assertEquals(config, {
+    id: "box",
+    bundle: "/home/me",
+    mode: "friendly",
+    rootfs: "/root",
+    spec: {
+      ociVersion: "1.3.0",
+      root: { path: "/root", readonly: false },
+      hostname: "rustyrun-container",
+      process: {
+        terminal: false,
+        user: { uid: 0, gid: 0 },
+        args: ["/bin/sh"],
+        env: [
+          "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+          "HOSTNAME=rustyrun-container",
+        ],
+        cwd: "/",
+        capabilities: {
+          bounding: CAPABILITIES,
+          effective: CAPABILITIES,
+          permitted: CAPABILITIES,
+        },
+        noNewPrivileges: true,
+      },
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc", options: LOCKED },
+        {
+          destination: "/dev",
+          type: "tmpfs",
+          source: "tmpfs",
+          options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {
+          destination: "/dev/pts",
+          type: "devpts",
+          source: "devpts",
+          options: [
+            "nosuid",
+            "noexec",
+            "newinstance",
+            "ptmxmode=0666",
+            "mode=0620",
+            "gid=5",
+          ],
+        },
+        {
+          destination: "/sys",
+          type: "sysfs",
+          source: "sysfs",
+          options: [...LOCKED, "ro"],
+        },
+        {
+          destination: "/sys/fs/cgroup",
+          type: "cgroup",
+          source: "cgroup",
+          options: ["ro", ...LOCKED],
+        },
+        {
+          destination: "/dev/mqueue",
+          type: "mqueue",
+          source: "mqueue",
+          options: LOCKED,
+        },
+        {
+          destination: "/dev/shm",
+          type: "tmpfs",
+          source: "shm",
+          options: [...LOCKED, "mode=1777", "size=65536k"],
+        },
+      ],
+      linux: {
+        namespaces: ["mount", "uts", "ipc", "pid", "cgroup", "network"]
+          .map((type) => ({ type })) as { type: "pid" }[],
+        resources: { devices: [{ allow: false, access: "rwm" }] },
+        rootfsPropagation: "private",
+        maskedPaths: [
+          "/proc/acpi",
+          "/proc/asound",
+          "/proc/interrupts",
+          "/proc/kcore",
+          "/proc/keys",
+          "/proc/latency_stats",
+          "/proc/sched_debug",
+          "/proc/scsi",
+          "/proc/timer_list",
+          "/proc/timer_stats",
+          "/sys/devices/virtual/powercap",
+          "/sys/firmware",
+        ],
+        readonlyPaths: [
+          "/proc/bus",
+          "/proc/fs",
+          "/proc/irq",
+          "/proc/sys",
+          "/proc/sysrq-trigger",
+        ],
+      },
+    },
+    files: [
+      {
+        path: "/etc/hosts",
+        data:
+          "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\nff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n127.0.1.1\trustyrun-container\n",
+        mode: 0o644,
+      },
+      { path: "/etc/hostname", data: "rustyrun-container\n", mode: 0o644 },
+      {
+        path: "/etc/resolv.conf",
+        data: "# no network, so no name server (rustyrun --network none)\n",
+        mode: 0o644,
+      },
+    ],
+    stdin: false,
+    init: false,
+    noPivot: false,
+    noNewKeyring: false,
+    preserveFds: 0,
+    cgroupManager: "cgroupfs",
+    hostDevices: [],
+  });
+  assertEquals([...flags], [["root.path", "-r /root"], ["id", "--name box"]]);
+});
+
+Deno.test("configFromFlags() makes an id of its own, another each time", () => {
+  const id = configOf("").id;
+  assertMatch(id, /^rr-[0-9a-f]{12}$/);
+  assertEquals(id === configOf("").id, false);
+});
+
+/** [flags, what of the configuration, its value] */
+const rows: [string, (c: Config) => unknown, unknown][] = [
+  // The command.
+  ["ls -l", (c) => c.spec.process!.args, ["ls", "-l"]],
+  ["-c ls", (c) => c.spec.process!.args, ["ls"]],
+  ["-c ls -- -l /", (c) => c.spec.process!.args, ["ls", "-l", "/"]],
+  ["-w /a/../b", (c) => c.spec.process!.cwd, "/a/../b"],
+  ["--hostname my-box", (c) => c.spec.hostname, "my-box"],
+  ["-i", (c) => [c.stdin, c.spec.process!.terminal], [true, false]],
+  ["-it", (c) => [c.stdin, c.spec.process!.terminal], [true, true]],
+  ["-t --tty=false", (c) => c.spec.process!.terminal, false],
+  ["--init --no-pivot --rm", (c) => [c.init, c.noPivot], [true, true]],
+  ["--read-only", (c) => c.spec.root, { path: "/root", readonly: true }],
+  ["--ephemeral", (c) => c.ephemeral, { kind: "memory" }],
+  ["--ephemeral=/up", (c) => c.ephemeral, { kind: "directory", dir: "/up" }],
+  ["--ephemeral=data", (c) => c.ephemeral, {
+    kind: "directory",
+    dir: "/home/me/data",
+  }],
+  ["-r / --ephemeral", (c) => c.rootfs, "/"],
+  ["-r / --read-only", (c) => c.rootfs, "/"],
+  ["-r ./data", (c) => c.rootfs, "/home/me/data"],
+  ["-r .", (c) => c.rootfs, "/home/me"],
+  ["--pid-file p", (c) => c.pidFile, "/home/me/p"],
+  ["--preserve-fds 3", (c) => c.preserveFds, 3],
+  // The environment.
+  ["-t", (c) => c.spec.process!.env!.slice(2), ["TERM=xterm"]],
+  ["-t -e TERM=vt100", (c) => c.spec.process!.env!.slice(2), ["TERM=vt100"]],
+  ["-e A=1 -e B= -e A=2", (c) => c.spec.process!.env!.slice(2), [
+    "A=2",
+    "B=",
+  ]],
+  ["-e MINE -e NOT_MINE", (c) => c.spec.process!.env!.slice(2), [
+    "MINE=my value",
+  ]],
+  ["-e constructor -e __proto__", (c) => c.spec.process!.env!.length, 2],
+  ["-e PATH=/bin -e NOT_MINE", (c) => c.spec.process!.env, [
+    "PATH=/bin",
+    "HOSTNAME=rustyrun-container",
+  ]],
+  ["--env-file good.env -e A=2", (c) => c.spec.process!.env!.slice(2), [
+    "A=2",
+    "B=two words ",
+    'Q="q"',
+    "MINE=my value",
+    "E=",
+  ]],
+  // The user. Not root: capabilities only in the bounding set.
+  ["-u 0", (c) => c.spec.process!.user, { uid: 0, gid: 0 }],
+  ["-u 1000", (c) => [c.spec.process!.user, c.spec.process!.capabilities], [
+    { uid: 1000, gid: 0 },
+    { bounding: CAPABILITIES },
+  ]],
+  ["-u 1000:100", (c) => c.spec.process!.user, { uid: 1000, gid: 100 }],
+  ["-u app", (c) => [c.userName, c.spec.process!.user], [
+    "app",
+    { uid: 0, gid: 0 },
+  ]],
+  ["-u app:staff", (c) => c.userName, "app:staff"],
+  ["-u 1000:staff", (c) => c.userName, "1000:staff"],
+  ["--userns keep-id", (c) => [c.userns, c.spec.linux!.namespaces![0]], [
+    "keep-id",
+    { type: "user" },
+  ]],
+  ["--userns auto", (c) => [c.userns, c.spec.linux!.uidMappings], [
+    "auto",
+    undefined,
+  ]],
+  ["--userns host", (c) => [c.userns, c.spec.linux!.namespaces!.length], [
+    undefined,
+    6,
+  ]],
+  [
+    "--userns 0:100000:65536",
+    (c) => [c.userns, c.spec.linux!.uidMappings, c.spec.linux!.gidMappings],
+    [
+      undefined,
+      [{ containerID: 0, hostID: 100000, size: 65536 }],
+      [{ containerID: 0, hostID: 100000, size: 65536 }],
+    ],
+  ],
+  [
+    "--userns 0:1000:1",
+    (c) => c.spec.mounts![2]!.options!.includes("gid=5"),
+    false,
+  ],
+  [
+    "--userns 0:1000:6",
+    (c) => c.spec.mounts![2]!.options!.includes("gid=5"),
+    true,
+  ],
+  // The network.
+  [
+    "--network none",
+    (c) => c.spec.linux!.namespaces!.map((n) => n.type),
+    ["mount", "uts", "ipc", "pid", "cgroup", "network"],
+  ],
+  [
+    "--network host",
+    (c) => c.spec.linux!.namespaces!.map((n) => n.type),
+    ["mount", "uts", "ipc", "pid", "cgroup"],
+  ],
+  ["--network host --hostname h", (c) => c.files.map((f) => f.data), [
+    "127.0.0.1 localhost myhost\n127.0.1.1\th\n",
+    "h\n",
+    "nameserver 10.0.0.1\n",
+  ]],
+  ["--network host --userns auto", (c) => c.spec.mounts![3], {
+    destination: "/sys",
+    type: "none",
+    source: "/sys",
+    options: ["rbind", "rro", ...LOCKED],
+  }],
+  // Limits.
+  ["--memory 64m", (c) => c.spec.linux!.resources!.memory, {
+    limit: 67108864,
+    swap: 134217728,
+  }],
+  ["-m1g --memory-swap -1", (c) => c.spec.linux!.resources!.memory, {
+    limit: 1073741824,
+    swap: -1,
+  }],
+  ["-m 64m --memory-swap 64m", (c) => c.spec.linux!.resources!.memory, {
+    limit: 67108864,
+    swap: 67108864,
+  }],
+  [
+    "--cpus 0.5 --cpu-shares 512 --cpuset-cpus 0-1,3",
+    (c) => c.spec.linux!.resources!.cpu,
+    { period: 100000, quota: 50000, shares: 512, cpus: "0-1,3" },
+  ],
+  ["--cpus 2", (c) => c.spec.linux!.resources!.cpu!.quota, 200000],
+  ["--pids-limit 20", (c) => c.spec.linux!.resources!.pids, { limit: 20 }],
+  ["--pids-limit -1", (c) => c.spec.linux!.resources!.pids, { limit: -1 }],
+  [
+    "--ulimit nofile=1024:2048 --ulimit core=0 --ulimit fsize=-1",
+    (c) => c.spec.process!.rlimits,
+    [
+      { type: "RLIMIT_NOFILE", soft: 1024, hard: 2048 },
+      { type: "RLIMIT_CORE", soft: 0, hard: 0 },
+      {
+        type: "RLIMIT_FSIZE",
+        soft: 18446744073709551615n,
+        hard: 18446744073709551615n,
+      },
+    ],
+  ],
+  [
+    "--ulimit as=9007199254740993",
+    (c) => c.spec.process!.rlimits![0]!.soft,
+    9007199254740993n,
+  ],
+  // Security.
+  ["--cap-drop ALL", (c) => c.spec.process!.capabilities!.bounding, []],
+  [
+    "--cap-drop ALL --cap-add net_admin",
+    (c) => c.spec.process!.capabilities!.permitted,
+    ["CAP_NET_ADMIN"],
+  ],
+  [
+    "--cap-add CAP_SYS_PTRACE --cap-drop MKNOD",
+    (c) => c.spec.process!.capabilities!.effective,
+    [
+      ...CAPABILITIES.slice(0, 11),
+      "CAP_SYS_PTRACE",
+      "CAP_AUDIT_WRITE",
+      "CAP_SETFCAP",
+    ],
+  ],
+  [
+    "--cap-add ALL --cap-drop SYS_ADMIN",
+    (c) => c.spec.process!.capabilities!.bounding!.length,
+    40,
+  ],
+  [
+    "--security-opt no-new-privileges=false",
+    (c) => c.spec.process!.noNewPrivileges,
+    false,
+  ],
+  [
+    "--security-opt no-new-privileges",
+    (c) => c.spec.process!.noNewPrivileges,
+    true,
+  ],
+  [
+    "--security-opt no-new-privileges:true",
+    (c) => c.spec.process!.noNewPrivileges,
+    true,
+  ],
+  ["--security-opt seccomp=unconfined", (c) => c.seccompProfile, "unconfined"],
+  [
+    "--security-opt seccomp=profile.json",
+    (c) => c.seccompProfile,
+    "/home/me/profile.json",
+  ],
+  [
+    "--security-opt apparmor=web",
+    (c) => c.spec.process!.apparmorProfile,
+    "web",
+  ],
+  [
+    "--security-opt systempaths=unconfined",
+    (c) => [c.spec.linux!.maskedPaths, c.spec.linux!.readonlyPaths],
+    [[], []],
+  ],
+  ["--sysctl net.ipv4.ip_forward=1", (c) => c.spec.linux!.sysctl, {
+    "net.ipv4.ip_forward": "1",
+  }],
+  [
+    "--device /dev/fuse --device /dev/sda:r --device /dev/a:/dev/b:rw",
+    (c) => c.hostDevices,
+    [
+      { host: "/dev/fuse", container: "/dev/fuse", access: "rwm" },
+      { host: "/dev/sda", container: "/dev/sda", access: "r" },
+      { host: "/dev/a", container: "/dev/b", access: "rw" },
+    ],
+  ],
+  // Mounts.
+  ["-v ./data:/data", (c) => c.spec.mounts!.slice(7), [{
+    destination: "/data",
+    type: "bind",
+    source: "/home/me/data",
+    options: ["rbind", "rprivate"],
+  }]],
+  [
+    "-v ./data:/data/:ro,noexec,rslave",
+    (c) => c.spec.mounts!.slice(7),
+    [{
+      destination: "/data",
+      type: "bind",
+      source: "/home/me/data",
+      options: ["rbind", "rro", "noexec", "rslave"],
+    }],
+  ],
+  ["-v .:/here:bind,ro", (c) => c.spec.mounts![7]!.options, [
+    "bind",
+    "rprivate",
+    "ro",
+  ]],
+  ["-v ..:/home:rw", (c) => c.spec.mounts![7]!.source, "/home/me/.."],
+  [
+    "-v ./data:/a/b -v /up:/a --tmpfs /a/c/d --tmpfs /z",
+    (c) => c.spec.mounts!.slice(7).map((m) => m.destination),
+    ["/a", "/z", "/a/b", "/a/c/d"],
+  ],
+  ["--tmpfs /t", (c) => c.spec.mounts![7], {
+    destination: "/t",
+    type: "tmpfs",
+    source: "tmpfs",
+    options: ["nosuid", "nodev", "noexec"],
+  }],
+  ["--tmpfs /t:exec,size=64m,mode=1777", (c) => c.spec.mounts![7]!.options, [
+    "nosuid",
+    "nodev",
+    "exec",
+    "size=64m",
+    "mode=1777",
+  ]],
+  [
+    "--mount type=bind,src=data,dst=/d,readonly",
+    (c) => c.spec.mounts![7],
+    {
+      destination: "/d",
+      type: "bind",
+      source: "/home/me/data",
+      options: ["rbind", "rprivate", "rro"],
+    },
+  ],
+  [
+    "--mount type=bind,source=/up,target=/d,ro=false,bind-propagation=rslave,bind-recursive=disabled",
+    (c) => c.spec.mounts![7]!.options,
+    ["bind", "rslave"],
+  ],
+  [
+    "--mount type=tmpfs,destination=/d,tmpfs-size=1m,tmpfs-mode=700,ro",
+    (c) => c.spec.mounts![7]!.options,
+    ["nosuid", "nodev", "noexec", "ro", "size=1m", "mode=700"],
+  ],
+  // In place of a default one.
+  [
+    "--tmpfs /dev/shm:size=1g -v ./data:/proc",
+    (c) => [
+      c.spec.mounts!.length,
+      c.spec.mounts![0]!.source,
+      c.spec.mounts![6]!.options,
+    ],
+    [7, "/home/me/data", ["nosuid", "nodev", "noexec", "size=1g"]],
+  ],
+  ["-v ./data/file:/etc/hosts", (c) => c.files.map((f) => f.path), [
+    "/etc/hostname",
+    "/etc/resolv.conf",
+  ]],
+  ["-v ./data:/etc", (c) => c.files, []],
+];
+
+for (const [line, pick, want] of rows) {
+  Deno.test(`configFromFlags() of: ${line}`, () => {
+    assertEquals(pick(configOf(line)), want);
+  });
+}
+
+Deno.test("configFromFlags() gives who is not root a user namespace and no device rules", () => {
+  const config = configOf("", makeHost({ uid: 1000, gid: 100 }));
+  assertEquals(
+    [
+      config.userns,
+      config.spec.linux!.namespaces![0],
+      config.spec.linux!
+        .resources,
+    ],
+    ["auto", { type: "user" }, undefined],
+  );
+});
+
+Deno.test("configFromFlags() of --userns keep-id runs as the caller", () => {
+  const host = makeHost({ uid: 1000, gid: 100 });
+  assertEquals(configOf("--userns keep-id", host).spec.process!.user, {
+    uid: 1000,
+    gid: 100,
+  });
+  assertEquals(configOf("--userns keep-id -u 0", host).spec.process!.user, {
+    uid: 0,
+    gid: 0,
+  });
+});
+
+Deno.test("configFromFlags() takes the global cgroup manager", () => {
+  const words = ["run", "-r", "/root"];
+  for (
+    const [global, want] of [
+      [["--systemd-cgroup"], "systemd"],
+      [["--cgroup-manager", "disabled"], "disabled"],
+    ] as const
+  ) {
+    const config = configFromFlags(
+      parseArgs([...global, ...words]),
+      makeHost(),
+    );
+    assertEquals(config.cgroupManager, want);
+  }
+});
+
+Deno.test("configFromFlags() says which flag each key came from", () => {
+  const { flags } = configOf(
+    "-m 64m --cpus=0.5 -v ./data:/d:ro -e A=1 -it --cap-add BPF --sysctl kernel.msgmax=1 --network=none --ulimit core=0 -c sh",
+  );
+  assertEquals(Object.fromEntries(flags), {
+    "root.path": "-r /root",
+    "linux.namespaces.network": "--network=none",
+    "process.terminal": "-it",
+    "process.env[3]": "-e A=1",
+    "process.capabilities": "--cap-add BPF",
+    "process.args": "-c sh",
+    "process.rlimits[0]": "--ulimit core=0",
+    "mounts[7]": "-v ./data:/d:ro",
+    "linux.resources.memory.limit": "-m 64m",
+    "linux.resources.memory.swap": "-m 64m",
+    "linux.resources.cpu.quota": "--cpus=0.5",
+    "linux.resources.cpu.period": "--cpus=0.5",
+    "linux.sysctl.kernel.msgmax": "--sysctl kernel.msgmax=1",
+  });
+});
+
+Deno.test("setUser() leaves root its capabilities and others the bounding set", () => {
+  const { spec } = configOf("-u app");
+  setUser(spec, 0, 5, [6]);
+  assertEquals(spec.process!.user, { uid: 0, gid: 5, additionalGids: [6] });
+  assertEquals(spec.process!.capabilities!.effective, CAPABILITIES);
+  setUser(spec, 7, 8);
+  assertEquals(spec.process!.user, { uid: 7, gid: 8 });
+  assertEquals(spec.process!.capabilities, { bounding: CAPABILITIES });
+});
+
+const sizes: [string, number | undefined][] = [
+  ["0", 0],
+  ["4096", 4096],
+  ["64m", 67108864],
+  ["64M", 67108864],
+  ["64MB", 67108864],
+  ["64MiB", 67108864],
+  ["1.5g", 1610612736],
+  ["512b", 512],
+  ["7p", 7881299347898368],
+  ["8p", undefined],
+  ["", undefined],
+  ["m", undefined],
+  ["-1", undefined],
+  ["1.5", undefined],
+  ["1e3", undefined],
+  ["0x10", undefined],
+  ["64 m", undefined],
+  ["64mm", undefined],
+  ["64m\n", undefined],
+];
+for (const [text, want] of sizes) {
+  Deno.test(`parseSize() of ${JSON.stringify(text)} is ${want}`, () => {
+    assertEquals(parseSize(text), want);
+  });
+}
+
+for (
+  const text of [
+    "",
+    "01",
+    "+1",
+    "1.0",
+    "1e3",
+    " 1",
+    "0x1",
+    "-0",
+    "9".repeat(17),
+  ]
+) {
+  Deno.test(`parseInteger() refuses ${JSON.stringify(text)}`, () => {
+    assertEquals(parseInteger(text, -10, Number.MAX_SAFE_INTEGER), undefined);
+  });
+}
