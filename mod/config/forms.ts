@@ -120,7 +120,8 @@ export function checkMappings(
   path: string,
   mappings: readonly IdMapping[],
 ): void {
-  for (const [i, { containerID, hostID, size }] of mappings.entries()) {
+  for (let i = 0; i < mappings.length; i++) {
+    const { containerID, hostID, size } = mappings[i]!;
     if (size === 0) {
       add(
         `${path}[${i}].size`,

@@ -33,7 +33,9 @@ type Namespaces = Map<NamespaceType, Namespace>;
 export function checkLinux(add: Add, spec: Spec, mapsLater: boolean): void {
   const linux = spec.linux ?? {};
   const namespaces: Namespaces = new Map();
-  for (const [i, namespace] of (linux.namespaces ?? []).entries()) {
+  const listed = linux.namespaces ?? [];
+  for (let i = 0; i < listed.length; i++) {
+    const namespace = listed[i]!;
     const { type, path } = namespace;
     if (namespaces.has(type)) {
       add(
@@ -73,7 +75,9 @@ export function checkLinux(add: Add, spec: Spec, mapsLater: boolean): void {
     );
   }
   for (const key of ["maskedPaths", "readonlyPaths"] as const) {
-    for (const [i, path] of (linux[key] ?? []).entries()) {
+    const paths = linux[key] ?? [];
+    for (let i = 0; i < paths.length; i++) {
+      const path = paths[i]!;
       wantAbsolute(add, `linux.${key}[${i}]`, path);
     }
   }
@@ -123,7 +127,8 @@ function checkIdMaps(
   namespaces: Namespaces,
   mapsLater: boolean,
 ): void {
-  const own = isOwn(namespaces, "user");
+  const wanted = isOwn(namespaces, "user") &&
+    !(mapsLater && !linux.uidMappings?.length && !linux.gidMappings?.length);
   for (const key of ["uidMappings", "gidMappings"] as const) {
     const mappings = linux[key] ?? [];
     if (mappings.length > 0 && !namespaces.has("user")) {
@@ -133,7 +138,7 @@ function checkIdMaps(
         'add {"type": "user"} to linux.namespaces, or remove the mappings',
       );
     }
-    if (mappings.length === 0 && own && !mapsLater) {
+    if (mappings.length === 0 && wanted) {
       add(
         `linux.${key}`,
         "must be set for a new user namespace: found nothing",
@@ -178,18 +183,21 @@ function checkTimeOffsets(
 }
 
 function checkDevices(add: Add, linux: Linux): void {
-  for (const [i, device] of (linux.devices ?? []).entries()) {
+  const devices = linux.devices ?? [];
+  for (let i = 0; i < devices.length; i++) {
+    const device = devices[i]!;
     const at = `linux.devices[${i}]`;
     const { type, path } = device;
     wantAbsolute(add, `${at}.path`, path);
-    if (path.endsWith("/") || /\/\.{1,2}$/.test(path)) {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    if (name === "" || name === "." || name === "..") {
       add(
         `${at}.path`,
         `must end in the name of the device: found ${showValue(path)}`,
         'write it like "/dev/fuse"',
       );
     }
-    if (!/^[cbup]$/.test(type)) {
+    if (type !== "c" && type !== "b" && type !== "u" && type !== "p") {
       add(
         `${at}.type`,
         `must be "c", "b", "u" or "p": found ${showValue(type)}`,

@@ -10,7 +10,12 @@ import { ContainerError, type ContainerErrorOptions } from "../errors.ts";
 import { checkProcess, checkResources, checkSpec } from "./check.ts";
 import { parseConfigJson } from "./json.ts";
 import type { Problem } from "./problem.ts";
-import { processProblems, resourcesProblems, specProblems } from "./rules.ts";
+import {
+  processProblems,
+  resourcesProblems,
+  specProblems,
+  type SpecProblemsOptions,
+} from "./rules.ts";
 import type { Process, Resources, Spec } from "./schema.ts";
 
 /** A configuration that cannot be used, with all that is wrong with it. The
@@ -103,7 +108,11 @@ function refuse(name: string, problems: readonly Problem[]): never {
  * @throws {ContainerError} when it cannot be read ("bundle-missing",
  * "config-unreadable") or is not JSON ("json-invalid")
  */
-export function inspectSpec(bundle: string, configPath?: string): Inspection {
+export function inspectSpec(
+  bundle: string,
+  configPath?: string,
+  options: SpecProblemsOptions = {},
+): Inspection {
   const path = configPathOf(bundle, configPath);
   let text: string;
   try {
@@ -114,7 +123,9 @@ export function inspectSpec(bundle: string, configPath?: string): Inspection {
   }
   const value = parseConfigJson(text, path);
   const problems = checkSpec(value);
-  if (problems.length === 0) problems.push(...specProblems(value as Spec));
+  if (problems.length === 0) {
+    problems.push(...specProblems(value as Spec, options));
+  }
   return { path, value, problems };
 }
 
@@ -153,8 +164,12 @@ function checkBundle(bundle: string): void {
  * "config-unreadable") or is not JSON ("json-invalid")
  * @throws {ConfigError} "config-invalid" when something in it is wrong
  */
-export function loadSpec(bundle: string, configPath?: string): Spec {
-  const { path, value, problems } = inspectSpec(bundle, configPath);
+export function loadSpec(
+  bundle: string,
+  configPath?: string,
+  options: SpecProblemsOptions = {},
+): Spec {
+  const { path, value, problems } = inspectSpec(bundle, configPath, options);
   if (problems.length > 0) refuse(path, problems);
   const spec = value as Spec;
   for (const mount of spec.mounts ?? []) {

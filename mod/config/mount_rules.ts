@@ -30,7 +30,9 @@ const TYPELESS = new Set([
 
 /** Adds the problems of all mounts. */
 export function checkMounts(add: Add, spec: Spec): void {
-  for (const [i, mount] of (spec.mounts ?? []).entries()) {
+  const mounts = spec.mounts ?? [];
+  for (let i = 0; i < mounts.length; i++) {
+    const mount = mounts[i]!;
     checkMount(add, `mounts[${i}]`, mount, spec);
   }
 }

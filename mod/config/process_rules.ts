@@ -34,7 +34,9 @@ export function processProblems(
       'write the program and its arguments: ["sh", "-c", "..."]',
     );
   }
-  for (const [i, entry] of (process.env ?? []).entries()) {
+  const env = process.env ?? [];
+  for (let i = 0; i < env.length; i++) {
+    const entry = env[i]!;
     if (entry.indexOf("=") < 1) {
       add(
         `${base}.env[${i}]`,
@@ -101,7 +103,9 @@ function checkUser(add: Add, base: string, process: Process): void {
 
 function checkRlimits(add: Add, base: string, process: Process): void {
   const seen = new Set<string>();
-  for (const [i, { type, soft, hard }] of (process.rlimits ?? []).entries()) {
+  const rlimits = process.rlimits ?? [];
+  for (let i = 0; i < rlimits.length; i++) {
+    const { type, soft, hard } = rlimits[i]!;
     const path = `${base}.rlimits[${i}]`;
     const name = type.startsWith("RLIMIT_") ? type.slice(7) : " ";
     if (name.includes(" ") || !RLIMITS.includes(` ${name} `)) {

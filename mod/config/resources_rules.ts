@@ -53,7 +53,9 @@ export function resourcesProblems(
 }
 
 function checkRest(add: Add, base: string, resources: Resources): void {
-  for (const [i, { pageSize }] of (resources.hugepageLimits ?? []).entries()) {
+  const hugepageLimits = resources.hugepageLimits ?? [];
+  for (let i = 0; i < hugepageLimits.length; i++) {
+    const { pageSize } = hugepageLimits[i]!;
     if (!/^[1-9][0-9]*[KMG]B$/.test(pageSize)) {
       add(
         `${base}.hugepageLimits[${i}].pageSize`,
@@ -62,7 +64,9 @@ function checkRest(add: Add, base: string, resources: Resources): void {
       );
     }
   }
-  for (const [i, { name }] of (resources.network?.priorities ?? []).entries()) {
+  const priorities = resources.network?.priorities ?? [];
+  for (let i = 0; i < priorities.length; i++) {
+    const { name } = priorities[i]!;
     if (!isInterfaceName(name)) {
       add(
         `${base}.network.priorities[${i}].name`,
@@ -108,7 +112,9 @@ function wantLimit(
 }
 
 function checkDevices(add: Add, base: string, resources: Resources): void {
-  for (const [i, device] of (resources.devices ?? []).entries()) {
+  const devices = resources.devices ?? [];
+  for (let i = 0; i < devices.length; i++) {
+    const device = devices[i]!;
     const path = `${base}.devices[${i}]`;
     const { type = "", access = "" } = device;
     if (type !== "" && type !== "a" && type !== "b" && type !== "c") {
@@ -118,7 +124,7 @@ function checkDevices(add: Add, base: string, resources: Resources): void {
         "write b for block, c for character, a for all devices",
       );
     }
-    if (!/^[rwm]*$/.test(access)) {
+    if (access !== "rwm" && /[^rwm]/.test(access)) {
       add(
         `${path}.access`,
         `must be made of r, w and m: found ${showValue(access)}`,
@@ -223,7 +229,9 @@ function checkBlockIo(add: Add, base: string, blockIO: BlockIo): void {
   const path = `${base}.blockIO`;
   wantWeight(add, `${path}.weight`, blockIO.weight);
   wantWeight(add, `${path}.leafWeight`, blockIO.leafWeight);
-  for (const [i, device] of (blockIO.weightDevice ?? []).entries()) {
+  const weightDevice = blockIO.weightDevice ?? [];
+  for (let i = 0; i < weightDevice.length; i++) {
+    const device = weightDevice[i]!;
     const at = `${path}.weightDevice[${i}]`;
     wantDeviceNumber(add, `${at}.major`, device.major, "major");
     wantDeviceNumber(add, `${at}.minor`, device.minor, "minor");

@@ -29,8 +29,8 @@ const SEMVER =
 
 /** How {@linkcode specProblems} looks at a configuration. */
 export interface SpecProblemsOptions {
-  /** The ids of a new user namespace are chosen later (`--userns auto`), so
-   * that the mappings may be missing. */
+  /** The ids of a new user namespace are chosen later (`--userns auto`; a
+   * caller that is not root), so that both mappings may be missing. */
   mapsLater?: boolean;
 }
 
@@ -115,7 +115,8 @@ const HOOKS = [
 ] as const;
 
 function checkHooks(add: Add, kind: string, hooks: readonly Hook[]): void {
-  for (const [i, { path, timeout }] of hooks.entries()) {
+  for (let i = 0; i < hooks.length; i++) {
+    const { path, timeout } = hooks[i]!;
     wantAbsolute(add, `hooks.${kind}[${i}].path`, path);
     if (timeout !== undefined && timeout < 1) {
       add(

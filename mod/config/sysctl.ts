@@ -19,14 +19,16 @@ const IPC = " msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced ";
  * as it stands.
  */
 export function readSysctlPath(key: string): string | undefined {
-  const first = /[./]/.exec(key)?.[0];
-  const path = first === "."
-    ? key.replace(/[./]/g, (char) => char === "." ? "/" : ".")
-    : key;
-  const parts = path.split("/");
-  const good = parts.length > 1 && !/[\s\0]/.test(path) &&
-    parts.every((part) => part !== "" && part !== "." && part !== "..");
-  return good ? path : undefined;
+  const dot = key.indexOf(".");
+  const slash = key.indexOf("/");
+  const parts = dot >= 0 && (slash < 0 || dot < slash)
+    ? key.split(".").map((part) => part.replaceAll("/", "."))
+    : key.split("/");
+  if (parts.length < 2 || /[\s\0]/.test(key)) return undefined;
+  for (const part of parts) {
+    if (part === "" || part === "." || part === "..") return undefined;
+  }
+  return parts.join("/");
 }
 
 /**
