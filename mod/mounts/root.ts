@@ -199,7 +199,6 @@ export function planRoot(
     onto: "target",
     why: "attach the root",
     from: "root.path",
-    from: "root.path",
   });
   return [...made, ...after];
 }
