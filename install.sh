@@ -1,0 +1,85 @@
+#!/bin/sh
+# Installs rustyrun, one executable, after checking it against the release's
+# SHA256SUMS. Nothing is run that was downloaded, and nothing but the one file
+# stays:
+#
+#     /usr/local/bin/rustyrun       as root
+#     ~/.local/bin/rustyrun         as anybody else
+#
+# RUSTYRUN_VERSION=v0.1.0    another release than the latest
+# RUSTYRUN_PREFIX=/opt/x     another place: /opt/x/bin/rustyrun
+# RUSTYRUN_BASE_URL=URL      a mirror that holds the release's files
+#
+# The release also has build attestations, which say which workflow made a file
+# from which commit: gh attestation verify rustyrun-x86_64 --repo rustyrun/rustyrun
+set -eu
+
+repository=https://github.com/rustyrun/rustyrun
+
+fail() {
+	echo "rustyrun: Cannot install: $1" >&2
+	exit 1
+}
+
+# All of it is in a function, so that half a download runs nothing.
+main() {
+	[ "$(uname -s)" = Linux ] || fail "this is $(uname -s), rustyrun is for Linux"
+	case $(uname -m) in
+	x86_64 | amd64) file=rustyrun-x86_64 ;;
+	aarch64 | arm64) file=rustyrun-aarch64 ;;
+	*) fail "there is no executable for $(uname -m)" ;;
+	esac
+	command -v sha256sum >/dev/null || fail "sha256sum is missing (coreutils)"
+
+	if [ -n "${RUSTYRUN_BASE_URL:-}" ]; then
+		base=$RUSTYRUN_BASE_URL
+	elif [ -n "${RUSTYRUN_VERSION:-}" ]; then
+		base=$repository/releases/download/$RUSTYRUN_VERSION
+	else
+		base=$repository/releases/latest/download
+	fi
+	if [ -n "${RUSTYRUN_PREFIX:-}" ]; then
+		bin=$RUSTYRUN_PREFIX/bin
+	elif [ "$(id -u)" = 0 ]; then
+		bin=/usr/local/bin
+	else
+		bin=$HOME/.local/bin
+	fi
+
+	work=$(mktemp -d)
+	trap 'rm -rf "$work"' EXIT
+	trap 'exit 1' HUP INT TERM
+	download "$base/SHA256SUMS" "$work/SHA256SUMS"
+	download "$base/$file" "$work/$file"
+
+	# The one line of our file; a release without it is no release.
+	grep -E "^[0-9a-f]{64} [ *]$file\$" "$work/SHA256SUMS" >"$work/sum" ||
+		fail "SHA256SUMS does not name $file"
+	(cd "$work" && sha256sum -c sum >/dev/null 2>&1) ||
+		fail "the checksum of $file is wrong: the download is damaged, or is not what was released"
+
+	mkdir -p "$bin"
+	# A rename: a running rustyrun keeps its old file, nobody sees half a new one.
+	part=$bin/.rustyrun.$$
+	trap 'rm -rf "$work" "$part"' EXIT
+	cp "$work/$file" "$part"
+	chmod 755 "$part"
+	mv -f "$part" "$bin/rustyrun"
+	echo "Installed $bin/rustyrun"
+	case :$PATH: in
+	*:"$bin":*) ;;
+	*) echo "  hint: $bin is not in PATH" ;;
+	esac
+}
+
+download() {
+	if command -v curl >/dev/null; then
+		curl -fsSL --retry 2 -o "$2" "$1" || fail "cannot download $1"
+	elif command -v wget >/dev/null; then
+		wget -q -O "$2" "$1" || fail "cannot download $1"
+	else
+		fail "neither curl nor wget is installed"
+	fi
+}
+
+main

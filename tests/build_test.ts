@@ -1,0 +1,334 @@
+/**
+ * What `deno task build`, `bundle` and `compile` make, each in a copy of the
+ * repository, so that dist/ stays what it is.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  denoCacheDir,
+  EMBEDDED,
+  HelperError,
+  loadHelper,
+  refuseWritable,
+} from "../ffi/helper.ts";
+import { describeInstall } from "../scripts/build.ts";
+import {
+  findLeaks,
+  makeRootfs,
+  ROOT,
+  runToEnd,
+  takeSnapshot,
+} from "./harness.ts";
+import { testOn } from "./needs.ts";
+
+/** Copies what a build reads to a new directory, which the caller removes. */
+function copyRepository(): string {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-build-" });
+  Deno.chmodSync(dir, 0o755);
+  const names = [
+    "c",
+    "deno.json",
+    "deno.lock",
+    "ffi",
+    "main.ts",
+    "mod",
+    "scripts",
+    "types",
+  ];
+  const { success } = new Deno.Command("cp", {
+    args: ["-r", ...names.map((name) => `${ROOT}/${name}`), dir],
+  }).outputSync();
+  assert(success);
+  return dir;
+}
+
+/** Runs a script of a copy; NO_COLOR, and `env` in place of the environment. */
+async function runScript(
+  dir: string,
+  args: string[],
+  env: Record<string, string> = {},
+) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", ...args],
+    cwd: dir,
+    env: { NO_COLOR: "1", ...env },
+  }).output();
+  return {
+    code,
+    stdout: new TextDecoder().decode(stdout),
+    stderr: new TextDecoder().decode(stderr),
+  };
+}
+
+/** Where a compiled program without --no-code-cache keeps its bytecode. */
+function listCodeCaches(): string[] {
+  return [...Deno.readDirSync("/tmp")].map((entry) => entry.name)
+    .filter((name) => name.startsWith("deno-compile-")).sort();
+}
+
+const ARCH = Deno.build.arch as "x86_64" | "aarch64";
+const OTHER = ARCH === "x86_64" ? "aarch64" : "x86_64";
+
+for (
+  const [release, arch, want] of [
+    ["ID=debian\n", ARCH, "apt-get install gcc musl-tools"],
+    [
+      'ID=linuxmint\nID_LIKE="ubuntu debian"\n',
+      ARCH,
+      "apt-get install gcc musl-tools",
+    ],
+    ["ID=alpine\n", ARCH, "apk add gcc musl-dev"],
+    [
+      'ID="rocky"\nID_LIKE="rhel centos fedora"\n',
+      ARCH,
+      "dnf install gcc glibc-static",
+    ],
+    ["ID=arch\n", ARCH, "pacman -S gcc musl"],
+    [
+      'ID="opensuse-leap"\nID_LIKE="suse opensuse"\n',
+      ARCH,
+      "zypper install gcc glibc-devel-static",
+    ],
+    [
+      "",
+      ARCH,
+      'install a C compiler with a static libc ("musl-tools" on Debian)',
+    ],
+    [
+      "ID=ubuntu\n",
+      OTHER,
+      `apt-get install gcc-${OTHER.replace("_", "-")}-linux-gnu`,
+    ],
+  ] as const
+) {
+  Deno.test(`describeInstall() names the package on ${JSON.stringify(release)} for ${arch}`, () => {
+    assertEquals(describeInstall(release, arch), want);
+  });
+}
+
+Deno.test("build.ts says once which package to install when there is no compiler", async () => {
+  const empty = Deno.makeTempDirSync({ prefix: "rustyrun-test-path-" });
+  try {
+    const { code, stdout, stderr } = await runScript(
+      ROOT,
+      ["scripts/build.ts", "--force"],
+      { PATH: empty, CC: "" },
+    );
+    assertEquals(code, 1);
+    assertEquals(stdout, "");
+    const hint = describeInstall(
+      Deno.readTextFileSync("/etc/os-release"),
+      ARCH,
+    );
+    assertEquals(
+      stderr,
+      "Cannot build the helper: no C compiler is installed " +
+        `(looked for musl-gcc, cc, gcc, clang)\n  hint: ${hint}\n`,
+    );
+  } finally {
+    Deno.removeSync(empty);
+  }
+});
+
+testOn(
+  ["cc"],
+  "build.ts makes the same static helper in every directory, and keeps a fresh one",
+  async () => {
+    const copies = [copyRepository(), copyRepository()];
+    try {
+      const helpers = [];
+      for (const dir of copies) {
+        const { code, stderr } = await runScript(dir, ["scripts/build.ts"]);
+        assertEquals([code, stderr], [0, ""]);
+        helpers.push(
+          Deno.readFileSync(`${dir}/dist/rustyrun-helper-${ARCH}`).toHex(),
+        );
+      }
+      assertEquals(helpers[0] === helpers[1], true);
+      const again = await runScript(copies[0]!, ["scripts/build.ts"]);
+      assertEquals(
+        again.stdout,
+        `dist/rustyrun-helper-${ARCH} is newer than its sources\n`,
+      );
+      assertEquals(
+        [...Deno.readDirSync(`${copies[0]}/dist`)].map((entry) => entry.name),
+        [`rustyrun-helper-${ARCH}`],
+      );
+      const headers = new Deno.Command("readelf", {
+        args: ["-lW", `${copies[0]}/dist/rustyrun-helper-${ARCH}`],
+      }).outputSync();
+      const text = new TextDecoder().decode(headers.stdout);
+      assertEquals(/INTERP|DYNAMIC/.test(text), false, text);
+      assertMatch(text, /GNU_STACK .* RW /);
+    } finally {
+      for (const dir of copies) Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
+
+testOn(
+  ["aarch64"],
+  "build.ts --arch makes the helper of the other architecture",
+  async () => {
+    const dir = copyRepository();
+    try {
+      const { code, stderr } = await runScript(dir, [
+        "scripts/build.ts",
+        "--arch",
+        "aarch64",
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      const bytes = Deno.readFileSync(`${dir}/dist/rustyrun-helper-aarch64`);
+      assertEquals(new DataView(bytes.buffer).getUint16(18, true), 183);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
+
+testOn(
+  ["cc"],
+  "bundle.ts writes one file that runs alone, without zod",
+  async () => {
+    const dir = copyRepository();
+    const alone = Deno.makeTempDirSync({ prefix: "rustyrun-test-alone-" });
+    try {
+      const made = await runScript(dir, ["scripts/bundle.ts"]);
+      assertEquals([made.code, made.stderr], [0, ""]);
+      Deno.renameSync(`${dir}/dist/rustyrun.js`, `${alone}/rustyrun.js`);
+      const code = Deno.readTextFileSync(`${alone}/rustyrun.js`);
+      assertEquals(code.includes("ZodError"), false);
+      assertEquals(/\bfrom\s*"|\bimport\s*"/.test(code), false);
+      const { version } = JSON.parse(
+        Deno.readTextFileSync(`${ROOT}/deno.json`),
+      );
+      // An empty DENO_DIR and no way to any server: nothing may be missing.
+      const ran = await runToEnd(
+        [
+          Deno.execPath(),
+          "run",
+          "-A",
+          "--no-remote",
+          "rustyrun.js",
+          "--version",
+        ],
+        { cwd: alone, env: { DENO_DIR: `${alone}/deno` } },
+      );
+      assertEquals([ran.code, ran.stderr], [0, ""]);
+      assert(ran.stdout.includes(version), ran.stdout);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+      Deno.removeSync(alone, { recursive: true });
+    }
+  },
+);
+
+testOn(
+  ["cc", "denort", "root", "busybox"],
+  "compile.ts writes one executable that runs a container",
+  async () => {
+    const dir = copyRepository();
+    const rootfs = makeRootfs();
+    const caches = listCodeCaches();
+    const id = `rrtest-compiled-${Deno.pid}`;
+    const before = takeSnapshot();
+    try {
+      const made = await runScript(dir, ["scripts/compile.ts"]);
+      assertEquals([made.code, made.stderr], [0, ""]);
+      const ran = await runToEnd([
+        `${dir}/dist/rustyrun`,
+        "run",
+        "--rootfs",
+        rootfs,
+        "--name",
+        id,
+        "--hostname",
+        "my-test-box",
+        "--",
+        "sh",
+        "-c",
+        "hostname; exit 7",
+      ]);
+      assertEquals(ran, {
+        code: 7,
+        signal: null,
+        stdout: "my-test-box\n",
+        stderr: "",
+      });
+      assertEquals(await findLeaks(before, id), []);
+      // Nothing of the program may come from a place that others can write.
+      assertEquals(listCodeCaches(), caches);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+      Deno.removeSync(rootfs, { recursive: true });
+    }
+  },
+);
+
+Deno.test("loadHelper() takes the embedded helper of this machine", () => {
+  const box = globalThis as Record<string, unknown>;
+  box[EMBEDDED] = { [ARCH]: "f0VMRg==" };
+  try {
+    assertEquals(loadHelper(), new TextEncoder().encode("\x7fELF"));
+    assertEquals(denoCacheDir(() => "/x"), undefined);
+    box[EMBEDDED] = {};
+    assertThrows(
+      () => loadHelper(),
+      HelperError,
+      `Cannot find the helper: this bundle has none for ${ARCH}`,
+    );
+  } finally {
+    delete box[EMBEDDED];
+  }
+});
+
+for (
+  const [env, want] of [
+    [{ DENO_DIR: "/a", XDG_CACHE_HOME: "/b", HOME: "/c" }, "/a"],
+    [{ XDG_CACHE_HOME: "/b", HOME: "/c" }, "/b/deno"],
+    [{ HOME: "/c" }, "/c/.cache/deno"],
+    [{}, undefined],
+  ] as [Record<string, string>, string | undefined][]
+) {
+  Deno.test(`denoCacheDir() is ${want} for ${JSON.stringify(env)}`, () => {
+    assertEquals(denoCacheDir((name) => env[name]), want);
+  });
+}
+
+for (
+  const [owner, mode, who] of [
+    [0, 0o755, undefined],
+    [0, 0o775, undefined],
+    [0, 0o777, "everybody"],
+    [0, 0o1777, "everybody"],
+    [61234, 0o755, "user 61234"],
+  ] as [number, number, string | undefined][]
+) {
+  testOn(
+    ["root"],
+    `refuseWritable() ${who ? "refuses" : "takes"} owner ${owner} with mode ${
+      mode.toString(8)
+    }`,
+    () => {
+      const dir = Deno.makeTempDirSync();
+      try {
+        Deno.chmodSync(dir, mode);
+        Deno.chownSync(dir, owner, null);
+        if (who === undefined) return refuseWritable(dir);
+        const error = assertThrows(() => refuseWritable(dir), HelperError);
+        assertEquals(
+          [error.message, error.reason, error.path],
+          [`Cannot use "${dir}" as root: ${who} may write it`, "writable", dir],
+        );
+      } finally {
+        Deno.removeSync(dir);
+      }
+    },
+  );
+}
+
+Deno.test("refuseWritable() takes a path that does not exist", () => {
+  refuseWritable("/nonexistent/rustyrun");
+});

@@ -1,0 +1,155 @@
+/**
+ * install.sh against a file server on this machine: a good release, and every
+ * way in which one can be wrong.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { ROOT } from "./harness.ts";
+
+const FILE = `rustyrun-${Deno.build.arch}`;
+const PROGRAM = new TextEncoder().encode("#!/bin/sh\necho rustyrun\n");
+
+/** What a server answers by file name; a file that is not there is a 404. */
+type Release = Record<string, Uint8Array<ArrayBuffer> | string>;
+
+async function sum(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
+
+/** Serves a release, runs install.sh with an empty prefix, and says what it
+ * left there. */
+async function install(release: Release, before?: string) {
+  await using server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen() {} },
+    (request) => {
+      const file = release[new URL(request.url).pathname.slice(1)];
+      return file === undefined
+        ? new Response("none", { status: 404 })
+        : new Response(file);
+    },
+  );
+  const prefix = Deno.makeTempDirSync({ prefix: "rustyrun-test-install-" });
+  try {
+    if (before !== undefined) {
+      Deno.mkdirSync(`${prefix}/bin`);
+      Deno.writeTextFileSync(`${prefix}/bin/rustyrun`, before);
+    }
+    const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
+      args: [`${ROOT}/install.sh`],
+      clearEnv: true,
+      env: {
+        PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
+        HOME: prefix,
+        TMPDIR: prefix,
+        RUSTYRUN_PREFIX: prefix,
+        RUSTYRUN_BASE_URL: `http://127.0.0.1:${server.addr.port}`,
+      },
+    }).output();
+    const decoder = new TextDecoder();
+    const listing = [...Deno.readDirSync(prefix)].map((entry) => entry.name);
+    const bin = listing.includes("bin")
+      ? [...Deno.readDirSync(`${prefix}/bin`)].map((entry) => entry.name)
+      : [];
+    return {
+      code,
+      stdout: decoder.decode(stdout).replaceAll(prefix, "PREFIX"),
+      stderr: decoder.decode(stderr),
+      left: [...listing, ...bin.map((name) => `bin/${name}`)],
+      text: bin.includes("rustyrun")
+        ? Deno.readTextFileSync(`${prefix}/bin/rustyrun`)
+        : undefined,
+      mode: bin.includes("rustyrun")
+        ? Deno.statSync(`${prefix}/bin/rustyrun`).mode! & 0o777
+        : undefined,
+    };
+  } finally {
+    Deno.removeSync(prefix, { recursive: true });
+  }
+}
+
+Deno.test("install.sh installs the executable of a good release", async () => {
+  const digest = await sum(PROGRAM);
+  const other = "0".repeat(64);
+  const end = await install({
+    [FILE]: PROGRAM,
+    SHA256SUMS:
+      `${other}  rustyrun-other\n${digest}  ${FILE}\n${other}  ${FILE}.old\n`,
+  }, "the old one");
+  assertEquals(end, {
+    code: 0,
+    stdout:
+      "Installed PREFIX/bin/rustyrun\n  hint: PREFIX/bin is not in PATH\n",
+    stderr: "",
+    left: ["bin", "bin/rustyrun"],
+    text: new TextDecoder().decode(PROGRAM),
+    mode: 0o755,
+  });
+});
+
+for (
+  const { name, release, why, noise } of [
+    {
+      name: "a tampered executable",
+      release: async () => ({
+        [FILE]: "#!/bin/sh\necho owned\n",
+        SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}\n`,
+      }),
+      why:
+        `the checksum of ${FILE} is wrong: the download is damaged, or is not what was released`,
+    },
+    {
+      name: "half an executable",
+      release: async () => ({
+        [FILE]: PROGRAM.slice(0, 9),
+        SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}\n`,
+      }),
+      why:
+        `the checksum of ${FILE} is wrong: the download is damaged, or is not what was released`,
+    },
+    {
+      name: "a release whose SHA256SUMS lacks the file",
+      release: async () => ({
+        [FILE]: PROGRAM,
+        SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}.old\n`,
+      }),
+      why: `SHA256SUMS does not name ${FILE}`,
+    },
+    {
+      name: "an empty SHA256SUMS",
+      release: () => ({ [FILE]: PROGRAM, SHA256SUMS: "" }),
+      why: `SHA256SUMS does not name ${FILE}`,
+    },
+    {
+      name: "a release without SHA256SUMS",
+      release: () => ({ [FILE]: PROGRAM }),
+      why: "cannot download URL/SHA256SUMS",
+      noise: true,
+    },
+    {
+      name: "a release without the executable",
+      release: async () => ({ SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}\n` }),
+      why: `cannot download URL/${FILE}`,
+      noise: true,
+    },
+  ] as {
+    name: string;
+    release: () => Release | Promise<Release>;
+    why: string;
+    /** curl or wget says something of its own before. */
+    noise?: boolean;
+  }[]
+) {
+  Deno.test(`install.sh refuses ${name} and leaves the old one`, async () => {
+    const end = await install(await release(), "the old one");
+    const lines = end.stderr.replace(/http:\/\/127\.0\.0\.1:\d+/g, "URL")
+      .trimEnd().split("\n");
+    assertEquals(lines.at(-1), `rustyrun: Cannot install: ${why}`);
+    if (!noise) assertEquals(lines.length, 1);
+    assertEquals(
+      [end.code, end.stdout, end.left, end.text],
+      [1, "", ["bin", "bin/rustyrun"], "the old one"],
+    );
+  });
+}
