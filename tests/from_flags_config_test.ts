@@ -5,6 +5,8 @@ import { assertEquals, assertMatch } from "@std/assert";
 import type { Config } from "../mod/config/config.ts";
 import { parseInteger, parseSize } from "../mod/config/flags/numbers.ts";
 import { configFromFlags, setUser } from "../mod/config/from_flags.ts";
+import { checkSpec } from "../mod/config/check.ts";
+import { specProblems } from "../mod/config/rules.ts";
 import { parseArgs } from "../mod/cli/parse.ts";
 import { configOf, makeHost } from "./from_flags_host.ts";
 
@@ -455,7 +457,11 @@ const rows: [string, (c: Config) => unknown, unknown][] = [
 
 for (const [line, pick, want] of rows) {
   Deno.test(`configFromFlags() of: ${line}`, () => {
-    assertEquals(pick(configOf(line)), want);
+    const config = configOf(line);
+    assertEquals(pick(config), want);
+    // Whatever flags come to, the checks of a config.json have nothing to say.
+    assertEquals(checkSpec(config.spec), []);
+    assertEquals(specProblems(config.spec, { mapsLater: true }), []);
   });
 }
 
@@ -517,7 +523,7 @@ Deno.test("configFromFlags() says which flag each key came from", () => {
     "linux.resources.memory.swap": "-m 64m",
     "linux.resources.cpu.quota": "--cpus=0.5",
     "linux.resources.cpu.period": "--cpus=0.5",
-    "linux.sysctl.kernel.msgmax": "--sysctl kernel.msgmax=1",
+    'linux.sysctl["kernel.msgmax"]': "--sysctl kernel.msgmax=1",
   });
 });
 

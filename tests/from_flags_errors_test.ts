@@ -526,6 +526,36 @@ const rows: [string, string, string, string][] = [
     "invalid-sysctl",
   ],
   [
+    "--sysctl kernel.hostname=x",
+    'Cannot use "--sysctl kernel.hostname=x": it must not be set: the property hostname is there for it',
+    "Write --hostname NAME for the host name",
+    "invalid-combination",
+  ],
+  [
+    "--network host --sysctl net.ipv4.ip_forward=1",
+    'Cannot use "--sysctl net.ipv4.ip_forward=1": it must not be set without a namespace of type "network": it would change the host',
+    "Leave out --network host, or set it on the host itself",
+    "invalid-combination",
+  ],
+  [
+    "--sysctl vm.swappiness=1",
+    'Cannot use "--sysctl vm.swappiness=1": it must belong to a namespace of the container: this one is the host\'s',
+    "Set it on the host",
+    "invalid-combination",
+  ],
+  [
+    "-v ./data:/proc/x",
+    'Cannot use "-v ./data:/proc/x": it must not be inside of /proc: found "/proc/x"',
+    "Mount it elsewhere; allowed are /proc/ and one of: cpuinfo diskstats loadavg meminfo slabinfo stat swaps uptime sys/kernel/ns_last_pid sys/crypto/fips_enabled",
+    "invalid-combination",
+  ],
+  [
+    "--tmpfs /proc/sys/x",
+    'Cannot use "--tmpfs /proc/sys/x": it must not be inside of /proc: found "/proc/sys/x"',
+    "Mount it elsewhere; allowed are /proc/ and one of: cpuinfo diskstats loadavg meminfo slabinfo stat swaps uptime sys/kernel/ns_last_pid sys/crypto/fips_enabled",
+    "invalid-combination",
+  ],
+  [
     "--preserve-fds x",
     'Cannot use "--preserve-fds x": "x" is not a number of descriptors',
     "Write a whole number: 1 passes descriptor 3 on",

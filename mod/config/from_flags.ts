@@ -30,6 +30,7 @@ import type { FlagsHost } from "./flags/host.ts";
 import { readResources, readUlimits } from "./flags/limits.ts";
 import { type FlagMount, readMounts } from "./flags/mounts.ts";
 import { parseInteger } from "./flags/numbers.ts";
+import { checkRules } from "./flags/rules.ts";
 import { readEphemeral, readRootfs } from "./flags/rootfs.ts";
 import {
   readDevices,
@@ -344,6 +345,9 @@ export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
     },
   };
   noteFlag("root.readonly", "read-only");
+
+  // Everything else is right by construction, and the rules take their time.
+  if (own.length || Object.keys(sysctl).length) checkRules(spec, origin);
 
   const user = readUser(flags);
   if (typeof user === "object") setUser(spec, user.uid, user.gid);

@@ -8,6 +8,7 @@ import { type Flags, flagUses, refuse, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
 import type { Note } from "./limits.ts";
 import { ContainerError } from "../../errors.ts";
+import { joinPath } from "../problem.ts";
 
 /** What `--security-opt` asks for. */
 export interface SecurityOptions {
@@ -168,7 +169,7 @@ export function readSysctls(
       );
     }
     sysctls[name!] = value;
-    note(`linux.sysctl.${name}`, typed);
+    note(joinPath("linux.sysctl", name!), typed);
   }
   return sysctls;
 }
