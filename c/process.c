@@ -411,6 +411,19 @@ static void run_init(void)
 	tcsetpgrp(0, getpid());
 }
 
+/* The state on a hook's stdin ends in `"pid":`; the pid is only known here. */
+static void write_pid(int fd, pid_t pid)
+{
+	char text[16];
+	size_t n = sizeof(text);
+
+	text[--n] = '}';
+	for (unsigned int v = (unsigned int)pid; v; v /= 10)
+		text[--n] = (char)('0' + v % 10);
+	if (write(fd, text + n, sizeof(text) - n) < 0)
+		_exit(125);
+}
+
 /* A hook inside the container's namespaces. stdin is a file, so that a hook
  * which does not read it blocks nobody. */
 _Noreturn static void hook_main(const struct op *op)
@@ -425,6 +438,7 @@ _Noreturn static void hook_main(const struct op *op)
 			_exit(125);
 		at += (uint32_t)n;
 	}
+	write_pid(fd, getppid());
 	if (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0)
 		_exit(125);
 	syscall(SYS_close_range, 3u, ~0u, 0);

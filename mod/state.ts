@@ -54,7 +54,7 @@ export interface State {
   rootfs: string;
   /** RFC 3339. */
   created: string;
-  annotations?: Record<string, string>;
+  annotations?: Record<string, string> | undefined;
   /** Name of the user who made it. */
   owner: string;
   /** Made by a foreground `run`: a keeper or warden removes it. */

@@ -21,7 +21,7 @@ export function explain(
   gate: Gate = "keeper",
 ): number {
   const prepared = prepare(config, facts, {
-    root: call.root,
+    place: { root: call.root, env: [] },
     gate,
     warden: gate === "keeper" ? { stateFd: -1 } : undefined,
     token: "00000000",

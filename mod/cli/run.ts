@@ -8,6 +8,7 @@ import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
+import type { Place } from "../container/launch.ts";
 import type { ContainerError } from "../errors.ts";
 import { denoCacheDir, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
@@ -44,6 +45,12 @@ async function readConfig(call: Call): Promise<Config> {
   return configFromBundle(call, Deno.cwd());
 }
 
+/** Where this call's containers live. */
+export function placeOf(call: Call): Place {
+  const env = Object.entries(Deno.env.toObject());
+  return { root: call.root, env: env.map(([k, v]) => `${k}=${v}`) };
+}
+
 /** As root, what others may write must not be run: the helper is looked at
  * where it is read, Deno's cache of compiled sources here. */
 function refuseSharedCache(): void {
@@ -61,7 +68,7 @@ export async function run(call: Call): Promise<number> {
   }
   refuseSharedCache();
   const { json } = call.reporting;
-  return runForeground(config, facts, call.root, {
+  return runForeground(config, facts, placeOf(call), {
     error: (error: ContainerError) =>
       json ? JSON.stringify(error) + "\n" : formatError(error),
     ...(json ? { json: `{"id":${JSON.stringify(config.id)},` } : {}),

@@ -7,7 +7,6 @@
 
 import {
   closeFd,
-  limitProcess,
   packetPair,
   trySyscall,
   waitProcess,
@@ -19,18 +18,9 @@ import { ContainerError } from "../errors.ts";
 import { wordFailure, wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import type { Op } from "../plan.ts";
-import { SYNC } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
-import {
-  bootId,
-  claimState,
-  readProcess,
-  replaceFile,
-  type State,
-  type StateDir,
-  writeState,
-} from "../state.ts";
-import { loginName, writeIdMaps } from "./id_maps.ts";
+import { claimState, replaceFile, type StateDir } from "../state.ts";
+import { type Place, serveLaunch } from "./launch.ts";
 import { planLeftovers } from "./leftovers.ts";
 import { FD_TAG } from "./order.ts";
 import { prepare, type Prepared } from "./prepare.ts";
@@ -43,60 +33,6 @@ export interface KeeperWords {
   /** Result as one JSON object: what comes before `"exitCode":N}`; undefined
    * without --json. */
   json?: string;
-}
-
-/** The state file of a container. */
-export function makeState(
-  prepared: Prepared,
-  pid: number,
-  kind: { foreground: boolean; waits: boolean },
-): State {
-  const { config, cgroup } = prepared;
-  return {
-    version: 1,
-    id: config.id,
-    ociVersion: config.spec.ociVersion,
-    pid,
-    startTime: readProcess(pid)?.startTime ?? "",
-    bootId: bootId(),
-    bundle: config.bundle,
-    rootfs: config.rootfs,
-    created: new Date().toISOString(),
-    ...(config.spec.annotations === undefined
-      ? {}
-      : { annotations: config.spec.annotations }),
-    owner: loginName(prepared.facts.uid),
-    ...kind,
-    sharesPids: namespaceUse(config, "pid") !== "new",
-    cgroup: cgroup.dirs,
-    saved: {},
-  };
-}
-
-/** Sets the resource limits of the container's first process from outside, so
- * that a tiny one cannot break its setup; prlimit(2).
- *
- * @throws {ContainerError} when the kernel refuses one */
-export function applyRlimits(pid: number, prepared: Prepared): void {
-  for (const { resource, soft, hard, name, from } of prepared.rlimits) {
-    try {
-      limitProcess(pid, resource, { soft, hard });
-    } catch (cause) {
-      throw new ContainerError(
-        `Cannot set the limit ${name} to ${soft}:${hard}${
-          from === undefined
-            ? ""
-            : ` (${prepared.config.flags.get(from) ?? from})`
-        }: ${cause instanceof Error ? cause.message : cause}`,
-        {
-          code: "rlimit",
-          hint:
-            "A hard limit above the caller's own needs CAP_SYS_RESOURCE: ulimit -H -a shows them",
-          cause,
-        },
-      );
-    }
-  }
 }
 
 /** Exit codes of exec's late failures, worded before it is too late. */
@@ -254,47 +190,25 @@ function say(control: number, letter: string): void {
   trySyscall("write", control, new TextEncoder().encode(letter), 1);
 }
 
-function makeUpper(prepared: Prepared): void {
-  const { upper } = prepared;
-  if (upper === undefined) return;
-  const path = `${upper.parent}/${upper.name}`;
-  try {
-    for (const dir of [path, `${path}/upper`, `${path}/work`]) {
-      Deno.mkdirSync(dir, { mode: 0o700 });
-    }
-  } catch (cause) {
-    throw new ContainerError(
-      `Cannot make a directory for what the container writes (${
-        prepared.config.flags.get("ephemeral") ?? "ephemeral"
-      }): ${cause instanceof Error ? cause.message : cause}`,
-      {
-        code: "ephemeral",
-        hint: "Name a directory that exists and that you may write",
-        cause,
-      },
-    );
-  }
-}
-
 /**
  * Runs a container in the foreground.
  *
- * @param root where state is kept
  * @returns never: this process becomes the keeper, and ends as the container
  * @throws {ContainerError} when the container cannot be made; nothing is left
  */
 export function runForeground(
   config: Config,
   facts: Facts,
-  root: string,
+  place: Place,
   words: KeeperWords,
 ): never {
+  const { root } = place;
   const token = makeToken();
   const dir = claimState(root, config.id);
   let prepared: Prepared;
   try {
     prepared = prepare(config, facts, {
-      root,
+      place,
       gate: "keeper",
       warden: { stateFd: dir.fd },
       token,
@@ -320,21 +234,13 @@ export function runForeground(
   try {
     makeCgroups(prepared.cgroup);
     say(control, "C");
-    makeUpper(prepared);
-    run.serve({
-      sync(id, pid) {
-        if (id === SYNC.idMaps && prepared.idMaps !== undefined) {
-          writeIdMaps(pid, prepared.idMaps);
-        }
-        if (id === SYNC.ready) {
-          applyRlimits(run.pid, prepared);
-          writeState(
-            dir,
-            makeState(prepared, run.pid, { foreground: true, waits: false }),
-          );
-        }
-      },
-    });
+    serveLaunch(
+      run,
+      prepared,
+      dir,
+      { foreground: true, waits: false },
+      place,
+    );
     if (config.pidFile !== undefined) {
       replaceFile(config.pidFile, String(run.pid), 0o644);
     }

@@ -44,6 +44,8 @@ export function planSteps(options: {
   tasks: readonly string[];
   unified?: string | undefined;
   filter?: Filter | undefined;
+  /** What hooks without an environment of their own get. */
+  env: readonly string[];
 }): Phased {
   const { config, gate, filter } = options;
   const phased: Phased = {};
@@ -61,6 +63,7 @@ export function planSteps(options: {
     id: SYNC.ready,
     why: "let the host set resource limits and write the state",
   }];
+  planHooks(phased, config, options.env);
   if (filter !== undefined) planFilter(phased, config, filter);
   phased.close = [{
     do: "closeFds",
@@ -169,6 +172,50 @@ function planFilter(phased: Phased, config: Config, filter: Filter): void {
     });
   }
   phased[early ? "seccompEarly" : "seccomp"] = ops;
+}
+
+/** Hooks: those of the runtime's namespaces run at a sync, those of the
+ * container's are spawned by its first process. */
+function planHooks(
+  phased: Phased,
+  config: Config,
+  env: readonly string[],
+): void {
+  const { hooks } = config.spec;
+  if (hooks === undefined) return;
+  const host = (hooks.prestart?.length ?? 0) +
+    (hooks.createRuntime?.length ?? 0);
+  phased.hooks = host === 0 ? [] : [{
+    do: "sync",
+    id: SYNC.hooks,
+    why: "let the host run its hooks",
+    from: "hooks.createRuntime",
+  }];
+  // The child stage adds the pid, as the container sees it.
+  const state = (status: string): Uint8Array => {
+    const { ociVersion, annotations } = config.spec;
+    const text = JSON.stringify({
+      ociVersion,
+      id: config.id,
+      status,
+      bundle: config.bundle,
+      annotations,
+    });
+    return new TextEncoder().encode(`${text.slice(0, -1)},"pid":`);
+  };
+  const spawn = (kind: "createContainer" | "startContainer", status: string) =>
+    (hooks[kind] ?? []).map((hook, at): Op => ({
+      do: "spawn",
+      path: hook.path,
+      argv: hook.args?.length ? hook.args : [hook.path],
+      env: hook.env ?? env,
+      stdin: state(status),
+      timeout: hook.timeout ?? 0,
+      why: `run the ${kind} hook "${hook.path}"`,
+      from: `hooks.${kind}[${at}]`,
+    }));
+  phased.hooks.push(...spawn("createContainer", "creating"));
+  phased.startHooks = spawn("startContainer", "created");
 }
 
 /** Tags of `sendFd`. */

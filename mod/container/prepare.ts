@@ -23,6 +23,7 @@ import {
 } from "../security.ts";
 import { loadFilter } from "./filter.ts";
 import { readSubordinateIds } from "./id_maps.ts";
+import type { Place } from "./launch.ts";
 import { planLeftovers } from "./leftovers.ts";
 import {
   type Filter,
@@ -50,8 +51,8 @@ export interface Prepared {
 
 /** How a plan is going to be run. */
 export interface PrepareOptions {
-  /** Where the state is kept. */
-  root: string;
+  /** Where the state is kept, and the caller's environment for hooks. */
+  place: Place;
   gate: Gate;
   /** A warden watches (foreground): descriptor of the state directory, which
    * holds its lock. -1 while only explaining. */
@@ -142,7 +143,7 @@ export function prepare(
     };
   }
   const cgroup = planCgroups(config, facts, options.token);
-  const filter = loadFilter(config, facts, options.root);
+  const filter = loadFilter(config, facts, options.place.root);
   const upper = upperOf(config, options.token);
   const mountHost = inspectMounts(
     config,
@@ -153,7 +154,7 @@ export function prepare(
   const warden = options.warden === undefined ? undefined : encodePlan(
     planLeftovers({
       cgroups: cgroup.dirs,
-      state: { root: options.root, id: config.id },
+      state: { root: options.place.root, id: config.id },
       ...(upper === undefined ? {} : { upper }),
       sharesPids,
     }),
@@ -167,6 +168,7 @@ export function prepare(
       tasks: cgroup.joins.tasks,
       unified: cgroup.joins.v2,
       filter,
+      env: options.place.env,
     }),
     planNamespaces(config, facts, {
       ...(cgroup.joins.v2 === undefined ? {} : { cgroup: "cgroup" }),

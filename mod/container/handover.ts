@@ -1,0 +1,88 @@
+/**
+ * Descriptors that go to others: the terminal's master to --console-socket,
+ * the pidfd to --pidfd-socket, the seccomp listener to its supervisor.
+ *
+ * @module
+ */
+
+import { closeFd } from "../../ffi/libc.ts";
+import { SyscallError } from "../../ffi/errno.ts";
+import { sendOverSocket } from "../../ffi/socket.ts";
+import type { Config } from "../config/config.ts";
+import { ContainerError } from "../errors.ts";
+import type { HookState } from "../hooks.ts";
+import type { PlanRun } from "../process.ts";
+import { FD_TAG } from "./order.ts";
+
+function send(
+  what: string,
+  path: string,
+  payload: string,
+  fds: readonly number[],
+): void {
+  try {
+    sendOverSocket(path, payload, fds);
+  } catch (cause) {
+    if (!(cause instanceof SyscallError)) throw cause;
+    throw new ContainerError(
+      `Cannot send ${what} to the socket "${path}": ${cause.message}`,
+      {
+        code: "socket",
+        hint: "Somebody must listen there before the container is made",
+        cause,
+      },
+    );
+  }
+}
+
+/**
+ * Hands out what the child stage sent.
+ *
+ * @param kind how runc names the pidfd's process: the first one, or an exec's
+ * @throws {ContainerError} when nobody takes it
+ */
+export function handOver(
+  run: PlanRun,
+  config: Config,
+  kind: "standard" | "setns",
+  state: HookState,
+): void {
+  const master = run.received.get(FD_TAG.master);
+  if (master !== undefined && config.consoleSocket !== undefined) {
+    // A payload of at least a byte: a stream socket needs one for the fd.
+    send("the terminal", config.consoleSocket, "/dev/ptmx", [master]);
+    closeFd(master);
+    run.received.delete(FD_TAG.master);
+  }
+  if (config.pidfdSocket !== undefined) {
+    send("the pidfd", config.pidfdSocket, kind, [run.pidfd]);
+  }
+  const listener = run.received.get(FD_TAG.listener);
+  const seccomp = config.spec.linux?.seccomp;
+  if (listener === undefined || seccomp === undefined) return;
+  if (!seccomp.listenerPath) {
+    throw new ContainerError(
+      "Cannot hand out the seccomp listener: linux.seccomp.listenerPath is missing",
+      {
+        code: "seccomp-listener",
+        hint: "SCMP_ACT_NOTIFY needs a supervisor that listens on a socket",
+      },
+    );
+  }
+  // config-linux.md "containerProcessState"
+  const message = {
+    ociVersion: state.ociVersion,
+    fds: ["seccompFd"],
+    pid: run.pid,
+    ...(seccomp.listenerMetadata ? { metadata: seccomp.listenerMetadata } : {}),
+    state,
+  };
+  send(
+    "the seccomp listener",
+    seccomp.listenerPath,
+    JSON.stringify(message),
+    [listener],
+  );
+  closeFd(listener);
+  run.received.delete(FD_TAG.listener);
+}

@@ -1,0 +1,167 @@
+/**
+ * What every door to a new container shares: the host's answers while a plan
+ * runs, and the state that is written of it.
+ *
+ * @module
+ */
+
+import { limitProcess } from "../../ffi/libc.ts";
+import { namespaceUse } from "../config/namespaces.ts";
+import { ContainerError } from "../errors.ts";
+import { type HookState, runHooks } from "../hooks.ts";
+import { SYNC } from "../plan.ts";
+import type { PlanRun } from "../process.ts";
+import {
+  bootId,
+  readProcess,
+  type State,
+  type StateDir,
+  writeState,
+} from "../state.ts";
+import { loginName, writeIdMaps } from "./id_maps.ts";
+import type { Prepared } from "./prepare.ts";
+
+/** The state file of a container. */
+export function makeState(
+  prepared: Prepared,
+  pid: number,
+  kind: { foreground: boolean; waits: boolean },
+): State {
+  const { config, cgroup } = prepared;
+  return {
+    version: 1,
+    id: config.id,
+    ociVersion: config.spec.ociVersion,
+    pid,
+    startTime: readProcess(pid)?.startTime ?? "",
+    bootId: bootId(),
+    bundle: config.bundle,
+    rootfs: config.rootfs,
+    created: new Date().toISOString(),
+    ...(config.spec.annotations === undefined
+      ? {}
+      : { annotations: config.spec.annotations }),
+    owner: loginName(prepared.facts.uid),
+    ...kind,
+    sharesPids: namespaceUse(config, "pid") !== "new",
+    cgroup: cgroup.dirs,
+    saved: {},
+  };
+}
+
+/** Sets the resource limits of the container's first process from outside, so
+ * that a tiny one cannot break its setup; prlimit(2).
+ *
+ * @throws {ContainerError} when the kernel refuses one */
+export function applyRlimits(pid: number, prepared: Prepared): void {
+  for (const { resource, soft, hard, name, from } of prepared.rlimits) {
+    try {
+      limitProcess(pid, resource, { soft, hard });
+    } catch (cause) {
+      throw new ContainerError(
+        `Cannot set the limit ${name} to ${soft}:${hard}${
+          from === undefined
+            ? ""
+            : ` (${prepared.config.flags.get(from) ?? from})`
+        }: ${cause instanceof Error ? cause.message : cause}`,
+        {
+          code: "rlimit",
+          hint:
+            "A hard limit above the caller's own needs CAP_SYS_RESOURCE: ulimit -H -a shows them",
+          cause,
+        },
+      );
+    }
+  }
+}
+
+function makeUpper(prepared: Prepared): void {
+  const { upper } = prepared;
+  if (upper === undefined) return;
+  const path = `${upper.parent}/${upper.name}`;
+  try {
+    for (const dir of [path, `${path}/upper`, `${path}/work`]) {
+      Deno.mkdirSync(dir, { mode: 0o700 });
+    }
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot make a directory for what the container writes (${
+        prepared.config.flags.get("ephemeral") ?? "ephemeral"
+      }): ${cause instanceof Error ? cause.message : cause}`,
+      {
+        code: "ephemeral",
+        hint: "Name a directory that exists and that you may write",
+        cause,
+      },
+    );
+  }
+}
+
+/** The state as the hooks of a container get it. */
+export function hookState(
+  state: Pick<State, "ociVersion" | "id" | "bundle" | "annotations">,
+  status: HookState["status"],
+  pid: number,
+): HookState {
+  return {
+    ociVersion: state.ociVersion,
+    id: state.id,
+    status,
+    ...(pid > 0 ? { pid } : {}),
+    bundle: state.bundle,
+    ...(state.annotations === undefined
+      ? {}
+      : { annotations: state.annotations }),
+  };
+}
+
+/** Where containers live, and what their hooks inherit. */
+export interface Place {
+  /** Directory of the containers' states. */
+  root: string;
+  /** The caller's environment, "NAME=VALUE": for hooks without one. */
+  env: readonly string[];
+}
+
+/**
+ * Serves a plan until its gate: id maps, hooks, limits, state.
+ *
+ * @returns how far it got
+ * @throws whatever fails on the way; nothing is cleaned up here
+ */
+export function serveLaunch(
+  run: PlanRun,
+  prepared: Prepared,
+  dir: StateDir,
+  kind: { foreground: boolean; waits: boolean },
+  place: Place,
+): ReturnType<PlanRun["serve"]> {
+  makeUpper(prepared);
+  const { hooks, ociVersion, annotations } = prepared.config.spec;
+  const { id, bundle } = prepared.config;
+  return run.serve({
+    sync(step, pid) {
+      if (step === SYNC.idMaps && prepared.idMaps !== undefined) {
+        writeIdMaps(pid, prepared.idMaps);
+      }
+      if (step === SYNC.hooks) {
+        const state = hookState(
+          {
+            ociVersion,
+            id,
+            bundle,
+            ...(annotations === undefined ? {} : { annotations }),
+          },
+          "creating",
+          run.pid,
+        );
+        runHooks("prestart", hooks?.prestart, state, place.env);
+        runHooks("createRuntime", hooks?.createRuntime, state, place.env);
+      }
+      if (step === SYNC.ready) {
+        applyRlimits(run.pid, prepared);
+        writeState(dir, makeState(prepared, run.pid, kind));
+      }
+    },
+  });
+}

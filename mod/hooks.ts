@@ -1,0 +1,124 @@
+/**
+ * Hooks that run in the runtime's namespaces: prestart, createRuntime,
+ * poststart, poststop; runtime-spec config.md "POSIX-platform Hooks".
+ *
+ * @module
+ */
+
+import {
+  closeFd,
+  sealedMemfd,
+  syscall,
+  trySyscall,
+  waitProcess,
+} from "../ffi/libc.ts";
+import { SyscallError } from "../ffi/errno.ts";
+import { spawnWithStreams } from "../ffi/spawn.ts";
+import type { Hook } from "./config/schema.ts";
+import { ContainerError } from "./errors.ts";
+
+/** When a hook runs. */
+export type HookKind =
+  | "prestart"
+  | "createRuntime"
+  | "createContainer"
+  | "startContainer"
+  | "poststart"
+  | "poststop";
+
+/** The container's state as hooks get it on stdin, runtime.md "State". */
+export interface HookState {
+  ociVersion: string;
+  id: string;
+  status: "creating" | "created" | "running" | "stopped";
+  /** As the namespace sees it in which the hook runs. */
+  pid?: number;
+  bundle: string;
+  annotations?: Record<string, string>;
+}
+
+/** Milliseconds between looks at a hook that has a timeout. */
+const TICK = 10;
+
+function failed(kind: HookKind, hook: Hook, why: string, cause?: unknown) {
+  return new ContainerError(
+    `Cannot run the ${kind} hook "${hook.path}": ${why}`,
+    {
+      code: "hook",
+      hint: "The hook's own output above may say more",
+      cause,
+    },
+  );
+}
+
+/** Waits for a hook; undefined when its time is over, then it is killed. */
+function waitForHook(pid: number, seconds: number | undefined) {
+  if (seconds === undefined) return waitProcess(pid);
+  const end = performance.now() + seconds * 1000;
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  for (;;) {
+    const status = waitProcess(pid, false);
+    if (status !== undefined) return status;
+    if (performance.now() >= end) break;
+    Atomics.wait(sleeper, 0, 0, TICK);
+  }
+  trySyscall("kill", pid, 9);
+  waitProcess(pid);
+  return undefined;
+}
+
+/**
+ * Runs one hook with the state on its stdin, and waits for it.
+ *
+ * @param env what it gets where the hook does not say it
+ * @throws {ContainerError} when it cannot be started, fails, or takes too long
+ */
+export function runHook(
+  kind: HookKind,
+  hook: Hook,
+  state: HookState,
+  env: readonly string[],
+): void {
+  const stdin = sealedMemfd(
+    "rustyrun-state",
+    new TextEncoder().encode(JSON.stringify(state)),
+  );
+  let pid: number;
+  try {
+    syscall("lseek", stdin, 0, 0);
+    pid = spawnWithStreams(
+      hook.path,
+      hook.args?.length ? hook.args : [hook.path],
+      hook.env ?? env,
+      new Map([[0, stdin]]),
+    );
+  } catch (cause) {
+    if (!(cause instanceof SyscallError)) throw cause;
+    throw failed(kind, hook, cause.message, cause);
+  } finally {
+    closeFd(stdin);
+  }
+  const seconds = hook.timeout === undefined ? undefined : Number(hook.timeout);
+  const status = waitForHook(pid, seconds);
+  if (status === undefined) {
+    throw failed(kind, hook, `it took longer than its timeout of ${seconds} s`);
+  }
+  if ((status & 0x7f) !== 0) {
+    throw failed(kind, hook, `signal ${status & 0x7f} killed it`);
+  }
+  if (status !== 0) {
+    throw failed(kind, hook, `exit status ${status >> 8}`);
+  }
+}
+
+/** Runs the hooks of a kind, in their order.
+ *
+ * @throws {ContainerError} at the first that fails */
+export function runHooks(
+  kind: HookKind,
+  hooks: readonly Hook[] | null | undefined,
+  state: HookState,
+  env: readonly string[],
+): void {
+  for (const hook of hooks ?? []) runHook(kind, hook, state, env);
+}
