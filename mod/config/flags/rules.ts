@@ -5,7 +5,10 @@
  */
 
 import { ContainerError } from "../../errors.ts";
-import { specProblems } from "../rules.ts";
+import { collectInto } from "../forms.ts";
+import { checkLinux } from "../linux_rules.ts";
+import { checkMounts } from "../mount_rules.ts";
+import type { Problem } from "../problem.ts";
 import type { Spec } from "../schema.ts";
 import { refuse } from "./use.ts";
 
@@ -20,7 +23,9 @@ function hintSysctl(path: string, fallback: string): string {
 }
 
 /**
- * Checks what flags came to by the rules that a config.json has to pass.
+ * Checks mounts and namespaces that flags came to by the rules that a
+ * config.json has to pass; the other rules are met by construction, and stay
+ * out of the file that every start loads.
  *
  * @param origin key of the configuration to the flag that it came from
  * @throws {ContainerError} for the first problem, with its flag
@@ -29,7 +34,11 @@ export function checkRules(
   spec: Spec,
   origin: ReadonlyMap<string, string>,
 ): void {
-  const [problem] = specProblems(spec, { mapsLater: true });
+  const problems: Problem[] = [];
+  const add = collectInto(problems);
+  checkMounts(add, spec);
+  checkLinux(add, spec, true);
+  const [problem] = problems;
   if (!problem) return;
   const { path, message, instead } = problem;
   let hint = instead[0]!.toUpperCase() + instead.slice(1);
