@@ -159,7 +159,7 @@ function withoutCgroups(
       "Cannot use the systemd cgroup manager: this version of rustyrun does not have it yet",
       {
         code: "systemd-cgroup-missing",
-        hint: "use the cgroupfs manager (podman --cgroup-manager=cgroupfs)",
+        hint: "Use the cgroupfs manager (podman --cgroup-manager=cgroupfs)",
       },
     );
   }
@@ -170,7 +170,7 @@ function withoutCgroups(
       limit.from,
       limit.value,
       "the cgroup manager is disabled",
-      { hint: "leave out --cgroup-manager disabled, or the limit" },
+      { hint: "Leave out --cgroup-manager disabled, or the limit" },
     );
   }
   plan.notes.push("no cgroup and no device rules: the manager is disabled");
@@ -205,8 +205,8 @@ function place(
   }
   if (path && isDelegated(path, mount.path, facts.uid, look)) return path;
   const hint = mount.version === 1
-    ? "cgroup v1 is not handed to users: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
-    : "start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)";
+    ? "Cgroup v1 is not handed to users: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
+    : "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)";
   const [limit] = mine;
   if (limit) {
     throw new ContainerError(

@@ -50,7 +50,7 @@ export function addBlockIo(limits: Limits, io: BlockIo): void {
     if (leaf && version === 2) {
       limits.refuse(from, weight, "cgroup v2 has no leaf weight", {
         code: "limit-needs-v1",
-        hint: "leave it out on this machine",
+        hint: "Leave it out on this machine",
       });
     }
     const why = "share of the disk when it is busy";

@@ -29,7 +29,7 @@ function needFreezer(dirs: readonly CgroupDir[], wanted: string): CgroupDir {
     `Cannot ${wanted} the container: it has no cgroup with a freezer`,
     {
       code: "controller-missing",
-      hint: "a user needs a delegated cgroup v2 for that, root the v1 freezer",
+      hint: "A user needs a delegated cgroup v2 for that, root the v1 freezer",
     },
   );
 }
@@ -92,7 +92,7 @@ export function freezeCgroups(dirs: readonly CgroupDir[]): void {
     } s`,
     {
       code: "freeze-timeout",
-      hint: "a process waits for a disk or network file system (ps: state D)",
+      hint: "A process waits for a disk or network file system (ps: state D)",
     },
   );
 }
@@ -134,7 +134,7 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
   if (dir === undefined) {
     throw new ContainerError(
       "Cannot list the container's processes: it has no cgroup",
-      { code: "cgroup-missing", hint: "a user needs a delegated cgroup" },
+      { code: "cgroup-missing", hint: "A user needs a delegated cgroup" },
     );
   }
   const pids = new Set<number>();
@@ -255,7 +255,7 @@ export function joinCgroups(
     const fail = (why: string): never => {
       throw new ContainerError(`Cannot use --cgroup "${asked}": ${why}`, {
         code: "cgroup-invalid",
-        hint: "give a path below the container's own cgroup",
+        hint: "Give a path below the container's own cgroup",
       });
     };
     if (parts.includes("..")) fail("it leaves the container's cgroup");

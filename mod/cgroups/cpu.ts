@@ -132,7 +132,7 @@ function addV2(limits: Limits, cpu: Cpu): void {
       `${KEY}.${name}`,
       cpu[name],
       "cgroup v2 has no real-time CPU time",
-      { code: "limit-needs-v1", hint: "leave it out on this machine" },
+      { code: "limit-needs-v1", hint: "Leave it out on this machine" },
     );
   }
   // The weight of an idle cgroup cannot be set: idle goes first.

@@ -158,7 +158,7 @@ export function reduceRules(
     `cgroup v1 cannot ${
       rule.allow ? "allow" : "deny"
     } a part of the earlier rule "${other}"`,
-    { hint: "write the earlier rule without that part" },
+    { hint: "Write the earlier rule without that part" },
   );
 }
 

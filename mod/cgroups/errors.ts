@@ -26,14 +26,14 @@ const HINTS: Hint[] = [
     file: /memsw/,
     errno: "ENOENT",
     code: "kernel-setting-missing",
-    hint: "this kernel does not count swap: boot it with swapaccount=1",
+    hint: "This kernel does not count swap: boot it with swapaccount=1",
   },
   {
     file: /weight/,
     errno: "ENOENT",
     code: "kernel-setting-missing",
     hint:
-      "disk weights need the BFQ scheduler (modprobe bfq) or, on cgroup v2, CONFIG_BLK_CGROUP_IOCOST",
+      "Disk weights need the BFQ scheduler (modprobe bfq) or, on cgroup v2, CONFIG_BLK_CGROUP_IOCOST",
   },
   {
     file: /hugetlb/,
@@ -44,52 +44,52 @@ const HINTS: Hint[] = [
   {
     errno: "ENOENT",
     code: "kernel-setting-missing",
-    hint: "this kernel has no such setting, or its controller is not enabled",
+    hint: "This kernel has no such setting, or its controller is not enabled",
   },
   {
     file: /memory\.(limit_in_bytes|memsw)/,
     errno: "EBUSY",
     code: "limit-below-usage",
-    hint: "the container uses more than that now",
+    hint: "The container uses more than that now",
   },
   {
     file: /memory\.(memsw|limit)/,
     errno: "EINVAL",
     code: "limit-refused",
     hint:
-      "memory and swap together may not be below memory alone: give both limits",
+      "Memory and swap together may not be below memory alone: give both limits",
   },
   {
     file: /cpuset/,
     errno: "EINVAL",
     code: "limit-refused",
     hint:
-      "name only CPUs and memory nodes that exist and that the cgroup above has",
+      "Name only CPUs and memory nodes that exist and that the cgroup above has",
   },
   {
     file: /cpuset/,
     errno: "EACCES",
     code: "limit-refused",
-    hint: "name only CPUs and memory nodes that the cgroup above has",
+    hint: "Name only CPUs and memory nodes that the cgroup above has",
   },
   {
     file: /cpu\.(cfs|max)/,
     errno: "EINVAL",
     code: "limit-refused",
     hint:
-      "a period is 1000 to 1000000 (microseconds), a quota at least 1000 and no more than the cgroup above has, a burst no more than the quota",
+      "A period is 1000 to 1000000 (microseconds), a quota at least 1000 and no more than the cgroup above has, a burst no more than the quota",
   },
   {
     file: /cpu\.rt_/,
     errno: "EINVAL",
     code: "limit-refused",
-    hint: "the cgroup above must have as much real-time CPU time to give",
+    hint: "The cgroup above must have as much real-time CPU time to give",
   },
   {
     file: /use_hierarchy/,
     errno: "EINVAL",
     code: "limit-refused",
-    hint: "since Linux 5.11 child cgroups are always counted too",
+    hint: "Since Linux 5.11 child cgroups are always counted too",
   },
   {
     file: /blkio|io\./,
@@ -102,52 +102,52 @@ const HINTS: Hint[] = [
     errno: "EPERM",
     code: "cgroup-not-writable",
     hint:
-      "the cgroup above denies this device itself (a container?), or CAP_SYS_ADMIN is missing",
+      "The cgroup above denies this device itself (a container?), or CAP_SYS_ADMIN is missing",
   },
   {
     errno: "EROFS",
     code: "cgroup-not-writable",
     hint:
-      "the cgroup file system is mounted read-only: in a container, start that one with --privileged or --cgroupns private and a writable /sys/fs/cgroup",
+      "The cgroup file system is mounted read-only: in a container, start that one with --privileged or --cgroupns private and a writable /sys/fs/cgroup",
   },
   {
     errno: "EACCES",
     code: "cgroup-not-writable",
-    hint: "run as root, or in a cgroup that is delegated to you",
+    hint: "Run as root, or in a cgroup that is delegated to you",
   },
   {
     errno: "EPERM",
     code: "cgroup-not-writable",
-    hint: "run as root, or in a cgroup that is delegated to you",
+    hint: "Run as root, or in a cgroup that is delegated to you",
   },
   {
     errno: "ENOSPC",
     code: "cgroup-refused",
     hint:
-      "a cgroup above limits how many there may be (cgroup.max.descendants)",
+      "A cgroup above limits how many there may be (cgroup.max.descendants)",
   },
   {
     errno: "EAGAIN",
     code: "cgroup-refused",
     hint:
-      "a cgroup above limits how many there may be (cgroup.max.descendants)",
+      "A cgroup above limits how many there may be (cgroup.max.descendants)",
   },
   {
     errno: "EBUSY",
     code: "cgroup-refused",
     hint:
-      "a cgroup that holds processes cannot hand controllers to its children",
+      "A cgroup that holds processes cannot hand controllers to its children",
   },
   {
     errno: "EOPNOTSUPP",
     code: "cgroup-refused",
     hint:
-      "the cgroup above is threaded or of an invalid type: see its cgroup.type",
+      "The cgroup above is threaded or of an invalid type: see its cgroup.type",
   },
   {
     errno: "EINVAL",
     code: "limit-refused",
-    hint: "the kernel does not take this value",
+    hint: "The kernel does not take this value",
   },
 ];
 

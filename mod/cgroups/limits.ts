@@ -123,7 +123,7 @@ export class Limits {
         from,
         shown,
         `cgroup v2 has no ${controller} controller`,
-        { code: "limit-needs-v1", hint: "leave it out on this machine" },
+        { code: "limit-needs-v1", hint: "Leave it out on this machine" },
       );
     }
     const named = this.#layout === "v2" ? v2name : controller;
@@ -154,7 +154,7 @@ export class Limits {
         "unified is for cgroup v2, and this machine has v1",
         {
           code: "limit-needs-v2",
-          hint: "use linux.resources.memory, .cpu, .pids and so on",
+          hint: "Use linux.resources.memory, .cpu, .pids and so on",
         },
       );
     }

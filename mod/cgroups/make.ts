@@ -7,6 +7,7 @@
  * @module
  */
 
+import * as libc from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import { attachDevices, type Kernel } from "./bpf.ts";
 import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
@@ -22,10 +23,13 @@ import { nameAsked } from "./model.ts";
  * Makes the directories, enables v2 controllers, writes device rules and
  * limits. What it made is removed again when it fails.
  *
- * @param kernel system calls for the v2 device program; v1 needs none
+ * @param kernel system calls for the v2 device program
+ * @returns the cgroups that were made above the container's (for an absolute
+ * cgroupsPath), outermost first: {@linkcode removeCgroups} takes them as
+ * `parents`
  * @throws {ContainerError} with the file, the value and a hint
  */
-export function makeCgroups(plan: CgroupPlan, kernel?: Kernel): void {
+export function makeCgroups(plan: CgroupPlan, kernel: Kernel = libc): string[] {
   const made: string[] = [];
   try {
     const { enable } = plan;
@@ -38,6 +42,7 @@ export function makeCgroups(plan: CgroupPlan, kernel?: Kernel): void {
     if (plan.devices) applyDevices(plan.devices, kernel);
     writeLimits(plan.writes, plan.flags);
     if (plan.owner) chownDirectory(plan);
+    return made.filter((path) => !plan.dirs.some((d) => d.path === path));
   } catch (error) {
     for (const path of made.reverse()) {
       try {
@@ -60,7 +65,7 @@ function makeDirectory(
   if (plan.fresh) {
     throw new ContainerError(`Cannot make the cgroup "${path}": it exists`, {
       code: "cgroup-exists",
-      hint: "choose another --name",
+      hint: "Choose another --name",
     });
   }
   refuseUsed(path);
@@ -121,14 +126,14 @@ function refuseUsed(path: string): void {
   ) {
     throw new ContainerError(
       `Cannot use the cgroup "${path}": container's cgroup unexpectedly frozen`,
-      { code: "cgroup-frozen", hint: "thaw it, or name another cgroupsPath" },
+      { code: "cgroup-frozen", hint: "Thaw it, or name another cgroupsPath" },
     );
   }
   const count = countProcesses(path);
   if (count > 0) {
     throw new ContainerError(
       `Cannot use the cgroup "${path}": container's cgroup is not empty: ${count} process(es) found`,
-      { code: "cgroup-not-empty", hint: "name another linux.cgroupsPath" },
+      { code: "cgroup-not-empty", hint: "Name another linux.cgroupsPath" },
     );
   }
 }
@@ -174,7 +179,7 @@ export function enableControllers(
     readOr(`${at}/cgroup.subtree_control`).split(/\s+/);
   const has = enabled(parent);
   if (wanted.every((c) => has.includes(c))) return;
-  let refusal: unknown;
+  let refusal: ContainerError | undefined;
   let at = mount;
   const names = parent.slice(mount.length).split("/").filter((n) => n !== "");
   for (const name of ["", ...names]) {
@@ -215,23 +220,17 @@ export function enableControllers(
     }: the ${controller} controller is not enabled in "${parent}/cgroup.subtree_control"`,
     {
       code: "controller-missing",
-      hint: refusal instanceof ContainerError && refusal.hint
+      hint: refusal !== undefined && refusal.code !== "cgroup-not-writable"
         ? refusal.hint
-        : `whoever manages that cgroup must hand it down; for a user, root adds "Delegate=${controller}" to user@.service (systemctl edit user@.service) and the user logs in again`,
+        : `Whoever manages that cgroup must hand it down; for a user, root adds "Delegate=${controller}" to user@.service (systemctl edit user@.service) and the user logs in again`,
       cause: refusal,
     },
   );
 }
 
-function applyDevices(plan: DevicePlan, kernel: Kernel | undefined): void {
-  if (plan.version === 2) {
-    if (kernel === undefined) {
-      throw new TypeError("Cannot load a device program without system calls");
-    }
-    attachDevices(plan, kernel);
-    return;
-  }
-  writeRules(plan.writes);
+function applyDevices(plan: DevicePlan, kernel: Kernel): void {
+  if (plan.version === 2) attachDevices(plan, kernel);
+  else writeRules(plan.writes);
 }
 
 const encoder = new TextEncoder();
@@ -323,7 +322,7 @@ function refuseBelow(
     }: the container uses ${text} now`,
     {
       code: "limit-below-usage",
-      hint: "give a limit above that, or leave out checkBeforeUpdate",
+      hint: "Give a limit above that, or leave out checkBeforeUpdate",
     },
   );
 }
@@ -357,10 +356,14 @@ export function pause(milliseconds: number): void {
  * fine. A process that has just been killed may still be in it: tried again for
  * about a second.
  *
+ * @param plan `parents` are removed too where nobody else is in them
  * @throws {ContainerError} when one stays, after having tried all
  */
 export function removeCgroups(
-  { dirs }: { dirs: readonly Pick<CgroupDir, "path">[] },
+  { dirs, parents = [] }: {
+    dirs: readonly Pick<CgroupDir, "path">[];
+    parents?: readonly string[];
+  },
 ): void {
   let failure: ContainerError | undefined;
   const deadline = performance.now() + 1000;
@@ -381,6 +384,13 @@ export function removeCgroups(
         },
       );
       break;
+    }
+  }
+  for (const path of parents.toReversed()) {
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // Gone, or another container's too: the last one removes it.
     }
   }
   if (failure) throw failure;

@@ -47,7 +47,7 @@ function checkSwap(limits: Limits, memory: Memory): bigint {
       `${KEY}.swap`,
       memory.swap,
       "it limits memory and swap together, and there is no memory limit",
-      { hint: "give a memory limit too" },
+      { hint: "Give a memory limit too" },
     );
   }
   if (swap < limit) {
@@ -59,7 +59,7 @@ function checkSwap(limits: Limits, memory: Memory): bigint {
       }`,
       {
         hint:
-          "give at least the memory limit (which means no swap), or -1 for unlimited swap",
+          "Give at least the memory limit (which means no swap), or -1 for unlimited swap",
       },
     );
   }
@@ -209,7 +209,7 @@ function addV2(
       `${KEY}.${name}`,
       memory[name],
       `cgroup v2 has no setting of its own for ${what}`,
-      { code: "limit-needs-v1", hint: "leave it out on this machine" },
+      { code: "limit-needs-v1", hint: "Leave it out on this machine" },
     );
   }
   if (swap !== 0n) {

@@ -53,7 +53,7 @@ export function ownDirectory(mount: CgroupMount): string {
       {
         code: "cgroup-not-visible",
         hint:
-          "in a container, mount the cgroup file system inside its own cgroup namespace",
+          "In a container, mount the cgroup file system inside its own cgroup namespace",
       },
     );
   }
@@ -91,7 +91,7 @@ export function placeCgroup(
   if (clean === "/") {
     throw new ContainerError(
       `Cannot use linux.cgroupsPath "${asked}": it is the root cgroup, which holds the machine's own processes`,
-      { code: "cgroups-path-invalid", hint: "name a cgroup below it" },
+      { code: "cgroups-path-invalid", hint: "Name a cgroup below it" },
     );
   }
   if (clean.startsWith("/")) return mount.path + clean;
@@ -135,7 +135,7 @@ function placeBelow(
     {
       code: "cgroup-no-place",
       hint:
-        `move the processes into a child first: mkdir ${own}/init && for p in $(cat ${own}/cgroup.procs); do echo $p > ${own}/init/cgroup.procs; done`,
+        `Move the processes into a child first: mkdir ${own}/init && for p in $(cat ${own}/cgroup.procs); do echo $p > ${own}/init/cgroup.procs; done`,
     },
   );
 }

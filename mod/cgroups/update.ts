@@ -5,6 +5,7 @@
  */
 
 import type { Resources } from "../config/schema.ts";
+import * as libc from "../../ffi/libc.ts";
 import { attachDevices, type Kernel } from "./bpf.ts";
 import { compileDevices } from "./device_program.ts";
 import {
@@ -62,7 +63,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
  *
  * @param old the resources in effect
  * @param change what is to change
- * @param friendly the rules that the container got beside its configuration
+ * @param options `friendly`: the container was made from flags; `rootless`: it
+ * has no device rules, so a change of them is none
  * @returns the resources in effect from now on, for the state file
  * @throws {ContainerError} for a limit that cannot be had; limits written before
  * it stay written
@@ -73,6 +75,7 @@ export function updateCgroups(
   change: Resources,
   options: {
     friendly?: boolean;
+    rootless?: boolean;
     flags?: ReadonlyMap<string, string>;
     kernel?: Kernel;
   } = {},
@@ -92,9 +95,11 @@ export function updateCgroups(
   }
   writeLimits(writes, flags);
   if (change.devices) {
-    updateDevices(dirs, change.devices, options.friendly ?? false, {
+    updateDevices(dirs, change.devices, {
+      friendly: options.friendly ?? false,
+      rootless: options.rootless ?? false,
       flags,
-      kernel: options.kernel,
+      kernel: options.kernel ?? libc,
     });
   }
   return resources;
@@ -134,10 +139,11 @@ export function planUpdate(
 function updateDevices(
   dirs: readonly CgroupDir[],
   devices: NonNullable<Resources["devices"]>,
-  friendly: boolean,
-  { flags, kernel }: {
+  { friendly, rootless, flags, kernel }: {
+    friendly: boolean;
+    rootless: boolean;
     flags: ReadonlyMap<string, string>;
-    kernel: Kernel | undefined;
+    kernel: Kernel;
   },
 ): void {
   const rules = listRules(devices, friendly, flags);
@@ -152,7 +158,7 @@ function updateDevices(
   }
   const v2 = dirs.find((d) => d.version === 2);
   // An unprivileged caller's container has no device rules to change.
-  if (v2 === undefined || kernel === undefined) return;
+  if (v2 === undefined || rootless) return;
   attachDevices(
     { dir: v2.path, program: compileDevices(rules) },
     kernel,
