@@ -59,9 +59,9 @@ function check(wanted: string, result: number): number {
   throw new ContainerError(`Cannot ${wanted}: ${errno}`, {
     code: "device-program-refused",
     hint: errno === "EPERM" || errno === "EACCES"
-      ? "it needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN (in a container: --privileged)"
+      ? "It needs CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN (in a container: --privileged)"
       : errno === "ENOSYS" || errno === "EINVAL"
-      ? "the kernel needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF"
+      ? "The kernel needs CONFIG_BPF_SYSCALL and CONFIG_CGROUP_BPF"
       : undefined,
   });
 }
