@@ -137,6 +137,7 @@ const read: [string, Want][] = [
     "-c",
     "x",
   ]]],
+  ["exec ID -- ls -l", ["exec", false, {}, {}, ["ID", "ls", "-l"]]],
   ["ps --format table ID -ef", ["ps", false, {}, { format: "table" }, [
     "ID",
     "-ef",

@@ -306,6 +306,8 @@ function readCommand(
     if (word.length < 2 || word[0] !== "-") {
       if (command.stops) {
         args.push(...argv.slice(reader.at));
+        // kubectl's way: exec ID -- COMMAND. No program is called "--".
+        if (command.name === "exec" && args[1] === "--") args.splice(1, 1);
         break;
       }
       args.push(word);
