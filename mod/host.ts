@@ -38,8 +38,10 @@ export interface Facts {
   /** Security modules that are on. */
   selinux: boolean;
   apparmor: boolean;
-  /** The caller's own pid and its soft/hard RLIMIT_NOFILE of the parent. */
+  /** The caller's own pid. */
   pid: number;
+  /** The caller's umask. */
+  umask?: number;
 }
 
 /** Layout of the machine's cgroups: hybrid has v1 controllers and a v2
@@ -157,6 +159,9 @@ export function gatherFacts(): Facts {
     gid: ids("Gid"),
     caps: BigInt("0x" + field("CapEff")),
     pid: Deno.pid,
+    get umask() {
+      return Deno.umask();
+    },
     get inUserns() {
       return inUserns ??= !/^\s*0\s+0\s+4294967295\s*$/.test(
         read("/proc/self/uid_map"),

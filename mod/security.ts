@@ -24,11 +24,7 @@ export {
   resolveCapabilities,
 } from "./security/capabilities.ts";
 export { encodeSet } from "./security/process.ts";
-export {
-  type FileLimit,
-  type ResourceLimit,
-  rlimitsOf,
-} from "./security/rlimits.ts";
+export { type Rlimit, rlimitsOf } from "./security/rlimits.ts";
 export {
   type ReadInRoot,
   type ResolvedUser,
@@ -46,8 +42,6 @@ const CAP_SETGID = 1n << 6n;
 export interface SecurityOptions {
   /** setgroups(2) is denied in the container's user namespace. */
   setgroups?: "allow" | "deny";
-  /** umask of the caller: the container's, when it is not told one. */
-  umask?: number;
 }
 
 /**
@@ -239,7 +233,7 @@ function planCredentials(
     },
     {
       do: "umask",
-      mask: user.umask ?? options.umask ?? 0o022,
+      mask: user.umask ?? facts.umask ?? 0o022,
       why: "set the umask",
       from: "process.user.umask",
     },

@@ -16,6 +16,8 @@ export interface ResourceLimit {
   resource: number;
   soft: bigint;
   hard: bigint;
+  /** The config key; absent for what every container gets. */
+  from?: string;
 }
 
 /** RLIMIT_NOFILE around us: Deno raises the soft value of its own process
@@ -71,7 +73,7 @@ export function rlimitsOf(
         },
       );
     }
-    limits.push({ name: limit.type, resource, soft, hard });
+    limits.push({ name: limit.type, resource, soft, hard, from: key });
   }
   const name = "RLIMIT_NOFILE";
   if (nofile !== undefined && !limits.some((it) => it.name === name)) {
