@@ -311,19 +311,26 @@ static int open_existing(const struct op *op)
 	return fd;
 }
 
+/* A detached tree of another mount namespace (or, before 6.15, any detached
+ * one) cannot be cloned, but it can be moved: the first mask takes the tree
+ * itself, and the others are clones of that, since it is attached then. */
 static void run_mask(const struct op *op)
 {
-	int fd = open_existing(op), tree;
+	int fd = open_existing(op), cover, tree;
 	struct stat st;
 
 	if (fd < 0)
 		return;
 	if (fstat(fd, &st) < 0)
 		fail(errno, op->a[1].p);
-	tree = tree_clone(slot_fd(op->a[S_ISDIR(st.st_mode) ? 3 : 2].n), 0);
-	if (tree < 0 || tree_move(tree, fd) < 0)
+	cover = slot_fd(op->a[S_ISDIR(st.st_mode) ? 3 : 2].n);
+	tree = tree_clone(cover, 0);
+	if (tree < 0 && errno != EINVAL)
 		fail(errno, op->a[1].p);
-	close(tree);
+	if (tree_move(tree < 0 ? cover : tree, fd) < 0)
+		fail(errno, op->a[1].p);
+	if (tree >= 0)
+		close(tree);
 	close(fd);
 }
 

@@ -54,16 +54,14 @@ export function makeState(
  *
  * @throws {ContainerError} when the kernel refuses one */
 export function applyRlimits(pid: number, prepared: Prepared): void {
-  for (const { resource, soft, hard, name, from } of prepared.rlimits) {
+  for (const { resource, soft, hard, name } of prepared.rlimits) {
     try {
       limitProcess(pid, resource, { soft, hard });
     } catch (cause) {
       throw new ContainerError(
-        `Cannot set the limit ${name} to ${soft}:${hard}${
-          from === undefined
-            ? ""
-            : ` (${prepared.config.flags.get(from) ?? from})`
-        }: ${cause instanceof Error ? cause.message : cause}`,
+        `Cannot set the limit "${name}" to ${soft}:${hard}: ${
+          cause instanceof Error ? cause.message : cause
+        }`,
         {
           code: "rlimit",
           hint:

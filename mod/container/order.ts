@@ -57,6 +57,7 @@ export function planSteps(options: {
       why: "leave a process that cleans up if this one is killed",
     }];
   }
+  planStdin(phased, config);
   planCgroupJoin(phased, options.tasks, options.unified);
   phased.ready = [{
     do: "sync",
@@ -89,6 +90,34 @@ export function planSteps(options: {
   }
   planExec(phased, config);
   return phased;
+}
+
+/** Without -i the command reads nothing. */
+function planStdin(phased: Phased, config: Config): void {
+  if (config.stdin || config.spec.process?.terminal) return;
+  phased.sources = [{
+    do: "open",
+    into: "stdin",
+    at: "",
+    path: "/dev/null",
+    flags: 0,
+    mode: 0,
+    resolve: 0,
+    why: "have something empty to read",
+  }, {
+    do: "verify",
+    slot: "stdin",
+    type: 0o20000,
+    rdev: 0x103,
+    magic: 0,
+    why: "make sure that it is the null device",
+  }];
+  phased.console = [{
+    do: "dup",
+    slot: "stdin",
+    fd: 0,
+    why: "give the command an empty standard input",
+  }];
 }
 
 function planCgroupJoin(

@@ -5,20 +5,22 @@
  * @module
  */
 
+import { limitProcess } from "../../ffi/libc.ts";
 import { type CgroupPlan, planCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { setUser } from "../config/from_flags.ts";
 import { ContainerError } from "../errors.ts";
-import type { Facts } from "../host.ts";
+import { type Facts, parseNofile } from "../host.ts";
 import { inspectMounts, planMounts } from "../mounts.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { type IdMaps, resolveIdMaps } from "../namespaces/idmaps.ts";
 import { encodePlan, type Op } from "../plan.ts";
 import {
+  type FileLimit,
   planSecurity,
   resolveUser,
-  type Rlimit,
+  type ResourceLimit,
   rlimitsOf,
 } from "../security.ts";
 import { loadFilter } from "./filter.ts";
@@ -43,7 +45,7 @@ export interface Prepared {
   ops: Op[];
   cgroup: CgroupPlan;
   idMaps: IdMaps | undefined;
-  rlimits: readonly Rlimit[];
+  rlimits: readonly ResourceLimit[];
   filter: Filter | undefined;
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: { parent: string; name: string } | undefined;
@@ -108,6 +110,32 @@ export function checkRootfs(config: Config): void {
   );
 }
 
+/** Looks up a user that was given by name, and HOME, in the root file system. */
+function applyUser(config: Config): void {
+  const { process } = config.spec;
+  if (process === undefined) return;
+  const user = resolveUser(config, (path) => readInRoot(config.rootfs, path));
+  if (config.userName !== undefined) {
+    setUser(config.spec, user.uid, user.gid, user.additionalGids);
+  }
+  const env = process.env ?? [];
+  if (!env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) {
+    process.env = [
+      ...env.filter((it) => it !== "HOME="),
+      `HOME=${user.home}`,
+    ];
+  }
+}
+
+/** RLIMIT_NOFILE as the caller had it, as far as that can be known. */
+function readFileLimit(): FileLimit {
+  const parent = parseNofile(
+    Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`),
+  );
+  const hard = limitProcess(0, 7)[1];
+  return { hard, ...(parent === undefined ? {} : { parent }) };
+}
+
 /**
  * Plans a container.
  *
@@ -120,18 +148,7 @@ export function prepare(
   options: PrepareOptions,
 ): Prepared {
   checkRootfs(config);
-  const user = resolveUser(config, (path) => readInRoot(config.rootfs, path));
-  if (config.userName !== undefined) setUser(config.spec, user.uid, user.gid);
-  const process = config.spec.process;
-  if (process !== undefined) {
-    process.env = user.env;
-    if (user.additionalGids !== undefined) {
-      process.user = {
-        ...process.user!,
-        additionalGids: user.additionalGids,
-      };
-    }
-  }
+  applyUser(config);
   const idMaps = namespaceUse(config, "user") === "new"
     ? resolveIdMaps(config, facts, readSubordinateIds(facts))
     : undefined;
@@ -174,7 +191,9 @@ export function prepare(
       ...(cgroup.joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
     }),
     planMounts(config, facts, mountHost),
-    planSecurity(config, facts),
+    planSecurity(config, facts, {
+      ...(idMaps === undefined ? {} : { setgroups: idMaps.setgroups }),
+    }),
   ]);
   return {
     config,
@@ -183,7 +202,7 @@ export function prepare(
     ops: steps.flatMap(([, ops]) => ops),
     cgroup,
     idMaps,
-    rlimits: rlimitsOf(config, facts),
+    rlimits: rlimitsOf(config, facts, readFileLimit()),
     filter,
     upper,
   };
