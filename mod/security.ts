@@ -24,7 +24,11 @@ export {
   resolveCapabilities,
 } from "./security/capabilities.ts";
 export { encodeSet } from "./security/process.ts";
-export { type Rlimit, rlimitsOf } from "./security/rlimits.ts";
+export {
+  type FileLimit,
+  type ResourceLimit,
+  rlimitsOf,
+} from "./security/rlimits.ts";
 export {
   type ReadInRoot,
   type ResolvedUser,

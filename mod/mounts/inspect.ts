@@ -45,6 +45,9 @@ export interface MountHost {
   kcore: boolean;
   /** Top of the host, for an unprivileged `--rootfs / --ephemeral`. */
   top?: readonly HostEntry[];
+  /** Fresh directory for the upper layer of a throw-away root; absent: the
+   * configuration's own. */
+  upper?: string;
   /** Directory of the container's cgroup under a hierarchy's mount point:
    * "/sys/fs/cgroup/memory" -> "/sys/fs/cgroup/memory/box". From the cgroups
    * manager; a hierarchy that is not named shows the caller's own cgroup. */
@@ -58,12 +61,14 @@ const OVERLAYS_MAX = 128;
  * Looks at the host for what {@linkcode planMounts} needs.
  *
  * @param cgroups see {@linkcode MountHost.cgroups}
+ * @param upper see {@linkcode MountHost.upper}
  * @throws {ContainerError} when a device of `--device` is not there or is none
  */
 export function inspectMounts(
   config: Config,
   facts: Facts,
   cgroups: ReadonlyMap<string, string> = new Map(),
+  upper?: string,
 ): MountHost {
   const sources = new Map<number, SourceType>();
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
@@ -81,6 +86,7 @@ export function inspectMounts(
       unprivileged || isReachable(config.rootfs),
     kcore: exists("/proc/kcore"),
     cgroups,
+    ...(upper === undefined ? {} : { upper }),
     ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
       ? { top: listTop() }
       : {}),

@@ -212,7 +212,7 @@ function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
   if (ephemeral?.kind === "directory") {
     addSource(
       context,
-      cloneTree("layers", "", ephemeral.dir, false, {
+      cloneTree("layers", "", host.upper ?? ephemeral.dir, false, {
         why: "take the directory for what the container writes",
         from,
       }),
