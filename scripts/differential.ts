@@ -1,0 +1,227 @@
+/**
+ * Runs the same bundles under rustyrun, runc and crun and reports what a
+ * payload inside and the host outside see differently.
+ *
+ *   deno run -A scripts/differential.ts [--only PATTERN]... [--runtime NAME]...
+ *     [--keep] [--facts] [--json FILE] [--list]
+ *
+ * A pattern may hold `*`; `process/` stands for `process/*`. `--facts` prints
+ * everything seen. Exit code 1: a difference that
+ * tests/differential/expected.json does not explain.
+ *
+ * @module
+ */
+
+import {
+  BUILD_DIR,
+  cleanState,
+  enterHugetlb,
+  execute,
+  findProgram,
+  findRuntimes,
+  lockProofs,
+  makeWorkDir,
+  removeCgroup,
+  removeTree,
+  REPOSITORY,
+  RUNTIME_NAMES,
+  type RuntimeName,
+} from "../tests/conformance/runtimes.ts";
+import type { Case } from "../tests/differential/case.ts";
+import { INVALID_CASES } from "../tests/differential/cases_invalid.ts";
+import { LINUX_CASES } from "../tests/differential/cases_linux.ts";
+import { MOUNT_CASES } from "../tests/differential/cases_mounts.ts";
+import { PROCESS_CASES } from "../tests/differential/cases_process.ts";
+import { RESOURCE_CASES } from "../tests/differential/cases_resources.ts";
+import { SECCOMP_CASES } from "../tests/differential/cases_seccomp.ts";
+import {
+  compareFacts,
+  type Difference,
+  type Expected,
+  matchGlob,
+} from "../tests/differential/compare.ts";
+import { type Facts, listFacts } from "../tests/differential/normalise.ts";
+import { observeCase } from "../tests/differential/run.ts";
+
+const CASES: Case[] = [
+  ...PROCESS_CASES,
+  ...MOUNT_CASES,
+  ...LINUX_CASES,
+  ...SECCOMP_CASES,
+  ...RESOURCE_CASES,
+  ...INVALID_CASES,
+];
+
+interface Options {
+  only: string[];
+  runtimes: RuntimeName[];
+  keep: boolean;
+  facts: boolean;
+  list: boolean;
+  json: string | undefined;
+}
+
+function readOptions(args: string[]): Options {
+  const options: Options = {
+    only: [],
+    runtimes: [],
+    keep: false,
+    facts: false,
+    list: false,
+    json: undefined,
+  };
+  for (let i = 0; i < args.length; i++) {
+    const arg = args[i];
+    const value = () => {
+      const next = args[++i];
+      if (next === undefined) throw new Error(`${arg} needs a value`);
+      return next;
+    };
+    if (arg === "--only") {
+      const pattern = value();
+      options.only.push(pattern.endsWith("/") ? `${pattern}*` : pattern);
+    } else if (arg === "--runtime") {
+      options.runtimes.push(value() as RuntimeName);
+    } else if (arg === "--keep") options.keep = true;
+    else if (arg === "--facts") options.facts = true;
+    else if (arg === "--list") options.list = true;
+    else if (arg === "--json") options.json = value();
+    else throw new Error(`Unknown option: ${arg}`);
+  }
+  if (options.runtimes.length === 0) options.runtimes = [...RUNTIME_NAMES];
+  return options;
+}
+
+/** Builds the payload: static, so that it is a whole root file system. */
+async function buildPayload(work: string): Promise<string> {
+  const compiler = await findProgram("musl-gcc");
+  await Deno.mkdir(BUILD_DIR, { recursive: true });
+  const payload = `${work}/payload`;
+  const built = await execute([
+    ...(compiler === undefined ? ["gcc"] : [compiler]),
+    "-std=c11",
+    "-Os",
+    "-static",
+    "-s",
+    "-Wall",
+    "-Wextra",
+    "-o",
+    payload,
+    `${REPOSITORY}/tests/c/payload.c`,
+  ]);
+  if (built.code !== 0) throw new Error(built.stderr);
+  return payload;
+}
+
+function printDifference(difference: Difference): void {
+  console.log(`${difference.case}: ${difference.path}`);
+  for (const [runtime, value] of Object.entries(difference.values)) {
+    console.log(`    ${runtime.padEnd(9)} ${value}`);
+  }
+}
+
+async function main(): Promise<number> {
+  const options = readOptions(Deno.args);
+  const cases = CASES.filter((item) =>
+    options.only.length === 0 ||
+    options.only.some((pattern) => matchGlob(pattern, item.name))
+  );
+  if (options.list) {
+    for (const item of cases) console.log(item.name);
+    return 0;
+  }
+  if (Deno.uid() !== 0) {
+    console.error("Cannot run the differential test: it needs root");
+    return 3;
+  }
+  const inside = Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined;
+  const lock = inside ? undefined : await lockProofs();
+  const code = await enterHugetlb();
+  if (code !== undefined) return code;
+  const expected: Expected[] = JSON.parse(
+    await Deno.readTextFile(`${REPOSITORY}/tests/differential/expected.json`),
+  );
+  const used = new Set<Expected>();
+  const all: Difference[] = [];
+  const work = await makeWorkDir("rustyrun-differential-");
+  try {
+    const payload = await buildPayload(work);
+    const runtimes = await findRuntimes(options.runtimes, work);
+    for (const item of cases) {
+      const facts = new Map<RuntimeName, Facts>();
+      const words: string[] = [];
+      for (const runtime of runtimes) {
+        const { seen, place } = await observeCase(
+          item,
+          runtime,
+          work,
+          payload,
+          options.keep,
+        );
+        const list = listFacts(seen, place);
+        facts.set(runtime.name, list);
+        words.push(`    ${runtime.name} says: ${seen.words}`);
+        if (options.facts) {
+          console.log(`${item.name} on ${runtime.name}`);
+          for (const [path, value] of list) console.log(`  ${path} = ${value}`);
+        }
+      }
+      const differences = compareFacts(item.name, facts, expected, used);
+      if (
+        item.mode === "invalid" && runtimes.length > 0 &&
+        [...facts.values()].every((f) => f.get("outcome") !== "create fails")
+      ) {
+        differences.push({
+          case: item.name,
+          path: "outcome (all accept it)",
+          values: Object.fromEntries(
+            [...facts].map(([n, f]) => [n, f.get("outcome") ?? ""]),
+          ),
+          accepted: expected.some((e) =>
+            matchGlob(e.case, item.name) && e.path.includes("all accept")
+          ),
+        });
+      }
+      all.push(...differences);
+      const open = differences.filter((d) => !d.accepted);
+      for (const difference of open) printDifference(difference);
+      const outcomes = [...facts.values()].map((f) => f.get("outcome"));
+      if (open.length > 0 && outcomes.some((o) => o?.includes("fail"))) {
+        console.log(words.join("\n"));
+      }
+    }
+    for (const runtime of runtimes) {
+      const left = await cleanState(runtime);
+      if (left.length > 0) {
+        console.log(`${runtime.name} left ${left.join(" ")}`);
+      }
+    }
+    removeCgroup(`/rustyrun-diff-${Deno.pid}`);
+    const open = all.filter((difference) => !difference.accepted);
+    console.log(
+      `${cases.length} bundles on ${
+        runtimes.map((r) => r.version).join(", ")
+      }: ${all.length} differences, ${
+        all.length - open.length
+      } explained, ${open.length} not`,
+    );
+    if (options.only.length === 0 && options.runtimes.length === 3) {
+      for (const entry of expected) {
+        if (!used.has(entry)) {
+          console.error(
+            `expected.json: nothing needs "${entry.case}" "${entry.path}"`,
+          );
+        }
+      }
+    }
+    if (options.json !== undefined) {
+      await Deno.writeTextFile(options.json, JSON.stringify(all, null, 1));
+    }
+    return open.length === 0 ? 0 : 1;
+  } finally {
+    if (!options.keep) await removeTree(work);
+    lock?.close();
+  }
+}
+
+if (import.meta.main) Deno.exit(await main());
