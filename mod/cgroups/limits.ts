@@ -248,7 +248,6 @@ function addRdma(limits: Limits, resources: Resources): void {
   for (const [device, rdma] of Object.entries(resources.rdma ?? {})) {
     const from = `${KEY}.rdma.${device}`;
     checkWord(limits, from, device);
-    const version = limits.version("rdma", from, { "": "asked" })!;
     const parts = [device];
     if (rdma.hcaHandles !== undefined) {
       parts.push(`hca_handle=${rdma.hcaHandles}`);
@@ -263,11 +262,13 @@ function addRdma(limits: Limits, resources: Resources): void {
         "it has neither hcaHandles nor hcaObjects",
       );
     }
+    const value = parts.join(" ");
+    const version = limits.version("rdma", from, { "": value })!;
     limits.add({
       controller: "rdma",
       version,
       file: "rdma.max",
-      value: parts.join(" "),
+      value,
       why: "RDMA resources of a device",
       from,
     });
@@ -290,12 +291,13 @@ function addNetwork(limits: Limits, resources: Resources): void {
   for (const [i, { name, priority }] of (priorities ?? []).entries()) {
     const from = `${key}.priorities[${i}]`;
     checkWord(limits, `${from}.name`, name);
-    limits.version("net_prio", key, { [`priorities[${i}]`]: "asked" });
+    const value = `${name} ${priority}`;
+    limits.version("net_prio", key, { [`priorities[${i}]`]: value });
     limits.add({
       controller: "net_prio",
       version: 1,
       file: "net_prio.ifpriomap",
-      value: `${name} ${priority}`,
+      value,
       why: "priority of packets on an interface",
       from,
     });
