@@ -21,8 +21,8 @@ function isPlain(text: string): boolean {
     !text.includes("__proto__");
 }
 
-/** Largest exponent worth the arithmetic: 2^64 has 20 digits. */
-const EXPONENT_MAX = 400;
+/** Most digits worth the arithmetic: 2^64 has 20. */
+const DIGITS_MAX = 40;
 
 /** Returns the exact integer that a JSON number denotes, or undefined. */
 function readInteger(source: string): bigint | undefined {
@@ -31,7 +31,7 @@ function readInteger(source: string): bigint | undefined {
   const fraction = match[3] ?? "";
   const digits = match[2]! + fraction;
   const shift = Number(match[4] ?? 0) - fraction.length;
-  if (Math.abs(shift) > EXPONENT_MAX || digits.length > EXPONENT_MAX) {
+  if (Math.abs(shift) > DIGITS_MAX || digits.length > DIGITS_MAX) {
     return undefined;
   }
   let value: bigint;
@@ -63,10 +63,8 @@ function revive(
       return value;
     }
     const exact = readInteger(context.source);
-    if (exact === undefined) {
-      // Digits that a double cannot hold must not round to an integer.
-      return Number.isInteger(value) ? Number.NaN : value;
-    }
+    // An unsafe number is refused by check.ts wherever it stands.
+    if (exact === undefined) return value;
     const number = Number(exact);
     return Number.isSafeInteger(number) ? number : exact;
   }
