@@ -28,7 +28,7 @@ const PROPAGATION: ReadonlyMap<string, readonly [number, boolean]> = new Map([
 ]);
 
 /** Where the layers of an overlay are attached while it is made: a directory
- * that every host has. They move under the root afterwards. */
+ * that every host has. */
 export const LAYERS = "/proc";
 
 /**
@@ -148,7 +148,6 @@ export function planRoot(
     ? LAYERS
     : "/";
   const made: Op[] = [];
-  const under = [...below];
   let after: Op[] = [];
   if (config.ephemeral === undefined) {
     addSource(
@@ -167,31 +166,27 @@ export function planRoot(
         from: "linux.rootfsPropagation",
       }),
     );
+    if (config.mode === "friendly" && config.spec.root.readonly) {
+      made.push(...planReadonlyBelow());
+    }
   } else {
     const layers = planLayers(context);
     made.push(...layers.made);
     after = layers.after;
-    under.unshift("layers");
   }
-  made.push({
-    do: "open",
-    into: "target",
-    at: "",
-    path: place,
-    flags: O.PATH | context.flags.DIRECTORY,
-    mode: 0,
-    resolve: 0,
-    why: "find the place of the root",
-    from: "root.path",
-  });
-  for (const slot of under) {
-    made.push({
-      do: "moveMount",
-      tree: slot,
-      onto: "target",
-      why: "put it where the root will cover it",
-      from: "root.path",
-    });
+  // Nothing but the root itself may lie on "/": the old root takes along, and
+  // hides under, what does when pivot_root(2) moves it onto the new one, so that
+  // umount2(2) would let go of that and leave the host's root reachable as "/..".
+  if (place === "/" && below.length > 0) {
+    made.push(openPlace(context, LAYERS), ...below.map(hide));
+  }
+  made.push(openPlace(context, place));
+  if (place !== "/") {
+    // At LAYERS they are already.
+    const layers = config.ephemeral === undefined || place === LAYERS
+      ? []
+      : ["layers"];
+    made.push(...[...layers, ...below].map(hide));
   }
   made.push({
     do: "moveMount",
@@ -201,6 +196,48 @@ export function planRoot(
     from: "root.path",
   });
   return [...made, ...after];
+}
+
+/** What is mounted below the root file system is read-only as it is: under
+ * `--rootfs / --read-only` that is /home and its like. The root itself follows
+ * once all mounts have their place. */
+function planReadonlyBelow(): Op[] {
+  const note = {
+    why: "make what is mounted below the root read-only",
+    from: "root.readonly",
+  };
+  const set = MOUNT_ATTR.RDONLY;
+  return [
+    setAttr("root", { recursive: true, set }, note),
+    setAttr("root", { clear: set }, {
+      ...note,
+      why: "leave the root itself writable until all has its place",
+    }),
+  ];
+}
+
+function openPlace(context: MountContext, path: string): Op {
+  return {
+    do: "open",
+    into: "target",
+    at: "",
+    path,
+    flags: O.PATH | context.flags.DIRECTORY,
+    mode: 0,
+    resolve: 0,
+    why: "find a place that the container will not see",
+    from: "root.path",
+  };
+}
+
+function hide(slot: string): Op {
+  return {
+    do: "moveMount",
+    tree: slot,
+    onto: "target",
+    why: "attach it where the container will not see it",
+    from: "root.path",
+  };
 }
 
 /** The overlay's layers, and slot "root": the overlay. */
@@ -259,24 +296,8 @@ function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
     });
   }
   made.push(
-    {
-      do: "open",
-      into: "target",
-      at: "",
-      path: LAYERS,
-      flags: O.PATH | context.flags.DIRECTORY,
-      mode: 0,
-      resolve: 0,
-      why: "find a place for the layers",
-      from,
-    },
-    {
-      do: "moveMount",
-      tree: "layers",
-      onto: "target",
-      why: "attach the layers while the overlay is made",
-      from,
-    },
+    openPlace(context, LAYERS),
+    hide("layers"),
   );
   if (host.top !== undefined) return planDirectories(context, host.top, made);
   addSource(
