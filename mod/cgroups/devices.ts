@@ -170,6 +170,9 @@ function reduceFrom(
 ): DeviceList | { index: number; other: string } {
   const list: DeviceList = { allow: base ?? false, exceptions: new Map() };
   const { exceptions } = list;
+  const everything = () => exceptions.set("b *:*", ALL).set("c *:*", ALL);
+  // What no rule names is denied, whatever the base.
+  if (base) everything();
   for (const [index, rule] of rules.entries()) {
     const { access } = rule;
     if (
@@ -178,9 +181,7 @@ function reduceFrom(
     ) {
       exceptions.clear();
       if (base === undefined) list.allow = rule.allow;
-      else if (rule.allow !== base) {
-        exceptions.set("b *:*", ALL).set("c *:*", ALL);
-      }
+      else if (rule.allow !== base) everything();
       continue;
     }
     for (const type of rule.type === "a" ? ["b", "c"] : [rule.type]) {
