@@ -5,13 +5,20 @@
  * @module
  */
 
+import { errnoName } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import { type CgroupWrite, nameAsked } from "./model.ts";
 
-/** The errno's name ("EBUSY") of an error that Deno threw; "" for another. */
+/** The errno's name ("EBUSY") of an error that Deno threw; "" for another. Deno
+ * has a code for the common ones; the message has the number of the others. */
 export function errnoOf(error: unknown): string {
-  const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" ? code : "";
+  const { code, message } = (error ?? {}) as {
+    code?: string;
+    message?: string;
+  };
+  if (typeof code === "string") return code;
+  const number = /\(os error ([0-9]+)\)/.exec(message ?? "")?.[1];
+  return number === undefined ? "" : errnoName(Number(number));
 }
 
 interface Hint {
@@ -65,6 +72,12 @@ const HINTS: Hint[] = [
     code: "limit-refused",
     hint:
       "Name only CPUs and memory nodes that exist and that the cgroup above has",
+  },
+  {
+    file: /cpuset/,
+    errno: "ERANGE",
+    code: "limit-refused",
+    hint: "The machine has fewer CPUs or memory nodes",
   },
   {
     file: /cpuset/,
