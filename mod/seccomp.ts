@@ -23,3 +23,4 @@ export {
   type SeccompProfile,
   type SeccompUse,
 } from "./seccomp/profile.ts";
+export { resolveSeccompFile, type SeccompFile } from "./seccomp/file.ts";

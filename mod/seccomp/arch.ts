@@ -70,85 +70,93 @@ export function archName(name: string): Arch | null | undefined {
     : undefined;
 }
 
-const tables = new Map<Arch, ReadonlyMap<string, number>>();
-
-function fill(table: Map<string, number>, text: string): void {
+/** Parses a text of numbers.ts. Split by plain strings: a regular expression
+ * would have to be compiled first, on the way of every start. */
+function fill(table: Map<string, number>, text: string): Map<string, number> {
   let next = 0;
-  for (const word of text.split(/\s+/)) {
-    const first = word.charCodeAt(0);
-    if (first >= 48 && first <= 57) next = Number(word);
-    else table.set(word, next++);
+  for (const line of text.split("\n")) {
+    for (const word of line.split(" ")) {
+      // No name begins with a digit.
+      if (word < ":") next = Number(word);
+      else table.set(word, next++);
+    }
   }
+  return table;
 }
 
-/** System calls of an architecture: name -> number (x32's without bit 30).
- * Parsed on first use. */
-export function syscallTable(arch: Arch): ReadonlyMap<string, number> {
-  const known = tables.get(arch);
-  if (known) return known;
-  const table = new Map<string, number>();
+const tables = new Map<Arch, Map<string, number>>();
+
+/** System calls of an architecture: name -> number. Parsed on first use. */
+function syscallTable(arch: Exclude<Arch, "x32">): Map<string, number> {
+  let table = tables.get(arch);
+  if (table) return table;
+  table = fill(new Map(), SHARED);
   switch (arch) {
     case "x86_64":
       fill(table, X86_64);
       break;
     case "i386":
-      fill(table, I386);
-      fill(table, SHARED_32);
-      break;
-    case "x32":
-      fill(table, X86_64);
-      fill(table, SHARED);
-      for (const name of X32_ABSENT.split(/\s+/)) table.delete(name);
-      fill(table, X32);
+      fill(fill(table, I386), SHARED_32);
       break;
     case "aarch64":
       fill(table, AARCH64);
       break;
     case "arm":
-      fill(table, ARM);
-      fill(table, SHARED_32);
+      fill(fill(table, ARM), SHARED_32);
   }
-  if (arch !== "x32") fill(table, SHARED);
   tables.set(arch, table);
   return table;
+}
+
+/** Finds numbers of an architecture's calls (x32's without bit 30). */
+export function syscallFinder(
+  arch: Arch,
+): (name: string) => number | undefined {
+  if (arch !== "x32") {
+    const table = syscallTable(arch);
+    return (name) => table.get(name);
+  }
+  const table = syscallTable("x86_64");
+  let own = tables.get("x32");
+  if (!own) {
+    own = fill(new Map(), X32);
+    // NaN: x86_64 has it, x32 has not.
+    for (const name of fill(new Map(), X32_ABSENT).keys()) own.set(name, NaN);
+    tables.set("x32", own);
+  }
+  return (name) => {
+    const number = own.get(name);
+    if (number === undefined) return table.get(name);
+    return number === number ? number : undefined;
+  };
 }
 
 /** The number of a system call as the kernel shows it to a filter (x32: with
  * bit 30), or undefined where the architecture has no such call. */
 export function syscallNumber(arch: Arch, name: string): number | undefined {
-  const number = syscallTable(arch).get(name);
+  const number = syscallFinder(arch)(name);
   return number === undefined || arch !== "x32" ? number : number + X32_BIT;
 }
 
-/**
- * Calls of i386 that also go through socketcall(2) or ipc(2), whose first
- * argument then says which (linux/net.h, linux/ipc.h).
- *
- * @returns the number of the multiplexer and its first argument
- */
-export function multiplexed(name: string): [number, number] | undefined {
-  const socket = SOCKETCALLS.indexOf(name);
-  if (socket >= 0) return [102, socket + 1];
-  const ipc = IPC_CALLS[name];
-  return ipc === undefined ? undefined : [117, ipc];
+/** socketcall(2)'s and ipc(2)'s first arguments (linux/net.h, linux/ipc.h). */
+const SOCKETCALL =
+  "1 socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg";
+const IPC =
+  "1 semop semget semctl semtimedop 11 msgsnd msgrcv msgget msgctl 21 shmat shmdt shmget shmctl";
+
+/** Calls of i386 that can also be made through a multiplexer: name -> what the
+ * multiplexer's first argument is then. */
+export interface Multiplexer {
+  number: number;
+  calls: ReadonlyMap<string, number>;
 }
 
-const SOCKETCALLS =
-  "socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg"
-    .split(" ");
+let multiplexers: readonly Multiplexer[] | undefined;
 
-const IPC_CALLS: Readonly<Record<string, number>> = {
-  __proto__: null as never,
-  semop: 1,
-  semget: 2,
-  semctl: 3,
-  semtimedop: 4,
-  msgsnd: 11,
-  msgrcv: 12,
-  msgget: 13,
-  msgctl: 14,
-  shmat: 21,
-  shmdt: 22,
-  shmget: 23,
-  shmctl: 24,
-};
+/** The multiplexers of i386: socketcall and ipc. */
+export function i386Multiplexers(): readonly Multiplexer[] {
+  return multiplexers ??= [
+    { number: 102, calls: fill(new Map(), SOCKETCALL) },
+    { number: 117, calls: fill(new Map(), IPC) },
+  ];
+}

@@ -24,9 +24,9 @@ import { ContainerError } from "../errors.ts";
 import {
   type Arch,
   AUDIT_ARCH,
-  multiplexed,
+  i386Multiplexers,
   type NativeArch,
-  syscallTable,
+  syscallFinder,
   X32_BIT,
 } from "./arch.ts";
 import {
@@ -93,7 +93,7 @@ function rest(
     { start: named + 1, target: ENOSYS },
   ];
   const apart = APART[arch];
-  if (apart && named < apart[0]) {
+  if (apart) {
     ranges.push({ start: apart[0], target: action });
     ranges.push({ start: apart[1], target: ENOSYS });
   }
@@ -116,67 +116,88 @@ function narrow(conditions: Condition[], wide: boolean): Condition[] {
   );
 }
 
-/** The verdicts of one architecture's numbers, sorted, without gaps. */
+/** The rules of one architecture, by number. */
+class Decisions {
+  readonly fixed = new Map<number, Verdict>();
+  readonly clauses = new Map<number, Clause[]>();
+
+  constructor(readonly rest: number) {}
+
+  add(number: number, action: number, conditions: Condition[]): void {
+    if (action === this.rest || this.fixed.has(number)) return;
+    if (!conditions.length) {
+      this.fixed.set(number, action);
+      return;
+    }
+    const list = this.clauses.get(number);
+    if (list) list.push({ conditions, action });
+    else this.clauses.set(number, [{ conditions, action }]);
+  }
+
+  /** Rules of i386's multiplexed calls hold for their multiplexer too. Their
+   * arguments are behind a pointer there: a rule that allows on conditions is
+   * none, one that refuses on conditions refuses them all. */
+  addMultiplexed(rule: Rule, conditional: boolean, missing: Set<string>): void {
+    const useful = !conditional || isStricter(rule.action, this.rest);
+    for (const { number, calls } of i386Multiplexers()) {
+      for (const name of rule.names) {
+        const lo = calls.get(name);
+        if (lo === undefined) continue;
+        missing.delete(name);
+        if (!useful) continue;
+        const call = { index: 0, op: "EQ", hi: 0, lo, maskHi: 0, maskLo: 0 };
+        this.add(number, rule.action, [call]);
+      }
+    }
+  }
+}
+
+/** The verdicts of one architecture's numbers, sorted, without gaps.
+ *
+ * @param missing names that no architecture has had so far
+ */
 function decide(
   arch: Arch,
   profile: ReadProfile,
   blocks: Blocks,
-  found: Set<string>,
+  missing: Set<string>,
+  isFirst: boolean,
 ): Range<Verdict>[] {
   const wide = arch === "x86_64" || arch === "aarch64";
-  const table = syscallTable(arch);
-  const clauses = new Map<number, Clause[]>();
-  const fixed = new Map<number, number>();
-  const add = (number: number, action: number, conditions: Condition[]) => {
-    if (action === profile.action || fixed.has(number)) return;
-    if (!conditions.length) fixed.set(number, action);
-    else {
-      const list = clauses.get(number);
-      if (list) list.push({ conditions, action });
-      else clauses.set(number, [{ conditions, action }]);
-    }
-  };
+  const find = syscallFinder(arch);
+  const decisions = new Decisions(profile.action);
   const apart = APART[arch]?.[0] ?? Infinity;
-  const apartEnd = APART[arch]?.[1] ?? Infinity;
   let named = -1;
-  const addRule = (rule: Rule) => {
-    const alternatives = rule.alternatives.map((c) => narrow(c, wide));
+  for (const rule of profile.rules) {
+    const { action } = rule;
+    const alternatives = rule.alternatives.length
+      ? rule.alternatives.map((conditions) => narrow(conditions, wide))
+      : [[]];
     for (const name of rule.names) {
-      const number = table.get(name);
-      if (number !== undefined) {
-        found.add(name);
-        if (number > named && (number < apart || number >= apartEnd)) {
-          named = number;
-        }
-        if (alternatives.length) {
-          for (const c of alternatives) add(number, rule.action, c);
-        } else add(number, rule.action, []);
+      const number = find(name);
+      if (number === undefined) {
+        if (isFirst) missing.add(name);
+        continue;
       }
-      if (arch !== "i386") continue;
-      const call = multiplexed(name);
-      if (!call) continue;
-      found.add(name);
-      // The arguments are behind a pointer there: a rule that would allow on
-      // conditions is none, one that refuses on conditions refuses them all.
-      if (
-        alternatives.some((c) => c.length) &&
-        !isStricter(rule.action, profile.action)
-      ) continue;
-      add(call[0], rule.action, [
-        { index: 0, op: "EQ", hi: 0, lo: call[1], maskHi: 0, maskLo: 0 },
-      ]);
+      if (!isFirst && missing.size) missing.delete(name);
+      if (number > named && number < apart) named = number;
+      for (const conditions of alternatives) {
+        decisions.add(number, action, conditions);
+      }
     }
-  };
-  profile.rules.forEach(addRule);
-
-  const verdicts = new Map<number, Verdict>(fixed);
+    if (arch === "i386") {
+      const conditional = alternatives.every((list) => list.length);
+      decisions.addMultiplexed(rule, conditional, missing);
+    }
+  }
+  const { fixed, clauses } = decisions;
   for (const [number, list] of clauses) {
-    if (verdicts.has(number)) continue;
+    if (fixed.has(number)) continue;
     const key = blockKey(list, wide);
     if (!blocks.has(key)) blocks.set(key, { clauses: list, wide });
-    verdicts.set(number, key);
+    fixed.set(number, key);
   }
-  return overlay(rest(arch, named, profile.action), verdicts);
+  return overlay(rest(arch, named, profile.action), fixed);
 }
 
 function blockKey(list: Clause[], wide: boolean): string {
@@ -245,10 +266,10 @@ export function compileSeccomp(
   const archs = readArchitectures(profile, arch);
   const read = readProfile(profile);
   const blocks: Blocks = new Map();
-  const found = new Set<string>();
+  const missing = new Set<string>();
   const sections = new Map<number, Range<Verdict>[]>();
   for (const name of archs) {
-    const ranges = decide(name, read, blocks, found);
+    const ranges = decide(name, read, blocks, missing, name === arch);
     const known = sections.get(AUDIT_ARCH[name]);
     if (!known) sections.set(AUDIT_ARCH[name], ranges);
     else sections.set(AUDIT_ARCH[name], joinX32(known, ranges));
@@ -287,9 +308,5 @@ export function compileSeccomp(
       },
     );
   }
-  const unknown = new Set<string>();
-  for (const { names } of read.rules) {
-    for (const name of names) if (!found.has(name)) unknown.add(name);
-  }
-  return { ...use, filter, unknown: [...unknown] };
+  return { ...use, filter, unknown: [...missing] };
 }

@@ -158,7 +158,7 @@ const allow = (names: readonly string[], ...args: SeccompArg[]) => ({
   args,
 });
 
-const words = (text: string): string[] => text.split(/\s+/);
+const words = (text: string): string[] => text.replaceAll("\n", " ").split(" ");
 
 const equals = (value: number): SeccompArg => ({
   index: 0,
