@@ -34,7 +34,7 @@ const MANAGERS = ["namespaces", "mounts", "cgroups", "security", "seccomp"];
 
 /** Modules of mod/ that are neither manager, container nor cli. What needs
  * more than config, plan and host stands with the managers. */
-const BASE = ["config", "plan", "host"];
+const BASE = ["config", "plan", "host", "version"];
 const BESIDE_MANAGERS = ["state", "process", "hooks", "failure"];
 const ABOVE = ["container", "doctor", "explain", "mod"];
 
