@@ -298,9 +298,9 @@ function writeLimit(write: CgroupWrite): void {
     writeValue(write.file, write.value);
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "ENOENT" && write.instead) {
-      writeValue(write.instead.file, write.instead.value);
-    } else if (!write.optional?.includes(errno)) throw error;
+    const { instead, ...rest } = write;
+    if (errno === "ENOENT" && instead) writeLimit({ ...rest, ...instead });
+    else if (!write.optional?.includes(errno)) throw error;
   }
 }
 
