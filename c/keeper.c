@@ -279,9 +279,9 @@ static const char *proc_path(char path[32], pid_t pid, const char *tail)
 
 /* pid 1 of a pid namespace drops what it has no handler for. Who blocks a
  * signal may read it by signalfd or sigwait, as --init does. */
-static bool ignores_interrupt(const struct keeper *k)
+static bool is_dropped(const struct keeper *k, int sig)
 {
-	const uint64_t bit = 1ull << (SIGINT - 1);
+	const uint64_t bit = 1ull << (sig - 1);
 	char path[32], text[4096];
 
 	if (read_whole(proc_path(path, k->init, "/status"), text,
@@ -298,7 +298,7 @@ static void on_interrupt(struct keeper *k)
 	int64_t now = now_ms();
 
 	if (k->interrupted && now - k->interrupted <= INTERRUPT_MS &&
-	    !k->ended && !k->refused && ignores_interrupt(k)) {
+	    !k->ended && !k->refused && is_dropped(k, SIGINT)) {
 		k->refused = true;
 		kill_init(k);
 	}
@@ -385,6 +385,11 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 	forward(k, info);
 	if (sig == SIGINT && !is_ignored_here(SIGINT))
 		on_interrupt(k);
+	/* The terminal is gone, for good: pid 1 ends like any other process
+	 * would, or it would run on with nobody to see it. */
+	if (sig == SIGHUP && info->ssi_code == SI_KERNEL &&
+	    !is_ignored_here(SIGHUP) && is_dropped(k, SIGHUP))
+		kill_init(k);
 }
 
 static void read_signals(struct keeper *k)

@@ -16,6 +16,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -35,6 +36,7 @@ OPS = {
 }
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNS = 0x00020000
+SYNC_CGROUPS = 1
 SYNC_START = 5
 SYNC_MAPS = 2
 
@@ -93,6 +95,7 @@ def child_ops(spec, config):
     ops = []
     if spec.get("warden", True):
         ops.append(("WARDEN", 1, config))
+    ops.append(("SYNC", SYNC_CGROUPS))
     if spec.get("userns"):
         ops += [("UNSHARE", 0x10000000), ("SYNC", SYNC_MAPS)]
     ops.append(("FORK", CLONE_NEWPID | CLONE_NEWNS
@@ -178,6 +181,7 @@ def launch(spec):
     stop_here(spec, "made")
     control.send(b"C")
     stop_here(spec, "owned")
+    channel.send(b"g")
     pid, master, ready = 0, -1, False
     while not (pid and ready):  # either may report first
         kind, err, detail, fds = receive(channel)
@@ -189,8 +193,7 @@ def launch(spec):
         elif kind == 2:
             if detail == SYNC_MAPS:  # errno: the pid that is to be mapped
                 stop_maps(spec, err, channel)
-            else:
-                ready = True
+            ready = detail == SYNC_START
         else:
             sys.exit(f"launch: report {kind} errno {err}")
     tell(spec, "start", init=pid, warden=helper.pid)
@@ -245,8 +248,20 @@ def find_cgroups():
     return found
 
 
+class Case(unittest.TestCase):
+    def tearDown(self):
+        """What a failed test left; the warden does the rest."""
+        while Box.all:
+            box = Box.all.pop()
+            if box.proc.poll() is None:
+                box.proc.kill()
+                box.proc.wait()
+
+
 class Box:
     """One launched container."""
+
+    all = []
 
     def __init__(self, argv, **spec):
         self.dir = tempfile.TemporaryDirectory()
@@ -259,10 +274,13 @@ class Box:
             **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                "stderr": subprocess.PIPE, **popen})
         self.pid = self.proc.pid
+        Box.all.append(self)
 
     def told(self):
         wait_until(lambda: os.path.exists(self.spec["tell"]) or
                    self.proc.poll() is not None)
+        if not os.path.exists(self.spec["tell"]):
+            raise AssertionError(f"no container: {self.end()}")
         with open(self.spec["tell"]) as f:
             return json.load(f)
 
@@ -272,6 +290,7 @@ class Box:
         name = os.path.basename(os.path.realpath(self.spec["argv"][0]))
         wait_until(lambda: os.path.basename(
             os.readlink(f"/proc/{told['init']}/exe")) == name)
+        time.sleep(0.05)  # for the keeper to see it, too
         return told["init"]
 
     def end(self, seconds=10):
@@ -282,7 +301,7 @@ class Box:
 SH = "/bin/sh"
 
 
-class Codes(unittest.TestCase):
+class Codes(Case):
     def run_sh(self, script, **spec):
         return Box([SH, "-c", script], **spec).end()
 
@@ -395,7 +414,7 @@ class Codes(unittest.TestCase):
         self.assertEqual(self.run_sh("sleep 60 & echo hi"), (0, "hi\n", ""))
 
 
-class Signals(unittest.TestCase):
+class Signals(Case):
     TRAP = r"""
 import os, signal, sys
 def on(n, f):
@@ -472,9 +491,10 @@ while True: signal.pause()
         self.assertEqual(box.end()[0], 9)
 
 
-class Terminal(unittest.TestCase):
+class Terminal(Case):
     def start(self, argv, **spec):
         self.master, peer = pty.openpty()
+        self.rest = b""
         self.addCleanup(os.close, self.master)
         fcntl.ioctl(peer, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
         self.before = termios.tcgetattr(peer)
@@ -491,13 +511,15 @@ class Terminal(unittest.TestCase):
         return box
 
     def read_until(self, text, seconds=5):
-        data = b""
+        data, self.rest = self.rest, b""
         end = time.monotonic() + seconds
         while text not in data and time.monotonic() < end:
             if select.select([self.master], [], [], 0.1)[0]:
                 data += os.read(self.master, 65536)
         self.assertIn(text, data)
-        return data
+        at = data.index(text) + len(text)
+        self.rest = data[at:]
+        return data[:at]
 
     def test_size_and_resize(self):
         box = self.start([SH, "-c", "stty size; trap 'stty size; exit 5' WINCH;"
@@ -588,16 +610,37 @@ class Terminal(unittest.TestCase):
         self.assertLess(int(fields[11]) + int(fields[12]), 15)
         self.assertEqual(box.proc.wait(5), 0)
 
-    def test_hangup_ends_the_container_terminal(self):
-        box = self.start(["/bin/cat"])
+    def hang_up(self, argv, **spec):
+        box = self.start(argv, **spec)
         time.sleep(0.4)
         init = box.told()["init"]
         os.close(self.peer)
         self.peer = -1
         os.close(self.master)
         self.master = os.open("/dev/null", os.O_RDONLY)
+        return box, init
+
+    def test_hangup_ends_the_container_terminal(self):
+        box, init = self.hang_up(["/bin/cat"])
         box.proc.wait(5)
         self.assertFalse(alive(init))
+
+    def test_hangup_ends_who_does_not_look(self):
+        box, _ = self.hang_up(["/bin/sleep", "60"])
+        self.assertEqual(box.proc.wait(5), 137)
+
+    def test_hangup_is_for_the_container_to_handle(self):
+        box, _ = self.hang_up([SH, "-c", "trap 'sleep 0.3; exit 5' HUP;"
+                               "while :; do sleep 0.05; done"])
+        self.assertEqual(box.proc.wait(5), 5)
+
+    def test_hangup_under_nohup(self):
+        box, init = self.hang_up(["/bin/sleep", "60"],
+                                 ignore=[signal.SIGHUP])
+        time.sleep(0.3)
+        self.assertIsNone(box.proc.poll())
+        os.kill(init, signal.SIGKILL)
+        self.assertEqual(box.proc.wait(5), 137)
 
     def test_pipe_as_stdin_ends_the_input(self):
         box = Box([SH, "-c", "cat; exit 4"], tty=True,
@@ -614,7 +657,7 @@ class Terminal(unittest.TestCase):
         box.proc.stderr.close()
 
 
-class Teardown(unittest.TestCase):
+class Teardown(Case):
     number = 0
 
     def setUp(self):
@@ -870,8 +913,24 @@ class Teardown(unittest.TestCase):
         self.assertFalse([f for f in fds if f.startswith(("pipe", "/dev"))])
 
 
+def run_copy(helper):
+    """Some launchers run as another user, who may not read this clone."""
+    with tempfile.TemporaryDirectory() as top:
+        os.chmod(top, 0o755)
+        for path in ("c/plan.h", "tests/c/keeper_test.py"):
+            os.makedirs(os.path.dirname(f"{top}/{path}"))
+            shutil.copy(f"{HERE}/../../{path}", f"{top}/{path}")
+        shutil.copy(helper, f"{top}/helper")
+        os.chmod(f"{top}/helper", 0o755)
+        sys.exit(subprocess.call(
+            [sys.executable, f"{top}/tests/c/keeper_test.py", f"{top}/helper",
+             *sys.argv[2:]], env={**os.environ, "KEEPER_TEST_COPY": "1"}))
+
+
 if __name__ == "__main__":
     HELPER = os.path.abspath(sys.argv[1])
     if sys.argv[2:3] == ["--launch"]:
         launch(json.loads(sys.argv[3]))
+    if "KEEPER_TEST_COPY" not in os.environ:
+        run_copy(HELPER)
     unittest.main(argv=[sys.argv[0]] + sys.argv[2:], warnings="ignore")

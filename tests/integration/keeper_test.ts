@@ -1,0 +1,277 @@
+/**
+ * The keeper and the warden under real containers: signals, the terminal, what
+ * they weigh, and what SIGKILL leaves. tests/c/keeper_test.py drives the C
+ * alone, with steps that no command line can reach.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  cliCommand,
+  makeBox,
+  ROOT,
+  type Running,
+  runToEnd,
+  SLOW,
+  start,
+  withTerminal,
+} from "../harness.ts";
+import { testOn } from "../needs.ts";
+
+function sendSignal(pid: number, signal: number): void {
+  new Deno.Command("kill", { args: [`-${signal}`, `${pid}`] }).outputSync();
+}
+
+function readStatus(pid: number | string, key: string): string {
+  const text = Deno.readTextFileSync(`/proc/${pid}/status`);
+  return new RegExp(`^${key}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";
+}
+
+/** The keeper's children by name; before the hand-over there are none. */
+function listChildren(pid: number): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      if (readStatus(name, "PPid") !== `${pid}`) continue;
+      if (readStatus(name, "State").startsWith("Z")) continue;
+      found.set(readStatus(name, "Name"), Number(name));
+    } catch {
+      // It has just ended.
+    }
+  }
+  return found;
+}
+
+async function pause(seconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000 * SLOW));
+}
+
+/** Waits until the process is the keeper. */
+async function waitForKeeper(running: Running): Promise<void> {
+  while (Deno.readTextFileSync(`/proc/${running.pid}/comm`) !== "rustyrun\n") {
+    await pause(0.01);
+  }
+}
+
+testOn(
+  ["root", "helper", "python3"],
+  "keeper, warden and teardown do as tests/c/keeper_test.py says",
+  async () => {
+    const helper = `${ROOT}/dist/rustyrun-helper-${Deno.build.arch}`;
+    const { code, stderr } = await runToEnd(
+      ["python3", `${ROOT}/tests/c/keeper_test.py`, helper],
+      { timeout: 180 },
+    );
+    assertEquals(code, 0, stderr);
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run forwards every signal that a shell can trap, real-time ones too",
+  async () => {
+    await using box = makeBox();
+    const signals = Array.from({ length: 64 }, (_, i) => i + 1)
+      .filter((n) => ![9, 17, 19, 32, 33].includes(n));
+    const running = box.start([
+      "--",
+      "sh",
+      "-c",
+      `for n in ${signals.join(" ")}; do trap "echo got $n." $n; done; ` +
+      `trap "echo got 15.; exit 9" 15; ` +
+      `echo ready; while :; do sleep 0.02; done`,
+    ]);
+    await running.waitFor("ready");
+    for (const signal of signals.filter((n) => n !== 15)) {
+      sendSignal(running.pid, signal);
+      await running.waitFor(`got ${signal}.`);
+    }
+    running.kill("SIGTERM");
+    const { code, stderr } = await running.done;
+    assertEquals([code, stderr], [9, ""]);
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run leaves two small processes while the container runs",
+  async () => {
+    await using box = makeBox();
+    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 60"]);
+    await running.waitFor("ready");
+    await waitForKeeper(running);
+    const children = listChildren(running.pid);
+    assertEquals([...children.keys()].sort(), ["rustyrun-warden", "sleep"]);
+    const warden = children.get("rustyrun-warden")!;
+    const sizes = [running.pid, warden].map((pid) =>
+      parseInt(readStatus(pid, "VmRSS"))
+    );
+    const helper = `${ROOT}/dist/rustyrun-helper-${Deno.build.arch}`;
+    // The goal is for the native musl build; glibc's own weight is 600 KB.
+    const most = Deno.statSync(helper).size < 400_000 ? 150 : 900;
+    for (const size of sizes) assert(size < most, `${sizes} KB resident`);
+    assertEquals(readStatus(running.pid, "Threads"), "1");
+    sendSignal(children.get("sleep")!, 9);
+    assertEquals((await running.done).code, 137);
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run killed by SIGKILL leaves nothing, setsid children included",
+  async () => {
+    await using box = makeBox();
+    const running = box.start([
+      "--memory",
+      "64m",
+      "--",
+      "sh",
+      "-c",
+      "setsid sleep 61 & (setsid sleep 62 &); echo ready; sleep 63",
+    ]);
+    await running.waitFor("ready");
+    running.kill("SIGKILL");
+    assertEquals((await running.done).signal, "SIGKILL");
+    // The box's disposal looks for what is left, for one second.
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run killed by SIGKILL at any moment of its start leaves nothing",
+  async () => {
+    for (let ms = 10; ms < 130; ms += 8) {
+      await using box = makeBox();
+      const running = box.start(["--", "sh", "-c", "setsid sleep 61 & wait"]);
+      await pause(ms / 1000);
+      running.kill("SIGKILL");
+      assertEquals((await running.done).signal, "SIGKILL", `after ${ms} ms`);
+    }
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run ends a container that ignores a second Ctrl-C, and names --init",
+  async () => {
+    await using box = makeBox();
+    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 60"]);
+    await running.waitFor("ready");
+    await waitForKeeper(running);
+    await pause(0.1);
+    running.kill("SIGINT");
+    await pause(0.3);
+    running.kill("SIGINT");
+    const { code, stderr } = await running.done;
+    assertEquals(code, 137);
+    assertMatch(stderr, /second Ctrl-C[^\n]*\n {2}hint: [^\n]*--init/);
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run --init hands a Ctrl-C to a command that has no handler",
+  async () => {
+    await using box = makeBox();
+    const running = box.start([
+      "--init",
+      "--",
+      "sh",
+      "-c",
+      "echo ready; exec sleep 60",
+    ]);
+    await running.waitFor("ready");
+    await waitForKeeper(running);
+    await pause(0.1);
+    running.kill("SIGINT");
+    const { code, stderr } = await running.done;
+    assertEquals([code, stderr], [130, ""]);
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run lets the reader of stdout see its end when the container closes it",
+  async () => {
+    await using box = makeBox();
+    const line = [
+      ...cliCommand(),
+      "run",
+      "--rootfs",
+      box.rootfs,
+      "--name",
+      box.id,
+      "--",
+      "sh",
+      "-c",
+      "exec >&-; sleep 60",
+    ];
+    const quoted = line.map((word) => `'${word}'`).join(" ");
+    const { stdout } = await runToEnd([
+      "sh",
+      "-c",
+      // Job control gives the pipeline's first part a pid to kill.
+      `(echo $$ >/dev/null; exec ${quoted}) | { cat; echo closed; pkill -KILL -P $$ -f -- "--name ${box.id}" ; }`,
+    ]);
+    assertEquals(stdout, "closed\n");
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox", "script"],
+  "run -t gives a terminal, relays it, and ends with the command's code",
+  async () => {
+    await using box = makeBox();
+    const running = start(
+      withTerminal([
+        ...cliCommand(),
+        "run",
+        "--rootfs",
+        box.rootfs,
+        "--name",
+        box.id,
+        "-it",
+        "--",
+        "sh",
+        "-c",
+        "tty; read line; echo got $line; exit 7",
+      ]),
+      { stdin: "" },
+    );
+    await running.waitFor("/dev/pts/0");
+    await running.write("words\r");
+    await running.waitFor("got words");
+    assertEquals((await running.done).code, 7);
+    await running.closeStdin().catch(() => {});
+  },
+);
+
+testOn(
+  ["root", "helper", "busybox", "script"],
+  "run -t turns a typed Ctrl-C into a SIGINT inside",
+  async () => {
+    await using box = makeBox();
+    const running = start(
+      withTerminal([
+        ...cliCommand(),
+        "run",
+        "--rootfs",
+        box.rootfs,
+        "--name",
+        box.id,
+        "-it",
+        "--",
+        "sh",
+        "-c",
+        "trap 'exit 8' INT; echo ready; while :; do sleep 0.05; done",
+      ]),
+      { stdin: "" },
+    );
+    await running.waitFor("ready");
+    await running.write("\x03");
+    assertEquals((await running.done).code, 8);
+    await running.closeStdin().catch(() => {});
+  },
+);
