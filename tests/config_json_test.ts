@@ -228,7 +228,7 @@ Deno.test("parseConfigJson() refuses nesting without end", () => {
 Deno.test("parseConfigJson() finds a place in each of 3000 damaged texts", () => {
   const chars = '{}[]",:\\ \n0e.-tna\t/';
   const base =
-    '{"a": [1, -2.5e3, "x\\u0041\\n"], "b": {"c": true, "d": null}, "e": []}';
+    '{"a": [1, 0, -0.5, -2.5e3, "x\\u0041\\n"], "b": {"c": true, "d": null}, "e": []}';
   let refused = 0;
   for (let seed = 1; seed <= 3000; seed++) {
     const random = new Random(seed);

@@ -91,6 +91,10 @@ const REFUSED: [change: unknown, ...problems: string[]][] = [
     'ociVersion must be a version of SemVer 2.0.0: found "01.0.0" (config.md#specification-version; write "1.3.0")',
   ],
   [
+    { ociVersion: "0.2.0" },
+    'ociVersion must be a version 1.x: found "0.2.0" (config.md#specification-version; write "1.3.0", and what that version has)',
+  ],
+  [
     { ociVersion: "2.0.0" },
     'ociVersion must be a version 1.x: found "2.0.0" (config.md#specification-version; write "1.3.0", and what that version has)',
   ],
@@ -838,6 +842,71 @@ const ACCEPTED: [what: string, change: unknown][] = [
       blockIO: { weight: 0 },
       devices: [{ allow: false, type: "", major: -1, access: "" }],
     }),
+  ],
+  ...[
+    [{ memory: { swappiness: 100 } }],
+    [{ memory: { swappiness: 0 } }],
+    [{ memory: { limit: 0, swap: 0 } }],
+    [{ cpu: { quota: 1000, period: 1000, burst: 1000 } }],
+    [{ cpu: { burst: 5, period: 1000000 } }],
+    [{ cpu: { quota: 0, burst: 5, idle: 1, cpus: "0", mems: "" } }],
+    [{ pids: { limit: -1 } }],
+    [{ blockIO: { weight: 10, leafWeight: 1000 } }],
+    [{ blockIO: { weightDevice: [{ major: 0, minor: 0, leafWeight: 10 }] } }],
+    [{ devices: [{ allow: true, major: 4095, minor: 1048575 }] }],
+    [{ rdma: { a: { hcaHandles: 0 }, b: { hcaObjects: 0 } } }],
+  ].map(([change]): [string, unknown] => [
+    `the edge ${JSON.stringify(change)}`,
+    resources(change),
+  ]),
+  ...[
+    { ioPriority: { class: "IOPRIO_CLASS_RT", priority: 7 } },
+    { ioPriority: { class: "IOPRIO_CLASS_RT", priority: 0 } },
+    { scheduler: { policy: "SCHED_OTHER", nice: 19 } },
+    { scheduler: { policy: "SCHED_IDLE", nice: -20, priority: 0 } },
+    { scheduler: { policy: "SCHED_FIFO", priority: 1 } },
+    { scheduler: { policy: "SCHED_RR", priority: 99, runtime: 0 } },
+    { scheduler: { ...deadline, runtime: 3, deadline: 3, period: 3 } },
+    { scheduler: { ...deadline, period: 0 } },
+    { terminal: true, consoleSize: { height: 65535, width: 0 } },
+    { oomScoreAdj: 1000 },
+  ].map((change): [string, unknown] => [
+    `the edge ${JSON.stringify(change)}`,
+    process(change),
+  ]),
+  ["a hook's second", { hooks: { poststop: [{ path: "/a", timeout: 1 }] } }],
+  [
+    "neighbouring mappings up to the last id",
+    linux({
+      ...user,
+      ...maps,
+      uidMappings: [
+        { containerID: 10, hostID: 4294967285, size: 10 },
+        { containerID: 0, hostID: 4294967275, size: 10 },
+      ],
+      gidMappings: Array.from({ length: 340 }, (_, i) => ({
+        containerID: i,
+        hostID: i,
+        size: 1,
+      })),
+    }),
+  ],
+  [
+    "the last argument of a system call",
+    linux({
+      seccomp: {
+        defaultAction: "SCMP_ACT_ALLOW",
+        syscalls: [{
+          names: ["read"],
+          action: "SCMP_ACT_ERRNO",
+          args: [{ index: 5, value: 0, op: "SCMP_CMP_EQ" }],
+        }],
+      },
+    }),
+  ],
+  [
+    "the last nanosecond",
+    linux({ timeOffsets: { boottime: { nanosecs: 999999999 } } }),
   ],
   ["swap without end", resources({ memory: { limit: 5, swap: -1 } })],
   ["swap equal to the limit", resources({ memory: { limit: 5, swap: 5 } })],
