@@ -61,6 +61,7 @@ const NUMBERS = {
   unlinkat: [263, 35],
   sched_setaffinity: [203, 122],
   sched_getaffinity: [204, 123],
+  ppoll: [271, 73],
   prlimit64: [302, 261],
   memfd_create: [319, 279],
   bpf: [321, 280],
@@ -388,4 +389,40 @@ export function limitProcess(
     : new Uint8Array(new BigUint64Array([limit.soft, limit.hard]).buffer);
   syscall("prlimit64", pid, resource, now, new Uint8Array(old.buffer));
   return [old[0]!, old[1]!];
+}
+
+/** POLLIN of poll(2). */
+export const POLLIN = 1;
+
+/**
+ * Waits until one of the descriptors can be read, or has hung up; ppoll(2).
+ *
+ * @param milliseconds how long at the most; -1: for ever
+ * @returns the events of each, 0 for none; empty when the time is over
+ * @throws {SyscallError}
+ */
+export function pollFds(fds: readonly number[], milliseconds = -1): number[] {
+  const bytes = new Uint8Array(8 * fds.length);
+  const view = new DataView(bytes.buffer);
+  fds.forEach((fd, i) => {
+    view.setInt32(8 * i, fd, true);
+    view.setInt16(8 * i + 4, POLLIN, true);
+  });
+  const time = milliseconds < 0 ? null : new Uint8Array(
+    new BigInt64Array([
+      BigInt(Math.floor(milliseconds / 1000)),
+      BigInt(Math.round(milliseconds % 1000) * 1_000_000),
+    ]).buffer,
+  );
+  if (syscall("ppoll", bytes, fds.length, time, null, 8) === 0) return [];
+  return fds.map((_, i) => view.getInt16(8 * i + 6, true));
+}
+
+/** Reads what is there, at most `size` bytes; read(2).
+ *
+ * @returns no bytes at the end of the file
+ * @throws {SyscallError} */
+export function readFd(fd: number, size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  return bytes.subarray(0, syscall("read", fd, bytes, size));
 }

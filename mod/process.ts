@@ -219,13 +219,11 @@ export class PlanRun {
  *
  * @param ops the plan
  * @param inherited slot name -> descriptor that goes along
- * @param keep further descriptors that stay open in the container
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startPlan(
   ops: readonly Op[],
   inherited: ReadonlyMap<string, number> = new Map(),
-  keep: readonly number[] = [],
 ): PlanRun {
   const helper = openHelper();
   const [host, child] = packetPair();
@@ -236,7 +234,7 @@ export function startPlan(
       `/proc/self/fd/${helper}`,
       ["rustyrun-helper", "child", String(plan)],
       [],
-      [plan, ...slots.values(), ...keep],
+      [plan, ...slots.values()],
     );
     return new PlanRun(ops, host, pid);
   } catch (cause) {

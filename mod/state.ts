@@ -7,36 +7,14 @@
  * @module
  */
 
-import {
-  closeFd,
-  cstring,
-  openFd,
-  setCloexec,
-  syscall,
-  trySyscall,
-} from "../ffi/libc.ts";
+import { closeFd, cstring, openFd, syscall, trySyscall } from "../ffi/libc.ts";
+import { SyscallError } from "../ffi/errno.ts";
 import { ContainerError } from "./errors.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 const LOCK_EX = 2, LOCK_NB = 4;
 const EWOULDBLOCK = -11;
-
-/** An id as runc takes it: letters, digits and `_+.-`, not "." or "..".
- *
- * @throws {ContainerError} for any other */
-export function checkId(id: string): void {
-  if (/^[\w+.-]{1,1024}$/.test(id) && id !== "." && id !== "..") return;
-  throw new ContainerError(
-    `Cannot use ${
-      JSON.stringify(id)
-    } as a container's id: invalid container ID format`,
-    {
-      code: "id-invalid",
-      hint: "Use letters, digits and _ + . - only",
-    },
-  );
-}
 
 /** What ROOT/ID/state.json holds. */
 export interface State {
@@ -63,10 +41,20 @@ export interface State {
   waits: boolean;
   /** It has no pid namespace of its own: killing means its whole cgroup. */
   sharesPids: boolean;
-  /** Plan of the cgroups (mod/cgroups.ts). */
-  cgroup: unknown;
-  /** The rest: what exec, update and delete need, written by container.ts. */
-  saved: Record<string, unknown>;
+  /** Its cgroups, as mod/cgroups.ts planned them. */
+  cgroup: { dirs: StateCgroup[]; parents?: readonly string[] };
+  /** Hooks that run after it, so that delete need not read config.json. */
+  hasPoststop: boolean;
+  /** Hooks that start runs. */
+  hasPoststart: boolean;
+}
+
+/** One cgroup of a container: CgroupDir of mod/cgroups.ts. */
+export interface StateCgroup {
+  path: string;
+  mount: string;
+  controllers: string[];
+  version: 1 | 2;
 }
 
 /** A state directory that this process owns through its lock. */
@@ -83,7 +71,6 @@ export interface StateDir {
  * @throws {ContainerError} when a container has the id, or ROOT cannot be made
  */
 export function claimState(root: string, id: string): StateDir {
-  checkId(id);
   const path = `${root}/${id}`;
   for (;;) {
     makeDirectory(root, path);
@@ -93,7 +80,7 @@ export function claimState(root: string, id: string): StateDir {
       throw exists(id);
     }
     // Between mkdir and the lock a delete may have removed it: look again.
-    if (!isSameDirectory(path, fd)) {
+    if (!isSameFile(path, fd)) {
       closeFd(fd);
       continue;
     }
@@ -147,7 +134,7 @@ function cannotMake(root: string, cause: unknown): ContainerError {
   );
 }
 
-function isSameDirectory(path: string, fd: number): boolean {
+function isSameFile(path: string, fd: number): boolean {
   try {
     const a = Deno.lstatSync(path);
     const b = Deno.statSync(`/proc/self/fd/${fd}`);
@@ -220,19 +207,30 @@ export function removeState(path: string): void {
   }
 }
 
-/** Locks a container for one command; waits for others.
+/**
+ * Locks a container against other commands for the time of one, and waits for
+ * them. (The directory's own lock says who made it: a keeper holds that.)
  *
- * @returns the lock's descriptor: close it to unlock; undefined when there is
- * no such directory */
+ * @returns the lock's descriptor, to be closed; undefined when there is no such
+ * container
+ */
 export function lockState(root: string, id: string): number | undefined {
-  let fd: number;
-  try {
-    fd = openFd(`${root}/${id}`, O_DIRECTORY | O_NOFOLLOW);
-  } catch {
-    return undefined;
+  const path = `${root}/${id}/lock`;
+  for (;;) {
+    const fd = trySyscall(
+      "openat",
+      -100,
+      cstring(path),
+      // O_RDWR | O_CREAT | O_CLOEXEC
+      0o2000102 | O_NOFOLLOW,
+      0o600,
+    );
+    if (fd === -2 || fd === -20) return undefined;
+    if (fd < 0) throw new SyscallError("openat", -fd);
+    syscall("flock", fd, LOCK_EX);
+    if (isSameFile(path, fd)) return fd;
+    closeFd(fd);
   }
-  syscall("flock", fd, LOCK_EX);
-  return fd;
 }
 
 /** Says whether somebody holds the lock of ROOT/ID. */
@@ -243,16 +241,27 @@ export function isLocked(root: string, id: string): boolean {
   return taken;
 }
 
+/** Writes ROOT/ID/config.json: the saved copy that exec and update read, so
+ * that what happens to the bundle meanwhile changes nothing. */
+export function writeSaved(dir: StateDir, saved: unknown): void {
+  Deno.writeTextFileSync(`${dir.path}/config.json`, encodeState(saved), {
+    mode: 0o600,
+  });
+}
+
+/** Reads the text of ROOT/ID/config.json. */
+export function readSaved(root: string, id: string): string {
+  return Deno.readTextFileSync(`${root}/${id}/config.json`);
+}
+
 /** Makes ROOT/ID/exec.fifo and opens it without reading or writing (O_PATH).
  *
- * @returns the descriptor, not close-on-exec when `inherit` */
+ * @returns the descriptor, close-on-exec */
 export function makeExecFifo(dir: StateDir): number {
   // 0622 like runc: the container's root may have another id.
   syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10622, 0);
   Deno.chmodSync(`${dir.path}/exec.fifo`, 0o622);
-  const fd = openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
-  setCloexec(fd, true);
-  return fd;
+  return openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
 }
 
 /** Start time of a process (field 22 of /proc/PID/stat) and its state letter;

@@ -275,6 +275,13 @@ const COMMANDS: readonly Command[] = [
     flags: execFlags,
   },
   {
+    name: "poststop",
+    summary: "Run a container's poststop hooks (for the keeper)",
+    ...ID,
+    flags: () => [],
+    hidden: true,
+  },
+  {
     name: "list",
     summary: "List the containers",
     ...NONE,

@@ -27,6 +27,17 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   completions: async () => (await import("./texts.ts")).completions,
   man: async () => (await import("./texts.ts")).man,
   doctor: async () => (await import("./doctor.ts")).run,
+  create: async () => (await import("./lifecycle.ts")).create,
+  start: async () => (await import("./lifecycle.ts")).start,
+  state: async () => (await import("./lifecycle.ts")).state,
+  kill: async () => (await import("./lifecycle.ts")).kill,
+  delete: async () => (await import("./lifecycle.ts")).remove,
+  poststop: async () => (await import("./lifecycle.ts")).poststop,
+  list: async () => (await import("./lifecycle.ts")).list,
+  ps: async () => (await import("./lifecycle.ts")).ps,
+  pause: async () => (await import("./lifecycle.ts")).pause,
+  resume: async () => (await import("./lifecycle.ts")).resume,
+  exec: async () => (await import("./exec.ts")).run,
 };
 
 /** Where state is kept when --root does not say it: /run/rustyrun for root,
@@ -47,6 +58,16 @@ function reportingOf(global: Flags, command: Flags): Reporting {
   };
 }
 
+/** The exit code of a failure. Friendly mode has docker's (125, 126, 127); the
+ * OCI commands have runc's: 255 from exec, 3 for an unknown command, else 1. */
+export function exitCodeOf(
+  call: Pick<Parsed, "command" | "friendly">,
+  code: number,
+): number {
+  if (call.friendly || code === 3) return code;
+  return call.command === "exec" ? 255 : 1;
+}
+
 /**
  * Runs rustyrun.
  *
@@ -59,11 +80,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     json: argv.includes("--json"),
     verbose: false,
   };
-  let friendly = true;
+  let parsed: Parsed | undefined;
   try {
-    const parsed = parseArgs(argv);
+    parsed = parseArgs(argv);
     reporting = reportingOf(parsed.global, parsed.flags);
-    friendly = parsed.friendly || parsed.command !== "run";
     const root = flagValue(parsed.global, "root") ??
       defaultRoot(Deno.uid() ?? 0, Deno.env.get("XDG_RUNTIME_DIR"));
     const load = COMMANDS[parsed.command];
@@ -76,8 +96,8 @@ export async function main(argv: readonly string[]): Promise<number> {
     const run = await load();
     return await run({ ...parsed, root, reporting });
   } catch (error) {
-    const exitCode = printError(error, reporting);
-    // runc's callers know 1; docker's people know 125.
-    return exitCode === 125 && !friendly ? 1 : exitCode;
+    const code = printError(error, reporting);
+    // A command line that cannot be read has its code from the parser.
+    return parsed === undefined ? code : exitCodeOf(parsed, code);
   }
 }

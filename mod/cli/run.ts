@@ -8,12 +8,15 @@ import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
+import { createContainer } from "../container/create.ts";
+import { startContainer } from "../container/start.ts";
+import type { KeeperWords } from "../container/keeper.ts";
 import type { Place } from "../container/launch.ts";
 import type { ContainerError } from "../errors.ts";
 import { denoCacheDir, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
-import type { Call } from "./main.ts";
-import { formatError } from "./report.ts";
+import { type Call, exitCodeOf } from "./main.ts";
+import { formatError, printStderr } from "./report.ts";
 
 /** The caller's surroundings. */
 export function flagsHost(): FlagsHost {
@@ -53,7 +56,7 @@ export function placeOf(call: Call): Place {
 
 /** As root, what others may write must not be run: the helper is looked at
  * where it is read, Deno's cache of compiled sources here. */
-function refuseSharedCache(): void {
+export function refuseSharedCache(): void {
   const dir = denoCacheDir((name) => Deno.env.get(name));
   if (dir !== undefined) refuseWritable(dir);
 }
@@ -67,10 +70,35 @@ export async function run(call: Call): Promise<number> {
     return explain(config, facts, call);
   }
   refuseSharedCache();
+  const place = placeOf(call);
+  if (flagOn(call.flags, "detach")) {
+    createContainer(config, facts, place);
+    startContainer(config.id, facts, place);
+    return 0;
+  }
+  return runForeground(config, facts, {
+    place,
+    words: wordsOf(call, config.id),
+    warn: (message) => printStderr(`rustyrun: ${message}\n`),
+    poststop: selfCommand(["--root", call.root, "poststop", config.id]),
+  });
+}
+
+/** How the keeper words errors and the result for this call. */
+export function wordsOf(call: Call, id: string): KeeperWords {
   const { json } = call.reporting;
-  return runForeground(config, facts, placeOf(call), {
+  return {
     error: (error: ContainerError) =>
       json ? JSON.stringify(error) + "\n" : formatError(error),
-    ...(json ? { json: `{"id":${JSON.stringify(config.id)},` } : {}),
-  });
+    exit: (error: ContainerError) => exitCodeOf(call, error.exitCode),
+    ...(json ? { json: `{"id":${JSON.stringify(id)},` } : {}),
+  };
+}
+
+/** The command line that runs this very rustyrun with other words. */
+export function selfCommand(words: readonly string[]): string[] {
+  const script = Deno.build.standalone
+    ? []
+    : ["run", "-A", decodeURIComponent(new URL(Deno.mainModule).pathname)];
+  return [Deno.execPath(), ...script, ...words];
 }

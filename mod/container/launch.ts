@@ -16,8 +16,10 @@ import {
   readProcess,
   type State,
   type StateDir,
+  writeSaved,
   writeState,
 } from "../state.ts";
+import { saveConfig } from "./saved.ts";
 import { loginName, writeIdMaps } from "./id_maps.ts";
 import type { Prepared } from "./prepare.ts";
 
@@ -44,8 +46,9 @@ export function makeState(
     owner: loginName(prepared.facts.uid),
     ...kind,
     sharesPids: namespaceUse(config, "pid") !== "new",
-    cgroup: cgroup.dirs,
-    saved: {},
+    cgroup: { dirs: cgroup.dirs },
+    hasPoststart: (config.spec.hooks?.poststart?.length ?? 0) > 0,
+    hasPoststop: (config.spec.hooks?.poststop?.length ?? 0) > 0,
   };
 }
 
@@ -158,6 +161,7 @@ export function serveLaunch(
       }
       if (step === SYNC.ready) {
         applyRlimits(run.pid, prepared);
+        writeSaved(dir, saveConfig(prepared));
         writeState(dir, makeState(prepared, run.pid, kind));
       }
     },

@@ -128,7 +128,7 @@ function applyUser(config: Config): void {
 }
 
 /** RLIMIT_NOFILE as the caller had it, as far as that can be known. */
-function readFileLimit(): FileLimit {
+export function readFileLimit(): FileLimit {
   const parent = parseNofile(
     Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`),
   );

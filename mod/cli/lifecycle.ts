@@ -1,0 +1,216 @@
+/**
+ * The commands of a container's life: create, start, state, kill, delete,
+ * list, ps, pause, resume.
+ *
+ * @module
+ */
+
+import { freezeCgroups, readPids, thawCgroups } from "../cgroups/control.ts";
+import { flagOn, flagValue } from "../config/flags/use.ts";
+import { configFromBundle } from "../config/from_bundle.ts";
+import { createContainer } from "../container/create.ts";
+import { deleteContainer, runPoststop } from "../container/delete.ts";
+import { killContainer } from "../container/kill.ts";
+import { startContainer } from "../container/start.ts";
+import {
+  describeState,
+  findState,
+  listStates,
+  statusOf,
+} from "../container/status.ts";
+import { ContainerError } from "../errors.ts";
+import { gatherFacts } from "../host.ts";
+import { parseSignal } from "../signals.ts";
+import type { Call } from "./main.ts";
+import { printStderr, printStdout } from "./report.ts";
+import { placeOf, refuseSharedCache } from "./run.ts";
+
+const warn = (message: string) => printStderr(`rustyrun: ${message}\n`);
+
+/** `rustyrun create ID`. */
+export async function create(call: Call): Promise<number> {
+  const config = configFromBundle(call, Deno.cwd());
+  const facts = gatherFacts();
+  if (flagOn(call.flags, "explain")) {
+    const { explain } = await import("./explain.ts");
+    return explain(config, facts, call, "fifo");
+  }
+  refuseSharedCache();
+  createContainer(config, facts, placeOf(call));
+  return 0;
+}
+
+/** `rustyrun start ID`. */
+export function start(call: Call): number {
+  startContainer(call.args[0]!, gatherFacts(), placeOf(call));
+  return 0;
+}
+
+/** `rustyrun state ID`. */
+export function state(call: Call): number {
+  const found = findState(call.root, call.args[0]!);
+  printStdout(JSON.stringify(describeState(call.root, found), null, 2));
+  return 0;
+}
+
+/** The ids that a command means: one, or those that a regular expression
+ * matches. */
+function idsOf(call: Call): string[] {
+  const id = call.args[0]!;
+  if (!flagOn(call.flags, "regex")) return [id];
+  let pattern: RegExp;
+  try {
+    pattern = new RegExp(id);
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot use "${id}" as a regular expression: ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+      { code: "regex", hint: "Leave --regex out for an id", cause },
+    );
+  }
+  return listStates(call.root).map((it) => it.id)
+    .filter((it) => pattern.test(it));
+}
+
+/** `rustyrun kill ID [SIGNAL]`. */
+export function kill(call: Call): number {
+  const signal = parseSignal(call.args[1] ?? "TERM");
+  const all = flagOn(call.flags, "all");
+  for (const id of idsOf(call)) killContainer(call.root, id, signal, all);
+  return 0;
+}
+
+/** `rustyrun delete ID`. */
+export function remove(call: Call): number {
+  const place = placeOf(call);
+  const force = flagOn(call.flags, "force");
+  for (const id of idsOf(call)) deleteContainer(id, force, place, warn);
+  return 0;
+}
+
+/** `rustyrun poststop ID`: what a keeper runs at the end. */
+export function poststop(call: Call): number {
+  runPoststop(call.root, call.args[0]!, placeOf(call), warn);
+  return 0;
+}
+
+/** A table as runc prints it: columns of at least 12, three blanks between. */
+export function formatTable(rows: readonly (readonly string[])[]): string {
+  const widths = rows[0]!.map((_, at) =>
+    Math.max(9, ...rows.map((row) => row[at]!.length)) + 3
+  );
+  return rows.map((row) =>
+    row.map((cell, at) =>
+      at === row.length - 1 ? cell : cell.padEnd(widths[at]!)
+    ).join("") + "\n"
+  ).join("");
+}
+
+function checkFormat(call: Call): string {
+  const format = flagValue(call.flags, "format") ?? "table";
+  if (format === "table" || format === "json") return format;
+  throw new ContainerError(
+    `Cannot print in the format "${format}": invalid format option`,
+    { code: "format", hint: "Use table or json" },
+  );
+}
+
+/** `rustyrun list`. */
+export function list(call: Call): number {
+  const format = checkFormat(call);
+  const found = listStates(call.root)
+    .map((it) => describeState(call.root, it));
+  if (flagOn(call.flags, "quiet")) {
+    printStdout(found.map((it) => `${it.id}\n`).join(""));
+    return 0;
+  }
+  if (format === "json") {
+    printStdout(found.length === 0 ? "null" : JSON.stringify(found));
+    return 0;
+  }
+  const keys = ["id", "pid", "status", "bundle", "created", "owner"];
+  printStdout(formatTable([
+    keys.map((it) => it.toUpperCase()),
+    ...found.map((it) => keys.map((key) => String(it[key]))),
+  ]));
+  return 0;
+}
+
+/** `rustyrun ps ID [PS-ARGS]`. */
+export function ps(call: Call): number {
+  const [id, ...words] = call.args;
+  const format = checkFormat(call);
+  const found = findState(call.root, id!);
+  const pids = statusOf(call.root, found) === "stopped"
+    ? []
+    : readPids(found.cgroup.dirs);
+  if (format === "json") {
+    printStdout(JSON.stringify(pids) + "\n");
+    return 0;
+  }
+  const args = words.length > 0 ? words : ["-ef"];
+  let output: string;
+  try {
+    const { stdout, stderr, success } = new Deno.Command("ps", { args })
+      .outputSync();
+    output = new TextDecoder().decode(stdout);
+    if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot run ps ${args.join(" ")}: ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+      { code: "ps", hint: "--format json needs no ps program", cause },
+    );
+  }
+  const [head = "", ...lines] = output.trimEnd().split("\n");
+  const at = head.trim().split(/\s+/).indexOf("PID");
+  if (at < 0) {
+    throw new ContainerError(
+      "Cannot read what ps prints: it has no PID column",
+      {
+        code: "ps",
+        hint: "Let the format have one: ps ID -o pid,args",
+      },
+    );
+  }
+  const wanted = new Set(pids.map(String));
+  const mine = lines.filter((it) => wanted.has(it.trim().split(/\s+/)[at]!));
+  printStdout([head, ...mine].join("\n") + "\n");
+  return 0;
+}
+
+/** `rustyrun pause ID`. */
+export function pause(call: Call): number {
+  const found = findState(call.root, call.args[0]!);
+  const status = statusOf(call.root, found);
+  if (status !== "running" && status !== "created") {
+    throw new ContainerError(
+      `Cannot pause "${found.id}": container not running: ${status}`,
+      {
+        code: "not-running",
+        hint: `rustyrun state ${found.id} shows what it is`,
+      },
+    );
+  }
+  freezeCgroups(found.cgroup.dirs);
+  return 0;
+}
+
+/** `rustyrun resume ID`. */
+export function resume(call: Call): number {
+  const found = findState(call.root, call.args[0]!);
+  const status = statusOf(call.root, found);
+  if (status !== "paused") {
+    throw new ContainerError(
+      `Cannot resume "${found.id}": container not paused: ${status}`,
+      {
+        code: "not-paused",
+        hint: `rustyrun state ${found.id} shows what it is`,
+      },
+    );
+  }
+  thawCgroups(found.cgroup.dirs);
+  return 0;
+}

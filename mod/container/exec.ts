@@ -1,0 +1,396 @@
+/**
+ * `exec`: another process in a container. The same plan as the first one's,
+ * with setns instead of new namespaces and no root file system, from the saved
+ * copy of the configuration.
+ *
+ * @module
+ */
+
+import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
+import { joinCgroups } from "../cgroups/control.ts";
+import type { Config } from "../config/config.ts";
+import { hasUserNamespace } from "../config/namespaces.ts";
+import type { Namespace, Process } from "../config/schema.ts";
+import { ContainerError } from "../errors.ts";
+import { wordPlanError } from "../failure.ts";
+import type { Facts } from "../host.ts";
+import { planNamespaces } from "../namespaces.ts";
+import { type Op, type Phased, SYNC } from "../plan.ts";
+import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
+import { planSecurity, resolveUser, rlimitsOf } from "../security.ts";
+import { isAlive, lockState, replaceFile, type State } from "../state.ts";
+import { loadFilter } from "./filter.ts";
+import { handOver } from "./handover.ts";
+import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
+import { hookState, type Place } from "./launch.ts";
+import { FD_TAG, orderPlan, planSteps } from "./order.ts";
+import { readFileLimit } from "./prepare.ts";
+import { readInRoot } from "./rootfs_files.ts";
+import { loadSaved } from "./saved.ts";
+import { findState, statusOf } from "./status.ts";
+
+/** What is executed, and how. */
+export interface ExecOptions {
+  /** Changes to the container's own process; or all of it (`--process`). */
+  process: (own: Process) => Process;
+  detach: boolean;
+  ignorePaused: boolean;
+  /** `--cgroup`: cgroups below the container's. */
+  cgroups: readonly string[];
+  preserveFds: number;
+  pidFile?: string;
+  consoleSocket?: string;
+  pidfdSocket?: string;
+}
+
+/** /proc/PID/ns names: type of config.json -> file. */
+const FILES: [Namespace["type"], string][] = [
+  ["user", "user"],
+  ["pid", "pid"],
+  ["mount", "mnt"],
+  ["network", "net"],
+  ["ipc", "ipc"],
+  ["uts", "uts"],
+  ["cgroup", "cgroup"],
+  ["time", "time"],
+];
+
+function readLink(path: string): string | undefined {
+  try {
+    return Deno.readLinkSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** The namespaces of a process that are not ours. */
+function namespacesOf(pid: number): Namespace[] {
+  return FILES.flatMap(([type, file]) => {
+    const path = `/proc/${pid}/ns/${file}`;
+    const theirs = readLink(path);
+    return theirs === undefined || theirs === readLink(`/proc/self/ns/${file}`)
+      ? []
+      : [{ type, path }];
+  });
+}
+
+/** The configuration of the exec'd process. */
+function configOf(
+  saved: Config,
+  state: State,
+  options: ExecOptions,
+): Config {
+  const { linux } = saved.spec;
+  const own = saved.spec.process ?? { cwd: "/" };
+  const process = options.process(own);
+  const oomScoreAdj = process.oomScoreAdj ?? own.oomScoreAdj;
+  const config: Config = {
+    ...saved,
+    spec: {
+      ociVersion: saved.spec.ociVersion,
+      root: saved.spec.root,
+      process: {
+        ...process,
+        ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
+      },
+      ...(saved.spec.annotations === undefined
+        ? {}
+        : { annotations: saved.spec.annotations }),
+      linux: {
+        namespaces: namespacesOf(state.pid),
+        ...(linux?.seccomp === undefined ? {} : { seccomp: linux.seccomp }),
+        ...(linux?.personality === undefined
+          ? {}
+          : { personality: linux.personality }),
+      },
+    },
+    files: [],
+    init: false,
+    stdin: true,
+    preserveFds: options.preserveFds,
+    hostDevices: [],
+  };
+  for (const key of ["pidFile", "consoleSocket", "pidfdSocket"] as const) {
+    delete config[key];
+    const value = options[key];
+    if (value !== undefined) config[key] = value;
+  }
+  if (hasUserNamespace(config) && linux !== undefined) {
+    config.spec.linux = {
+      ...config.spec.linux,
+      ...(linux.uidMappings === undefined
+        ? {}
+        : { uidMappings: linux.uidMappings }),
+      ...(linux.gidMappings === undefined
+        ? {}
+        : { gidMappings: linux.gidMappings }),
+    };
+  }
+  return config;
+}
+
+/** HOME as for the first process: from the container's own passwd. */
+function applyHome(config: Config, state: State): void {
+  const process = config.spec.process!;
+  const env = process.env ?? [];
+  if (env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) return;
+  const user = resolveUser(
+    config,
+    (path) => readInRoot(`/proc/${state.pid}/root`, path),
+  );
+  process.env = [...env.filter((it) => it !== "HOME="), `HOME=${user.home}`];
+}
+
+const FROM = "process.terminal";
+
+/** A terminal of the container's devpts. */
+function planTerminal(config: Config): Phased {
+  const process = config.spec.process!;
+  if (!process.terminal) return {};
+  const uid = process.user?.uid ?? 0;
+  const console: Op[] = [
+    {
+      do: "open",
+      into: "root",
+      at: "",
+      path: "/",
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: "hold the container's root",
+      from: FROM,
+    },
+    {
+      do: "target",
+      into: "devpts",
+      root: "root",
+      path: "/dev/pts",
+      kind: 0,
+      mode: 0,
+      why: "find the container's devpts",
+      from: FROM,
+    },
+    {
+      do: "verify",
+      slot: "devpts",
+      type: 0o40000,
+      rdev: 0,
+      magic: 0x1cd1,
+      why: "make sure that it is a devpts",
+      from: FROM,
+    },
+    {
+      do: "pty",
+      master: "master",
+      peer: "peer",
+      devpts: "devpts",
+      rows: process.consoleSize?.height ?? 0,
+      cols: process.consoleSize?.width ?? 0,
+      why: "open a terminal in the container",
+      from: FROM,
+    },
+  ];
+  if (uid !== 0) {
+    console.push({
+      do: "chown",
+      slot: "peer",
+      uid,
+      gid: -1,
+      why: "give the terminal to the process's user",
+      from: FROM,
+    });
+  }
+  console.push(
+    {
+      do: "sendFd",
+      slot: "master",
+      tag: FD_TAG.master,
+      why: "hand the terminal's other end to the host",
+      from: FROM,
+    },
+    {
+      do: "ctty",
+      slot: "peer",
+      why: "make it the controlling terminal",
+      from: FROM,
+    },
+    ...[0, 1, 2].map((fd): Op => ({
+      do: "dup",
+      slot: "peer",
+      fd,
+      why: `make it descriptor ${fd}`,
+      from: FROM,
+    })),
+  );
+  return { console };
+}
+
+/** process.execCPUAffinity: before and after the cgroup is joined. */
+function planAffinity(config: Config): Phased {
+  const affinity = config.spec.process?.execCPUAffinity;
+  if (affinity === undefined) return {};
+  const op = (list: string | undefined, key: string): Op[] =>
+    list
+      ? [{
+        do: "affinity",
+        cpus: cpuMask(list),
+        why: `run on the CPUs ${list}`,
+        from: `process.execCPUAffinity.${key}`,
+      }]
+      : [];
+  return {
+    cgroupOpen: op(affinity.initial, "initial"),
+    session: op(affinity.final, "final"),
+  };
+}
+
+/** A list of CPUs ("0-2,7") as a bit mask, sched_setaffinity(2). */
+export function cpuMask(list: string): Uint8Array {
+  const mask = new Uint8Array(128);
+  for (const part of list.split(",")) {
+    const [from, to = from] = part.trim().split("-").map(Number);
+    if (from === undefined || to === undefined || !(from <= to) || to > 1023) {
+      throw new ContainerError(
+        `Cannot use the CPUs "${list}": it is no list of CPUs`,
+        { code: "cpu-list", hint: 'Write it as in "0-2,7"', exitCode: 1 },
+      );
+    }
+    for (let cpu = from; cpu <= to; cpu++) mask[cpu >> 3]! |= 1 << (cpu & 7);
+  }
+  return mask;
+}
+
+/** Labels are written through a procfs of the container's pid namespace. */
+function planProc(config: Config): Phased {
+  const { apparmorProfile, selinuxLabel, oomScoreAdj } = config.spec.process ??
+    {};
+  if (!apparmorProfile && !selinuxLabel && oomScoreAdj === undefined) return {};
+  return {
+    root: [{
+      do: "fsmount",
+      into: "proc",
+      fstype: "proc",
+      options: [],
+      attr: 0,
+      flags: 0,
+      why: "have a procfs that nobody in the container has touched",
+    }],
+  };
+}
+
+function checkRunning(
+  root: string,
+  state: State,
+  options: ExecOptions,
+): void {
+  const status = statusOf(root, state);
+  if (status === "paused" && !options.ignorePaused) {
+    throw new ContainerError(
+      `Cannot run a process in "${state.id}": cannot exec in a paused container (use --ignore-paused to override)`,
+      { code: "paused", hint: `rustyrun resume ${state.id}` },
+    );
+  }
+  if (status === "stopped") {
+    throw new ContainerError(
+      `Cannot run a process in "${state.id}": cannot exec in a stopped container: container not running`,
+      {
+        code: "not-running",
+        hint: "Only a container that runs has room for it",
+      },
+    );
+  }
+}
+
+/**
+ * Runs a process in a container.
+ *
+ * @returns 0 when detached; else never: this process becomes the keeper
+ * @throws {ContainerError} when it cannot be run
+ */
+export function execProcess(
+  id: string,
+  options: ExecOptions,
+  facts: Facts,
+  place: Place,
+  words: KeeperWords,
+): number {
+  const { root } = place;
+  findState(root, id);
+  const lock = lockState(root, id);
+  const state = findState(root, id);
+  checkRunning(root, state, options);
+  const saved = loadSaved(root, id);
+  const config = configOf(saved.config, state, options);
+  applyHome(config, state);
+  const joins = joinCgroups(state.cgroup.dirs, options.cgroups);
+  const filter = loadFilter(config, facts, root);
+  const steps = orderPlan([
+    planAffinity(config),
+    planSteps({
+      config,
+      gate: options.detach ? "none" : "keeper",
+      tasks: joins.tasks,
+      unified: joins.v2,
+      filter,
+      env: place.env,
+    }),
+    planNamespaces(
+      config,
+      facts,
+      joins.v2 === undefined ? {} : {
+        cgroup: "cgroup",
+      },
+    ),
+    planProc(config),
+    planTerminal(config),
+    planSecurity(config, facts, {
+      ...(saved.setgroups === undefined ? {} : { setgroups: saved.setgroups }),
+    }),
+  ]);
+  const ops = steps.flatMap(([, it]) => it);
+  const rlimits = rlimitsOf(config, facts, readFileLimit());
+  let run: PlanRun | undefined;
+  try {
+    run = startPlan(ops, new Map());
+    const running = run;
+    running.serve({
+      sync(step) {
+        if (step !== SYNC.ready) return;
+        // The pid of the state might have gone to another since it was read.
+        if (!isAlive(state)) checkRunning(root, state, options);
+        for (const { resource, soft, hard } of rlimits) {
+          limitProcess(running.pid, resource, { soft, hard });
+        }
+      },
+    });
+    handOver(
+      running,
+      config,
+      "setns",
+      hookState(state, "running", state.pid),
+    );
+    if (config.pidFile !== undefined) {
+      replaceFile(config.pidFile, String(running.pid), 0o644);
+    }
+    if (lock !== undefined) closeFd(lock);
+  } catch (error) {
+    run?.abort();
+    if (run !== undefined) waitProcess(run.helper);
+    throw wordPlanError(error, config, facts);
+  }
+  if (options.detach) {
+    waitProcess(run.helper);
+    return 0;
+  }
+  const slots = new Map([["channel", run.channel]]);
+  const master = run.received.get(FD_TAG.master);
+  if (master !== undefined) slots.set("master", master);
+  return becomeKeeper(
+    [
+      ...planWatch(run, { runs: false, warden: 0 }),
+      ...planLateErrors(ops, config, facts, words),
+    ],
+    slots,
+  );
+}

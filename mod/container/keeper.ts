@@ -1,0 +1,180 @@
+/**
+ * The keeper's plan: what this process must know when it is no longer Deno.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { namespaceUse } from "../config/namespaces.ts";
+import { ContainerError } from "../errors.ts";
+import { wordFailure } from "../failure.ts";
+import type { Facts } from "../host.ts";
+import type { Op } from "../plan.ts";
+import type { PlanRun } from "../process.ts";
+import { signalName } from "../signals.ts";
+import { planLeftovers } from "./leftovers.ts";
+import { FD_TAG } from "./order.ts";
+import type { Prepared } from "./prepare.ts";
+
+/** How the keeper words what Deno cannot word any more. */
+export interface KeeperWords {
+  /** An error as this command prints it: text, or one JSON object. */
+  error(error: ContainerError): string;
+  /** The exit code that goes with an error. */
+  exit(error: ContainerError): number;
+  /** Result as one JSON object: what comes before `"exitCode":N}`; undefined
+   * without --json. */
+  json?: string;
+}
+
+/** Exit codes of exec's late failures, worded before it is too late. */
+export function planLateErrors(
+  ops: readonly Op[],
+  config: Config,
+  facts: Facts,
+  words: KeeperWords,
+): Op[] {
+  const at = ops.findIndex((it) => it.do === "exec");
+  const op = ops[at];
+  if (op === undefined) return [];
+  const row = (errno: number): Op => {
+    const error = wordFailure(
+      { op, errno, detail: 0, text: config.spec.process?.args?.[0] ?? "" },
+      config,
+      facts,
+    );
+    return {
+      do: "kText",
+      op: at,
+      errno,
+      exit: words.exit(error),
+      text: words.error(error),
+      why: "say why the command could not be executed",
+    };
+  };
+  // ENOENT, ENOEXEC, EACCES, ETXTBSY, ELIBBAD, ENOMEM, E2BIG, EPERM
+  const rows = [2, 8, 13, 26, 80, 12, 7, 1].map(row);
+  const rest = (index: number, errno: number, message: string): Op => {
+    const error = new ContainerError(message, {
+      code: "start",
+      hint: "The kernel's log (dmesg) may say more",
+    });
+    return {
+      do: "kText",
+      op: index,
+      errno,
+      exit: words.exit(error),
+      text: words.error(error),
+      why: "say why the container could not be started",
+    };
+  };
+  const filter = ops.findIndex((it) => it.do === "seccomp");
+  if (filter > 0) {
+    rows.push(
+      rest(filter, -1, "Cannot load the seccomp filter: the kernel refused it"),
+    );
+  }
+  rows.push(
+    rest(
+      -2,
+      9,
+      "Cannot start the container: something killed it before the command ran",
+    ),
+    rest(
+      -1,
+      -1,
+      "Cannot start the container: the last steps before the command failed",
+    ),
+  );
+  return rows;
+}
+
+/** What the keeper watches. */
+export function planWatch(
+  run: PlanRun,
+  options: { runs: boolean; warden: number },
+): Op[] {
+  return [{
+    do: "kRun",
+    pid: run.pid,
+    warden: options.warden,
+    channel: options.runs ? "" : "channel",
+    control: options.warden > 0 ? "control" : "",
+    master: run.received.has(FD_TAG.master) ? "master" : "",
+    userns: "",
+    why: WHY,
+  }];
+}
+
+const WHY = "watch the container until its end";
+
+/** The keeper's plan. */
+export function planKeeper(
+  prepared: Prepared,
+  run: PlanRun,
+  runs: boolean,
+  root: string,
+  words: KeeperWords,
+): Op[] {
+  const { config, cgroup } = prepared;
+  const why = WHY;
+  const ops = planWatch(run, { runs, warden: run.helper });
+  ops.push(...planLeftovers({
+    cgroups: cgroup.dirs,
+    state: { root, id: config.id },
+    ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
+    sharesPids: namespaceUse(config, "pid") !== "new",
+  }));
+  if (cgroup.oom !== undefined) {
+    const limit = config.spec.linux?.resources?.memory?.limit;
+    const from = config.flags.get("linux.resources.memory.limit");
+    ops.push({
+      do: "kOom",
+      file: cgroup.oom.file,
+      key: cgroup.oom.key,
+      text: words.error(
+        new ContainerError(
+          limit === undefined
+            ? "The container was killed: the machine, or a cgroup above it, ran out of memory"
+            : `The container was killed: it used more than its memory limit of ${limit} bytes${
+              from === undefined ? "" : ` (${from})`
+            }`,
+          {
+            code: "memory-limit",
+            hint: limit === undefined
+              ? "The kernel's log (dmesg) names the process"
+              : "Give it more, or make it use less",
+            exitCode: 137,
+          },
+        ),
+      ),
+      why,
+    });
+  }
+  ops.push(...planLateErrors(prepared.ops, config, prepared.facts, words));
+  ops.push({
+    do: "kRefuse",
+    text: words.error(
+      new ContainerError(
+        "The container was killed by a second Ctrl-C: its first process ignores the signal",
+        {
+          code: "interrupted",
+          hint:
+            "As pid 1 a program gets no signal that it has no handler for: --init puts a small init before it",
+          exitCode: 137,
+        },
+      ),
+    ),
+    why,
+  });
+  if (words.json !== undefined) {
+    ops.push({ do: "kJson", head: words.json, signals: SIGNAL_NAMES, why });
+  }
+  return ops;
+}
+
+/** By number, as JSON; 0 stands for no signal. */
+const SIGNAL_NAMES = Array.from(
+  { length: 65 },
+  (_, signal) => signal === 0 ? "null" : `"${signalName(signal)}"`,
+);

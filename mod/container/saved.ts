@@ -1,0 +1,59 @@
+/**
+ * The saved copy of a container's configuration: what exec, update, start and
+ * delete read instead of the bundle.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { parseConfigJson } from "../config/json.ts";
+import type { Op } from "../plan.ts";
+import { readSaved } from "../state.ts";
+import type { Prepared } from "./prepare.ts";
+
+/** What is saved. */
+export interface Saved {
+  config: Config;
+  /** The operations behind the fifo, by index: to word their failures. */
+  late: Record<string, Op>;
+  setgroups: "allow" | "deny" | undefined;
+}
+
+/** What goes into ROOT/ID/config.json. Blobs stay out of it. */
+export function saveConfig(prepared: Prepared): unknown {
+  const { config, ops } = prepared;
+  const from = ops.findIndex((it) => it.do === "waitStart");
+  const late: Record<string, unknown> = {};
+  if (from >= 0) {
+    for (let at = from; at < ops.length; at++) {
+      const op = ops[at]!;
+      late[at] = op.do === "spawn" ? { ...op, stdin: "" } : op;
+    }
+  }
+  return {
+    config: { ...config, flags: Object.fromEntries(config.flags) },
+    late,
+    setgroups: prepared.idMaps?.setgroups,
+  };
+}
+
+/**
+ * Reads the saved copy.
+ *
+ * @throws {Deno.errors.NotFound} when the container is gone
+ */
+export function loadSaved(root: string, id: string): Saved {
+  const saved = parseConfigJson(readSaved(root, id)) as unknown as {
+    config: Omit<Config, "flags"> & { flags: Record<string, string> };
+    late: Record<string, Op>;
+    setgroups?: "allow" | "deny";
+  };
+  return {
+    config: {
+      ...saved.config,
+      flags: new Map(Object.entries(saved.config.flags)),
+    },
+    late: saved.late,
+    setgroups: saved.setgroups,
+  };
+}

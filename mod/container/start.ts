@@ -1,0 +1,138 @@
+/**
+ * `start`: lets the process of a created container go, and learns from the
+ * fifo whether it really ran.
+ *
+ * @module
+ */
+
+import {
+  closeFd,
+  openFd,
+  pollFds,
+  readFd,
+  trySyscall,
+} from "../../ffi/libc.ts";
+import { ContainerError } from "../errors.ts";
+import { wordFailure } from "../failure.ts";
+import type { Facts } from "../host.ts";
+import { runHooks } from "../hooks.ts";
+import { decodeReport, REPORT, REPORT_SIZE } from "../plan.ts";
+import { lockState, type State } from "../state.ts";
+import { hookState, type Place } from "./launch.ts";
+import { signalContainer } from "./kill.ts";
+import { loadSaved, type Saved } from "./saved.ts";
+import { findState, statusOf } from "./status.ts";
+
+const O_NONBLOCK = 0o4000;
+const SIGKILL = 9;
+
+function cannotStart(id: string, why: string, hint?: string): ContainerError {
+  return new ContainerError(`Cannot start "${id}": ${why}`, {
+    code: "start",
+    hint,
+    exitCode: 1,
+  });
+}
+
+function checkStartable(root: string, state: State): void {
+  const status = statusOf(root, state);
+  if (status === "created") return;
+  throw cannotStart(
+    state.id,
+    status === "stopped"
+      ? "cannot start a container that has stopped"
+      : "cannot start an already running container",
+    status === "stopped"
+      ? "Delete it, and create it again"
+      : "Run another process in it with rustyrun exec",
+  );
+}
+
+/** Reads what the first process reports on its way to execve.
+ *
+ * @throws {ContainerError} when it does not get there */
+function followStart(
+  fifo: number,
+  pidfd: number,
+  state: State,
+  saved: () => Saved,
+  facts: Facts,
+): void {
+  let about = false;
+  for (;;) {
+    const [news = 0] = pollFds([fifo, pidfd]);
+    // Nothing on the fifo: the process has ended.
+    const packet = news === 0 ? new Uint8Array(0) : readFd(fifo, REPORT_SIZE);
+    if (packet.length === 0) {
+      if (about) return;
+      throw cannotStart(
+        state.id,
+        "its first process died before the command ran",
+        "The kernel's log (dmesg) may say more",
+      );
+    }
+    const report = decodeReport(packet);
+    if (report.kind === REPORT.aboutToExec) about = true;
+    if (report.kind !== REPORT.error) continue;
+    const { config, late } = saved();
+    const op = late[report.index];
+    if (op === undefined) {
+      throw cannotStart(state.id, `step ${report.index} of its plan failed`);
+    }
+    throw wordFailure({ op, ...report }, config, facts);
+  }
+}
+
+/** Runs the poststart hooks; one that fails stops the container, config.md
+ * "Poststart". */
+function runPoststart(state: State, saved: Saved, place: Place): void {
+  const hooks = saved.config.spec.hooks?.poststart;
+  if (!hooks?.length) return;
+  try {
+    runHooks(
+      "poststart",
+      hooks,
+      hookState(state, "running", state.pid),
+      place.env,
+    );
+  } catch (error) {
+    signalContainer(state, SIGKILL);
+    throw error;
+  }
+}
+
+/**
+ * Starts a created container.
+ *
+ * @throws {ContainerError} when it is not in that state, or the command cannot
+ * be executed
+ */
+export function startContainer(id: string, facts: Facts, place: Place): void {
+  const { root } = place;
+  findState(root, id);
+  const lock = lockState(root, id);
+  let fifo = -1;
+  let pidfd = -1;
+  try {
+    const state = findState(root, id);
+    checkStartable(root, state);
+    const path = `${root}/${id}/exec.fifo`;
+    pidfd = trySyscall("pidfd_open", state.pid, 0);
+    if (pidfd < 0) {
+      throw cannotStart(id, "cannot start a container that has stopped");
+    }
+    fifo = openFd(path, O_NONBLOCK);
+    let saved: Saved | undefined;
+    const load = () => saved ??= loadSaved(root, id);
+    try {
+      followStart(fifo, pidfd, state, load, facts);
+    } finally {
+      Deno.removeSync(path);
+    }
+    if (state.hasPoststart) runPoststart(state, load(), place);
+  } finally {
+    if (lock !== undefined) closeFd(lock);
+    if (fifo >= 0) closeFd(fifo);
+    if (pidfd >= 0) closeFd(pidfd);
+  }
+}

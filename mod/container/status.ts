@@ -1,0 +1,90 @@
+/**
+ * What a container is right now, from its state file and its first process.
+ *
+ * @module
+ */
+
+import { isFrozen } from "../cgroups/control.ts";
+import { ContainerError } from "../errors.ts";
+import { checkId } from "../config/from_flags.ts";
+import { isAlive, readState, type State } from "../state.ts";
+
+/** runtime.md "Lifecycle", and runc's "paused". */
+export type Status = "created" | "running" | "paused" | "stopped";
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Returns the status of a container. */
+export function statusOf(root: string, state: State): Status {
+  if (!isAlive(state)) return "stopped";
+  if (isFrozen(state.cgroup.dirs)) return "paused";
+  return state.waits && exists(`${root}/${state.id}/exec.fifo`)
+    ? "created"
+    : "running";
+}
+
+/**
+ * Reads a container's state.
+ *
+ * @throws {ContainerError} "container does not exist", the words that engines
+ * look for
+ */
+export function findState(root: string, id: string): State {
+  checkId(id);
+  const state = readState(root, id);
+  if (state !== undefined) return state;
+  throw new ContainerError(
+    `Cannot find "${id}": container does not exist`,
+    {
+      code: "container-missing",
+      hint:
+        "rustyrun list shows those there are; --root says where they are kept",
+      exitCode: 1,
+    },
+  );
+}
+
+/** The state as `rustyrun state` prints it: runc's fields in runc's order. */
+export function describeState(
+  root: string,
+  state: State,
+): Record<string, unknown> {
+  const status = statusOf(root, state);
+  const { annotations } = state;
+  return {
+    ociVersion: state.ociVersion,
+    id: state.id,
+    pid: status === "stopped" ? 0 : state.pid,
+    status,
+    bundle: state.bundle,
+    rootfs: state.rootfs,
+    created: state.created,
+    ...(annotations && Object.keys(annotations).length > 0
+      ? { annotations }
+      : {}),
+    owner: state.owner,
+  };
+}
+
+/** The containers below `root`, by id. */
+export function listStates(root: string): State[] {
+  let names: string[];
+  try {
+    names = [...Deno.readDirSync(root)]
+      .filter((it) => it.isDirectory && !it.name.startsWith("."))
+      .map((it) => it.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+  return names.sort().map((name) => readState(root, name))
+    .filter((it) => it !== undefined);
+}
