@@ -59,12 +59,14 @@ function revive(
   context?: Context,
 ): unknown {
   if (typeof value === "number") {
-    if (Number.isSafeInteger(value) || context?.source === undefined) {
-      return value;
+    const source = context?.source ?? "";
+    if (Number.isSafeInteger(value) && !source.includes(".")) return value;
+    const exact = readInteger(source);
+    // A fraction must not round to an integer; an unsafe number is refused by
+    // check.ts wherever it stands.
+    if (exact === undefined) {
+      return Number.isSafeInteger(value) ? Number.NaN : value;
     }
-    const exact = readInteger(context.source);
-    // An unsafe number is refused by check.ts wherever it stands.
-    if (exact === undefined) return value;
     const number = Number(exact);
     return Number.isSafeInteger(number) ? number : exact;
   }
