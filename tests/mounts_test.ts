@@ -1,0 +1,1115 @@
+/** The mounts manager: whole plans for whole configurations, and a row for each
+ * mount option. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { ContainerError } from "../mod/errors.ts";
+import type { Mount, Spec } from "../mod/config/schema.ts";
+import type { Config } from "../mod/config/config.ts";
+import type { CgroupMount, Facts } from "../mod/host.ts";
+import { type MountHost, planMounts } from "../mod/mounts.ts";
+import { splitData } from "../mod/mounts/filesystems.ts";
+import { parseMountOptions } from "../mod/mounts/options.ts";
+import { absolutePath, joinPath, splitPath } from "../mod/mounts/path.ts";
+import {
+  findBadNotes,
+  makeConfig,
+  makeFacts,
+  makeHost,
+  pickSteps,
+  showPlan,
+  UNPRIVILEGED,
+} from "./manager_fixtures.ts";
+
+const QUIET = ["nosuid", "noexec", "nodev"];
+
+/** What `runc spec` writes, as far as mounts go. */
+const RUNC: Partial<Spec> = {
+  process: { cwd: "/", terminal: true },
+  root: { path: "rootfs", readonly: true },
+  mounts: [
+    { destination: "/proc", type: "proc", source: "proc" },
+    {
+      destination: "/dev",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+    },
+    {
+      destination: "/dev/pts",
+      type: "devpts",
+      source: "devpts",
+      options: [
+        "nosuid",
+        "noexec",
+        "newinstance",
+        "ptmxmode=0666",
+        "mode=0620",
+        "gid=5",
+      ],
+    },
+    {
+      destination: "/dev/shm",
+      type: "tmpfs",
+      source: "shm",
+      options: [...QUIET, "mode=1777", "size=65536k"],
+    },
+    {
+      destination: "/dev/mqueue",
+      type: "mqueue",
+      source: "mqueue",
+      options: QUIET,
+    },
+    {
+      destination: "/sys",
+      type: "sysfs",
+      source: "sysfs",
+      options: [...QUIET, "ro"],
+    },
+    {
+      destination: "/sys/fs/cgroup",
+      type: "cgroup",
+      source: "cgroup",
+      options: [...QUIET, "relatime", "ro"],
+    },
+  ],
+  linux: {
+    namespaces: [{ type: "pid" }, { type: "mount" }],
+    maskedPaths: [
+      "/proc/acpi",
+      "/proc/asound",
+      "/proc/kcore",
+      "/proc/keys",
+      "/proc/latency_stats",
+      "/proc/timer_list",
+      "/proc/timer_stats",
+      "/proc/sched_debug",
+      "/sys/firmware",
+      "/proc/scsi",
+    ],
+    readonlyPaths: [
+      "/proc/bus",
+      "/proc/fs",
+      "/proc/irq",
+      "/proc/sys",
+      "/proc/sysrq-trigger",
+    ],
+  },
+};
+
+const USERNS: Partial<Spec> = {
+  linux: {
+    namespaces: [{ type: "user" }, { type: "pid" }, { type: "mount" }],
+    uidMappings: [{ containerID: 0, hostID: 100000, size: 65536 }],
+    gidMappings: [{ containerID: 0, hostID: 100000, size: 65536 }],
+  },
+  mounts: [{ destination: "/vol", source: "/src", options: ["rbind", "ro"] }],
+};
+
+const plan = (
+  spec: Partial<Spec> = {},
+  facts: Partial<Facts> = {},
+  host: Partial<MountHost> = {},
+  config: Partial<Config> = {},
+) => planMounts(makeConfig(spec, config), makeFacts(facts), makeHost(host));
+
+const DIRECTORY = { sources: new Map([[0, "directory" as const]]) };
+
+Deno.test("planMounts() plans the bundle that `runc spec` writes", () => {
+  const phased = plan(RUNC);
+  assertEquals(showPlan(phased), [
+    "# sources",
+    "openTree null - /dev/null 1",
+    "verify null 0x2000 0x103 0",
+    "openTree root - /bundle/rootfs 0x8001",
+    "# root",
+    "fsmount proc proc [] 0xe 0",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 0xf 0",
+    "mountSetattr root - 0x8000 0 0 0x80000 -",
+    "open target - /bundle/rootfs 0x210000 0 0",
+    "moveMount root target",
+    "# mounts",
+    "fsmount mount proc [source=proc] 0 0",
+    "mkdir root proc 0x1ed",
+    "open target root proc 0x230000 0 0xe",
+    "moveMount mount target",
+    "fsmount mount tmpfs [source=tmpfs mode=755 size=65536k] 0x22 0",
+    "target target root /dev 1 0x1ed",
+    "moveMount mount target",
+    "fsmount devpts devpts [source=devpts newinstance ptmxmode=0666 mode=0620 gid=5] 0xa 0",
+    "target target root /dev/pts 1 0x1ed",
+    "moveMount devpts target",
+    "fsmount mount tmpfs [source=shm mode=1777 size=65536k] 0xe 0",
+    "target target root /dev/shm 1 0x1ed",
+    "moveMount mount target",
+    "fsmount mount mqueue [source=mqueue] 0xe 0",
+    "target target root /dev/mqueue 1 0x1ed",
+    "moveMount mount target",
+    "fsmount mount sysfs [source=sysfs] 0xf 0",
+    "mkdir root sys 0x1ed",
+    "open target root sys 0x230000 0 0xe",
+    "moveMount mount target",
+    "fsmount mount cgroup2 [source=cgroup] 0xf 0",
+    "target target root /sys/fs/cgroup 1 0x1ed",
+    "moveMount mount target",
+    "# devices",
+    "target dev root /dev 1 0x1ed",
+    "mknod dev null 0x21b6 0x103 0 0",
+    "mknod dev zero 0x21b6 0x105 0 0",
+    "mknod dev full 0x21b6 0x107 0 0",
+    "mknod dev random 0x21b6 0x108 0 0",
+    "mknod dev urandom 0x21b6 0x109 0 0",
+    "mknod dev tty 0x21b6 0x500 0 0",
+    "symlink dev fd /proc/self/fd",
+    "symlink dev stdin /proc/self/fd/0",
+    "symlink dev stdout /proc/self/fd/1",
+    "symlink dev stderr /proc/self/fd/2",
+    "symlink dev core /proc/kcore",
+    "symlink dev ptmx pts/ptmx",
+    "# console",
+    "verify devpts 0x4000 0 0x1cd1",
+    "pty master peer devpts 0 0",
+    "openTree console peer - 0x1001",
+    'file dev console 0x180 ""',
+    "open target dev console 0x220000 0 0xc",
+    "moveMount console target",
+    "sendFd master 1",
+    "ctty peer",
+    "dup peer 0",
+    "dup peer 1",
+    "dup peer 2",
+    "# pivot",
+    "pivot root",
+    "# readonly",
+    "readonly root /proc/bus",
+    "readonly root /proc/fs",
+    "readonly root /proc/irq",
+    "readonly root /proc/sys",
+    "readonly root /proc/sysrq-trigger",
+    "# masked",
+    "mask root /proc/acpi null empty",
+    "mask root /proc/asound null empty",
+    "mask root /proc/kcore null empty",
+    "mask root /proc/keys null empty",
+    "mask root /proc/latency_stats null empty",
+    "mask root /proc/timer_list null empty",
+    "mask root /proc/timer_stats null empty",
+    "mask root /proc/sched_debug null empty",
+    "mask root /sys/firmware null empty",
+    "mask root /proc/scsi null empty",
+    "# rootReadonly",
+    "mountSetattr root - 0 1 0 0 -",
+  ]);
+  assertEquals(findBadNotes(phased), []);
+});
+
+Deno.test("planMounts() opens host trees before a user namespace when it may", () => {
+  const phased = plan(USERNS, {}, DIRECTORY);
+  assertEquals(showPlan(phased), [
+    "# sources",
+    "open proc - /proc 0x210000 0 0",
+    "verify proc 0x4000 0 0x9fa0",
+    "openTree root - /bundle/rootfs 0x8001",
+    "openTree mount.0 - /src 0x8001",
+    "openTree device./dev/null - /dev/null 1",
+    "verify device./dev/null 0x2000 0x103 0",
+    "openTree device./dev/zero - /dev/zero 1",
+    "verify device./dev/zero 0x2000 0x105 0",
+    "openTree device./dev/full - /dev/full 1",
+    "verify device./dev/full 0x2000 0x107 0",
+    "openTree device./dev/random - /dev/random 1",
+    "verify device./dev/random 0x2000 0x108 0",
+    "openTree device./dev/urandom - /dev/urandom 1",
+    "verify device./dev/urandom 0x2000 0x109 0",
+    "openTree device./dev/tty - /dev/tty 1",
+    "verify device./dev/tty 0x2000 0x500 0",
+    "# root",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "mountSetattr root - 0x8000 0 0 0x80000 -",
+    "open target - /bundle/rootfs 0x210000 0 0",
+    "moveMount root target",
+    "# mounts",
+    "target target root /vol 1 0x1ed",
+    "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
+    "mountSetattr mount.0 - 0 1 0 0 -",
+    "moveMount mount.0 target",
+    "# devices",
+    "target dev root /dev 1 0x1ed",
+    "target target dev null 2 0x1a4",
+    "moveMount device./dev/null target",
+    "target target dev zero 2 0x1a4",
+    "moveMount device./dev/zero target",
+    "target target dev full 2 0x1a4",
+    "moveMount device./dev/full target",
+    "target target dev random 2 0x1a4",
+    "moveMount device./dev/random target",
+    "target target dev urandom 2 0x1a4",
+    "moveMount device./dev/urandom target",
+    "target target dev tty 2 0x1a4",
+    "moveMount device./dev/tty target",
+    "symlink dev fd /proc/self/fd",
+    "symlink dev stdin /proc/self/fd/0",
+    "symlink dev stdout /proc/self/fd/1",
+    "symlink dev stderr /proc/self/fd/2",
+    "symlink dev core /proc/kcore",
+    "symlink dev ptmx pts/ptmx",
+    "# pivot",
+    "pivot root",
+  ]);
+  assertEquals(findBadNotes(phased), []);
+});
+
+Deno.test("planMounts() opens host trees in the new mount namespace without CAP_SYS_ADMIN", () => {
+  assertEquals(showPlan(plan(USERNS, UNPRIVILEGED, DIRECTORY)), [
+    "# sources",
+    "open proc - /proc 0x210000 0 0",
+    "verify proc 0x4000 0 0x9fa0",
+    "# root",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "openTree root - /bundle/rootfs 0x8001",
+    "openTree mount.0 - /src 0x8001",
+    "openTree device./dev/null - /dev/null 1",
+    "verify device./dev/null 0x2000 0x103 0",
+    "openTree device./dev/zero - /dev/zero 1",
+    "verify device./dev/zero 0x2000 0x105 0",
+    "openTree device./dev/full - /dev/full 1",
+    "verify device./dev/full 0x2000 0x107 0",
+    "openTree device./dev/random - /dev/random 1",
+    "verify device./dev/random 0x2000 0x108 0",
+    "openTree device./dev/urandom - /dev/urandom 1",
+    "verify device./dev/urandom 0x2000 0x109 0",
+    "openTree device./dev/tty - /dev/tty 1",
+    "verify device./dev/tty 0x2000 0x500 0",
+    "mountSetattr root - 0x8000 0 0 0x80000 -",
+    "open target - /bundle/rootfs 0x210000 0 0",
+    "moveMount root target",
+    "# mounts",
+    "target target root /vol 1 0x1ed",
+    "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
+    "mountSetattr mount.0 - 0 1 0 0 -",
+    "moveMount mount.0 target",
+    "# devices",
+    "target dev root /dev 1 0x1ed",
+    "target target dev null 2 0x1a4",
+    "moveMount device./dev/null target",
+    "target target dev zero 2 0x1a4",
+    "moveMount device./dev/zero target",
+    "target target dev full 2 0x1a4",
+    "moveMount device./dev/full target",
+    "target target dev random 2 0x1a4",
+    "moveMount device./dev/random target",
+    "target target dev urandom 2 0x1a4",
+    "moveMount device./dev/urandom target",
+    "target target dev tty 2 0x1a4",
+    "moveMount device./dev/tty target",
+    "symlink dev fd /proc/self/fd",
+    "symlink dev stdin /proc/self/fd/0",
+    "symlink dev stdout /proc/self/fd/1",
+    "symlink dev stderr /proc/self/fd/2",
+    "symlink dev core /proc/kcore",
+    "symlink dev ptmx pts/ptmx",
+    "# pivot",
+    "pivot root",
+  ]);
+});
+
+const ROOT_STEPS = ["sources", "root", "pivot"] as const;
+
+Deno.test("planMounts() lays an overlay in memory over the root file system", () => {
+  const phased = plan({}, {}, {}, { ephemeral: { kind: "memory" } });
+  assertEquals(pickSteps(phased, ...ROOT_STEPS), [
+    "# sources",
+    "openTree lower - /bundle/rootfs 1",
+    "# root",
+    "fsmount proc proc [] 0xe 0",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "fsmount layers tmpfs [mode=0755] 0 0",
+    "mkdir layers upper 0x1ed",
+    "mkdir layers work 0x1ed",
+    "mkdir layers lower 0x1ed",
+    "open target - /proc 0x210000 0 0",
+    "moveMount layers target",
+    "mountSetattr lower - 0 0 0 0x40000 -",
+    "target target layers /lower 0 0",
+    "moveMount lower target",
+    "fsmount root overlay [source=overlay lowerdir=/proc/lower upperdir=/proc/upper workdir=/proc/work] 0 0",
+    "open target - /bundle/rootfs 0x210000 0 0",
+    "moveMount layers target",
+    "moveMount root target",
+    "# pivot",
+    "pivot root",
+  ]);
+});
+
+Deno.test('planMounts() keeps all but the root off a root that is "/"', () => {
+  const phased = plan({}, {}, {}, {
+    rootfs: "/",
+    ephemeral: { kind: "directory", dir: "/var/tmp/up" },
+    files: [{ path: "/etc/hosts", data: "h", mode: 0o644 }],
+  });
+  assertEquals(pickSteps(phased, ...ROOT_STEPS, "mounts"), [
+    "# sources",
+    "openTree layers - /var/tmp/up 1",
+    "openTree lower - / 1",
+    "# root",
+    "fsmount proc proc [] 0xe 0",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "fsmount files tmpfs [source=rustyrun mode=0755] 0xe 0",
+    'file files 0 0x81a4 "h"',
+    "mountSetattr layers - 0 0 0 0x40000 -",
+    "mkdir layers upper 0x1ed",
+    "mkdir layers work 0x1ed",
+    "mkdir layers lower 0x1ed",
+    "open target - /proc 0x210000 0 0",
+    "moveMount layers target",
+    "mountSetattr lower - 0 0 0 0x40000 -",
+    "target target layers /lower 0 0",
+    "moveMount lower target",
+    "fsmount root overlay [source=overlay lowerdir=/proc/lower upperdir=/proc/upper workdir=/proc/work] 0 0",
+    "open target - /proc 0x210000 0 0",
+    "moveMount files target",
+    "open target - / 0x210000 0 0",
+    "moveMount root target",
+    "# mounts",
+    "openTree mount files 0 1",
+    "target target root /etc/hosts 2 0x1a4",
+    "moveMount mount target",
+    "# pivot",
+    "pivot root",
+  ]);
+});
+
+Deno.test('planMounts() attaches a root elsewhere than "/" where chroot moves it there', () => {
+  const phased = plan({}, {}, {}, {
+    rootfs: "/",
+    noPivot: true,
+    ephemeral: { kind: "memory" },
+  });
+  assertEquals(pickSteps(phased, "pivot"), ["# pivot", "chroot root"]);
+  const targets = (phased.root ?? []).flatMap((op) =>
+    op.do === "open" ? [op.path] : []
+  );
+  assertEquals(targets, ["/proc", "/proc"]);
+});
+
+Deno.test("planMounts() puts an unprivileged root together from an overlay per directory", () => {
+  const phased = plan(
+    { linux: USERNS.linux },
+    UNPRIVILEGED,
+    {
+      top: [
+        {
+          path: "/bin",
+          type: "symlink",
+          link: "usr/bin",
+          mode: 0o777,
+          mountPoint: false,
+        },
+        { path: "/proc", type: "directory", mode: 0o555, mountPoint: true },
+        { path: "/usr", type: "directory", mode: 0o755, mountPoint: false },
+        {
+          path: "/var",
+          type: "directory",
+          mode: 0o755,
+          mountPoint: false,
+          entries: [
+            { path: "/var/file", type: "file", mode: 0o644, mountPoint: false },
+            {
+              path: "/var/lib",
+              type: "directory",
+              mode: 0o755,
+              mountPoint: false,
+            },
+            {
+              path: "/var/mnt",
+              type: "directory",
+              mode: 0o755,
+              mountPoint: true,
+            },
+          ],
+        },
+      ],
+    },
+    { rootfs: "/", ephemeral: { kind: "memory" } },
+  );
+  assertEquals(
+    pickSteps(phased, "root").filter((it) => !it.includes("device./")),
+    [
+      "# root",
+      "mountSetattr - / 0x8000 0 0 0x80000 -",
+      "openTree file.1 - /var/file 1",
+      "fsmount layers tmpfs [mode=0755] 0 0",
+      "mkdir layers upper 0x1ed",
+      "mkdir layers work 0x1ed",
+      "open target - /proc 0x210000 0 0",
+      "moveMount layers target",
+      "target target layers /upper/0 1 0x1ed",
+      "target target layers /work/0 1 0x1ed",
+      "fsmount overlay.0 overlay [source=overlay lowerdir=/usr upperdir=/proc/upper/0 workdir=/proc/work/0 userxattr] 0 0",
+      "target target layers /upper/2 1 0x1ed",
+      "target target layers /work/2 1 0x1ed",
+      "fsmount overlay.2 overlay [source=overlay lowerdir=/var/lib upperdir=/proc/upper/2 workdir=/proc/work/2 userxattr] 0 0",
+      "fsmount root tmpfs [source=rootfs mode=0755] 0 0",
+      "open target - / 0x210000 0 0",
+      "moveMount root target",
+      "target target root / 1 0x1ed",
+      "symlink target bin usr/bin",
+      "target target root /proc 1 0x16d",
+      "target target root /usr 1 0x1ed",
+      "moveMount overlay.0 target",
+      "target target root /var 1 0x1ed",
+      "mountSetattr file.1 - 0 1 0 0 -",
+      "target target root /var/file 2 0x1a4",
+      "moveMount file.1 target",
+      "target target root /var/lib 1 0x1ed",
+      "moveMount overlay.2 target",
+      "target target root /var/mnt 1 0x1ed",
+    ],
+  );
+});
+
+Deno.test('planMounts() attaches a root that its user cannot walk to over "/"', () => {
+  const phased = plan(USERNS, {}, { ...DIRECTORY, rootReachable: false });
+  const opened = (phased.root ?? []).flatMap((op) =>
+    op.do === "open" ? [op.path] : []
+  );
+  assertEquals(opened, ["/"]);
+});
+
+const HIERARCHIES: CgroupMount[] = [
+  {
+    version: 1,
+    controllers: ["cpu", "cpuacct"],
+    path: "/sys/fs/cgroup/cpu,cpuacct",
+    root: "/",
+    own: "/user",
+  },
+  {
+    version: 1,
+    controllers: ["name=systemd"],
+    path: "/sys/fs/cgroup/systemd",
+    root: "/",
+    own: "/",
+  },
+  {
+    version: 2,
+    controllers: ["hugetlb"],
+    path: "/sys/fs/cgroup/unified",
+    root: "/",
+    own: "/",
+  },
+];
+const CGROUP: Mount[] = [{
+  destination: "/sys/fs/cgroup",
+  type: "cgroup",
+  source: "cgroup",
+  options: [...QUIET, "ro"],
+}];
+const OWN_CGROUP = [{ type: "pid" }, { type: "mount" }, {
+  type: "cgroup",
+}] as const;
+
+Deno.test("planMounts() mounts each v1 hierarchy in a cgroup namespace, with links for joint ones", () => {
+  const phased = plan(
+    { mounts: CGROUP, linux: { namespaces: [...OWN_CGROUP] } },
+    { cgroups: HIERARCHIES },
+  );
+  assertEquals(pickSteps(phased, "mounts", "rootReadonly"), [
+    "# mounts",
+    "fsmount mount.0 tmpfs [source=tmpfs mode=0755] 0xe 0",
+    "target target root /sys/fs/cgroup 1 0x1ed",
+    "moveMount mount.0 target",
+    "mkdir mount.0 cpu,cpuacct 0x1ed",
+    "fsmount mount cgroup [source=cgroup cpu cpuacct] 0xf 0",
+    "open target mount.0 cpu,cpuacct 0x230000 0 0xc",
+    "moveMount mount target",
+    "symlink mount.0 cpu cpu,cpuacct",
+    "symlink mount.0 cpuacct cpu,cpuacct",
+    "mkdir mount.0 systemd 0x1ed",
+    "fsmount mount cgroup [source=cgroup none name=systemd] 0xf 0",
+    "open target mount.0 systemd 0x230000 0 0xc",
+    "moveMount mount target",
+    "# rootReadonly",
+    "mountSetattr mount.0 - 0 1 0 0 -",
+  ]);
+});
+
+Deno.test("planMounts() binds the container's v1 cgroups without a cgroup namespace", () => {
+  const phased = plan({ mounts: CGROUP }, { cgroups: HIERARCHIES }, {
+    cgroups: new Map([[
+      "/sys/fs/cgroup/systemd",
+      "/sys/fs/cgroup/systemd/box",
+    ]]),
+  });
+  assertEquals(pickSteps(phased, "mounts"), [
+    "# mounts",
+    "fsmount mount.0 tmpfs [source=tmpfs mode=0755] 0xe 0",
+    "target target root /sys/fs/cgroup 1 0x1ed",
+    "moveMount mount.0 target",
+    "mkdir mount.0 cpu,cpuacct 0x1ed",
+    "openTree mount - /sys/fs/cgroup/cpu,cpuacct/user 0x8001",
+    "mountSetattr mount - 0x8000 0xf 0 0 -",
+    "open target mount.0 cpu,cpuacct 0x230000 0 0xc",
+    "moveMount mount target",
+    "symlink mount.0 cpu cpu,cpuacct",
+    "symlink mount.0 cpuacct cpu,cpuacct",
+    "mkdir mount.0 systemd 0x1ed",
+    "openTree mount - /sys/fs/cgroup/systemd/box 0x8001",
+    "mountSetattr mount - 0x8000 0xf 0 0 -",
+    "open target mount.0 systemd 0x230000 0 0xc",
+    "moveMount mount target",
+  ]);
+});
+
+Deno.test("planMounts() shows only the own cgroup, read-only, in a user namespace without a cgroup namespace", () => {
+  const phased = plan({ mounts: CGROUP, linux: USERNS.linux });
+  assertEquals(pickSteps(phased, "mounts"), [
+    "# mounts",
+    "openTree mount - /sys/fs/cgroup/user.slice 0x8001",
+    "mountSetattr mount - 0x8000 0xf 0 0 -",
+    "target target root /sys/fs/cgroup 1 0x1ed",
+    "moveMount mount target",
+  ]);
+});
+
+Deno.test("planMounts() binds the host's sysfs, read-only, without a network namespace in a user namespace", () => {
+  const phased = plan({
+    mounts: [{ destination: "/sys", type: "sysfs", options: QUIET }],
+    linux: USERNS.linux,
+  }, UNPRIVILEGED);
+  assertEquals(pickSteps(phased, "mounts"), [
+    "# mounts",
+    "mkdir root sys 0x1ed",
+    "open target root sys 0x230000 0 0xe",
+    "mountSetattr mount.0 - 0x8000 1 0 0x80000 -",
+    "mountSetattr mount.0 - 0 0xe 0 0 -",
+    "moveMount mount.0 target",
+  ]);
+});
+
+Deno.test("planMounts() fills a tmpfs before it is read-only", () => {
+  const phased = plan({
+    mounts: [{
+      destination: "/run",
+      type: "tmpfs",
+      source: "tmpfs",
+      options: ["ro", "nodev", "tmpcopyup", "size=1m"],
+    }],
+  });
+  assertEquals(pickSteps(phased, "mounts", "rootReadonly"), [
+    "# mounts",
+    "fsmount mount.0 tmpfs [source=tmpfs size=1m] 4 0",
+    "target target root /run 1 0x1ed",
+    "copyUp target mount.0",
+    "moveMount mount.0 target",
+    "# rootReadonly",
+    "mountSetattr mount.0 - 0 1 0 0 -",
+  ]);
+});
+
+Deno.test("planMounts() changes what is mounted already", () => {
+  const phased = plan({
+    mounts: [{
+      destination: "/run",
+      options: ["remount", "ro", "size=2m", "rnodev"],
+    }],
+  });
+  assertEquals(pickSteps(phased, "mounts"), [
+    "# mounts",
+    "target target root /run 0 0",
+    "reconfigure target [size=2m]",
+    "mountSetattr target - 0x8000 4 0 0 -",
+    "mountSetattr target - 0 1 0 0 -",
+  ]);
+});
+
+Deno.test("planMounts() maps the ids of a mount by a user namespace of the same maps", () => {
+  const uidMappings = [{ containerID: 0, hostID: 5, size: 9 }];
+  const mount = { source: "/src", uidMappings, gidMappings: uidMappings };
+  const phased = plan(
+    {
+      mounts: [
+        { ...mount, destination: "/a", options: ["bind", "idmap"] },
+        { ...mount, destination: "/b", options: ["rbind", "ridmap"] },
+      ],
+    },
+    {},
+    { sources: new Map([[0, "directory"], [1, "file"]]) },
+  );
+  assertEquals(
+    pickSteps(phased, "sources").filter((it) => it.startsWith("userns")),
+    ["userns idmap.0 0 5 9\n 0 5 9\n"],
+  );
+  assertEquals(pickSteps(phased, "mounts"), [
+    "# mounts",
+    "target target root /a 1 0x1ed",
+    "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
+    "mountSetattr mount.0 - 0 0x100000 0 0 idmap.0",
+    "moveMount mount.0 target",
+    "target target root /b 2 0x1ed",
+    "mountSetattr mount.1 - 0x8000 0x100000 0 0x80000 idmap.0",
+    "moveMount mount.1 target",
+  ]);
+});
+
+Deno.test("planMounts() makes devices anywhere, and its own over the default ones", () => {
+  const phased = plan(
+    {
+      linux: {
+        namespaces: [{ type: "mount" }],
+        devices: [
+          {
+            type: "c",
+            path: "/dev/null",
+            major: 1,
+            minor: 3,
+            fileMode: 0o600,
+            uid: 1,
+            gid: 2,
+          },
+          { type: "c", path: "/dev/net/tun", major: 10, minor: 200 },
+          { type: "p", path: "/run/pipe", fileMode: 0o644 },
+          { type: "b", path: "/dev/ptmx", major: 5, minor: 2 },
+        ],
+      },
+    },
+    {},
+    {
+      kcore: false,
+      devices: [{
+        type: "b",
+        path: "/dev/disk",
+        source: "/dev/vda",
+        major: 254,
+        minor: 300,
+      }],
+    },
+  );
+  assertEquals(pickSteps(phased, "devices"), [
+    "# devices",
+    "target dev root /dev 1 0x1ed",
+    "mknod dev zero 0x21b6 0x105 0 0",
+    "mknod dev full 0x21b6 0x107 0 0",
+    "mknod dev random 0x21b6 0x108 0 0",
+    "mknod dev urandom 0x21b6 0x109 0 0",
+    "mknod dev tty 0x21b6 0x500 0 0",
+    "mknod dev null 0x2180 0x103 1 2",
+    "target parent root /dev/net 1 0x1ed",
+    "mknod parent tun 0x21b6 0xac8 0 0",
+    "target parent root /run 1 0x1ed",
+    "mknod parent pipe 0x11a4 0 0 0",
+    "mknod dev disk 0x61b6 0x10fe2c 0 0",
+    "symlink dev fd /proc/self/fd",
+    "symlink dev stdin /proc/self/fd/0",
+    "symlink dev stdout /proc/self/fd/1",
+    "symlink dev stderr /proc/self/fd/2",
+    "symlink dev ptmx pts/ptmx",
+  ]);
+});
+
+Deno.test("planMounts() leaves a bound /dev alone", () => {
+  const phased = plan(
+    {
+      mounts: [{ destination: "/dev/", source: "/dev", options: ["rbind"] }],
+    },
+    {},
+    DIRECTORY,
+  );
+  assertEquals(phased.devices, []);
+});
+
+Deno.test("planMounts() gives the terminal to the container's user, with its size", () => {
+  const phased = plan(
+    {
+      process: {
+        cwd: "/",
+        terminal: true,
+        user: { uid: 1000 },
+        consoleSize: { height: 25, width: 80 },
+      },
+      mounts: [{ destination: "/dev", source: "/dev", options: ["rbind"] }],
+    },
+    {},
+    DIRECTORY,
+  );
+  assertEquals(pickSteps(phased, "console").slice(0, 8), [
+    "# console",
+    "target devpts root /dev/pts 0 0",
+    "verify devpts 0x4000 0 0x1cd1",
+    "pty master peer devpts 0x19 0x50",
+    "chown peer 0x3e8 -1",
+    "openTree console peer - 0x1001",
+    "target target root /dev/console 2 0x180",
+    "moveMount console target",
+  ]);
+});
+
+const PROPAGATION: [string, number, string[]][] = [
+  ["shared", 0x80000, ["mountSetattr root - 0 0 0 0x100000 -"]],
+  ["rslave", 0x80000, []],
+  ["rprivate", 0x40000, ["mountSetattr root - 0x8000 0 0 0x40000 -"]],
+  ["unbindable", 0x40000, ["mountSetattr root - 0 0 0 0x20000 -"]],
+];
+for (const [word, before, after] of PROPAGATION) {
+  Deno.test(`planMounts() sets rootfsPropagation ${word} once it is the root`, () => {
+    const phased = plan({
+      linux: { namespaces: [{ type: "mount" }], rootfsPropagation: word },
+    });
+    assertEquals(
+      pickSteps(phased, "root")[2],
+      `mountSetattr - / 0x8000 0 0 0x${before.toString(16)} -`,
+    );
+    assertEquals(pickSteps(phased, "pivot"), [
+      "# pivot",
+      "pivot root",
+      ...after,
+    ]);
+  });
+}
+
+Deno.test("planMounts() makes mounts below a friendly read-only root read-only too", () => {
+  const phased = plan({ root: { path: "r", readonly: true } }, {}, {}, {
+    mode: "friendly",
+  });
+  assertEquals(pickSteps(phased, "root", "rootReadonly"), [
+    "# root",
+    "fsmount proc proc [] 0xe 0",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "mountSetattr root - 0x8000 0 0 0x80000 -",
+    "mountSetattr root - 0x8000 1 0 0 -",
+    "mountSetattr root - 0 0 1 0 -",
+    "open target - /bundle/rootfs 0x210000 0 0",
+    "moveMount root target",
+    "# rootReadonly",
+    "mountSetattr root - 0 1 0 0 -",
+  ]);
+});
+
+Deno.test("planMounts() leaves out a devpts group that is not mapped, when it is our own choice", () => {
+  const spec = {
+    mounts: [{
+      destination: "/dev/pts",
+      type: "devpts",
+      options: ["gid=5", "mode=0620"],
+    }],
+    linux: {
+      namespaces: [{ type: "mount" as const }, { type: "user" as const }],
+      uidMappings: [{ containerID: 0, hostID: 1000, size: 1 }],
+      gidMappings: [{ containerID: 0, hostID: 1000, size: 1 }],
+    },
+  };
+  const options = (mode: "friendly" | "oci") =>
+    pickSteps(plan(spec, {}, {}, { mode }), "mounts")[1];
+  assertEquals(options("friendly"), "fsmount devpts devpts [mode=0620] 0 0");
+  assertEquals(options("oci"), "fsmount devpts devpts [gid=5 mode=0620] 0 0");
+});
+
+Deno.test("planMounts() labels new file systems where SELinux is on", () => {
+  const phased = plan({
+    mounts: [{ destination: "/t", type: "tmpfs" }],
+    linux: { namespaces: [{ type: "mount" }], mountLabel: "u:r:t:s0:c1,c2" },
+  }, { selinux: true });
+  assertEquals(
+    pickSteps(phased, "mounts")[1],
+    "fsmount mount tmpfs [context=u:r:t:s0:c1,c2] 0 0",
+  );
+});
+
+/** One option of a bind mount: what mount_setattr(2) is told. */
+const OPTIONS: [string, string[]][] = [
+  ["ro", ["0 1 0 0"]],
+  ["rw", ["0 0 1 0"]],
+  ["nosuid", ["0 2 0 0"]],
+  ["suid", ["0 0 2 0"]],
+  ["nodev", ["0 4 0 0"]],
+  ["dev", ["0 0 4 0"]],
+  ["noexec", ["0 8 0 0"]],
+  ["exec", ["0 0 8 0"]],
+  ["nodiratime", ["0 0x80 0 0"]],
+  ["diratime", ["0 0 0x80 0"]],
+  ["relatime", ["0 0 0x70 0"]],
+  ["norelatime", ["0 0 0x70 0"]],
+  ["noatime", ["0 0x10 0x70 0"]],
+  ["atime", ["0 0 0x70 0"]],
+  ["strictatime", ["0 0x20 0x70 0"]],
+  ["nostrictatime", ["0 0 0x70 0"]],
+  ["nosymfollow", ["0 0x200000 0 0"]],
+  ["symfollow", ["0 0 0x200000 0"]],
+  ["rro", ["0x8000 1 0 0x80000"]],
+  ["rrw", ["0x8000 0 1 0x80000"]],
+  ["rnosuid", ["0x8000 2 0 0x80000"]],
+  ["rsuid", ["0x8000 0 2 0x80000"]],
+  ["rnodev", ["0x8000 4 0 0x80000"]],
+  ["rdev", ["0x8000 0 4 0x80000"]],
+  ["rnoexec", ["0x8000 8 0 0x80000"]],
+  ["rexec", ["0x8000 0 8 0x80000"]],
+  ["rnodiratime", ["0x8000 0x80 0 0x80000"]],
+  ["rdiratime", ["0x8000 0 0x80 0x80000"]],
+  ["rrelatime", ["0x8000 0 0x70 0x80000"]],
+  ["rnorelatime", ["0x8000 0 0x70 0x80000"]],
+  ["rnoatime", ["0x8000 0x10 0x70 0x80000"]],
+  ["ratime", ["0x8000 0 0x70 0x80000"]],
+  ["rstrictatime", ["0x8000 0x20 0x70 0x80000"]],
+  ["rnostrictatime", ["0x8000 0 0x70 0x80000"]],
+  ["rnosymfollow", ["0x8000 0x200000 0 0x80000"]],
+  ["rsymfollow", ["0x8000 0 0x200000 0x80000"]],
+  ["private", ["0 0 0 0x40000"]],
+  ["rprivate", ["0x8000 0 0 0x40000"]],
+  ["slave", ["0 0 0 0x80000"]],
+  ["rslave", ["0x8000 0 0 0x80000"]],
+  ["shared", ["0 0 0 0x100000"]],
+  ["rshared", ["0x8000 0 0 0x100000"]],
+  ["unbindable", ["0 0 0 0x20000"]],
+  ["runbindable", ["0x8000 0 0 0x20000"]],
+  ["defaults", []],
+  ["silent", []],
+  ["loud", []],
+  ["sync", []],
+  ["async", []],
+  ["dirsync", []],
+  ["lazytime", []],
+  ["nolazytime", []],
+  ["mand", []],
+  ["nomand", []],
+  ["iversion", []],
+  ["noiversion", []],
+];
+for (const [word, expected] of OPTIONS) {
+  Deno.test(`planMounts() gives "${word}" of a bind mount its meaning`, () => {
+    const phased = plan(
+      {
+        mounts: [{
+          destination: "/b",
+          source: "/src",
+          options: ["bind", word],
+        }],
+      },
+      {},
+      DIRECTORY,
+    );
+    const calls = pickSteps(phased, "mounts")
+      .filter((it) => it.startsWith("mountSetattr"))
+      .map((it) => it.slice("mountSetattr mount.0 - ".length, -2));
+    const whole = expected.some((it) => it.startsWith("0x8000"));
+    assertEquals(calls, whole ? expected : ["0x8000 0 0 0x80000", ...expected]);
+  });
+}
+
+/** One option of a new file system: its data and its attributes. */
+const NEW: [string, string][] = [
+  ["sync", "[sync] 0"],
+  ["async", "[async] 0"],
+  ["dirsync", "[dirsync] 0"],
+  ["lazytime", "[lazytime] 0"],
+  ["nolazytime", "[nolazytime] 0"],
+  ["mand", "[mand] 0"],
+  ["nomand", "[nomand] 0"],
+  ["iversion", "[iversion] 0"],
+  ["noiversion", "[] 0"],
+  ["defaults", "[] 0"],
+  ["silent", "[] 0"],
+  ["loud", "[] 0"],
+  ["rw", "[] 0"],
+  ["ro", "[] 1"],
+  ["noatime", "[] 0x10"],
+  ["errors=continue", "[errors=continue] 0"],
+  ["a=1,b", "[a=1 b] 0"],
+];
+for (const [word, expected] of NEW) {
+  Deno.test(`planMounts() gives "${word}" of a file system its meaning`, () => {
+    const phased = plan({
+      mounts: [{ destination: "/n", type: "ext4", options: [word] }],
+    });
+    assertEquals(
+      pickSteps(phased, "mounts")[1],
+      `fsmount mount ext4 ${expected} 0`,
+    );
+  });
+}
+
+Deno.test("parseMountOptions() lets the later of two words count", () => {
+  const { set, clear } = parseMountOptions([
+    "ro",
+    "rw",
+    "suid",
+    "nosuid",
+    "noatime",
+    "atime",
+  ]);
+  assertEquals([set, clear], [2, 1 | 0x70]);
+});
+
+Deno.test("parseMountOptions() keeps noatime when relatime's no follows", () => {
+  assertEquals(parseMountOptions(["noatime", "norelatime"]).set, 0x10);
+});
+
+Deno.test("splitData() splits at commas outside of quotes", () => {
+  assertEquals(splitData(['a=1,context="u:r:c1,c2",b', "lowerdir=/a\\,b"]), [
+    "a=1",
+    "context=u:r:c1,c2",
+    "b",
+    "lowerdir=/a\\,b",
+  ]);
+});
+
+Deno.test("joinPath(), absolutePath() and splitPath() work on text alone", () => {
+  assertEquals(joinPath("/", "a/../b//./c/"), "/b/c");
+  assertEquals(joinPath("/x", "../../.."), "/");
+  assertEquals(absolutePath("/b", "../c"), "/b/../c");
+  assertEquals(absolutePath("/", "c"), "/c");
+  assertEquals(splitPath("/dev"), { parent: "/", name: "dev" });
+});
+
+const REFUSED: [string, Partial<Spec>, string][] = [
+  [
+    "no mount namespace",
+    {
+      linux: { namespaces: [{ type: "pid" }] },
+    },
+    "Cannot set up the root file system: the container has no mount namespace of its own",
+  ],
+  [
+    "a mount over the root",
+    {
+      mounts: [{ destination: "/a/..", type: "tmpfs", source: "t" }],
+    },
+    'Cannot mount "t" on "/a/..": it would lie over the whole root file system (mounts[0])',
+  ],
+  [
+    "the type bind alone",
+    {
+      mounts: [{ destination: "/a", type: "bind", source: "/s" }],
+    },
+    'Cannot mount "/s" on "/a": the type "bind" alone makes no bind mount (mounts[0])',
+  ],
+  ["no type", {
+    mounts: [{ destination: "/a", source: "/s" }],
+  }, 'Cannot mount "/s" on "/a": it has no type (mounts[0])'],
+  [
+    "data for a bind mount",
+    {
+      mounts: [{
+        destination: "/a",
+        source: "/s",
+        options: ["bind", "size=1"],
+      }],
+    },
+    'Cannot mount "/s" on "/a": a bind mount takes no option "size=1" (mounts[0])',
+  ],
+  [
+    "a tmpfs on /proc",
+    {
+      mounts: [{ destination: "proc", type: "tmpfs" }],
+    },
+    'Cannot mount "tmpfs" on "proc": only a file system of the type "proc" may be on /proc (mounts[0])',
+  ],
+  [
+    "a mount inside /proc",
+    {
+      mounts: [{ destination: "/proc/self/attr", type: "tmpfs" }],
+    },
+    'Cannot mount "tmpfs" on "/proc/self/attr": it would lie inside /proc (mounts[0])',
+  ],
+  ["a missing source", {
+    mounts: [{ destination: "/a", source: "s", options: ["bind"] }],
+  }, 'Cannot mount "s" on "/a": no such file or directory (mounts[0])'],
+  [
+    "one id mapping of two",
+    {
+      mounts: [{
+        destination: "/a",
+        source: "/s",
+        options: ["bind"],
+        uidMappings: [{ containerID: 0, hostID: 0, size: 1 }],
+      }],
+    },
+    'Cannot mount "/s" on "/a": only one of uidMappings and gidMappings is given (mounts[0])',
+  ],
+  ["idmap without a mapping", {
+    mounts: [{ destination: "/a", type: "ext4", options: ["idmap"] }],
+  }, 'Cannot mount "ext4" on "/a": "idmap" has no mapping to use (mounts[0])'],
+  ["tmpcopyup of another type", {
+    mounts: [{ destination: "/a", type: "ext4", options: ["tmpcopyup"] }],
+  }, 'Cannot mount "ext4" on "/a": tmpcopyup is for a tmpfs only (mounts[0])'],
+  [
+    "a propagation that is none",
+    {
+      linux: { namespaces: [{ type: "mount" }], rootfsPropagation: "wild" },
+    },
+    'Cannot set the propagation of the root to "wild": it must be shared, slave, private or unbindable (linux.rootfsPropagation)',
+  ],
+  [
+    "a relative masked path",
+    {
+      linux: { namespaces: [{ type: "mount" }], maskedPaths: ["proc/kcore"] },
+    },
+    'Cannot restrict "proc/kcore": the path must be absolute (linux.maskedPaths[0])',
+  ],
+  [
+    "a mount label without SELinux",
+    {
+      linux: { namespaces: [{ type: "mount" }], mountLabel: "l" },
+    },
+    'Cannot label the mounts "l": SELinux is off on this host (linux.mountLabel)',
+  ],
+  [
+    "a device of no type",
+    {
+      linux: {
+        namespaces: [{ type: "mount" }],
+        devices: [{ type: "x", path: "/dev/x", major: 1, minor: 1 }],
+      },
+    },
+    'Cannot make the device "/dev/x": the type "x" is none of c, b, u and p (linux.devices[0])',
+  ],
+  [
+    "a device without numbers",
+    {
+      linux: {
+        namespaces: [{ type: "mount" }],
+        devices: [{ type: "c", path: "/dev/x" }],
+      },
+    },
+    'Cannot make the device "/dev/x": it has no major and minor number (linux.devices[0])',
+  ],
+  [
+    "a terminal without a devpts",
+    {
+      process: { cwd: "/", terminal: true },
+    },
+    "Cannot give the process a terminal: no devpts is mounted on /dev/pts (process.terminal)",
+  ],
+];
+for (const [name, spec, message] of REFUSED) {
+  Deno.test(`planMounts() refuses ${name}`, () => {
+    const host = { sources: new Map([[0, "missing" as const]]) };
+    const error = assertThrows(() => plan(spec, {}, host), ContainerError);
+    assertEquals(error.message, message);
+  });
+}
+
+Deno.test("planMounts() refuses a layer in memory in a user namespace before 6.6", () => {
+  const error = assertThrows(
+    () =>
+      plan(
+        USERNS,
+        { kernel: { release: "6.1.0-9", major: 6, minor: 1 } },
+        DIRECTORY,
+        {
+          ephemeral: { kind: "memory" },
+        },
+      ),
+    ContainerError,
+  );
+  assertEquals(
+    error.message,
+    "Cannot put a throw-away layer in memory in a user namespace: tmpfs has no user attributes before kernel 6.6 (this is 6.1.0-9)",
+  );
+});
+
+Deno.test("planMounts() uses the flags of the architecture", () => {
+  const phased = plan({}, { arch: "aarch64" });
+  assertEquals(
+    pickSteps(phased, "root")[4],
+    "open target - /bundle/rootfs 0x204000 0 0",
+  );
+});

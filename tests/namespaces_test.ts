@@ -1,0 +1,357 @@
+/** The namespaces manager: whole plans for whole configurations. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { ContainerError } from "../mod/errors.ts";
+import type { Linux, Spec } from "../mod/config/schema.ts";
+import {
+  parseSubordinateIds,
+  planNamespaces,
+  resolveIdMaps,
+} from "../mod/namespaces.ts";
+import {
+  findBadNotes,
+  makeConfig,
+  makeFacts,
+  showPlan,
+  UNPRIVILEGED,
+} from "./manager_fixtures.ts";
+
+const MAPS = {
+  uidMappings: [{ containerID: 0, hostID: 100000, size: 65536 }],
+  gidMappings: [{ containerID: 0, hostID: 100000, size: 65536 }],
+};
+
+const ALL: Linux = {
+  namespaces: [
+    { type: "pid" },
+    { type: "network" },
+    { type: "ipc" },
+    { type: "uts" },
+    { type: "mount" },
+    { type: "cgroup" },
+  ],
+};
+
+const plan = (spec: Partial<Spec>, facts = makeFacts(), cgroup?: string) =>
+  planNamespaces(
+    makeConfig(spec),
+    facts,
+    cgroup === undefined ? {} : { cgroup },
+  );
+
+Deno.test("planNamespaces() makes what `run` gives to root, cgroup after the join", () => {
+  const phased = plan({ hostname: "box", linux: ALL }, makeFacts(), "cgroup");
+  assertEquals(showPlan(phased), [
+    "# fork",
+    "fork 0x6c020000 cgroup",
+    "# cgroupJoin",
+    "unshare 0x2000000",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+    "# network",
+    "linkUp lo",
+    "# uts",
+    "hostname box",
+  ]);
+  assertEquals(findBadNotes(phased), []);
+});
+
+Deno.test("planNamespaces() unshares the user namespace first and becomes its root", () => {
+  const phased = plan({
+    linux: { namespaces: [...ALL.namespaces!, { type: "user" }], ...MAPS },
+  });
+  assertEquals(showPlan(phased), [
+    "# user",
+    "unshare 0x10000000",
+    "sync 2",
+    "setgid 0",
+    "setuid 0",
+    "# fork",
+    "fork 0x6c020000 -",
+    "# cgroupJoin",
+    "unshare 0x2000000",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+    "# network",
+    "linkUp lo",
+  ]);
+});
+
+Deno.test("planNamespaces() does not become an id 0 that is not mapped", () => {
+  const keep = [{ containerID: 1000, hostID: 1000, size: 1 }];
+  const phased = plan({
+    linux: {
+      namespaces: [{ type: "user" }],
+      uidMappings: keep,
+      gidMappings: keep,
+    },
+  }, makeFacts(UNPRIVILEGED));
+  assertEquals(phased.user?.map((op) => op.do), ["unshare", "sync"]);
+});
+
+const JOINED: Partial<Spec> = {
+  linux: {
+    namespaces: [
+      { type: "mount", path: "/proc/7/ns/mnt" },
+      { type: "user", path: "/proc/7/ns/user" },
+      { type: "pid", path: "/proc/7/ns/pid" },
+      { type: "network", path: "/run/netns/a" },
+    ],
+  },
+};
+
+const OPENED = [
+  "# sources",
+  "open ns.network - /run/netns/a 0 0 0",
+  "verify ns.network 0x8000 0 0x6e736673",
+  "open ns.pid - /proc/7/ns/pid 0 0 0",
+  "verify ns.pid 0x8000 0 0x6e736673",
+  "open ns.mount - /proc/7/ns/mnt 0 0 0",
+  "verify ns.mount 0x8000 0 0x6e736673",
+  "open ns.user - /proc/7/ns/user 0 0 0",
+  "verify ns.user 0x8000 0 0x6e736673",
+];
+
+Deno.test("planNamespaces() joins the user namespace last with CAP_SYS_ADMIN, the mount namespace before it", () => {
+  assertEquals(showPlan(plan(JOINED)), [
+    ...OPENED,
+    "# user",
+    "prctl 4 0 0 0 0",
+    "setns ns.network 0x40000000",
+    "setns ns.pid 0x20000000",
+    "setns ns.mount 0x20000",
+    "setns ns.user 0x10000000",
+    "setgid 0",
+    "setuid 0",
+    "# fork",
+    "fork 0 -",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+  ]);
+});
+
+Deno.test("planNamespaces() joins the user namespace first without CAP_SYS_ADMIN", () => {
+  assertEquals(showPlan(plan(JOINED, makeFacts(UNPRIVILEGED))), [
+    ...OPENED,
+    "# user",
+    "prctl 4 0 0 0 0",
+    "setns ns.user 0x10000000",
+    "setgid 0",
+    "setuid 0",
+    "# namespaces",
+    "setns ns.network 0x40000000",
+    "setns ns.pid 0x20000000",
+    "setns ns.mount 0x20000",
+    "# fork",
+    "fork 0 -",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+  ]);
+});
+
+Deno.test("planNamespaces() writes clock offsets after the unshare and before the fork", () => {
+  const phased = plan({
+    linux: {
+      namespaces: [{ type: "time" }, { type: "user" }],
+      ...MAPS,
+      timeOffsets: {
+        monotonic: { secs: 10 },
+        boottime: { secs: -5, nanosecs: 3 },
+      },
+    },
+  });
+  assertEquals(showPlan(phased), [
+    "# sources",
+    "open self - /proc/self 0x200000 0 0",
+    "# user",
+    "unshare 0x10000000",
+    "sync 2",
+    "setgid 0",
+    "setuid 0",
+    "# time",
+    "unshare 0x80",
+    "prctl 4 1 0 0 0",
+    'write self timens_offsets "monotonic 10 0\\nboottime -5 3\\n" 0',
+    "prctl 4 0 0 0 0",
+    "# fork",
+    "fork 0 -",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+  ]);
+});
+
+Deno.test("planNamespaces() makes no keyring when told so", () => {
+  const phased = planNamespaces(
+    makeConfig({}, { noNewKeyring: true }),
+    makeFacts(),
+  );
+  assertEquals(phased.session?.map((op) => op.do), ["setsid"]);
+});
+
+const REFUSED: [string, Partial<Spec>, string][] = [
+  [
+    "a namespace listed twice",
+    {
+      linux: { namespaces: [{ type: "pid" }, { type: "pid" }] },
+    },
+    'Cannot set up the namespaces: "pid" is listed twice (linux.namespaces[1])',
+  ],
+  [
+    "a relative path",
+    {
+      linux: { namespaces: [{ type: "pid", path: "ns/pid" }] },
+    },
+    'Cannot join the pid namespace "ns/pid": the path must be absolute (linux.namespaces[0])',
+  ],
+  [
+    "a host name without a uts namespace",
+    { hostname: "box" },
+    'Cannot set the hostname "box": the container has no uts namespace of its own',
+  ],
+  [
+    "a domain name without a uts namespace",
+    { domainname: "d" },
+    'Cannot set the domainname "d": the container has no uts namespace of its own',
+  ],
+  [
+    "a user namespace without maps",
+    {
+      linux: { namespaces: [{ type: "user" }] },
+    },
+    "Cannot make a user namespace: linux.uidMappings and linux.gidMappings must both have an entry",
+  ],
+  [
+    "maps without a user namespace",
+    { linux: { ...MAPS } },
+    "Cannot map ids: the container has no user namespace of its own",
+  ],
+  ["offsets without a time namespace", {
+    linux: { timeOffsets: { monotonic: { secs: 1 } } },
+  }, "Cannot set time offsets: the container has no time namespace of its own"],
+  [
+    "offsets of a joined time namespace",
+    {
+      linux: {
+        namespaces: [{ type: "time", path: "/proc/7/ns/time" }],
+        timeOffsets: { monotonic: { secs: 1 } },
+      },
+    },
+    "Cannot set time offsets: the time namespace is joined by its path and has its own",
+  ],
+  [
+    "the offset of another clock",
+    {
+      linux: {
+        namespaces: [{ type: "time" }],
+        timeOffsets: { realtime: { secs: 1 } },
+      },
+    },
+    'Cannot set the offset of the clock "realtime": only monotonic and boottime have one (linux.timeOffsets)',
+  ],
+  [
+    "network devices in the host's network",
+    {
+      linux: { netDevices: { eth0: {} } },
+    },
+    "Cannot move network devices: the container has no network namespace of its own (linux.netDevices)",
+  ],
+];
+for (const [name, spec, message] of REFUSED) {
+  Deno.test(`planNamespaces() refuses ${name}`, () => {
+    const error = assertThrows(() => plan(spec), ContainerError);
+    assertEquals(error.message, message);
+  });
+}
+
+Deno.test("parseSubordinateIds() finds a user by name and by number", () => {
+  const text = "a:100000:65536\n1000:5:7\nb:1:1\nbad:x:1\na:9:0\n";
+  assertEquals(parseSubordinateIds(text, "a", 1000), [
+    { start: 100000, size: 65536 },
+    { start: 5, size: 7 },
+  ]);
+});
+
+const RANGE = [{ start: 100000, size: 65536 }];
+const NONE = { uids: [], gids: [], tools: false };
+const MANY = { uids: RANGE, gids: RANGE, tools: true };
+const IDS: [
+  string,
+  "auto" | "keep-id",
+  typeof NONE | typeof MANY,
+  Parameters<typeof makeFacts>[0],
+  number[][],
+  string,
+][] = [
+  [
+    "the caller alone as root",
+    "auto",
+    NONE,
+    UNPRIVILEGED,
+    [[0, 1000, 1]],
+    "direct deny",
+  ],
+  [
+    "the caller as root and a range after it",
+    "auto",
+    MANY,
+    UNPRIVILEGED,
+    [[0, 1000, 1], [1, 100000, 65536]],
+    "tools allow",
+  ],
+  [
+    "the caller alone as itself",
+    "keep-id",
+    NONE,
+    UNPRIVILEGED,
+    [[1000, 1000, 1]],
+    "direct deny",
+  ],
+  [
+    "the caller as itself within a range",
+    "keep-id",
+    MANY,
+    UNPRIVILEGED,
+    [[0, 100000, 1000], [1000, 1000, 1], [1001, 101000, 64536]],
+    "tools allow",
+  ],
+  [
+    "a range and not root itself for root",
+    "auto",
+    MANY,
+    {},
+    [[0, 100000, 65536]],
+    "direct allow",
+  ],
+];
+for (const [name, userns, subordinate, facts, maps, writer] of IDS) {
+  Deno.test(`resolveIdMaps() maps ${name}`, () => {
+    const config = makeConfig(
+      { linux: { namespaces: [{ type: "user" }] } },
+      { userns },
+    );
+    const found = resolveIdMaps(config, makeFacts(facts), subordinate);
+    assertEquals(
+      found?.uidMappings.map((it) => [it.containerID, it.hostID, it.size]),
+      maps,
+    );
+    assertEquals(`${found?.writer} ${found?.setgroups}`, writer);
+  });
+}
+
+Deno.test("resolveIdMaps() wants newuidmap for a range of an unprivileged caller", () => {
+  const config = makeConfig({
+    linux: { namespaces: [{ type: "user" }], ...MAPS },
+  });
+  const error = assertThrows(
+    () => resolveIdMaps(config, makeFacts(UNPRIVILEGED), NONE),
+    ContainerError,
+  );
+  assertEquals(
+    error.message,
+    "Cannot map more than the caller's own id: newuidmap and newgidmap are not installed",
+  );
+});
