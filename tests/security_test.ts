@@ -1,0 +1,494 @@
+/** The security manager: whole plans, and the lookups beside them. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { ContainerError } from "../mod/errors.ts";
+import type { Config } from "../mod/config/config.ts";
+import type { Process, Spec } from "../mod/config/schema.ts";
+import type { Facts } from "../mod/host.ts";
+import {
+  DEFAULT_CAPABILITIES,
+  encodeSet,
+  execCandidates,
+  formatCapabilities,
+  planSecurity,
+  resolveCapabilities,
+  resolveUser,
+  rlimitsOf,
+  type SecurityOptions,
+} from "../mod/security.ts";
+import {
+  ALL_CAPS,
+  findBadNotes,
+  makeConfig,
+  makeFacts,
+  pickSteps,
+  showPlan,
+  UNPRIVILEGED,
+} from "./manager_fixtures.ts";
+
+const DEFAULTS = [...DEFAULT_CAPABILITIES];
+
+const plan = (
+  spec: Partial<Spec>,
+  facts: Partial<Facts> = {},
+  options: SecurityOptions = {},
+) => planSecurity(makeConfig(spec), makeFacts(facts), options);
+
+/** A process with `cwd` and what the test is about. */
+const of = (process: Partial<Process>): Partial<Spec> => ({
+  process: { cwd: "/", ...process },
+});
+
+Deno.test("planSecurity() gives root the default capabilities and no new privileges", () => {
+  const phased = plan(of({
+    args: ["sh"],
+    env: ["PATH=/bin::/usr/bin"],
+    noNewPrivileges: true,
+    capabilities: {
+      bounding: DEFAULTS,
+      effective: DEFAULTS,
+      permitted: DEFAULTS,
+    },
+  }));
+  assertEquals(showPlan(phased), [
+    "# privileges",
+    "prctl 4 0 0 0 0",
+    "prctl 0x26 1 0 0 0",
+    "# credentials",
+    "chdir / 3",
+    "capDrop 0xa80425fb",
+    "prctl 8 1 0 0 0",
+    'setgroups ""',
+    "setgid 0",
+    "setuid 0",
+    "prctl 8 0 0 0 0",
+    "chdir / 0",
+    "capSet 0xa80425fb 0xa80425fb 0",
+    "capAmbient 0",
+    "umask 0x12",
+    "# findExec",
+    "findExec [/bin/sh ./sh /usr/bin/sh]",
+  ]);
+  assertEquals(findBadNotes(phased), []);
+});
+
+Deno.test("planSecurity() plans every property of a process in its step", () => {
+  const phased = plan({
+    process: {
+      cwd: "/work",
+      user: { uid: 1000, gid: 5, umask: 0o77, additionalGids: [7, 8] },
+      capabilities: {
+        bounding: ["CAP_KILL"],
+        permitted: ["CAP_KILL"],
+        inheritable: ["CAP_KILL"],
+        ambient: ["CAP_KILL"],
+      },
+      oomScoreAdj: -5,
+      apparmorProfile: "box",
+      selinuxLabel: "u:r:t:s0",
+      scheduler: {
+        policy: "SCHED_DEADLINE",
+        nice: -3,
+        flags: ["SCHED_FLAG_RESET_ON_FORK"],
+        runtime: 1000000,
+        deadline: 2000000,
+        period: 18446744073709551615n,
+      },
+      ioPriority: { class: "IOPRIO_CLASS_BE", priority: 4 },
+    },
+    linux: {
+      namespaces: [{ type: "network" }, { type: "ipc" }],
+      sysctl: {
+        "net.ipv4.ip_forward": "1",
+        "net/ipv4/conf/eth0.1/mtu": "9",
+        "kernel.shmmax": "2",
+      },
+      personality: { domain: "LINUX32" },
+      memoryPolicy: {
+        mode: "MPOL_BIND",
+        nodes: "0-1,64",
+        flags: ["MPOL_F_STATIC_NODES"],
+      },
+    },
+  }, { apparmor: true, selinux: true });
+  assertEquals(showPlan(phased), [
+    "# sources",
+    "open self - /proc/self 0x200000 0 0",
+    "verify self 0 0 0x9fa0",
+    'write self oom_score_adj "-5" 0',
+    "# sysctl",
+    'write proc sys/net/ipv4/ip_forward "1" 0',
+    'write proc sys/net/ipv4/conf/eth0.1/mtu "9" 0',
+    'write proc sys/kernel/shmmax "2" 0',
+    "# process",
+    "sched 38000000" + "06000000" + "0100000000000000" + "fdffffff" +
+    "00000000" + "40420f0000000000" + "80841e0000000000" +
+    "ffffffffffffffff" + "0000000000000000",
+    "ioprio 0x4004",
+    "personality 8",
+    "mempolicy 0x8002 03000000000000000100000000000000",
+    "# privileges",
+    "prctl 4 0 0 0 0",
+    "# labels",
+    'write proc self/attr/apparmor/exec "exec box" 0',
+    'write proc self/attr/exec "u:r:t:s0" 0',
+    "# credentials",
+    "chdir /work 3",
+    "capDrop 0x20",
+    "prctl 8 1 0 0 0",
+    "setgroups 0700000008000000",
+    "setgid 5",
+    "setuid 0x3e8",
+    "prctl 8 0 0 0 0",
+    "chdir /work 0",
+    "capSet 0 0x20 0x20",
+    "capAmbient 0x20",
+    "umask 0x3f",
+  ]);
+  assertEquals(findBadNotes(phased), []);
+});
+
+Deno.test("planSecurity() keeps the caller's umask when it is not told one", () => {
+  const lines = pickSteps(plan(of({}), { umask: 0o27 }), "credentials");
+  assertEquals(lines.at(-1), "umask 0x17");
+});
+
+Deno.test("planSecurity() leaves setgroups alone where it is denied", () => {
+  const lines = pickSteps(
+    plan(of({}), UNPRIVILEGED, { setgroups: "deny" }),
+    "credentials",
+  );
+  assertEquals(lines.filter((it) => it.startsWith("setgroups")), []);
+});
+
+Deno.test("planSecurity() takes unconfined for done where AppArmor is off", () => {
+  assertEquals(plan(of({ apparmorProfile: "unconfined" })).labels, []);
+});
+
+Deno.test("planSecurity() plans no credentials without a process", () => {
+  assertEquals(plan({}).credentials, []);
+});
+
+const MAPS = [{ containerID: 0, hostID: 1000, size: 1 }];
+const USERNS = {
+  linux: {
+    namespaces: [{ type: "user" as const }],
+    uidMappings: MAPS,
+    gidMappings: MAPS,
+  },
+};
+const REFUSED: [string, Partial<Spec>, string][] = [
+  [
+    "an AppArmor profile without AppArmor",
+    of({ apparmorProfile: "box" }),
+    'Cannot apply the AppArmor profile "box": AppArmor is off on this host (process.apparmorProfile)',
+  ],
+  [
+    "an SELinux label without SELinux",
+    of({ selinuxLabel: "l" }),
+    'Cannot apply the SELinux label "l": SELinux is off on this host (process.selinuxLabel)',
+  ],
+  [
+    "a relative working directory",
+    of({ cwd: "a" }),
+    'Cannot start the process in "a": the path must be absolute (process.cwd)',
+  ],
+  [
+    "a user that is not mapped",
+    { ...USERNS, ...of({ user: { uid: 1 } }) },
+    "Cannot run as user 1: the container's user namespace does not map it",
+  ],
+  [
+    "a group that is not mapped",
+    { ...USERNS, ...of({ user: { gid: 1 } }) },
+    "Cannot run as group 1: the container's user namespace does not map it",
+  ],
+  [
+    "a further group that is not mapped",
+    { ...USERNS, ...of({ user: { additionalGids: [9] } }) },
+    "Cannot run as group 9: the container's user namespace does not map it",
+  ],
+  [
+    "an OOM score out of range",
+    of({ oomScoreAdj: 1001 }),
+    "Cannot set the OOM score to 1001: it must be between -1000 and 1000 (process.oomScoreAdj)",
+  ],
+  [
+    "a priority without a real-time policy",
+    of({ scheduler: { policy: "SCHED_OTHER", priority: 1 } }),
+    "Cannot schedule the process by SCHED_OTHER: it takes no priority, which is 1 (process.scheduler)",
+  ],
+  [
+    "a real-time policy without a priority",
+    of({ scheduler: { policy: "SCHED_RR" } }),
+    "Cannot schedule the process by SCHED_RR: priority is 0 (process.scheduler)",
+  ],
+  [
+    "a nice value out of range",
+    of({ scheduler: { policy: "SCHED_BATCH", nice: 20 } }),
+    "Cannot schedule the process by SCHED_BATCH: nice is 20 (process.scheduler)",
+  ],
+  [
+    "a runtime without a deadline policy",
+    of({ scheduler: { policy: "SCHED_IDLE", runtime: 1 } }),
+    "Cannot schedule the process by SCHED_IDLE: runtime, deadline and period are for SCHED_DEADLINE only (process.scheduler)",
+  ],
+  [
+    "an I/O priority out of range",
+    of({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 8 } }),
+    "Cannot set the I/O priority to 8: it must be between 0 and 7 (process.ioPriority)",
+  ],
+  [
+    "a personality flag",
+    { linux: { personality: { domain: "LINUX", flags: ["X"] } } },
+    'Cannot set the personality flag "X": the specification knows none (linux.personality.flags)',
+  ],
+  [
+    "nodes of a policy that takes none",
+    { linux: { memoryPolicy: { mode: "MPOL_LOCAL", nodes: "0" } } },
+    "Cannot set the memory policy MPOL_LOCAL: it takes no nodes (linux.memoryPolicy)",
+  ],
+  [
+    "a policy without its nodes",
+    { linux: { memoryPolicy: { mode: "MPOL_BIND" } } },
+    "Cannot set the memory policy MPOL_BIND: it names no nodes (linux.memoryPolicy)",
+  ],
+  [
+    "a sysctl of the host",
+    { linux: { sysctl: { "kernel.core_pattern": "|/x" } } },
+    'Cannot set the sysctl "kernel.core_pattern": it belongs to the whole host, not to a namespace (linux.sysctl["kernel.core_pattern"])',
+  ],
+  [
+    "a sysctl of a namespace that is not the container's",
+    { linux: { sysctl: { "net.core.somaxconn": "1" } } },
+    'Cannot set the sysctl "net.core.somaxconn": the container has no network namespace of its own (linux.sysctl["net.core.somaxconn"])',
+  ],
+  [
+    "a sysctl for the host name",
+    { linux: { sysctl: { "kernel.hostname": "x" } } },
+    'Cannot set the sysctl "kernel.hostname": the host name has a property of its own (linux.sysctl["kernel.hostname"])',
+  ],
+  [
+    "a sysctl that leads elsewhere",
+    { linux: { sysctl: { "net/../kernel/core_pattern": "x" } } },
+    'Cannot set the sysctl "net/../kernel/core_pattern": it is not a name of one (linux.sysctl["net/../kernel/core_pattern"])',
+  ],
+  [
+    "an empty command",
+    of({ args: [""] }),
+    'Cannot run "": the command is empty (process.args)',
+  ],
+];
+for (const [name, spec, message] of REFUSED) {
+  Deno.test(`planSecurity() refuses ${name}`, () => {
+    const error = assertThrows(() => plan(spec), ContainerError);
+    assertEquals(error.message, message);
+  });
+}
+
+Deno.test("planSecurity() refuses groups where setgroups is denied", () => {
+  const error = assertThrows(
+    () =>
+      plan(of({ user: { additionalGids: [0, 1] } }), UNPRIVILEGED, {
+        setgroups: "deny",
+      }),
+    ContainerError,
+  );
+  assertEquals(
+    error.message,
+    "Cannot give the process the groups 0, 1: a caller with a single mapped id must deny setgroups (process.user.additionalGids)",
+  );
+});
+
+Deno.test("resolveCapabilities() leaves out what cannot be granted and warns of it", () => {
+  const config = makeConfig(of({
+    capabilities: {
+      bounding: ["CAP_KILL", "CAP_SYS_RESOURCE", "CAP_NEW"],
+      permitted: ["CAP_KILL"],
+      effective: ["CAP_KILL", "CAP_CHOWN"],
+      inheritable: ["CAP_CHOWN"],
+      ambient: ["CAP_KILL"],
+    },
+  }));
+  const facts = makeFacts({ caps: ALL_CAPS & ~(1n << 24n) });
+  assertEquals(resolveCapabilities(config, facts), {
+    sets: {
+      bounding: 32n,
+      permitted: 32n,
+      effective: 32n,
+      inheritable: 0n,
+      ambient: 0n,
+    },
+    warnings: [
+      'Cannot grant the capability "CAP_NEW": it is not known (process.capabilities.bounding)',
+      "Cannot grant CAP_SYS_RESOURCE: the caller does not have it (process.capabilities.bounding)",
+      "Cannot grant CAP_CHOWN: it is not permitted (process.capabilities.effective)",
+      "Cannot grant CAP_CHOWN: it is not in the bounding set (process.capabilities.inheritable)",
+      "Cannot grant CAP_KILL: it is not both permitted and inheritable (process.capabilities.ambient)",
+    ],
+  });
+});
+
+Deno.test("resolveCapabilities() grants every capability in a new user namespace", () => {
+  const names = formatCapabilities(ALL_CAPS);
+  const config = makeConfig({
+    ...USERNS,
+    ...of({ capabilities: { bounding: names, permitted: names } }),
+  });
+  const { sets, warnings } = resolveCapabilities(
+    config,
+    makeFacts(UNPRIVILEGED),
+  );
+  assertEquals([sets.bounding, sets.permitted], [ALL_CAPS, ALL_CAPS]);
+  assertEquals(warnings, []);
+});
+
+const limit = (type: string, soft: number | bigint, hard: number | bigint) => ({
+  type,
+  soft,
+  hard,
+});
+Deno.test("rlimitsOf() keeps 64-bit values and gives back the caller's NOFILE", () => {
+  const config = makeConfig(of({
+    rlimits: [limit("RLIMIT_CORE", 0, 18446744073709551615n)],
+  }));
+  assertEquals(
+    rlimitsOf(config, makeFacts(), { parent: 512, hard: 20000n }),
+    [
+      {
+        name: "RLIMIT_CORE",
+        resource: 4,
+        soft: 0n,
+        hard: 18446744073709551615n,
+        from: "process.rlimits[0]",
+      },
+      { name: "RLIMIT_NOFILE", resource: 7, soft: 512n, hard: 20000n },
+    ],
+  );
+});
+
+const NOFILE: [string, number | undefined, bigint, bigint][] = [
+  ["the parent's below the hard one", 4096, 20000n, 4096n],
+  ["1024 when the parent's is the hard one", 20000, 20000n, 1024n],
+  ["1024 when the parent's is not known", undefined, 20000n, 1024n],
+  ["a hard one below 1024", undefined, 100n, 100n],
+];
+for (const [name, parent, hard, soft] of NOFILE) {
+  Deno.test(`rlimitsOf() takes for NOFILE ${name}`, () => {
+    const nofile = parent === undefined ? { hard } : { parent, hard };
+    assertEquals(rlimitsOf(makeConfig(), makeFacts(), nofile), [
+      { name: "RLIMIT_NOFILE", resource: 7, soft, hard },
+    ]);
+  });
+}
+
+const BAD_LIMITS: [Process["rlimits"], string][] = [
+  [
+    [limit("RLIMIT_X", 1, 1)],
+    'Cannot set the limit "RLIMIT_X": no such limit (process.rlimits[0])',
+  ],
+  [
+    [limit("RLIMIT_AS", 1, 1), limit("RLIMIT_AS", 1, 1)],
+    'Cannot set the limit "RLIMIT_AS": it is listed twice (process.rlimits[1])',
+  ],
+  [
+    [limit("RLIMIT_AS", 2, 1)],
+    'Cannot set the limit "RLIMIT_AS": the soft value 2 is above the hard value 1 (process.rlimits[0])',
+  ],
+];
+for (const [rlimits, message] of BAD_LIMITS) {
+  Deno.test(`rlimitsOf() says: ${message}`, () => {
+    const config = makeConfig(of({ rlimits: rlimits! }));
+    const error = assertThrows(
+      () => rlimitsOf(config, makeFacts()),
+      ContainerError,
+    );
+    assertEquals(error.message, message);
+  });
+}
+
+const FILES: Record<string, string> = {
+  "/etc/passwd":
+    "root:x:0:0::/root:/bin/sh\n1000:x:0:0::/evil:/bin/sh\napp:x:7:8:An app:/home/app:/bin/sh\nbroken:x:y:1::/:/\n",
+  "/etc/group": "root:x:0:\nstaff:x:50:app,other\napp:x:8:app\nextra:x:9:app\n",
+};
+const USERS: [string | undefined, Partial<Process>, string][] = [
+  [undefined, {}, "0:0 [] /root"],
+  [undefined, { user: { uid: 1000, gid: 3 } }, "1000:3 [] /"],
+  [undefined, { user: { uid: 7, additionalGids: [4] } }, "7:0 [4] /home/app"],
+  ["app", {}, "7:8 [50,9] /home/app"],
+  ["app:staff", {}, "7:50 [] /home/app"],
+  ["app:3", {}, "7:3 [] /home/app"],
+  ["1000:staff", {}, "1000:50 [] /"],
+  [":staff", {}, "0:50 [] /root"],
+];
+for (const [userName, process, expected] of USERS) {
+  Deno.test(`resolveUser() finds ${userName ?? JSON.stringify(process)}`, () => {
+    const changes: Partial<Config> = userName === undefined ? {} : { userName };
+    const config = makeConfig(of(process), changes);
+    const user = resolveUser(config, (path) => FILES[path]);
+    assertEquals(
+      `${user.uid}:${user.gid} [${user.additionalGids}] ${user.home}`,
+      expected,
+    );
+  });
+}
+
+const NO_USERS: [string, string][] = [
+  [
+    "nobody",
+    'Cannot run as the user "nobody": /etc/passwd in "/bundle/rootfs" does not name it',
+  ],
+  [
+    "broken",
+    'Cannot run as the user "broken": /etc/passwd in "/bundle/rootfs" does not name it',
+  ],
+  [
+    "app:none",
+    'Cannot run as the group "none": /etc/group in "/bundle/rootfs" does not name it',
+  ],
+  [
+    "4294967295",
+    'Cannot run as the user "4294967295": /etc/passwd in "/bundle/rootfs" does not name it',
+  ],
+];
+for (const [userName, message] of NO_USERS) {
+  Deno.test(`resolveUser() refuses ${userName}`, () => {
+    const config = makeConfig(of({}), { userName });
+    const error = assertThrows(
+      () => resolveUser(config, (path) => FILES[path]),
+      ContainerError,
+    );
+    assertEquals(error.message, message);
+  });
+}
+
+Deno.test("resolveUser() works without passwd and group", () => {
+  const user = resolveUser(makeConfig(of({})), () => undefined);
+  assertEquals(user.home, "/");
+});
+
+const CANDIDATES: [string, string[], string[]][] = [
+  ["/bin/sh", ["PATH=/x"], ["/bin/sh"]],
+  ["./a", [], ["./a"]],
+  ["a", ["PATH=/x:/y", "PATH=/z"], ["/z/a"]],
+  ["a", ["PATH="], ["./a"]],
+];
+for (const [name, env, expected] of CANDIDATES) {
+  Deno.test(`execCandidates() tries ${expected} for ${name} with ${env}`, () => {
+    assertEquals(
+      execCandidates(makeConfig(of({ args: [name], env }))),
+      expected,
+    );
+  });
+}
+
+Deno.test("execCandidates() has a PATH where the environment has none", () => {
+  assertEquals(execCandidates(makeConfig(of({ args: ["a"] }))).length, 6);
+});
+
+const BAD_SETS: string[] = ["", "a", "1-", "3-2", "8192", "0,,1"];
+for (const list of BAD_SETS) {
+  Deno.test(`encodeSet() refuses "${list}"`, () => {
+    assertThrows(() => encodeSet(list, "key"), ContainerError);
+  });
+}
