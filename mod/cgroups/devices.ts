@@ -62,7 +62,7 @@ export function listRules(
       type: type === "u" ? "c" : type,
       major: readNumber(device.major, `${from}.major`, flags),
       minor: readNumber(device.minor, `${from}.minor`, flags),
-      access: orderAccess(access),
+      access: decodeAccess(encodeAccess(access)),
     });
   }
   for (const [type, major, minor] of DEFAULTS) {
@@ -87,11 +87,6 @@ function readNumber(
   return Number(value);
 }
 
-/** "rwm" in that order, each once. */
-export function orderAccess(access: string): string {
-  return [..."rwm"].filter((c) => access.includes(c)).join("");
-}
-
 /** A rule as the kernel writes it: "c 1:3 rwm". */
 export function formatRule(rule: Omit<DeviceRule, "allow">): string {
   return `${rule.type} ${rule.major ?? "*"}:${
@@ -99,35 +94,58 @@ export function formatRule(rule: Omit<DeviceRule, "allow">): string {
   } ${rule.access}`;
 }
 
-/** What a v1 devices cgroup knows: a default, and exceptions without order. */
+/** Devices, and accesses to them as bits: r 1, w 2, m 4. */
+export interface DeviceException {
+  type: "b" | "c";
+  major: number | null;
+  minor: number | null;
+  access: number;
+}
+
+/** What a v1 devices cgroup knows: a default, and exceptions without order, by
+ * "c 1:3". */
 export interface DeviceList {
   allow: boolean;
-  /** "c 1:3" -> "rwm". */
-  exceptions: Map<string, string>;
+  exceptions: Map<string, DeviceException>;
 }
 
-const ALL = "rwm";
-const join = (a: string, b: string) => orderAccess(a + b);
-const minus = (a: string, b: string) =>
-  [...a].filter((c) => !b.includes(c)).join("");
+const ALL = 7;
 
-function split(key: string): [string, string, string] {
-  const [type = "", numbers = ""] = key.split(" ");
-  const [major = "", minor = ""] = numbers.split(":");
-  return [type, major, minor];
+/** "rm" as bits. */
+export function encodeAccess(access: string): number {
+  return (access.includes("r") ? 1 : 0) | (access.includes("w") ? 2 : 0) |
+    (access.includes("m") ? 4 : 0);
 }
+
+/** Bits as "rm". */
+export function decodeAccess(access: number): string {
+  return (access & 1 ? "r" : "") + (access & 2 ? "w" : "") +
+    (access & 4 ? "m" : "");
+}
+
+type Devices = Omit<DeviceException, "access">;
+
+const keyOf = ({ type, major, minor }: Devices): string =>
+  `${type} ${major ?? "*"}:${minor ?? "*"}`;
 
 /** Whether every device of `b` is one of `a`. */
-function covers(a: string, b: string): boolean {
-  const [x, y] = [split(a), split(b)];
-  return x[0] === y[0] && [1, 2].every((i) => x[i] === "*" || x[i] === y[i]);
+function covers(a: Devices, b: Devices): boolean {
+  return a.type === b.type && (a.major === null || a.major === b.major) &&
+    (a.minor === null || a.minor === b.minor);
 }
 
 /** Whether some device is one of both. */
-function overlaps(a: string, b: string): boolean {
-  const [x, y] = [split(a), split(b)];
-  return x[0] === y[0] &&
-    [1, 2].every((i) => x[i] === "*" || y[i] === "*" || x[i] === y[i]);
+function overlaps(a: Devices, b: Devices): boolean {
+  return a.type === b.type &&
+    (a.major === null || b.major === null || a.major === b.major) &&
+    (a.minor === null || b.minor === null || a.minor === b.minor);
+}
+
+function addException(list: DeviceList, devices: Devices, access: number) {
+  const key = keyOf(devices);
+  const has = list.exceptions.get(key)?.access ?? 0;
+  const { type, major, minor } = devices;
+  list.exceptions.set(key, { type, major, minor, access: has | access });
 }
 
 /**
@@ -170,32 +188,35 @@ function reduceFrom(
 ): DeviceList | { index: number; other: string } {
   const list: DeviceList = { allow: base ?? false, exceptions: new Map() };
   const { exceptions } = list;
-  const everything = () => exceptions.set("b *:*", ALL).set("c *:*", ALL);
+  const addEverything = () => {
+    for (const type of ["b", "c"] as const) {
+      addException(list, { type, major: null, minor: null }, ALL);
+    }
+  };
   // What no rule names is denied, whatever the base.
-  if (base) everything();
+  if (base) addEverything();
   for (const [index, rule] of rules.entries()) {
-    const { access } = rule;
-    if (
-      rule.type === "a" && rule.major === null && rule.minor === null &&
-      access === ALL
-    ) {
+    const { allow, type, major, minor } = rule;
+    const access = encodeAccess(rule.access);
+    if (type === "a" && major === null && minor === null && access === ALL) {
       exceptions.clear();
-      if (base === undefined) list.allow = rule.allow;
-      else if (rule.allow !== base) everything();
+      if (base === undefined) list.allow = allow;
+      else if (allow !== base) addEverything();
       continue;
     }
-    for (const type of rule.type === "a" ? ["b", "c"] : [rule.type]) {
-      const key = `${type} ${rule.major ?? "*"}:${rule.minor ?? "*"}`;
-      if (rule.allow !== list.allow) {
-        exceptions.set(key, join(exceptions.get(key) ?? "", access));
+    for (const each of type === "a" ? ["b", "c"] as const : [type]) {
+      const devices = { type: each, major, minor };
+      if (allow !== list.allow) {
+        addException(list, devices, access);
         continue;
       }
-      for (const [other, has] of exceptions) {
-        const rest = minus(has, access);
-        if (rest === has || !overlaps(key, other)) continue;
-        if (!covers(key, other)) return { index, other: `${other} ${has}` };
-        if (rest === "") exceptions.delete(other);
-        else exceptions.set(other, rest);
+      for (const [key, other] of exceptions) {
+        if (!(other.access & access) || !overlaps(devices, other)) continue;
+        if (!covers(devices, other)) {
+          return { index, other: `${key} ${decodeAccess(other.access)}` };
+        }
+        other.access &= ~access;
+        if (other.access === 0) exceptions.delete(key);
       }
     }
   }
@@ -206,18 +227,21 @@ function reduceFrom(
  * The exceptions as the kernel must have them: it looks for one that holds all
  * that an open asks for, so each takes over the access of those that cover it;
  * what then says nothing of its own is dropped.
+ *
+ * @returns "c 1:3" -> "rwm"
  */
 export function completeList(list: DeviceList): Map<string, string> {
   const out = new Map<string, string>();
-  for (const [key, access] of list.exceptions) {
-    let all = access;
-    let covered = "";
-    for (const [other, more] of list.exceptions) {
-      if (other === key || !covers(other, key)) continue;
-      all = join(all, more);
-      covered = join(covered, more);
+  for (const [key, exception] of list.exceptions) {
+    let covered = 0;
+    for (const other of list.exceptions.values()) {
+      if (other !== exception && covers(other, exception)) {
+        covered |= other.access;
+      }
     }
-    if (minus(all, covered) !== "") out.set(key, all);
+    if (exception.access & ~covered) {
+      out.set(key, decodeAccess(exception.access | covered));
+    }
   }
   return out;
 }

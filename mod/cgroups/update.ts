@@ -10,7 +10,9 @@ import { attachDevices, type Kernel } from "./bpf.ts";
 import { compileDevices } from "./device_program.ts";
 import {
   completeList,
+  decodeAccess,
   type DeviceList,
+  encodeAccess,
   listRules,
   reduceRules,
   writeList,
@@ -173,11 +175,18 @@ export function parseList(text: string): DeviceList {
   if (lines.some((l) => l.startsWith("a "))) {
     return { allow: true, exceptions: new Map() };
   }
+  const number = (word = "*") => word === "*" ? null : Number(word);
   return {
     allow: false,
     exceptions: new Map(lines.map((line) => {
-      const at = line.lastIndexOf(" ");
-      return [line.slice(0, at), line.slice(at + 1)];
+      const [type, numbers, access] = line.split(" ");
+      const [major, minor] = numbers?.split(":") ?? [];
+      return [`${type} ${numbers}`, {
+        type: type === "b" ? "b" : "c",
+        major: number(major),
+        minor: number(minor),
+        access: encodeAccess(access ?? ""),
+      }];
     })),
   };
 }
@@ -193,15 +202,15 @@ export function changeList(
   const wanted = completeList(next);
   const writes: { file: string; value: string }[] = [];
   for (const [key, access] of wanted) {
-    if (now.exceptions.get(key) !== access) {
+    if (now.exceptions.get(key)?.access !== encodeAccess(access)) {
       writes.push({ file: `${dir}/devices.allow`, value: `${key} ${access}` });
     }
   }
-  for (const [key, access] of now.exceptions) {
-    const keep = wanted.get(key) ?? "";
-    const drop = [...access].filter((c) => !keep.includes(c)).join("");
-    if (drop !== "") {
-      writes.push({ file: `${dir}/devices.deny`, value: `${key} ${drop}` });
+  for (const [key, { access }] of now.exceptions) {
+    const drop = access & ~encodeAccess(wanted.get(key) ?? "");
+    if (drop !== 0) {
+      const value = `${key} ${decodeAccess(drop)}`;
+      writes.push({ file: `${dir}/devices.deny`, value });
     }
   }
   return writes;
