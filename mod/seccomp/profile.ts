@@ -146,7 +146,7 @@ function readWords(value: number | bigint, path: string): [number, number] {
 }
 
 function readCondition(arg: SeccompArg, path: string): Condition {
-  const op = arg.op.startsWith("SCMP_CMP_") ? arg.op.slice(9) : "";
+  const op = `${arg.op}`.startsWith("SCMP_CMP_") ? arg.op.slice(9) : "";
   if (!OPERATORS.includes(op)) {
     refuse(
       `${path}.op`,
