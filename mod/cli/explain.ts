@@ -6,7 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
-import { type Gate } from "../container/order.ts";
+import type { Gate } from "../container/order.ts";
 import { prepare } from "../container/prepare.ts";
 import { explainPlan, formatExplanation } from "../explain.ts";
 import type { Facts } from "../host.ts";

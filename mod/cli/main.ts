@@ -7,7 +7,7 @@
 import { ContainerError } from "../errors.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
 import { parseArgs, type Parsed } from "./parse.ts";
-import { printError, type Reporting } from "./report.ts";
+import { exitCodeOf, printError, type Reporting } from "./report.ts";
 
 /** What every command gets. */
 export interface Call extends Parsed {
@@ -38,6 +38,11 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   pause: async () => (await import("./lifecycle.ts")).pause,
   resume: async () => (await import("./lifecycle.ts")).resume,
   exec: async () => (await import("./exec.ts")).run,
+  update: async () => (await import("./resources.ts")).update,
+  events: async () => (await import("./resources.ts")).events,
+  spec: async () => (await import("./bundle.ts")).spec,
+  validate: async () => (await import("./bundle.ts")).validate,
+  features: async () => (await import("./bundle.ts")).features,
 };
 
 /** Where state is kept when --root does not say it: /run/rustyrun for root,
@@ -56,16 +61,6 @@ function reportingOf(global: Flags, command: Flags): Reporting {
     verbose: flagOn(global, "verbose") || flagOn(global, "debug") ||
       flagOn(command, "verbose"),
   };
-}
-
-/** The exit code of a failure. Friendly mode has docker's (125, 126, 127); the
- * OCI commands have runc's: 255 from exec, 3 for an unknown command, else 1. */
-export function exitCodeOf(
-  call: Pick<Parsed, "command" | "friendly">,
-  code: number,
-): number {
-  if (call.friendly || code === 3) return code;
-  return call.command === "exec" ? 255 : 1;
 }
 
 /**

@@ -15,8 +15,8 @@ import type { Place } from "../container/launch.ts";
 import type { ContainerError } from "../errors.ts";
 import { denoCacheDir, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
-import { type Call, exitCodeOf } from "./main.ts";
-import { formatError, printStderr } from "./report.ts";
+import type { Call } from "./main.ts";
+import { exitCodeOf, formatError, printStderr } from "./report.ts";
 
 /** The caller's surroundings. */
 export function flagsHost(): FlagsHost {

@@ -24,6 +24,7 @@ export function configFromBundle(input: FlagsInput, cwd: string): Config {
   const spec = loadSpec(
     directory,
     file === undefined ? undefined : resolvePath(cwd, file),
+    { mapsLater: Deno.uid() !== 0 },
   );
   const bundle = Deno.realPathSync(directory);
   return {
@@ -40,6 +41,10 @@ export function configFromBundle(input: FlagsInput, cwd: string): Config {
     init: false,
     ...readLaunchOptions(input, cwd),
     noNewKeyring: flagOn(flags, "no-new-keyring"),
+    ...(spec.linux?.namespaces?.some((it) => it.type === "user" && !it.path) &&
+        !spec.linux.uidMappings?.length
+      ? { userns: "auto" as const }
+      : {}),
     hostDevices: [],
     flags: new Map(),
   };

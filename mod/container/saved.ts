@@ -8,7 +8,7 @@
 import type { Config } from "../config/config.ts";
 import { parseConfigJson } from "../config/json.ts";
 import type { Op } from "../plan.ts";
-import { readSaved } from "../state.ts";
+import { encodeState, readSaved, replaceFile } from "../state.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What is saved. */
@@ -56,4 +56,18 @@ export function loadSaved(root: string, id: string): Saved {
     late: saved.late,
     setgroups: saved.setgroups,
   };
+}
+
+/** Writes the saved copy again, after an update. */
+export function rewriteSaved(root: string, id: string, saved: Saved): void {
+  replaceFile(
+    `${root}/${id}/config.json`,
+    encodeState({
+      ...saved,
+      config: {
+        ...saved.config,
+        flags: Object.fromEntries(saved.config.flags),
+      },
+    }),
+  );
 }

@@ -1,0 +1,85 @@
+/**
+ * The commands about bundles and about rustyrun itself as a runtime: spec,
+ * validate, features.
+ *
+ * @module
+ */
+
+import { defaultSpec } from "../config/default_spec.ts";
+import { flagOn, flagValue, resolvePath } from "../config/flags/use.ts";
+import { inspectSpec } from "../config/load.ts";
+import { ContainerError } from "../errors.ts";
+import { describeFeatures } from "../features.ts";
+import { gatherFacts } from "../host.ts";
+import type { Call } from "./main.ts";
+import { printStdout } from "./report.ts";
+
+/** `rustyrun spec`: writes a config.json to begin with. */
+export function spec(call: Call): number {
+  const dir = resolvePath(Deno.cwd(), flagValue(call.flags, "bundle") || ".");
+  const path = flagValue(call.flags, "config") ?? `${dir}/config.json`;
+  const text = JSON.stringify(
+    defaultSpec({
+      rootless: flagOn(call.flags, "rootless"),
+      uid: Deno.uid() ?? 0,
+      gid: Deno.gid() ?? 0,
+    }),
+    null,
+    "\t",
+  );
+  try {
+    Deno.writeTextFileSync(path, text + "\n", { createNew: true, mode: 0o644 });
+  } catch (cause) {
+    const exists = cause instanceof Deno.errors.AlreadyExists;
+    throw new ContainerError(
+      `Cannot write "${path}": ${
+        exists
+          ? `File ${path} exists. Remove it first`
+          : cause instanceof Error
+          ? cause.message
+          : cause
+      }`,
+      {
+        code: exists ? "config-exists" : "config-unwritable",
+        hint: exists
+          ? "It is not overwritten: it may be the only copy"
+          : "Name a directory that you may write: --bundle DIR",
+        cause,
+      },
+    );
+  }
+  return 0;
+}
+
+/** `rustyrun validate`: says everything that is wrong with a config.json. */
+export function validate(call: Call): number {
+  const dir = resolvePath(Deno.cwd(), flagValue(call.flags, "bundle") || ".");
+  const file = flagValue(call.flags, "config");
+  const { path, problems } = inspectSpec(
+    dir,
+    file === undefined ? undefined : resolvePath(Deno.cwd(), file),
+    { mapsLater: Deno.uid() !== 0 },
+  );
+  if (flagOn(call.flags, "json")) {
+    printStdout(
+      JSON.stringify({ path, valid: problems.length === 0, problems }) + "\n",
+    );
+  } else if (problems.length === 0) {
+    printStdout(`${path}: valid\n`);
+  } else {
+    for (const it of problems) {
+      printStdout(
+        `${path}: ${it.path} ${it.message}\n  clause:  ${it.clause}\n  instead: ${it.instead}\n`,
+      );
+    }
+  }
+  return problems.length === 0 ? 0 : 1;
+}
+
+/** `rustyrun features`. */
+export function features(): number {
+  printStdout(
+    JSON.stringify(describeFeatures(gatherFacts()), null, 4) + "\n",
+  );
+  return 0;
+}

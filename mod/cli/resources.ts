@@ -1,0 +1,218 @@
+/**
+ * `rustyrun update` and `rustyrun events`.
+ *
+ * @module
+ */
+
+import { closeFd } from "../../ffi/libc.ts";
+import {
+  formatStats,
+  readOomKills,
+  readStats,
+  type Stats,
+} from "../cgroups/stats.ts";
+import { updateCgroups } from "../cgroups/update.ts";
+import { parseInteger, parseSize } from "../config/flags/numbers.ts";
+import { type Flags, flagValue, refuse } from "../config/flags/use.ts";
+import { flagOn, flagTyped } from "../config/flags/use.ts";
+import { parseResources } from "../config/load.ts";
+import type { Resources } from "../config/schema.ts";
+import { loadSaved, rewriteSaved } from "../container/saved.ts";
+import { findState, statusOf } from "../container/status.ts";
+import { ContainerError } from "../errors.ts";
+import { gatherFacts } from "../host.ts";
+import { lockState } from "../state.ts";
+import { readNetwork } from "../container/network_stats.ts";
+import type { Call } from "./main.ts";
+import { printStdout } from "./report.ts";
+
+function notRunning(id: string): ContainerError {
+  return new ContainerError(
+    `Cannot look into "${id}": container with id ${id} is not running: container not running`,
+    { code: "not-running", hint: `rustyrun state ${id} shows what it is` },
+  );
+}
+
+function readStdin(): string {
+  const decoder = new TextDecoder();
+  const buffer = new Uint8Array(65536);
+  let text = "";
+  for (;;) {
+    const n = Deno.stdin.readSync(buffer);
+    if (n === null) return text + decoder.decode();
+    text += decoder.decode(buffer.subarray(0, n), { stream: true });
+  }
+}
+
+const MAX = Number.MAX_SAFE_INTEGER;
+
+/** A whole number of a flag, or undefined when it was not given. */
+function readNumber(flags: Flags, name: string): number | undefined {
+  const text = flagValue(flags, name);
+  if (text === undefined) return undefined;
+  const number = text.startsWith("-")
+    ? (text === "-1" ? -1 : undefined)
+    : parseInteger(text, 0, MAX);
+  if (number !== undefined) return number;
+  throw refuse(
+    flagTyped(flags, name),
+    `"${text}" is not a number`,
+    name,
+    "Write a whole number; -1 takes a limit away",
+  );
+}
+
+/** A size of a flag: 64m, 1g, -1. */
+function readSize(flags: Flags, name: string): number | undefined {
+  const text = flagValue(flags, name);
+  if (text === undefined) return undefined;
+  const size = text === "-1" ? -1 : parseSize(text);
+  if (size !== undefined) return size;
+  throw refuse(
+    flagTyped(flags, name),
+    `"${text}" is not a size`,
+    name,
+    "Write a number and a unit: 512k, 64m, 1g; -1 takes the limit away",
+  );
+}
+
+/** Only the values that are there. */
+function defined<T extends object>(values: T): T | undefined {
+  const entries = Object.entries(values).filter(([, it]) => it !== undefined);
+  return entries.length === 0 ? undefined : Object.fromEntries(entries) as T;
+}
+
+/** The changes that the flags of `update` ask for. */
+function changesOf(flags: Flags): Resources {
+  const number = (name: string) => readNumber(flags, name);
+  const text = (name: string) => flagValue(flags, name);
+  const weight = number("blkio-weight");
+  const pids = number("pids-limit");
+  const changes = defined({
+    memory: defined({
+      limit: readSize(flags, "memory"),
+      reservation: readSize(flags, "memory-reservation"),
+      swap: readSize(flags, "memory-swap"),
+    }),
+    cpu: defined({
+      shares: number("cpu-share"),
+      quota: number("cpu-quota"),
+      period: number("cpu-period"),
+      burst: number("cpu-burst"),
+      idle: number("cpu-idle"),
+      realtimeRuntime: number("cpu-rt-runtime"),
+      realtimePeriod: number("cpu-rt-period"),
+      cpus: text("cpuset-cpus"),
+      mems: text("cpuset-mems"),
+    }),
+    blockIO: weight === undefined ? undefined : { weight },
+    pids: pids === undefined ? undefined : { limit: pids },
+  });
+  return (changes ?? {}) as Resources;
+}
+
+/** `rustyrun update ID`. */
+export function update(call: Call): number {
+  const { flags, root } = call;
+  const id = call.args[0]!;
+  const file = flagValue(flags, "resources");
+  const change = file === undefined
+    ? changesOf(flags)
+    : file === "-"
+    ? parseResources(readStdin(), "stdin")
+    : parseResources(Deno.readTextFileSync(file), file);
+  if (flags.has("l3-cache-schema") || flags.has("mem-bw-schema")) {
+    throw new ContainerError(
+      "Cannot change the Intel RDT schema: the container has no closID",
+      {
+        code: "intel-rdt",
+        hint: "Only a config.json with linux.intelRdt gives it one",
+      },
+    );
+  }
+  findState(root, id);
+  const lock = lockState(root, id);
+  try {
+    const state = findState(root, id);
+    if (statusOf(root, state) === "stopped") throw notRunning(id);
+    const saved = loadSaved(root, id);
+    const { spec, mode } = saved.config;
+    const resources = updateCgroups(
+      state.cgroup.dirs,
+      spec.linux?.resources ?? {},
+      change,
+      { friendly: mode === "friendly", rootless: gatherFacts().uid !== 0 },
+    );
+    spec.linux = { ...spec.linux, resources };
+    rewriteSaved(root, id, saved);
+  } finally {
+    if (lock !== undefined) closeFd(lock);
+  }
+  return 0;
+}
+
+/** Go's durations: "5s", "500ms", "1m30s"; milliseconds. */
+export function parseDuration(text: string): number | undefined {
+  const units: Record<string, number> = {
+    ns: 1e-6,
+    us: 1e-3,
+    ms: 1,
+    s: 1000,
+    m: 60_000,
+    h: 3_600_000,
+  };
+  if (!/^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(text)) return undefined;
+  let sum = 0;
+  for (
+    const [, value, , unit] of text.matchAll(/(\d+(\.\d+)?)(ns|us|ms|s|m|h)/g)
+  ) {
+    sum += Number(value) * units[unit!]!;
+  }
+  return sum;
+}
+
+function printEvent(type: string, id: string, data?: Stats): void {
+  printStdout(formatStats({ type, id, ...(data && { data }) }) + "\n");
+}
+
+/** `rustyrun events ID`. */
+export async function events(call: Call): Promise<number> {
+  const { flags, root } = call;
+  const id = call.args[0]!;
+  const text = flagValue(flags, "interval") ?? "5s";
+  const interval = parseDuration(text);
+  if (interval === undefined || interval <= 0) {
+    throw refuse(
+      flagTyped(flags, "interval"),
+      `"${text}" is not a time: duration interval must be greater than 0`,
+      "interval",
+      "Write it as in 5s, 500ms or 1m30s",
+    );
+  }
+  const state = findState(root, id);
+  const { dirs } = state.cgroup;
+  const stats = () =>
+    printEvent("stats", id, {
+      ...readStats(dirs),
+      ...readNetwork(state.pid),
+    });
+  if (statusOf(root, state) === "stopped") throw notRunning(id);
+  if (flagOn(flags, "stats")) {
+    stats();
+    return 0;
+  }
+  // The counter is looked at more often than statistics are printed: a killed
+  // process is news.
+  const tick = Math.min(interval, 250);
+  let kills = readOomKills(dirs) ?? 0;
+  for (let next = performance.now() + interval;;) {
+    await new Promise((done) => setTimeout(done, tick));
+    const now = readOomKills(dirs) ?? kills;
+    if (now > kills) printEvent("oom", id);
+    kills = now;
+    if (statusOf(root, state) === "stopped") return 0;
+    if (performance.now() < next) continue;
+    next += interval;
+    stats();
+  }
+}
