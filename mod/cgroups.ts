@@ -1,6 +1,7 @@
 /**
  * The cgroups manager: Config and Facts to a {@linkcode CgroupPlan}. What is
- * done on the host is in cgroups/make.ts (hot), control.ts, update.ts, stats.ts.
+ * done on the host is in cgroups/make.ts (hot), remove.ts, control.ts,
+ * update.ts and stats.ts.
  *
  * @module
  */
@@ -35,7 +36,8 @@ export type {
   DevicePlan,
   DeviceRule,
 } from "./cgroups/model.ts";
-export { makeCgroups, removeCgroups } from "./cgroups/make.ts";
+export { makeCgroups } from "./cgroups/make.ts";
+export { removeCgroups } from "./cgroups/remove.ts";
 
 /** What the manager reads of Facts. */
 export type CgroupFacts = Pick<Facts, "uid" | "inUserns" | "cgroups">;
@@ -196,14 +198,14 @@ function place(
 ): string | undefined {
   if (!rootless) return placeCgroup(config, mount, token, need, look);
   const asked = config.spec.linux?.cgroupsPath;
-  let path: string | undefined;
   let reason: unknown;
   try {
-    path = placeCgroup(config, mount, token, need, look);
+    const path = placeCgroup(config, mount, token, need, look);
+    if (isDelegated(path, mount, facts.uid, look)) return path;
   } catch (error) {
+    // A user's run must not fail for a cgroup that nobody asked for.
     reason = error;
   }
-  if (path && isDelegated(path, mount.path, facts.uid, look)) return path;
   const hint = mount.version === 1
     ? "Cgroup v1 is not handed to users: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
     : "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)";

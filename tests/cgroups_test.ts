@@ -248,6 +248,17 @@ const REFUSALS: {
       "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
   },
   {
+    name: "a cgroupsPath that the user's session may not move to",
+    config: oci("/user.slice/user-1000.slice/user@1000.service/c"),
+    facts: MACHINES.v2Session,
+    look: LOOKS.user,
+    message:
+      'Cannot make the cgroup "/user.slice/user-1000.slice/user@1000.service/c" (linux.cgroupsPath) in "/sys/fs/cgroup": user 1000 may not write there',
+    code: "cgroup-not-delegated",
+    hint:
+      "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
+  },
+  {
     name: "a limit in the occupied root of a cgroup namespace",
     config: friendly(MEMORY),
     facts: MACHINES.v2Container,

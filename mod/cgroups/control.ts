@@ -7,7 +7,7 @@
 
 import { ContainerError } from "../errors.ts";
 import { errnoOf, wordFailure } from "./errors.ts";
-import { childrenOf, pause } from "./make.ts";
+import { childrenOf, pause } from "./remove.ts";
 import type { CgroupDir } from "./model.ts";
 
 /** How long a freeze may take: a process in an uninterruptible sleep (a dead

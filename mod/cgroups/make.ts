@@ -1,5 +1,5 @@
 /**
- * Makes and removes the cgroups of a plan. On the hot path of `run`: sync file
+ * Makes the cgroups of a plan. On the hot path of `run`: sync file
  * calls only. No pid is ever written here: moving a whole process makes the
  * kernel wait for an RCU grace period (7-12 ms); the container's first process
  * joins by itself.
@@ -18,6 +18,7 @@ import type {
   DevicePlan,
 } from "./model.ts";
 import { nameAsked } from "./model.ts";
+import { childrenOf } from "./remove.ts";
 
 /**
  * Makes the directories, enables v2 controllers, writes device rules and
@@ -69,6 +70,11 @@ function makeDirectory(
     });
   }
   refuseUsed(path);
+  if (
+    plan.inherit.includes(path) && readOr(`${path}/cpuset.cpus`).trim() === ""
+  ) {
+    inheritCpuset(path);
+  }
 }
 
 /** @returns false when it exists */
@@ -98,15 +104,20 @@ function makeOne(
 }
 
 /** Copies the parent's CPUs and memory nodes (cgroup-v1/cpusets.rst): without
- * them no process may join. */
+ * them no process may join. A parent that somebody else made can lack them too. */
 function inheritCpuset(path: string): void {
   const above = path.slice(0, path.lastIndexOf("/"));
   for (const name of ["cpuset.cpus", "cpuset.mems"]) {
     const file = `${path}/${name}`;
     try {
-      const value = Deno.readTextFileSync(`${above}/${name}`).trim();
+      let value = Deno.readTextFileSync(`${above}/${name}`).trim();
+      if (value === "") {
+        inheritCpuset(above);
+        value = Deno.readTextFileSync(`${above}/${name}`).trim();
+      }
       Deno.writeTextFileSync(file, value, { create: false });
     } catch (error) {
+      if (error instanceof ContainerError) throw error;
       throw wordFailure(
         `copy ${name} of the cgroup above to "${file}"`,
         file,
@@ -149,16 +160,6 @@ function readOr(path: string): string {
     return Deno.readTextFileSync(path);
   } catch {
     return "";
-  }
-}
-
-/** The child cgroups of a cgroup; none when it does not exist. */
-export function childrenOf(path: string): string[] {
-  try {
-    return [...Deno.readDirSync(path)].filter((e) => e.isDirectory)
-      .map((e) => `${path}/${e.name}`);
-  } catch {
-    return [];
   }
 }
 
@@ -342,79 +343,6 @@ function chownDirectory(plan: CgroupPlan): void {
       // The list names files of controllers that are not enabled here.
       if (errnoOf(error) === "ENOENT") continue;
       throw wordFailure(`give "${path}" to user ${uid}`, path, error);
-    }
-  }
-}
-
-/** A pause that blocks the thread: these calls are sync on purpose. */
-export function pause(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-}
-
-/**
- * Removes a container's cgroups with those inside them. One that is gone is
- * fine. A process that has just been killed may still be in it: tried again for
- * about a second.
- *
- * @param plan `parents` are removed too where nobody else is in them
- * @throws {ContainerError} when one stays, after having tried all
- */
-export function removeCgroups(
-  { dirs, parents = [] }: {
-    dirs: readonly Pick<CgroupDir, "path">[];
-    parents?: readonly string[];
-  },
-): void {
-  let failure: ContainerError | undefined;
-  const deadline = performance.now() + 1000;
-  for (const { path } of dirs) {
-    for (let wait = 1;; wait = Math.min(wait * 2, 64)) {
-      const error = removeTree(path);
-      if (error === undefined) break;
-      if (errnoOf(error) === "EBUSY" && performance.now() < deadline) {
-        pause(wait);
-        continue;
-      }
-      failure ??= new ContainerError(
-        `Cannot remove the cgroup "${path}": ${errnoOf(error)}`,
-        {
-          code: "cgroup-busy",
-          hint: `cat ${path}/cgroup.procs shows which processes are left in it`,
-          cause: error,
-        },
-      );
-      break;
-    }
-  }
-  for (const path of parents.toReversed()) {
-    try {
-      Deno.removeSync(path);
-    } catch {
-      // Gone, or another container's too: the last one removes it.
-    }
-  }
-  if (failure) throw failure;
-}
-
-function removeTree(path: string): unknown {
-  try {
-    Deno.removeSync(path);
-    return undefined;
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "ENOENT") return undefined;
-    if (errno !== "EBUSY" && errno !== "ENOTEMPTY") return error;
-    const children = childrenOf(path);
-    if (children.length === 0) return error;
-    for (const child of children) {
-      const failed = removeTree(child);
-      if (failed !== undefined) return failed;
-    }
-    try {
-      Deno.removeSync(path);
-      return undefined;
-    } catch (again) {
-      return errnoOf(again) === "ENOENT" ? undefined : again;
     }
   }
 }

@@ -141,22 +141,37 @@ function placeBelow(
 }
 
 /**
- * Whether the caller may make a cgroup at `dir`: the nearest directory above
- * that exists, and its cgroup.procs, are its own.
+ * Whether the caller may make a cgroup at `dir` and send a process there: the
+ * nearest directory above that exists, and its cgroup.procs, are its own; on v2
+ * also cgroup.procs of what `dir` and the caller's cgroup have in common
+ * (cgroup-v2.rst, "Delegation Containment").
  */
 export function isDelegated(
   dir: string,
-  mount: string,
+  mount: CgroupMount,
   uid: number,
   look: CgroupLook,
 ): boolean {
+  const owns = (path: string) => {
+    const info = look.stat(path);
+    return info && info.uid === uid && (info.mode & 0o200) !== 0;
+  };
+  if (
+    mount.version === 2 &&
+    !owns(`${commonParent(dir, ownDirectory(mount))}/cgroup.procs`)
+  ) return false;
   let at = dir;
-  while (at !== mount) {
+  while (at !== mount.path) {
     at = at.slice(0, at.lastIndexOf("/"));
-    const info = look.stat(at);
-    if (info === undefined) continue;
-    const procs = look.stat(`${at}/cgroup.procs`);
-    return info.uid === uid && (info.mode & 0o200) !== 0 && procs?.uid === uid;
+    const mine = owns(at);
+    if (mine !== undefined) return mine && owns(`${at}/cgroup.procs`) === true;
   }
   return false;
+}
+
+function commonParent(a: string, b: string): string {
+  const [x, y] = [a.split("/"), b.split("/")];
+  let same = 0;
+  while (same < x.length && x[same] === y[same]) same++;
+  return x.slice(0, same).join("/");
 }

@@ -5,10 +5,20 @@
  * @module
  */
 
+import {
+  type Count,
+  dropZeros,
+  parseCount,
+  parseList,
+  parsePairs,
+  type Psi,
+  type Reader,
+  readerOf,
+  toCount,
+  UNLIMITED,
+  withPsi,
+} from "./counters.ts";
 import type { CgroupDir } from "./model.ts";
-
-/** A count; a bigint beyond 2^53. */
-export type Count = number | bigint;
 
 /** One kind of memory. */
 export interface MemoryEntry {
@@ -25,9 +35,6 @@ export interface BlkioEntry {
   op?: string;
   value?: Count;
 }
-
-/** Pressure stall information (accounting/psi.rst). */
-export type Psi = Record<"some" | "full", Record<string, Count>>;
 
 /** `data` of `{"type":"stats"}`, without intel_rdt and network_interfaces. Times
  * are in nanoseconds. Keys whose value is 0 are left out where runc does so. */
@@ -52,89 +59,8 @@ export interface Stats {
   hugetlb: Record<string, { usage?: Count; max?: Count; failcnt: Count }>;
 }
 
-/** No limit, as runc prints it: 2^64 - 1. */
-export const UNLIMITED = 18446744073709551615n;
-
 /** USER_HZ, the unit of cpuacct.stat: 100 on every Linux. */
 const TICK_NS = 10_000_000n;
-
-function toCount(value: bigint): Count {
-  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
-}
-
-function parseCount(text: string | undefined): bigint {
-  const word = text?.trim() ?? "";
-  if (word === "max") return UNLIMITED;
-  return /^[0-9]+$/.test(word) ? BigInt(word) : 0n;
-}
-
-/** Without the entries that are 0, empty or absent. */
-function dropZeros<T>(
-  values: Record<string, T | undefined>,
-): Record<string, T> {
-  return Object.fromEntries(
-    Object.entries(values).filter(([, v]) =>
-      v !== undefined && v !== 0 && !(Array.isArray(v) && v.length === 0)
-    ),
-  ) as Record<string, T>;
-}
-
-/** Reads files of one cgroup; a missing file is "". */
-type Reader = (file: string) => string;
-
-function readerOf(dir: CgroupDir | undefined): Reader {
-  return (file) => {
-    if (dir === undefined) return "";
-    try {
-      return Deno.readTextFileSync(`${dir.path}/${file}`);
-    } catch {
-      return "";
-    }
-  };
-}
-
-/** "key value" lines. */
-function parsePairs(text: string): Map<string, bigint> {
-  const pairs = new Map<string, bigint>();
-  for (const line of text.split("\n")) {
-    const [key = "", value] = line.split(" ");
-    if (value !== undefined) pairs.set(key, parseCount(value));
-  }
-  return pairs;
-}
-
-/** Parses a pressure file; undefined where the kernel has none. */
-export function parsePsi(text: string): Psi | undefined {
-  const empty = { avg10: 0, avg60: 0, avg300: 0, total: 0 };
-  const psi: Psi = { some: { ...empty }, full: { ...empty } };
-  let found = false;
-  for (const line of text.split("\n")) {
-    const [kind, ...fields] = line.split(" ");
-    if (kind !== "some" && kind !== "full") continue;
-    found = true;
-    for (const field of fields) {
-      const [key = "", value = "0"] = field.split("=");
-      psi[kind][key] = key === "total" ? toCount(parseCount(value)) : +value;
-    }
-  }
-  return found ? psi : undefined;
-}
-
-const withPsi = (text: string) => {
-  const psi = parsePsi(text);
-  return psi ? { psi } : {};
-};
-
-/** Parses a list of CPUs or nodes: "0-2,7" is [0, 1, 2, 7]. */
-export function parseList(text: string): number[] {
-  const list: number[] = [];
-  for (const range of text.trim().split(",")) {
-    if (range === "") continue;
-    const [first = "", last = first] = range.split("-");
-    for (let n = +first; n <= +last; n++) list.push(n);
-  }
-  return list;
-}
 
 /** Reads what the container uses. What a missing controller would tell is 0. */
 export function readStats(dirs: readonly CgroupDir[]): Stats {

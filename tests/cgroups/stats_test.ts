@@ -1,10 +1,9 @@
 /** Statistics in runc's shape, from the files of a made-up cgroup. */
 import { assertEquals } from "@std/assert";
 import type { CgroupDir } from "../../mod/cgroups.ts";
+import { parseList, parsePsi } from "../../mod/cgroups/counters.ts";
 import {
   formatStats,
-  parseList,
-  parsePsi,
   readOomKills,
   readStats,
 } from "../../mod/cgroups/stats.ts";

@@ -176,6 +176,26 @@ testOn(
   },
 );
 
+testOn(V1, "makeCgroups() fills cpusets that somebody left empty above", () => {
+  const top = `/rustyrun-test${Deno.pid}.${serial++}`;
+  const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(), "");
+  const dir = dirOf(plan, "cpuset");
+  Deno.mkdirSync(dir, { recursive: true });
+  const parents = makeCgroups(plan);
+  try {
+    const root = read(`${dir}/../../../cpuset.cpus`);
+    for (const at of [dir, `${dir}/..`, `${dir}/../..`]) {
+      assertEquals(read(`${at}/cpuset.cpus`), root);
+    }
+  } finally {
+    const above = [`${dir}/../..`, `${dir}/..`].map((p) =>
+      Deno.realPathSync(p)
+    );
+    removeCgroups({ dirs: plan.dirs, parents: [...above, ...parents] });
+  }
+  assertEquals(plan.dirs.filter((d) => exists(`${d.mount}${top}`)), []);
+});
+
 testOn(
   V1,
   "makeCgroups() refuses an OCI cgroup with a process in it",

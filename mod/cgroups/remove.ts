@@ -1,0 +1,93 @@
+/**
+ * Removes the cgroups of a container, for `delete` and for a `create` that
+ * fails. Sync, and on the hot path of neither.
+ *
+ * @module
+ */
+
+import { ContainerError } from "../errors.ts";
+import { errnoOf } from "./errors.ts";
+import type { CgroupDir } from "./model.ts";
+
+/** The child cgroups of a cgroup; none when it does not exist. */
+export function childrenOf(path: string): string[] {
+  try {
+    return [...Deno.readDirSync(path)].filter((e) => e.isDirectory)
+      .map((e) => `${path}/${e.name}`);
+  } catch {
+    return [];
+  }
+}
+
+/** A pause that blocks the thread: these calls are sync on purpose. */
+export function pause(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+/**
+ * Removes a container's cgroups with those inside them. One that is gone is
+ * fine. A process that has just been killed may still be in it: tried again for
+ * about a second.
+ *
+ * @param plan `parents` are removed too where nobody else is in them
+ * @throws {ContainerError} when one stays, after having tried all
+ */
+export function removeCgroups(
+  { dirs, parents = [] }: {
+    dirs: readonly Pick<CgroupDir, "path">[];
+    parents?: readonly string[];
+  },
+): void {
+  let failure: ContainerError | undefined;
+  const deadline = performance.now() + 1000;
+  for (const { path } of dirs) {
+    for (let wait = 1;; wait = Math.min(wait * 2, 64)) {
+      const error = removeTree(path);
+      if (error === undefined) break;
+      if (errnoOf(error) === "EBUSY" && performance.now() < deadline) {
+        pause(wait);
+        continue;
+      }
+      failure ??= new ContainerError(
+        `Cannot remove the cgroup "${path}": ${errnoOf(error)}`,
+        {
+          code: "cgroup-busy",
+          hint: `cat ${path}/cgroup.procs shows which processes are left in it`,
+          cause: error,
+        },
+      );
+      break;
+    }
+  }
+  for (const path of parents.toReversed()) {
+    try {
+      Deno.removeSync(path);
+    } catch {
+      // Gone, or another container's too: the last one removes it.
+    }
+  }
+  if (failure) throw failure;
+}
+
+function removeTree(path: string): unknown {
+  try {
+    Deno.removeSync(path);
+    return undefined;
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT") return undefined;
+    if (errno !== "EBUSY" && errno !== "ENOTEMPTY") return error;
+    const children = childrenOf(path);
+    if (children.length === 0) return error;
+    for (const child of children) {
+      const failed = removeTree(child);
+      if (failed !== undefined) return failed;
+    }
+    try {
+      Deno.removeSync(path);
+      return undefined;
+    } catch (again) {
+      return errnoOf(again) === "ENOENT" ? undefined : again;
+    }
+  }
+}
