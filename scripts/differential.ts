@@ -168,7 +168,7 @@ async function main(): Promise<number> {
       }
       const differences = compareFacts(item.name, facts, expected, used);
       if (
-        item.mode === "invalid" && runtimes.length > 0 &&
+        item.mode === "invalid" && facts.has("rustyrun") &&
         [...facts.values()].every((f) => f.get("outcome") !== "create fails")
       ) {
         differences.push({

@@ -197,6 +197,8 @@ async function callRuntime(
     'out=$1; shift; exec "$@" </dev/null >"$out" 2>"$out.2"',
     "sh",
     out,
+    place.payload,
+    "clean",
     runtime.command,
     ...args,
   ], { env: runtimeEnv(), clearEnv: true, timeout: 30_000, cwd: place.dir });
