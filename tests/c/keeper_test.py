@@ -1,24 +1,20 @@
 #!/usr/bin/env python3
-"""Runs the helper's child stage, keeper and warden for real, with this script in
-the place of the host stage: signals, exit codes, the terminal, teardown, and
-what SIGKILL leaves.
+"""Runs the helper's child stage, keeper and warden for real: signals, exit codes,
+the terminal, teardown, and what SIGKILL leaves.
 
     tests/c/keeper_test.py HELPER [-v] [TEST...]
 
-Needs root, and a freezer or a v2 cgroup hierarchy for the tests that say so.
+Needs root; uses whatever cgroup hierarchies this machine has.
 """
-import array
 import ctypes
 import fcntl
 import json
-import mmap
 import os
 import pty
 import re
 import select
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -27,225 +23,9 @@ import termios
 import time
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-HELPER = ""
-OPS = {
-    m[1]: (int(m[2]), m[3])
-    for m in re.finditer(r'X\((\w+), (\d+), "(\w*)"\)',
-                         open(f"{HERE}/../../c/plan.h").read())
-}
-CLONE_NEWPID = 0x20000000
-CLONE_NEWNS = 0x00020000
-SYNC_CGROUPS = 1
-SYNC_START = 5
-SYNC_MAPS = 2
+sys.dont_write_bytecode = True
 
-
-def encode(ops, fds=()):
-    """A plan: ops are (NAME, args...); slots are numbers."""
-    out = bytearray()
-
-    def blob(data, count, nul):
-        out.extend(struct.pack("<II", len(data), count) + data)
-        if nul:
-            out.append(0)
-        out.extend(bytes(-len(out) % 8))
-
-    for name, *args in ops:
-        code, kinds = OPS[name]
-        assert len(args) == len(kinds), name
-        head = len(out)
-        out.extend(bytes(8))
-        for kind, value in zip(kinds, args):
-            if kind in "nf":
-                out.extend(struct.pack("<q", value))
-            elif kind == "s":
-                blob(value.encode(), 0, True)
-            elif kind == "b":
-                blob(bytes(value), 0, False)
-            else:
-                data = b"".join(s.encode() + b"\0" for s in value)
-                blob(data, len(value), False)
-        struct.pack_into("<HHI", out, head, code, 0, len(out) - head)
-    table = b"".join(struct.pack("<i", fd) for fd in fds)
-    table += bytes(-len(table) % 8)
-    size = 24 + len(table) + len(out)
-    return struct.pack("<8sIIII", b"RUSTYPLN", 1, size, len(ops),
-                       len(fds)) + table + bytes(out)
-
-
-def sealed(data, name):
-    fd = os.memfd_create(name, os.MFD_ALLOW_SEALING)
-    os.write(fd, data)
-    fcntl.fcntl(fd, 1033, 15)  # F_ADD_SEALS
-    return fd
-
-
-def teardown_ops(spec, state_slot):
-    ops = [("K_CGROUP", *c) for c in spec.get("cgroups", [])]
-    ops += [("K_TREE", *t) for t in spec.get("trees", [])]
-    if spec.get("state"):
-        ops.append(("K_STATE", *spec["state"], state_slot))
-    ops.append(("K_FLAGS", 0 if spec.get("pidns", True) else 1))
-    return ops
-
-
-def child_ops(spec, config):
-    """slots: 0 channel, 1 control, 2 devpts, 3 master, 4 peer"""
-    ops = []
-    if spec.get("warden", True):
-        ops.append(("WARDEN", 1, config))
-    ops.append(("SYNC", SYNC_CGROUPS))
-    if spec.get("userns"):
-        ops += [("UNSHARE", 0x10000000), ("SYNC", SYNC_MAPS)]
-    ops.append(("FORK", CLONE_NEWPID | CLONE_NEWNS
-                if spec.get("pidns", True) else CLONE_NEWNS, -1))
-    for root, path, _, kind in spec.get("cgroups", []):
-        name = "cgroup.procs" if kind == 2 else "tasks"
-        ops.append(("WRITE", -1, f"{root}/{path}/{name}", b"0", os.O_WRONLY))
-    ops.append(("SETSID",))
-    if spec.get("tty"):
-        ops += [("OPEN", 2, -1, "/dev/pts", os.O_PATH | os.O_DIRECTORY, 0, 0),
-                ("PTY", 3, 4, 2, 24, 80), ("SEND_FD", 3, 1), ("CTTY", 4)]
-        ops += [("DUP", 4, fd) for fd in range(3)]
-    if spec.get("init"):
-        ops.append(("INIT",))
-    ops += [("FIND_EXEC", [spec["argv"][0]]), ("SYNC", SYNC_START),
-            ("CLOSE_FDS", 0, -1, -1), ("SIGNALS",),
-            ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
-    return ops
-
-
-def receive(sock):
-    data, anc, _, _ = sock.recvmsg(272, 256)
-    fds = array.array("i")
-    for _, _, more in anc:
-        fds.frombytes(more[:len(more) - len(more) % 4])
-    if len(data) < 272:
-        return None, 0, 0, []
-    kind, _, err, detail = struct.unpack_from("<IIii", data)
-    return kind, err, detail, list(fds)
-
-
-def stop_here(spec, place, **more):
-    if spec.get("stop_at") == place:
-        tell(spec, place, **more)
-        time.sleep(60)
-
-
-def tell(spec, place, **more):
-    with open(spec["tell"] + ".new", "w") as f:
-        json.dump({"place": place, **more}, f)
-    os.rename(spec["tell"] + ".new", spec["tell"])
-
-
-def stop_maps(spec, pid, channel):
-    """The test, which is root, writes the maps."""
-    tell(spec, "maps", pid=pid)
-    wait_until(lambda: open(f"/proc/{pid}/gid_map").read())
-    os.unlink(spec["tell"])
-    channel.send(b"g")
-
-
-def keeper_ops(spec, pid, warden, master):
-    ops = [("K_RUN", pid, warden, 0, 1, 2 if master >= 0 else -1, -1)]
-    ops += teardown_ops(spec, 3)
-    ops += [("K_TEXT", *t) for t in spec.get("texts", [])]
-    for key, name in (("oom", "K_OOM"), ("json", "K_JSON"),
-                      ("refuse", "K_REFUSE"), ("delete", "K_DELETE")):
-        if key in spec:
-            ops.append((name, *spec[key]))
-    return ops
-
-
-def launch(spec):
-    """The host stage's part: never returns."""
-    for sig in spec.get("ignore", []):
-        signal.signal(sig, signal.SIG_IGN)
-    channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    state = -1
-    if spec.get("state"):
-        state = os.open("/".join(spec["state"]), os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(state, fcntl.LOCK_EX)
-        os.set_inheritable(state, True)
-    config = encode(teardown_ops(spec, 0), [state] if state >= 0 else [])
-    fd = sealed(encode(child_ops(spec, config),
-                       [theirs.fileno(), far.fileno()]), "plan")
-    keep = [fd, theirs.fileno(), far.fileno()] + [state] * (state >= 0)
-    helper = subprocess.Popen([HELPER, "child", str(fd)], pass_fds=keep)
-    theirs.close()
-    far.close()
-    for root, path, *_ in spec.get("cgroups", []):
-        os.makedirs(f"{root}/{path}", exist_ok=True)
-    stop_here(spec, "made")
-    control.send(b"C")
-    stop_here(spec, "owned")
-    channel.send(b"g")
-    pid, master, ready = 0, -1, False
-    while not (pid and ready):  # either may report first
-        kind, err, detail, fds = receive(channel)
-        if kind == 3:
-            pid = detail
-            stop_here(spec, "forked", init=pid)
-        elif kind == 5:
-            master = fds[0]
-        elif kind == 2:
-            if detail == SYNC_MAPS:  # errno: the pid that is to be mapped
-                stop_maps(spec, err, channel)
-            ready = detail == SYNC_START
-        else:
-            sys.exit(f"launch: report {kind} errno {err}")
-    tell(spec, "start", init=pid, warden=helper.pid)
-    stop_here(spec, "start", init=pid, warden=helper.pid)
-    if spec.get("kill_init"):
-        os.kill(pid, spec["kill_init"])
-    inherited = [channel.fileno(), control.fileno(), master, state]
-    for i, n in enumerate(inherited):
-        if n < 0:
-            inherited[i] = channel.fileno()
-        os.set_inheritable(inherited[i], True)
-    fd = sealed(encode(keeper_ops(spec, pid, helper.pid, master), inherited),
-                "keeper")
-    os.set_inheritable(fd, True)
-    if spec.get("pending"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, spec["pending"])
-        for sig in spec["pending"]:
-            os.system(f"kill -{sig} {os.getpid()}")
-    os.execv(HELPER, [HELPER, "keeper", str(fd)])
-
-
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except OSError:
-        return False
-
-
-def rss(pid):
-    with open(f"/proc/{pid}/status") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
-
-
-def wait_until(what, seconds=5.0):
-    end = time.monotonic() + seconds
-    while not what():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
-
-
-def find_cgroups():
-    """[(root, kind)]: what this machine has to kill and to be removed."""
-    found = []
-    if os.path.exists("/sys/fs/cgroup/cgroup.procs"):
-        found.append(("/sys/fs/cgroup", 2))
-    for name, kind in (("freezer", 1), ("pids", 0), ("unified", 2)):
-        if os.path.exists(f"/sys/fs/cgroup/{name}/cgroup.procs"):
-            found.append((f"/sys/fs/cgroup/{name}", kind))
-    return found
+from keeper_box import Box, HERE, alive, find_cgroups, rss, wait_until
 
 
 class Case(unittest.TestCase):
@@ -256,46 +36,6 @@ class Case(unittest.TestCase):
             if box.proc.poll() is None:
                 box.proc.kill()
                 box.proc.wait()
-
-
-class Box:
-    """One launched container."""
-
-    all = []
-
-    def __init__(self, argv, **spec):
-        self.dir = tempfile.TemporaryDirectory()
-        os.chmod(self.dir.name, 0o777)
-        popen = spec.pop("popen", {})
-        self.spec = {"argv": argv, "tell": f"{self.dir.name}/tell", **spec}
-        self.proc = subprocess.Popen(
-            ["/usr/bin/python3", os.path.abspath(__file__), HELPER, "--launch",
-             json.dumps(self.spec)],
-            **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
-               "stderr": subprocess.PIPE, **popen})
-        self.pid = self.proc.pid
-        Box.all.append(self)
-
-    def told(self):
-        wait_until(lambda: os.path.exists(self.spec["tell"]) or
-                   self.proc.poll() is not None)
-        if not os.path.exists(self.spec["tell"]):
-            raise AssertionError(f"no container: {self.end()}")
-        with open(self.spec["tell"]) as f:
-            return json.load(f)
-
-    def running(self):
-        """The pid of init, once the command runs."""
-        told = self.told()
-        name = os.path.basename(os.path.realpath(self.spec["argv"][0]))
-        wait_until(lambda: os.path.basename(
-            os.readlink(f"/proc/{told['init']}/exe")) == name)
-        time.sleep(0.05)  # for the keeper to see it, too
-        return told["init"]
-
-    def end(self, seconds=10):
-        out, err = self.proc.communicate(timeout=seconds)
-        return self.proc.returncode, out.decode(), err.decode()
 
 
 SH = "/bin/sh"
@@ -566,9 +306,8 @@ class Terminal(Case):
         self.assertEqual(box.proc.wait(5), 137)
 
     def test_two_control_c_in_one_read(self):
-        box = self.start(["/usr/bin/env", "sleep", "60"],
-                         refuse=("use --init\r\n",))
-        time.sleep(0.5)
+        box = self.start(["/bin/sleep", "60"], refuse=("use --init\r\n",))
+        box.running()
         os.write(self.master, b"\x03\x03")
         self.assertEqual(box.proc.wait(5), 137)
 
@@ -612,8 +351,8 @@ class Terminal(Case):
 
     def hang_up(self, argv, **spec):
         box = self.start(argv, **spec)
-        time.sleep(0.4)
-        init = box.told()["init"]
+        init = box.running()
+        time.sleep(0.3)
         os.close(self.peer)
         self.peer = -1
         os.close(self.master)
@@ -623,7 +362,7 @@ class Terminal(Case):
     def test_hangup_ends_the_container_terminal(self):
         box, init = self.hang_up(["/bin/cat"])
         box.proc.wait(5)
-        self.assertFalse(alive(init))
+        self.assertTrue(wait_until(lambda: not alive(init), 1))
 
     def test_hangup_ends_who_does_not_look(self):
         box, _ = self.hang_up(["/bin/sleep", "60"])
@@ -907,7 +646,7 @@ class Teardown(Case):
                for n in os.listdir(f"/proc/{warden}/fd")}
         os.kill(init, signal.SIGKILL)
         box.end()
-        if max(sizes) > 150 and os.path.getsize(HELPER) > 400000:
+        if max(sizes) > 150 and os.path.getsize(Box.helper) > 400000:
             self.skipTest("the size is a goal for the musl build")
         self.assertLess(max(sizes), 150)
         self.assertFalse([f for f in fds if f.startswith(("pipe", "/dev"))])
@@ -917,8 +656,9 @@ def run_copy(helper):
     """Some launchers run as another user, who may not read this clone."""
     with tempfile.TemporaryDirectory() as top:
         os.chmod(top, 0o755)
-        for path in ("c/plan.h", "tests/c/keeper_test.py"):
-            os.makedirs(os.path.dirname(f"{top}/{path}"))
+        for path in ("c/plan.h", "tests/c/keeper_box.py",
+                     "tests/c/keeper_test.py"):
+            os.makedirs(os.path.dirname(f"{top}/{path}"), exist_ok=True)
             shutil.copy(f"{HERE}/../../{path}", f"{top}/{path}")
         shutil.copy(helper, f"{top}/helper")
         os.chmod(f"{top}/helper", 0o755)
@@ -928,9 +668,7 @@ def run_copy(helper):
 
 
 if __name__ == "__main__":
-    HELPER = os.path.abspath(sys.argv[1])
-    if sys.argv[2:3] == ["--launch"]:
-        launch(json.loads(sys.argv[3]))
+    Box.helper = os.path.abspath(sys.argv[1])
     if "KEEPER_TEST_COPY" not in os.environ:
-        run_copy(HELPER)
+        run_copy(Box.helper)
     unittest.main(argv=[sys.argv[0]] + sys.argv[2:], warnings="ignore")

@@ -206,16 +206,15 @@ testOn(
       "--",
       "sh",
       "-c",
-      "exec >&-; sleep 60",
+      "exec >&-; sleep 1; echo later >&2",
     ];
     const quoted = line.map((word) => `'${word}'`).join(" ");
     const { stdout } = await runToEnd([
       "sh",
       "-c",
-      // Job control gives the pipeline's first part a pid to kill.
-      `(echo $$ >/dev/null; exec ${quoted}) | { cat; echo closed; pkill -KILL -P $$ -f -- "--name ${box.id}" ; }`,
+      `exec 3>&1; ${quoted} 2>&3 3>&- | { cat; echo closed; }`,
     ]);
-    assertEquals(stdout, "closed\n");
+    assertEquals(stdout, "closed\nlater\n");
   },
 );
 
