@@ -60,19 +60,21 @@ function pack(entries: Iterable<[string, number]>): string {
   return words.join(" ");
 }
 
+/** A text in pieces, joined by the compiler of the bundle. */
 function constant(name: string, doc: string, text: string): string {
-  const words = text.split(" ");
   const lines: string[] = [];
   let line = "";
-  for (const word of words) {
-    if (line.length + word.length > 70) {
-      lines.push(line);
+  for (const word of text.split(" ")) {
+    if (line.length + word.length > 72) {
+      lines.push(line + " ");
       line = "";
     }
     line += (line ? " " : "") + word;
   }
   lines.push(line);
-  return `/** ${doc} */\nexport const ${name} =\n  \`${lines.join("\n")}\`;\n`;
+  return `/** ${doc} */\nexport const ${name} =\n  ${
+    lines.map((line) => JSON.stringify(line)).join(" +\n  ")
+  };\n`;
 }
 
 const x64 = readTable("amd64");

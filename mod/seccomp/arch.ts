@@ -71,32 +71,37 @@ export function archName(name: string): Arch | null | undefined {
 }
 
 /** Parses a text of numbers.ts. Split by plain strings: a regular expression
- * would have to be compiled first, on the way of every start. */
+ * would have to be compiled first. Plain loops here and in compile.ts: most of
+ * a first run is spent in the interpreter. */
 function fill(table: Map<string, number>, text: string): Map<string, number> {
   let next = 0;
-  for (const line of text.split("\n")) {
-    for (const word of line.split(" ")) {
-      // No name begins with a digit.
-      if (word < ":") next = Number(word);
-      else table.set(word, next++);
-    }
+  const words = text.split(" ");
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    // No name begins with a digit.
+    if (word < ":") next = Number(word);
+    else table.set(word, next++);
   }
   return table;
 }
 
 const tables = new Map<Arch, Map<string, number>>();
 
-/** System calls of an architecture: name -> number. Parsed on first use. */
-function syscallTable(arch: Exclude<Arch, "x32">): Map<string, number> {
+/** System calls of an architecture: name -> number. Parsed on first use. For
+ * x32 only what differs from x86_64, NaN for what it has not. */
+function syscallTable(arch: Arch): Map<string, number> {
   let table = tables.get(arch);
   if (table) return table;
-  table = fill(new Map(), SHARED);
+  table = fill(new Map(), arch === "x32" ? X32 : SHARED);
   switch (arch) {
     case "x86_64":
       fill(table, X86_64);
       break;
     case "i386":
       fill(fill(table, I386), SHARED_32);
+      break;
+    case "x32":
+      for (const name of X32_ABSENT.split(" ")) table.set(name, NaN);
       break;
     case "aarch64":
       fill(table, AARCH64);
@@ -112,22 +117,13 @@ function syscallTable(arch: Exclude<Arch, "x32">): Map<string, number> {
 export function syscallFinder(
   arch: Arch,
 ): (name: string) => number | undefined {
-  if (arch !== "x32") {
-    const table = syscallTable(arch);
-    return (name) => table.get(name);
-  }
-  const table = syscallTable("x86_64");
-  let own = tables.get("x32");
-  if (!own) {
-    own = fill(new Map(), X32);
-    // NaN: x86_64 has it, x32 has not.
-    for (const name of fill(new Map(), X32_ABSENT).keys()) own.set(name, NaN);
-    tables.set("x32", own);
-  }
+  const table = syscallTable(arch);
+  if (arch !== "x32") return (name) => table.get(name);
+  const rest = syscallTable("x86_64");
   return (name) => {
-    const number = own.get(name);
-    if (number === undefined) return table.get(name);
-    return number === number ? number : undefined;
+    const number = table.get(name);
+    if (number === undefined) return rest.get(name);
+    return Number.isNaN(number) ? undefined : number;
   };
 }
 
@@ -144,19 +140,18 @@ const SOCKETCALL =
 const IPC =
   "1 semop semget semctl semtimedop 11 msgsnd msgrcv msgget msgctl 21 shmat shmdt shmget shmctl";
 
-/** Calls of i386 that can also be made through a multiplexer: name -> what the
- * multiplexer's first argument is then. */
-export interface Multiplexer {
-  number: number;
-  calls: ReadonlyMap<string, number>;
-}
+let multiplexed: Map<string, [number, number]> | undefined;
 
-let multiplexers: readonly Multiplexer[] | undefined;
-
-/** The multiplexers of i386: socketcall and ipc. */
-export function i386Multiplexers(): readonly Multiplexer[] {
-  return multiplexers ??= [
-    { number: 102, calls: fill(new Map(), SOCKETCALL) },
-    { number: 117, calls: fill(new Map(), IPC) },
-  ];
+/** Calls of i386 that can also be made through socketcall (102) and ipc (117):
+ * name -> the number of that and the first argument that means the call. */
+export function i386Multiplexed(): ReadonlyMap<string, [number, number]> {
+  if (multiplexed) return multiplexed;
+  multiplexed = new Map();
+  for (const [name, call] of fill(new Map(), SOCKETCALL)) {
+    multiplexed.set(name, [102, call]);
+  }
+  for (const [name, call] of fill(new Map(), IPC)) {
+    multiplexed.set(name, [117, call]);
+  }
+  return multiplexed;
 }

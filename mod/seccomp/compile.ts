@@ -24,7 +24,7 @@ import { ContainerError } from "../errors.ts";
 import {
   type Arch,
   AUDIT_ARCH,
-  i386Multiplexers,
+  i386Multiplexed,
   type NativeArch,
   syscallFinder,
   X32_BIT,
@@ -36,7 +36,6 @@ import {
   readProfile,
   readSeccompUse,
   RET,
-  type Rule,
   type SeccompProfile,
   type SeccompUse,
 } from "./profile.ts";
@@ -123,6 +122,7 @@ class Decisions {
 
   constructor(readonly rest: number) {}
 
+  /** Adds a rule. Conditions do not matter where a rule without them was. */
   add(number: number, action: number, conditions: Condition[]): void {
     if (action === this.rest || this.fixed.has(number)) return;
     if (!conditions.length) {
@@ -132,23 +132,6 @@ class Decisions {
     const list = this.clauses.get(number);
     if (list) list.push({ conditions, action });
     else this.clauses.set(number, [{ conditions, action }]);
-  }
-
-  /** Rules of i386's multiplexed calls hold for their multiplexer too. Their
-   * arguments are behind a pointer there: a rule that allows on conditions is
-   * none, one that refuses on conditions refuses them all. */
-  addMultiplexed(rule: Rule, conditional: boolean, missing: Set<string>): void {
-    const useful = !conditional || isStricter(rule.action, this.rest);
-    for (const { number, calls } of i386Multiplexers()) {
-      for (const name of rule.names) {
-        const lo = calls.get(name);
-        if (lo === undefined) continue;
-        missing.delete(name);
-        if (!useful) continue;
-        const call = { index: 0, op: "EQ", hi: 0, lo, maskHi: 0, maskLo: 0 };
-        this.add(number, rule.action, [call]);
-      }
-    }
   }
 }
 
@@ -165,15 +148,28 @@ function decide(
 ): Range<Verdict>[] {
   const wide = arch === "x86_64" || arch === "aarch64";
   const find = syscallFinder(arch);
+  const through = arch === "i386" ? i386Multiplexed() : undefined;
   const decisions = new Decisions(profile.action);
+  const { fixed, clauses } = decisions;
   const apart = APART[arch]?.[0] ?? Infinity;
   let named = -1;
-  for (const rule of profile.rules) {
-    const { action } = rule;
-    const alternatives = rule.alternatives.length
-      ? rule.alternatives.map((conditions) => narrow(conditions, wide))
+  for (const { action, alternatives, names } of profile.rules) {
+    const lists = alternatives.length
+      ? alternatives.map((conditions) => narrow(conditions, wide))
       : [[]];
-    for (const name of rule.names) {
+    // The arguments of a multiplexed call are behind a pointer: a rule that
+    // allows on conditions is none there, one that refuses refuses them all.
+    const useful = lists.some((list) => !list.length) ||
+      isStricter(action, profile.action);
+    for (let i = 0; i < names.length; i++) {
+      const name = names[i]!;
+      const call = through?.get(name);
+      if (call) {
+        missing.delete(name);
+        const [number, lo] = call;
+        const equal = { index: 0, op: "EQ", hi: 0, lo, maskHi: 0, maskLo: 0 };
+        if (useful) decisions.add(number, action, [equal]);
+      }
       const number = find(name);
       if (number === undefined) {
         if (isFirst) missing.add(name);
@@ -181,16 +177,11 @@ function decide(
       }
       if (!isFirst && missing.size) missing.delete(name);
       if (number > named && number < apart) named = number;
-      for (const conditions of alternatives) {
-        decisions.add(number, action, conditions);
+      for (let j = 0; j < lists.length; j++) {
+        decisions.add(number, action, lists[j]!);
       }
     }
-    if (arch === "i386") {
-      const conditional = alternatives.every((list) => list.length);
-      decisions.addMultiplexed(rule, conditional, missing);
-    }
   }
-  const { fixed, clauses } = decisions;
   for (const [number, list] of clauses) {
     if (fixed.has(number)) continue;
     const key = blockKey(list, wide);
@@ -216,18 +207,30 @@ function overlay(
   ranges: readonly Range<Verdict>[],
   verdicts: ReadonlyMap<number, Verdict>,
 ): Range<Verdict>[] {
-  const starts = new Set<number>();
-  for (const { start } of ranges) starts.add(start);
-  for (const number of verdicts.keys()) starts.add(number).add(number + 1);
   const out: Range<Verdict>[] = [];
-  let at = 0;
   let last: Verdict | undefined;
-  for (const start of Float64Array.from(starts).sort()) {
-    while (at + 1 < ranges.length && ranges[at + 1]!.start <= start) at++;
-    const target = verdicts.get(start) ?? ranges[at]!.target;
+  const push = (start: number, target: Verdict) => {
     if (target !== last) out.push({ start, target });
     last = target;
+  };
+  const numbers = Float64Array.from(verdicts.keys()).sort();
+  let at = 0;
+  // The first number that has not been spoken of.
+  let next = 0;
+  const fillUp = (end: number) => {
+    while (next < end) {
+      while (at + 1 < ranges.length && ranges[at + 1]!.start <= next) at++;
+      push(next, ranges[at]!.target);
+      next = Math.min(ranges[at + 1]?.start ?? end, end);
+    }
+  };
+  for (let i = 0; i < numbers.length; i++) {
+    const number = numbers[i]!;
+    if (next < number) fillUp(number);
+    push(number, verdicts.get(number)!);
+    next = number + 1;
   }
+  fillUp(2 ** 32);
   return out;
 }
 

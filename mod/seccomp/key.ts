@@ -11,24 +11,34 @@ import type { SeccompProfile } from "./profile.ts";
  * every change that can change a filter, so that no old one is taken. */
 export const COMPILER = 1;
 
-/** Four 32-bit lanes, each mixed as in MurmurHash3, each word into all. The
- * cache is root's own: chance has to be excluded here, not an attacker. */
+const rotate = (word: number, by: number): number =>
+  word << by | word >>> 32 - by;
+
+/** Hashes text to 128 bits: four lanes, each fed every fourth word and its
+ * neighbour, mixed well at the end with the constants of MurmurHash3. The cache
+ * is root's own: chance has to be excluded here, not an attacker. Words, not
+ * characters, because the interpreter runs this at every start. */
 function hash(text: string): string {
-  let a = 0x9e3779b9, b = 0x85ebca6b, c = 0xc2b2ae35, d = 0x27d4eb2f;
-  for (let i = 0; i < text.length; i++) {
-    const word = text.charCodeAt(i);
-    a = b ^ Math.imul(a ^ word, 0x85ebca6b);
-    b = c ^ Math.imul(b ^ word, 0xc2b2ae35);
-    c = d ^ Math.imul(c ^ word, 0x27d4eb2f);
-    d = a ^ Math.imul(d ^ word, 0x165667b1);
+  const bytes = new TextEncoder().encode(text);
+  const padded = new Uint8Array(bytes.length + 15 & ~15);
+  padded.set(bytes);
+  const words = new Uint32Array(padded.buffer);
+  let a = bytes.length, b = 0x85ebca6b, c = 0xc2b2ae35, d = 0x27d4eb2f;
+  const round = (i: number) => {
+    a = rotate(Math.imul(a ^ words[i]!, 0x85ebca6b), 13) + b | 0;
+    b = rotate(Math.imul(b ^ words[i + 1]!, 0xc2b2ae35), 15) + c | 0;
+    c = rotate(Math.imul(c ^ words[i + 2]!, 0x27d4eb2f), 17) + d | 0;
+    d = rotate(Math.imul(d ^ words[i + 3]!, 0x165667b1), 19) + a | 0;
+  };
+  for (let i = 0; i < words.length; i += 4) round(i);
+  for (let i = 0; i < 4; i++) {
+    round(0);
+    a ^= a >>> 16;
+    b ^= b >>> 13;
+    c ^= c >>> 16;
+    d ^= d >>> 15;
   }
   let out = "";
-  for (let i = 0; i < 4; i++) {
-    a = b ^ Math.imul(a ^ a >>> 16, 0x85ebca6b);
-    b = c ^ Math.imul(b ^ b >>> 13, 0xc2b2ae35);
-    c = d ^ Math.imul(c ^ c >>> 16, 0x27d4eb2f);
-    d = a ^ Math.imul(d ^ d >>> 15, 0x165667b1);
-  }
   for (const lane of [a, b, c, d]) {
     out += (lane >>> 0).toString(16).padStart(8, "0");
   }
@@ -46,21 +56,18 @@ export function seccompCacheKey(
   profile: SeccompProfile,
   arch: NativeArch,
 ): string {
-  const canonical = JSON.stringify([
+  const parts: unknown[] = [
     profile.defaultAction,
     profile.defaultErrnoRet ?? null,
     [...profile.architectures ?? []].sort(),
-    (profile.syscalls ?? []).map(({ names, action, errnoRet, args }) => [
-      names,
-      action,
-      errnoRet ?? null,
-      (args ?? []).map(({ index, value, valueTwo, op }) => [
-        index,
-        String(value),
-        String(valueTwo ?? 0),
-        op,
-      ]),
-    ]),
-  ]);
+  ];
+  for (const { names, action, errnoRet, args } of profile.syscalls ?? []) {
+    const rule: unknown[] = [names, action, errnoRet ?? null];
+    for (const { index, value, valueTwo, op } of args ?? []) {
+      rule.push(index, String(value), String(valueTwo ?? 0), op);
+    }
+    parts.push(rule);
+  }
+  const canonical = JSON.stringify(parts);
   return `${arch}-${COMPILER}-${hash(canonical)}`;
 }

@@ -107,59 +107,71 @@ function refuse(path: string, why: string, hint?: string): never {
 }
 
 /** The value of SECCOMP_RET_* with its data. Only ERRNO and TRACE take an
- * errno (config-linux.md: anything else MUST be refused); EPERM unless told. */
+ * errno (config-linux.md: anything else MUST be refused); EPERM unless told.
+ *
+ * @param rule index of the rule; -1 for the default action
+ */
 function readAction(
   name: string,
   errno: number | undefined | null,
-  path: string,
-  errnoPath: string,
+  rule: number,
 ): number {
+  const path = (rest: string) =>
+    rule < 0
+      ? `.default${rest[0]!.toUpperCase()}${rest.slice(1)}`
+      : `.syscalls[${rule}].${rest}`;
   const action = ACTIONS[name];
   if (action === undefined) {
-    refuse(path, `${JSON.stringify(name)} is not a seccomp action`);
+    refuse(path("action"), `${JSON.stringify(name)} is not a seccomp action`);
   }
   const takes = action === RET.errno || action === RET.trace;
   if (errno === undefined || errno === null) return takes ? action | 1 : action;
-  if (!takes) refuse(errnoPath, `"${name}" does not take an errno`);
+  if (!takes) refuse(path("errnoRet"), `"${name}" does not take an errno`);
   // The kernel turns more than MAX_ERRNO into 4095 (kernel/seccomp.c), and a
   // tracer gets 16 bits.
   const most = action === RET.errno ? 4095 : 65535;
   if (!Number.isInteger(errno) || errno < 0 || errno > most) {
-    refuse(errnoPath, `${errno} is not between 0 and ${most}`);
+    refuse(path("errnoRet"), `${errno} is not between 0 and ${most}`);
   }
   return action | errno;
 }
 
 const MAX_U64 = 0xffffffffffffffffn;
 
-function readWords(value: number | bigint, path: string): [number, number] {
+/** Says where a value is; called when it is refused. */
+type Path = () => string;
+
+function readWords(value: number | bigint, path: Path): [number, number] {
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value) || value < 0) {
-      refuse(path, `${value} is not an exact unsigned 64-bit integer`);
+      refuse(path(), `${value} is not an exact unsigned 64-bit integer`);
     }
     return [Math.floor(value / 0x100000000), value >>> 0];
   }
   if (value < 0n || value > MAX_U64) {
-    refuse(path, `${value} is not an unsigned 64-bit integer`);
+    refuse(path(), `${value} is not an unsigned 64-bit integer`);
   }
   return [Number(value >> 32n), Number(value & 0xffffffffn)];
 }
 
-function readCondition(arg: SeccompArg, path: string): Condition {
+function readCondition(arg: SeccompArg, path: Path): Condition {
   const op = `${arg.op}`.startsWith("SCMP_CMP_") ? arg.op.slice(9) : "";
   if (!OPERATORS.includes(op)) {
     refuse(
-      `${path}.op`,
+      `${path()}.op`,
       `${JSON.stringify(arg.op)} is not a comparison operator`,
     );
   }
   const { index } = arg;
   if (!Number.isInteger(index) || index < 0 || index > 5) {
-    refuse(`${path}.index`, `${index} is not between 0 and 5`);
+    refuse(`${path()}.index`, `${index} is not between 0 and 5`);
   }
-  const [hi, lo] = readWords(arg.value, `${path}.value`);
+  const [hi, lo] = readWords(arg.value, () => `${path()}.value`);
   if (op !== "MASKED_EQ") return { index, op, hi, lo, maskHi: 0, maskLo: 0 };
-  const [twoHi, twoLo] = readWords(arg.valueTwo ?? 0, `${path}.valueTwo`);
+  const [twoHi, twoLo] = readWords(
+    arg.valueTwo ?? 0,
+    () => `${path()}.valueTwo`,
+  );
   // The value is masked too, as libseccomp does.
   return {
     index,
@@ -175,11 +187,13 @@ function readCondition(arg: SeccompArg, path: string): Condition {
  * is a rule of its own, as engines have always had it from runc. */
 function readAlternatives(
   args: readonly SeccompArg[],
-  path: string,
+  rule: number,
 ): Condition[][] {
-  const conditions = args.map((arg, i) =>
-    readCondition(arg, `${path}.args[${i}]`)
-  );
+  const conditions: Condition[] = [];
+  for (let i = 0; i < args.length; i++) {
+    const path = () => `.syscalls[${rule}].args[${i}]`;
+    conditions.push(readCondition(args[i]!, path));
+  }
   let seen = 0;
   for (const { index } of conditions) {
     if (seen & 1 << index) return conditions.map((condition) => [condition]);
@@ -202,25 +216,16 @@ export interface ReadProfile {
  * unknown or cannot be applied
  */
 export function readProfile(profile: SeccompProfile): ReadProfile {
-  const action = readAction(
-    profile.defaultAction,
-    profile.defaultErrnoRet,
-    ".defaultAction",
-    ".defaultErrnoRet",
-  );
+  const action = readAction(profile.defaultAction, profile.defaultErrnoRet, -1);
   const rules = (profile.syscalls ?? []).map((syscall, i): Rule => {
-    const path = `.syscalls[${i}]`;
     const { names, args } = syscall;
-    if (!names?.length) refuse(`${path}.names`, "it names no system call");
+    if (!names?.length) {
+      refuse(`.syscalls[${i}].names`, "it names no system call");
+    }
     return {
       names,
-      action: readAction(
-        syscall.action,
-        syscall.errnoRet,
-        `${path}.action`,
-        `${path}.errnoRet`,
-      ),
-      alternatives: args?.length ? readAlternatives(args, path) : [],
+      action: readAction(syscall.action, syscall.errnoRet, i),
+      alternatives: args?.length ? readAlternatives(args, i) : [],
     };
   });
   return { action, rules };

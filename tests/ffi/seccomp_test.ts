@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   AUDIT_ARCH,
   compileSeccomp,
@@ -212,6 +212,11 @@ for (const arch of ["x86_64", "aarch64"] as const) {
       if (Deno.env.get("RUSTYRUN_FIGURES")) {
         console.log(arch, { asked, different, refused });
       }
+      assertEquals(
+        Object.keys(different),
+        arch === "x86_64" ? ["i386 multiplexers"] : [],
+      );
+      assert(refused < 100);
     },
   });
 
