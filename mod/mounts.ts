@@ -119,8 +119,7 @@ function planMasked(context: MountContext): { made: Op[]; masks: Op[] } {
     into: "empty",
     fstype: "tmpfs",
     options: ["source=tmpfs", "mode=0755", "nr_blocks=1", "nr_inodes=1"],
-    attr: MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV |
-      MOUNT_ATTR.NOEXEC,
+    attr: MOUNT_ATTR.RDONLY,
     flags: 0,
     why: "make an empty directory for what is masked",
     from: "linux.maskedPaths",

@@ -5,7 +5,7 @@ import { ContainerError } from "../mod/errors.ts";
 import type { Mount, Spec } from "../mod/config/schema.ts";
 import type { Config } from "../mod/config/config.ts";
 import type { CgroupMount, Facts } from "../mod/host.ts";
-import { type MountHost, planMounts } from "../mod/mounts.ts";
+import { inspectMounts, type MountHost, planMounts } from "../mod/mounts.ts";
 import { splitData } from "../mod/mounts/filesystems.ts";
 import { parseMountOptions } from "../mod/mounts/options.ts";
 import { absolutePath, joinPath, splitPath } from "../mod/mounts/path.ts";
@@ -123,7 +123,7 @@ Deno.test("planMounts() plans the bundle that `runc spec` writes", () => {
     "# root",
     "fsmount proc proc [] 0xe 0",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
-    "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 0xf 0",
+    "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 1 0",
     "mountSetattr root - 0x8000 0 0 0x80000 -",
     "open target - /bundle/rootfs 0x210000 0 0",
     "moveMount root target",
@@ -597,13 +597,51 @@ Deno.test("planMounts() fills a tmpfs before it is read-only", () => {
   });
   assertEquals(pickSteps(phased, "mounts", "rootReadonly"), [
     "# mounts",
-    "fsmount mount.0 tmpfs [source=tmpfs size=1m] 4 0",
+    "fsmount mount.0 tmpfs [source=tmpfs size=1m mode=755] 4 0",
     "target target root /run 1 0x1ed",
     "copyUp target mount.0",
     "moveMount mount.0 target",
     "# rootReadonly",
     "mountSetattr mount.0 - 0 1 0 0 -",
   ]);
+});
+
+Deno.test("planMounts() gives a tmpfs without a mode that of the directory it covers", () => {
+  const phased = plan(
+    { mounts: [{ destination: "/tmp", type: "tmpfs" }] },
+    {},
+    { modes: new Map([[0, 0o1777]]) },
+  );
+  assertEquals(
+    pickSteps(phased, "mounts")[1],
+    "fsmount mount tmpfs [mode=1777] 0 0",
+  );
+});
+
+Deno.test("inspectMounts() looks at sources and covered directories inside the root", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${dir}/real/tmp`, { recursive: true });
+    await Deno.chmod(`${dir}/real/tmp`, 0o711);
+    await Deno.symlink("/real", `${dir}/link`);
+    await Deno.symlink("/link/../..//real/tmp", `${dir}/tmp`);
+    const host = inspectMounts(
+      makeConfig({
+        mounts: [
+          { destination: "/tmp", type: "tmpfs" },
+          { destination: "/tmp/sub", type: "tmpfs" },
+          { destination: "/none", type: "tmpfs" },
+          { destination: "/a", source: dir, options: ["bind"] },
+          { destination: "/b", source: "no-such", options: ["bind"] },
+        ],
+      }, { rootfs: dir }),
+      makeFacts(),
+    );
+    assertEquals([...host.modes], [[0, 0o711]]);
+    assertEquals([...host.sources], [[3, "directory"], [4, "missing"]]);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
 });
 
 Deno.test("planMounts() changes what is mounted already", () => {
@@ -635,18 +673,20 @@ Deno.test("planMounts() maps the ids of a mount by a user namespace of the same 
     {},
     { sources: new Map([[0, "directory"], [1, "file"]]) },
   );
-  assertEquals(
-    pickSteps(phased, "sources").filter((it) => it.startsWith("userns")),
-    ["userns idmap.0 0 5 9\n 0 5 9\n"],
-  );
-  assertEquals(pickSteps(phased, "mounts"), [
+  assertEquals(pickSteps(phased, "sources", "mounts"), [
+    "# sources",
+    "openTree root - /bundle/rootfs 0x8001",
+    "openTree mount.0 - /src 1",
+    "userns idmap.0 0 5 9\n 0 5 9\n",
+    "mountSetattr mount.0 - 0 0x100000 0 0 idmap.0",
+    "openTree mount.1 - /src 0x8001",
+    "mountSetattr mount.1 - 0x8000 0x100000 0 0 idmap.0",
     "# mounts",
     "target target root /a 1 0x1ed",
     "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
-    "mountSetattr mount.0 - 0 0x100000 0 0 idmap.0",
     "moveMount mount.0 target",
     "target target root /b 2 0x1ed",
-    "mountSetattr mount.1 - 0x8000 0x100000 0 0x80000 idmap.0",
+    "mountSetattr mount.1 - 0x8000 0 0 0x80000 -",
     "moveMount mount.1 target",
   ]);
 });
@@ -810,7 +850,7 @@ Deno.test("planMounts() labels new file systems where SELinux is on", () => {
   }, { selinux: true });
   assertEquals(
     pickSteps(phased, "mounts")[1],
-    "fsmount mount tmpfs [context=u:r:t:s0:c1,c2] 0 0",
+    "fsmount mount tmpfs [mode=755 context=u:r:t:s0:c1,c2] 0 0",
   );
 });
 

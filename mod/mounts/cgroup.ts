@@ -11,13 +11,9 @@ import { ContainerError } from "../errors.ts";
 import type { CgroupMount } from "../host.ts";
 import { type Op, TARGET } from "../plan.ts";
 import { cloneTree, type MountContext } from "./context.ts";
-import {
-  attach,
-  type MountEntry,
-  planAttributes,
-  planTarget,
-  splitData,
-} from "./filesystems.ts";
+import { planAttributes } from "./attributes.ts";
+import type { MountEntry } from "./entry.ts";
+import { attach, planTarget, splitData } from "./filesystems.ts";
 import { isUnder, splitPath } from "./path.ts";
 import { setAttr } from "./root.ts";
 

@@ -5,31 +5,20 @@
  */
 
 import { MOUNT_ATTR as ATTR, O, RESOLVE } from "../../ffi/constants.ts";
-import { formatIdMap, isMapped, namespaceUse } from "../config/namespaces.ts";
-import type { Mount } from "../config/schema.ts";
+import { isMapped, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
+import { planAttributes, planIdmap } from "./attributes.ts";
 import { planCgroupMount } from "./cgroup.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
+import { type MountEntry, refuse } from "./entry.ts";
 import {
   isSuperblockOption,
   type MountOptions,
   parseMountOptions,
 } from "./options.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
-import { hostPropagation, setAttr } from "./root.ts";
-
-/** One entry of `mounts[]` while its operations are made. */
-export interface MountEntry {
-  index: number;
-  /** "mounts[3]". */
-  from: string;
-  mount: Mount;
-  type: string;
-  /** Absolute and clean path in the container. */
-  destination: string;
-  options: MountOptions;
-}
+import { setAttr } from "./root.ts";
 
 /** Files of lxcfs that may lie over the kernel's own. */
 const LXCFS = new Set([
@@ -75,14 +64,6 @@ export function planFileSystems(context: MountContext): Op[] {
     }
     return planFileSystem(context, entry);
   });
-}
-
-function refuse(entry: MountEntry, why: string, hint: string): never {
-  const what = entry.mount.source || entry.type || "a file system";
-  throw new ContainerError(
-    `Cannot mount "${what}" on "${entry.mount.destination}": ${why} (${entry.from})`,
-    { code: "mount-invalid", hint },
-  );
 }
 
 function checkEntry(entry: MountEntry): void {
@@ -214,91 +195,6 @@ export function attach(slot: string, entry: MountEntry): Op {
   };
 }
 
-/** Attributes and propagation of a mount, in at most one call for all that is
- * below it and one for itself. */
-export function planAttributes(
-  context: MountContext,
-  entry: MountEntry,
-  slot: string,
-  bind: boolean,
-): Op[] {
-  const { options, from } = entry;
-  const ops: Op[] = [];
-  const recursive = options.propagation.filter((it) => it.recursive).at(-1);
-  const single = options.propagation.filter((it) => !it.recursive).at(-1);
-  const idmap = planIdmap(context, entry);
-  const attributes = (own: boolean) => {
-    const mapped = idmap !== "" &&
-      own === (entry.options.idmap !== "ridmap");
-    return {
-      set: (own ? (bind ? options.set : 0) : options.recursiveSet) |
-        (mapped ? ATTR.IDMAP : 0),
-      clear: own ? (bind ? options.clear : 0) : options.recursiveClear,
-      userns: mapped ? idmap : "",
-    };
-  };
-  const below = {
-    ...attributes(false),
-    propagation: recursive?.type ?? (bind ? hostPropagation(context) : 0),
-  };
-  if (below.set || below.clear || below.propagation) {
-    ops.push(setAttr(slot, { ...below, recursive: true }, {
-      why: "set the attributes of the mount and of those below it",
-      from,
-    }));
-  }
-  const own = { ...attributes(true), propagation: single?.type ?? 0 };
-  if (own.set || own.clear || own.propagation) {
-    ops.push(setAttr(slot, own, {
-      why: "set the attributes of the mount",
-      from,
-    }));
-  }
-  return ops;
-}
-
-/** Slot of the user namespace of an idmapped mount, or "". */
-function planIdmap(context: MountContext, entry: MountEntry): string {
-  const { mount, options, from } = entry;
-  const linux = context.config.spec.linux ?? {};
-  const asked = mount.uidMappings?.length
-    ? [mount.uidMappings, mount.gidMappings ?? []]
-    : options.idmap !== undefined
-    ? [linux.uidMappings ?? [], linux.gidMappings ?? []]
-    : undefined;
-  if (asked === undefined) return "";
-  const [uids = [], gids = []] = asked;
-  if (uids.length === 0 || gids.length === 0) {
-    refuse(
-      entry,
-      `"${options.idmap}" has no mapping to use`,
-      "Give the mount uidMappings and gidMappings, or the container a user namespace",
-    );
-  }
-  if (!context.early) {
-    refuse(
-      entry,
-      "mapping the ids of a mount needs CAP_SYS_ADMIN on the host",
-      "Run it as root, or leave the mapping out",
-    );
-  }
-  const maps = [formatIdMap(uids), formatIdMap(gids)] as const;
-  const key = maps.join("\n");
-  const known = context.idmaps.get(key);
-  if (known !== undefined) return known;
-  const slot = `idmap.${context.idmaps.size}`;
-  context.idmaps.set(key, slot);
-  context.sources.push({
-    do: "userns",
-    into: slot,
-    uidMap: maps[0],
-    gidMap: maps[1],
-    why: "hold the ids that the mount maps",
-    from,
-  });
-  return slot;
-}
-
 function planRemount(entry: MountEntry): Op[] {
   const { destination, from, options } = entry;
   const ops: Op[] = [{
@@ -366,6 +262,8 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
       from,
     }),
   );
+  // Only the owner of the file system may map its ids: before a user namespace.
+  context.sources.push(...planIdmap(context, entry, slot));
   return [
     ...planTarget(
       context,
@@ -424,8 +322,15 @@ function planData(context: MountContext, entry: MountEntry): string[] {
         isMapped(config.spec.linux?.gidMappings, Number(gid));
     });
   }
-  // A tmpfs has counted its versions by itself since 6.6.
-  if (type === "tmpfs") data = data.filter((it) => it !== "iversion");
+  if (type === "tmpfs") {
+    // A tmpfs has counted its versions by itself since 6.6.
+    data = data.filter((it) => it !== "iversion");
+    // As runc and crun do: the mode of what it covers, not the kernel's 1777.
+    if (!data.some((it) => it.startsWith("mode="))) {
+      const mode = context.host.modes.get(entry.index) ?? 0o755;
+      data.push(`mode=${mode.toString(8)}`);
+    }
+  }
   const label = config.spec.linux?.mountLabel;
   if (label && (type === "tmpfs" || type === "mqueue" || type === "devpts")) {
     data.push(`context=${label}`);
@@ -469,8 +374,11 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
       from,
     });
   }
-  ops.push(...planAttributes(context, entry, slot, false));
-  ops.push(attach(slot, entry));
+  ops.push(
+    ...planIdmap(context, entry, slot),
+    ...planAttributes(context, entry, slot, false),
+    attach(slot, entry),
+  );
   if (later) {
     context.readonly.push(setAttr(slot, { set: ATTR.RDONLY }, {
       why: `make "${destination}" read-only now that it is filled`,
