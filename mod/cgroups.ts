@@ -103,6 +103,8 @@ export function planCgroups(
     inherit: [],
     writes: [],
     joins: { tasks: [] },
+    made: false,
+    parents: [],
     notes: [],
     flags,
   };

@@ -436,6 +436,8 @@ Deno.test("planCgroups() plans a whole v1 container", () => {
       freeze: "FROZEN",
       thaw: "THAWED",
     },
+    made: false,
+    parents: [],
     notes: [],
     flags,
   });
@@ -495,6 +497,8 @@ Deno.test("planCgroups() plans a whole v2 container", () => {
     kill: `${dir}/cgroup.kill`,
     freezer: { file: `${dir}/cgroup.freeze`, freeze: "1", thaw: "0" },
     owner: { uid: 100007, gid: 200008 },
+    made: false,
+    parents: [],
     notes: [],
     flags: new Map(),
   });

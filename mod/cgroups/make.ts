@@ -22,15 +22,13 @@ import { childrenOf } from "./remove.ts";
 
 /**
  * Makes the directories, enables v2 controllers, writes device rules and
- * limits. What it made is removed again when it fails.
+ * limits, and notes on the plan that it has. What it made is removed again when
+ * it fails.
  *
  * @param kernel system calls for the v2 device program
- * @returns the cgroups that were made above the container's (for an absolute
- * cgroupsPath), outermost first: {@linkcode removeCgroups} takes them as
- * `parents`
  * @throws {ContainerError} with the file, the value and a hint
  */
-export function makeCgroups(plan: CgroupPlan, kernel: Kernel = libc): string[] {
+export function makeCgroups(plan: CgroupPlan, kernel: Kernel = libc): void {
   const made: string[] = [];
   try {
     const { enable } = plan;
@@ -40,10 +38,13 @@ export function makeCgroups(plan: CgroupPlan, kernel: Kernel = libc): string[] {
       });
     }
     for (const dir of plan.dirs) makeDirectory(dir, plan, made);
-    if (plan.devices) applyDevices(plan.devices, kernel);
+    if (plan.devices) applyDevices(plan.devices, kernel, !plan.fresh);
     writeLimits(plan.writes, plan.flags);
     if (plan.owner) chownDirectory(plan);
-    return made.filter((path) => !plan.dirs.some((d) => d.path === path));
+    plan.parents = made.filter((path) =>
+      !plan.dirs.some((d) => d.path === path)
+    );
+    plan.made = true;
   } catch (error) {
     for (const path of made.reverse()) {
       try {
@@ -229,8 +230,9 @@ export function enableControllers(
   );
 }
 
-function applyDevices(plan: DevicePlan, kernel: Kernel): void {
-  if (plan.version === 2) attachDevices(plan, kernel);
+/** @param used the cgroup may have a program of an earlier container */
+function applyDevices(plan: DevicePlan, kernel: Kernel, used: boolean): void {
+  if (plan.version === 2) attachDevices(plan, kernel, used);
   else writeRules(plan.writes);
 }
 

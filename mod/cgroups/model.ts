@@ -107,6 +107,11 @@ export interface CgroupPlan {
   freezer?: { file: string; freeze: string; thaw: string };
   /** v2: the container's root may manage the cgroup: ids on the host. */
   owner?: { uid: number; gid: number };
+  /** Whether makeCgroups() has made them; removeCgroups() leaves alone what it
+   * has not: an OCI cgroup may be somebody else's. */
+  made: boolean;
+  /** Cgroups that makeCgroups() made above the container's, outermost first. */
+  parents: string[];
   /** What is left out, and why, for `--explain`. */
   notes: string[];
   /** Config key -> the flag as typed, for error texts. */

@@ -29,15 +29,18 @@ export function pause(milliseconds: number): void {
  * fine. A process that has just been killed may still be in it: tried again for
  * about a second.
  *
- * @param plan `parents` are removed too where nobody else is in them
+ * @param plan a plan, or what the state keeps of it. `parents` are removed too
+ * where nobody else is in them; a plan that was not made is left alone
  * @throws {ContainerError} when one stays, after having tried all
  */
 export function removeCgroups(
-  { dirs, parents = [] }: {
+  { dirs, parents = [], made = true }: {
     dirs: readonly Pick<CgroupDir, "path">[];
     parents?: readonly string[];
+    made?: boolean;
   },
 ): void {
+  if (!made) return;
   let failure: ContainerError | undefined;
   const deadline = performance.now() + 1000;
   for (const { path } of dirs) {

@@ -124,6 +124,8 @@ Deno.test("makeCgroups() names the controller that is not handed down", () => {
       },
       writes: [],
       joins: { tasks: [], v2: dir },
+      made: false,
+      parents: [],
       notes: [],
       flags: new Map([["linux.resources.pids.limit", "--pids-limit 20"]]),
     };

@@ -166,12 +166,13 @@ testOn(
   () => {
     const top = `/rustyrun-test${Deno.pid}.${serial++}`;
     const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(), "");
-    const parents = makeCgroups(plan);
+    makeCgroups(plan);
+    const { parents } = plan;
     assertEquals(
       parents,
       plan.dirs.flatMap((d) => [`${d.mount}${top}`, `${d.mount}${top}/b`]),
     );
-    removeCgroups({ dirs: plan.dirs, parents });
+    removeCgroups(plan);
     assertEquals(parents.filter(exists), []);
   },
 );
@@ -181,7 +182,8 @@ testOn(V1, "makeCgroups() fills cpusets that somebody left empty above", () => {
   const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(), "");
   const dir = dirOf(plan, "cpuset");
   Deno.mkdirSync(dir, { recursive: true });
-  const parents = makeCgroups(plan);
+  makeCgroups(plan);
+  const { parents } = plan;
   try {
     const root = read(`${dir}/../../../cpuset.cpus`);
     for (const at of [dir, `${dir}/..`, `${dir}/../..`]) {

@@ -36,11 +36,11 @@ function withCgroups(
 ): () => Promise<void> {
   return async () => {
     const made = plan();
-    const parents = makeCgroups(made);
+    makeCgroups(made);
     try {
       await fn(made, made.joins.v2!);
     } finally {
-      removeCgroups({ dirs: made.dirs, parents });
+      removeCgroups(made);
     }
     assertEquals(exists(made.joins.v2!), false);
   };
