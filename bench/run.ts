@@ -14,6 +14,7 @@
 
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { BUNDLE, bundle } from "../scripts/bundle.ts";
+import { enterHugetlb } from "../tests/conformance/runtimes.ts";
 import { makeRootfs } from "../tests/harness.ts";
 import { findProgram, hasNeed } from "../tests/needs.ts";
 
@@ -207,6 +208,9 @@ function bench(args: readonly string[]): void {
 
 if (import.meta.main) {
   try {
+    // crun asks for it, and then all of them get it.
+    const code = await enterHugetlb();
+    if (code !== undefined) Deno.exit(code);
     bench(Deno.args);
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
