@@ -45,8 +45,9 @@ Deno.test("formatHelp() of run names every flag, the exit codes and examples", (
   }
 });
 
-Deno.test("formatHelp() names every command", () => {
-  for (const { name, summary } of listCommands()) {
+Deno.test("formatHelp() names every command that is not hidden", () => {
+  for (const { name, summary, hidden } of listCommands()) {
+    if (hidden) continue;
     assertStringIncludes(formatHelp(), `  ${name.padEnd(13)}${summary}\n`);
   }
 });

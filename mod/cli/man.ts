@@ -55,7 +55,7 @@ export function formatMan(version: string): string {
     ...formatFlags(globalFlags().map(readRow).filter((f) => !f.hidden)),
     ".SH COMMANDS",
   ];
-  for (const command of listCommands()) {
+  for (const command of listCommands().filter((it) => !it.hidden)) {
     if (command.hidden) continue;
     lines.push(
       `.SS ${escapeRoff(command.name)}`,

@@ -21,7 +21,7 @@ import {
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
 import { loadSaved } from "./saved.ts";
-import { findState, listStates, statusOf } from "./status.ts";
+import { findState, listIds, statusOf } from "./status.ts";
 
 const SIGKILL = 9;
 /** How long a killed container may take to be gone, in milliseconds. */
@@ -152,12 +152,17 @@ function removeRubbish(root: string, id: string): void {
 
 /**
  * Removes foreground containers whose keeper and warden were both killed:
- * their state is there, but nobody holds its lock.
+ * their state is there, but nobody holds its lock. And directories of creates
+ * that were killed before there was a state.
  */
 export function sweep(place: Place, warn: Warn): void {
-  for (const state of listStates(place.root)) {
-    if (!state.foreground || isLocked(place.root, state.id)) continue;
-    if (isAlive(state)) endContainer(state);
-    removeContainer(state, place, warn);
+  for (const id of listIds(place.root)) {
+    const state = readState(place.root, id);
+    if (state === undefined) {
+      removeRubbish(place.root, id);
+    } else if (state.foreground && !isLocked(place.root, id)) {
+      if (isAlive(state)) endContainer(state);
+      removeContainer(state, place, warn);
+    }
   }
 }

@@ -74,17 +74,20 @@ export function describeState(
   };
 }
 
-/** The containers below `root`, by id. */
-export function listStates(root: string): State[] {
-  let names: string[];
+/** The names below `root`, sorted: containers, and what is being made. */
+export function listIds(root: string): string[] {
   try {
-    names = [...Deno.readDirSync(root)]
+    return [...Deno.readDirSync(root)]
       .filter((it) => it.isDirectory && !it.name.startsWith("."))
-      .map((it) => it.name);
+      .map((it) => it.name).sort();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
     throw error;
   }
-  return names.sort().map((name) => readState(root, name))
+}
+
+/** The containers below `root`, by id. */
+export function listStates(root: string): State[] {
+  return listIds(root).map((id) => readState(root, id))
     .filter((it) => it !== undefined);
 }
