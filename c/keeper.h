@@ -72,4 +72,37 @@ int tty_move(struct tty *t, const struct pollfd p[TTY_POLLS], pid_t pgrp);
  * or `quiet_ms` without a byte, or a byte on `stop`. */
 void tty_drain(struct tty *t, int quiet_ms, int stop);
 
+struct keeper {
+	struct plan plan;
+	int slot[PLAN_SLOTS];
+	struct teardown td;
+	struct tty tty;
+	int signals;   /* signalfd */
+	int channel;   /* -1: the command runs, or nothing reports any more */
+	int control;   /* of the warden */
+	pid_t init;
+	pid_t warden;
+	int status;    /* of init, as waitpid gives it */
+	bool ended;
+	bool about_to_exec;
+	bool failed;   /* `late` says why the command did not start */
+	bool refused;  /* the second Ctrl-C */
+	int aborted;   /* the signal that came before the start */
+	uint64_t held; /* signals that wait for the start */
+	int64_t interrupted; /* when the last SIGINT came */
+	struct report late;
+};
+
+/* verdict.c: the first operation of the keeper's plan with a code. */
+bool find_op(const struct keeper *k, uint16_t code, struct op *op);
+/* verdict.c: a whole small file, with a NUL; -1 when it cannot be read. */
+ssize_t read_whole(const char *path, char *text, size_t size);
+/* verdict.c: says why the keeper cannot be, and ends. */
+_Noreturn void give_up(const char *why);
+/* verdict.c: tells how the container ended, where that needs words; returns
+ * the exit code. */
+int tell_end(const struct keeper *k, bool *oom);
+void tell_leftover(const struct keeper *k);
+void print_json(const struct keeper *k, int code, bool oom);
+
 #endif

@@ -24,7 +24,8 @@
 #define GONE_MS 30000
 
 struct warden {
-	int control; /* 'C': what is named is ours. 'D': done. End: act */
+	int control; /* 'C': what is named is ours. 'N': it is another's,
+		      * and stays. 'D': done. End: act */
 	int tell;    /* from the child stage: pid and pidfd of init */
 	int parent;  /* pidfd of the foreground process */
 	int init;    /* pidfd, -1: not told */
@@ -137,6 +138,8 @@ static bool take_control(struct warden *w)
 				_exit(0);
 			if (byte[i] == 'C')
 				w->owned = true;
+			if (byte[i] == 'N')
+				w->td.cgroups = w->td.trees = 0;
 		}
 	}
 }

@@ -167,6 +167,9 @@ def launch(spec):
     for root, path, *_ in spec.get("cgroups", []):
         os.makedirs(f"{root}/{path}", exist_ok=True)
     stop_here(spec, "made")
+    if spec.get("not_ours"):
+        control.send(b"N")
+        sys.exit(1)
     control.send(b"C")
     stop_here(spec, "owned")
     channel.send(b"g")

@@ -430,6 +430,16 @@ class Teardown(Case):
         self.assertEqual(box.end()[0::2], (137, ""))
         self.assertTrue(self.gone())
 
+    def test_cgroups_of_another_stay(self):
+        for p in self.paths():
+            os.mkdir(p)
+            self.addCleanup(os.rmdir, p)
+        warden = Box([SH, "-c", "exit 0"], not_ours=True, cgroups=self.cgroups)
+        self.assertEqual(warden.end()[0], 1)
+        time.sleep(0.3)
+        for p in self.paths():
+            self.assertTrue(os.path.exists(p))
+
     def test_own_parent_goes_with_its_last_child(self):
         cgroups = [(root, f"{self.name}/one", 2, kind)
                    for root, _, _, kind in self.cgroups]

@@ -1,0 +1,220 @@
+/*
+ * What the keeper tells the user when the container has ended: the exit code,
+ * and the words of the plan for what an exit code does not say.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper.h"
+
+static void print(const char *text, size_t size)
+{
+	ssize_t n;
+
+	while (size) {
+		n = write(2, text, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		text += n;
+		size -= (size_t)n;
+	}
+}
+
+static void print_text(const char *text)
+{
+	print(text, strlen(text));
+}
+
+static void print_number(int64_t v)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+	bool minus = v < 0;
+
+	do {
+		digits[--at] = (char)('0' + (v < 0 ? -(v % 10) : v % 10));
+		v /= 10;
+	} while (v);
+	if (minus)
+		digits[--at] = '-';
+	print(digits + at, sizeof(digits) - at);
+}
+
+_Noreturn void give_up(const char *why)
+{
+	print_text("rustyrun: Cannot keep the container: ");
+	print_text(why);
+	print_text("\n");
+	_exit(125);
+}
+
+/* A name of a list; NULL beyond its end. */
+static const char *list_at(const struct arg *list, uint32_t index)
+{
+	const char *p = list->p;
+
+	if (index >= list->count)
+		return NULL;
+	while (index--)
+		p += strlen(p) + 1;
+	return p;
+}
+
+/* Walks a copy: the plan stays at its start. */
+bool find_op(const struct keeper *k, uint16_t code, struct op *op)
+{
+	struct plan walk = k->plan;
+
+	while (plan_next(&walk, op) == 0)
+		if (op->code == code)
+			return true;
+	return false;
+}
+
+ssize_t read_whole(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t at = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -1;
+	while (at < size - 1 && (n = read(fd, text + at, size - 1 - at)) > 0)
+		at += (size_t)n;
+	close(fd);
+	text[at] = 0;
+	return n < 0 ? -1 : (ssize_t)at;
+}
+
+/* The counter behind "key " at the start of a line. */
+static bool was_out_of_memory(const struct op *oom)
+{
+	char text[1024];
+	size_t len = oom->a[1].len;
+
+	if (!len || read_whole(oom->a[0].p, text, sizeof(text)) < 0)
+		return false;
+	for (const char *p = text; p; p = strchr(p, '\n')) {
+		p += *p == '\n';
+		if (strncmp(p, oom->a[1].p, len) || p[len] != ' ')
+			continue;
+		return p[len + 1] >= '1' && p[len + 1] <= '9';
+	}
+	return false;
+}
+
+/* The words for a failure after the hand-over; 0 when the plan has none. */
+static int print_late(const struct keeper *k, int64_t op_index, int64_t err)
+{
+	struct plan walk = k->plan;
+	struct op op;
+
+	while (plan_next(&walk, &op) == 0) {
+		if (op.code != OP_K_TEXT)
+			continue;
+		if (op.a[0].n != op_index &&
+		    (op.a[0].n != -1 || op_index == KEEPER_DIED))
+			continue;
+		if (op.a[1].n != err && op.a[1].n != -1)
+			continue;
+		print(op.a[3].p, op.a[3].len);
+		return op.a[2].n > 0 && op.a[2].n < 256 ? (int)op.a[2].n : 125;
+	}
+	return 0;
+}
+
+static int tell_failure(const struct keeper *k)
+{
+	int code = print_late(k, k->late.index, k->late.err);
+
+	if (code)
+		return code;
+	print_text("rustyrun: Cannot start the command: operation ");
+	print_number(k->late.index);
+	print_text(" failed with errno ");
+	print_number(k->late.err);
+	print_text("\n");
+	return 125;
+}
+
+static int tell_death(const struct keeper *k)
+{
+	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+	int code = print_late(k, KEEPER_DIED, sig);
+
+	if (code)
+		return code;
+	print_text("rustyrun: Cannot start the command: the helper ended with ");
+	print_text(sig ? "signal " : "code ");
+	print_number(sig ? sig : WEXITSTATUS(k->status));
+	print_text("\n");
+	return 125;
+}
+
+static int find_exit_code(const struct keeper *k)
+{
+	if (k->aborted)
+		return 128 + k->aborted;
+	if (WIFSIGNALED(k->status))
+		return 128 + WTERMSIG(k->status);
+	return WEXITSTATUS(k->status);
+}
+
+/* What the user is told beside the exit code. */
+int tell_end(const struct keeper *k, bool *oom)
+{
+	int code = find_exit_code(k);
+	struct op op;
+
+	*oom = code == 128 + SIGKILL && !k->aborted && !k->refused &&
+	       find_op(k, OP_K_OOM, &op) && was_out_of_memory(&op);
+	if (*oom)
+		print(op.a[2].p, op.a[2].len);
+	if (k->refused && find_op(k, OP_K_REFUSE, &op))
+		print(op.a[0].p, op.a[0].len);
+	if (k->aborted)
+		return code;
+	if (k->failed)
+		return tell_failure(k);
+	if (!k->about_to_exec)
+		return tell_death(k);
+	return code;
+}
+
+void print_json(const struct keeper *k, int code, bool oom)
+{
+	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+	const char *name;
+	struct op op;
+
+	/* A command that did not start has its own words, once. */
+	if (!k->about_to_exec || k->failed || !find_op(k, OP_K_JSON, &op))
+		return;
+	print(op.a[0].p, op.a[0].len);
+	print_text("\"exitCode\":");
+	print_number(code);
+	print_text(",\"signal\":");
+	name = list_at(&op.a[1], (uint32_t)sig);
+	if (!sig)
+		print_text("null");
+	else if (name)
+		print_text(name);
+	else
+		print_number(sig);
+	print_text(oom ? ",\"oom\":true}\n" : ",\"oom\":false}\n");
+}
+
+void tell_leftover(const struct keeper *k)
+{
+	print_text("rustyrun: Cannot remove \"");
+	print_text(k->td.failed);
+	print_text("\": errno ");
+	print_number(k->td.err);
+	print_text("\n");
+}
