@@ -23,7 +23,7 @@ import { loadFilter } from "./filter.ts";
 import { handOver } from "./handover.ts";
 import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
 import { hookState, type Place } from "./launch.ts";
-import { FD_TAG, orderPlan, planSteps } from "./order.ts";
+import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
 import { readFileLimit } from "./prepare.ts";
 import { readInRoot } from "./rootfs_files.ts";
 import { loadSaved } from "./saved.ts";
@@ -323,7 +323,10 @@ export function execProcess(
   const saved = loadSaved(root, id);
   const config = configOf(saved.config, state, options);
   applyHome(config, state);
-  const joins = joinCgroups(state.cgroup.dirs, options.cgroups);
+  const joins = chooseJoins(
+    config,
+    joinCgroups(state.cgroup.dirs, options.cgroups),
+  );
   const filter = loadFilter(config, facts, root);
   const steps = orderPlan([
     planAffinity(config),

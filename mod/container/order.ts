@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { namespaceUse } from "../config/namespaces.ts";
 import { type Op, type Phase, type Phased, PHASES, SYNC } from "../plan.ts";
 
 /** One step of a plan: its name and its operations. */
@@ -32,6 +33,27 @@ export interface Filter {
   flags: number;
   /** A supervisor listens: the filter's descriptor goes to the host. */
   notify: boolean;
+}
+
+/** How a process enters its cgroups. */
+export interface Joins {
+  /** Files that take "0", which is whoever writes it. */
+  tasks: readonly string[];
+  /** The v2 directory for CLONE_INTO_CGROUP. */
+  v2?: string;
+}
+
+/**
+ * Returns how a process enters its cgroups. In another user namespace not by
+ * clone3(2), which looks at the ids of that moment (EACCES); a write to
+ * cgroup.procs is judged by who opened it (kernel 5.15.14, 5.16).
+ */
+export function chooseJoins(config: Config, joins: Joins): Joins {
+  const { tasks, v2 } = joins;
+  if (v2 === undefined || namespaceUse(config, "user") === "inherit") {
+    return joins;
+  }
+  return { tasks: [...tasks, `${v2}/cgroup.procs`] };
 }
 
 /** The steps that belong to no manager: cgroups, gates, the end. */

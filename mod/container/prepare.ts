@@ -23,11 +23,13 @@ import {
   type ResourceLimit,
   rlimitsOf,
 } from "../security.ts";
+import { applyListenFds } from "./activation.ts";
 import { loadFilter } from "./filter.ts";
 import { readSubordinateIds } from "./id_maps.ts";
 import type { Place } from "./launch.ts";
 import { planLeftovers } from "./leftovers.ts";
 import {
+  chooseJoins,
   type Filter,
   type Gate,
   orderPlan,
@@ -149,6 +151,7 @@ export function prepare(
 ): Prepared {
   checkRootfs(config);
   applyUser(config);
+  applyListenFds(config, options.place);
   const idMaps = namespaceUse(config, "user") === "new"
     ? resolveIdMaps(config, facts, readSubordinateIds(facts))
     : undefined;
@@ -160,6 +163,7 @@ export function prepare(
     };
   }
   const cgroup = planCgroups(config, facts, options.token);
+  const joins = chooseJoins(config, cgroup.joins);
   const filter = loadFilter(config, facts, options.place.root);
   const upper = upperOf(config, options.token);
   const mountHost = inspectMounts(
@@ -182,13 +186,13 @@ export function prepare(
       config,
       gate: options.gate,
       ...(warden === undefined ? {} : { warden }),
-      tasks: cgroup.joins.tasks,
-      unified: cgroup.joins.v2,
+      tasks: joins.tasks,
+      unified: joins.v2,
       filter,
       env: options.place.env,
     }),
     planNamespaces(config, facts, {
-      ...(cgroup.joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
+      ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
     }),
     planMounts(config, facts, mountHost),
     planSecurity(config, facts, {
