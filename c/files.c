@@ -199,6 +199,9 @@ int run_file_op(const struct op *op)
 	case OP_FILE:
 		run_file(op);
 		return 1;
+	case OP_COPY_UP:
+		copy_up(slot_fd(a[0].n), slot_fd(a[1].n));
+		return 1;
 	case OP_CHOWN:
 		if (fchownat(slot_fd(a[0].n), "", (uid_t)a[1].n,
 			     (gid_t)a[2].n, AT_EMPTY_PATH) < 0)

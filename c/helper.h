@@ -72,6 +72,9 @@ int open_at2(int at, const char *path, uint64_t flags, uint64_t mode,
  * With a clone3 flag set of its own, and the pidfd when `pidfd` is given. */
 pid_t clone_child(uint64_t flags, int cgroup, int *pidfd);
 
+/* copy.c: copies what is in one directory into another, empty one. */
+void copy_up(int source, int onto);
+
 /* Each runs one operation of its group, or returns 0 when it has no such. */
 int run_file_op(const struct op *op);    /* files.c */
 int run_mount_op(const struct op *op);   /* mounts.c */

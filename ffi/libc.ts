@@ -62,6 +62,7 @@ const NUMBERS = {
   sched_setaffinity: [203, 122],
   sched_getaffinity: [204, 123],
   ppoll: [271, 73],
+  pipe2: [293, 59],
   prlimit64: [302, 261],
   memfd_create: [319, 279],
   bpf: [321, 280],

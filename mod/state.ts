@@ -43,6 +43,8 @@ export interface State {
   sharesPids: boolean;
   /** Its cgroups, as mod/cgroups.ts planned them. */
   cgroup: { dirs: StateCgroup[]; parents?: readonly string[] };
+  /** NOTIFY_SOCKET of who made it; start tells it of readiness. */
+  notifySocket?: string | undefined;
   /** Hooks that run after it, so that delete need not read config.json. */
   hasPoststop: boolean;
   /** Hooks that start runs. */

@@ -17,6 +17,7 @@ import {
   removeState,
   replaceFile,
 } from "../state.ts";
+import { applyNotifySocket } from "./activation.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
@@ -36,6 +37,7 @@ export function createContainer(
   let prepared: Prepared | undefined;
   let run: PlanRun | undefined;
   try {
+    const notifySocket = applyNotifySocket(config, place);
     prepared = prepare(config, facts, {
       place,
       gate: "fifo",
@@ -49,6 +51,7 @@ export function createContainer(
     serveLaunch(run, prepared, dir, {
       foreground: false,
       waits: true,
+      notifySocket,
     }, place);
     handOver(
       run,

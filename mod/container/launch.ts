@@ -23,11 +23,14 @@ import { saveConfig } from "./saved.ts";
 import { loginName, writeIdMaps } from "./id_maps.ts";
 import type { Prepared } from "./prepare.ts";
 
+/** The part of a state that says how its container was made. */
+export type LaunchKind = Pick<State, "foreground" | "waits" | "notifySocket">;
+
 /** The state file of a container. */
 export function makeState(
   prepared: Prepared,
   pid: number,
-  kind: { foreground: boolean; waits: boolean },
+  kind: LaunchKind,
 ): State {
   const { config, cgroup } = prepared;
   return {
@@ -134,7 +137,7 @@ export function serveLaunch(
   run: PlanRun,
   prepared: Prepared,
   dir: StateDir,
-  kind: { foreground: boolean; waits: boolean },
+  kind: LaunchKind,
   place: Place,
 ): ReturnType<PlanRun["serve"]> {
   makeUpper(prepared);

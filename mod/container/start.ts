@@ -18,6 +18,7 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import { decodeReport, REPORT, REPORT_SIZE } from "../plan.ts";
 import { lockState, type State } from "../state.ts";
+import { forwardReady, openNotifySocket } from "./activation.ts";
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
 import { loadSaved, type Saved } from "./saved.ts";
@@ -121,6 +122,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
     if (pidfd < 0) {
       throw cannotStart(id, "cannot start a container that has stopped");
     }
+    const notify = openNotifySocket(root, state);
     fifo = openFd(path, O_NONBLOCK);
     let saved: Saved | undefined;
     const load = () => saved ??= loadSaved(root, id);
@@ -130,6 +132,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
       Deno.removeSync(path);
     }
     if (state.hasPoststart) runPoststart(state, load(), place);
+    if (notify !== undefined) forwardReady(notify, pidfd, state);
   } finally {
     if (lock !== undefined) closeFd(lock);
     if (fifo >= 0) closeFd(fifo);

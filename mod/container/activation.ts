@@ -1,0 +1,136 @@
+/**
+ * What a service manager gives the caller and the caller passes on: open
+ * descriptors (--preserve-fds, LISTEN_FDS; sd_listen_fds(3)) and the socket
+ * for readiness (NOTIFY_SOCKET; sd_notify(3)).
+ *
+ * @module
+ */
+
+import {
+  closeFd,
+  pollFds,
+  readFd,
+  sendWithFds,
+  syscall,
+  trySyscall,
+} from "../../ffi/libc.ts";
+import { bindDatagram, connectDatagram } from "../../ffi/socket.ts";
+import type { Config } from "../config/config.ts";
+import { ContainerError } from "../errors.ts";
+import type { State } from "../state.ts";
+import type { Place } from "./launch.ts";
+
+/** Where a container finds its socket for readiness. */
+const NOTIFY_DIR = "/run/notify";
+const BARRIER_MS = 30_000;
+
+function valueOf(env: readonly string[], name: string): string | undefined {
+  return env.find((it) => it.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+/**
+ * Takes LISTEN_FDS into the configuration when they are meant for this very
+ * process, and checks that what is to be preserved is open.
+ *
+ * @throws {ContainerError} when a descriptor is not open
+ */
+export function applyListenFds(config: Config, place: Place): void {
+  const count = Number(valueOf(place.env, "LISTEN_FDS") ?? 0);
+  const mine = valueOf(place.env, "LISTEN_PID") === String(Deno.pid);
+  if (mine && Number.isInteger(count) && count > 0 && config.spec.process) {
+    config.preserveFds += count;
+    config.spec.process.env = [
+      ...config.spec.process.env ?? [],
+      `LISTEN_FDS=${count}`,
+      "LISTEN_PID=1",
+    ];
+  }
+  for (let fd = 3; fd < 3 + config.preserveFds; fd++) {
+    // F_GETFD
+    if (trySyscall("fcntl", fd, 1, 0) >= 0) continue;
+    throw new ContainerError(
+      `Cannot pass descriptor ${fd} on: unable to stat preserved-fd ${fd}: it is not open`,
+      {
+        code: "preserve-fds",
+        hint: `--preserve-fds N passes 3 to 2+N: open them in the caller`,
+      },
+    );
+  }
+}
+
+/**
+ * Gives the container a socket for readiness, when the caller has one.
+ *
+ * @returns the caller's socket, for `start`; undefined when it has none
+ */
+export function applyNotifySocket(
+  config: Config,
+  place: Place,
+): string | undefined {
+  const socket = valueOf(place.env, "NOTIFY_SOCKET");
+  if (!socket || config.mode !== "oci" || !config.spec.process) {
+    return undefined;
+  }
+  const source = `${place.root}/${config.id}/notify`;
+  Deno.mkdirSync(source, { mode: 0o755 });
+  config.spec.mounts = [...config.spec.mounts ?? [], {
+    destination: NOTIFY_DIR,
+    type: "bind",
+    source,
+    options: ["bind", "nosuid", "noexec", "nodev", "ro"],
+  }];
+  config.spec.process.env = [
+    ...config.spec.process.env ?? [],
+    `NOTIFY_SOCKET=${NOTIFY_DIR}/notify.sock`,
+  ];
+  return socket;
+}
+
+/** Opens the container's side of the socket, before its process runs.
+ *
+ * @returns its descriptor; undefined when the container has none */
+export function openNotifySocket(
+  root: string,
+  state: State,
+): number | undefined {
+  if (state.notifySocket === undefined) return undefined;
+  const path = `${root}/${state.id}/notify/notify.sock`;
+  const fd = bindDatagram(path);
+  Deno.chmodSync(path, 0o777);
+  return fd;
+}
+
+/**
+ * Waits for the container's "READY=1" (or its end) and tells the caller's
+ * service manager: READY, MAINPID, and a barrier so that it has read them.
+ */
+export function forwardReady(
+  socket: number,
+  pidfd: number,
+  state: State,
+): void {
+  const decoder = new TextDecoder();
+  for (;;) {
+    const [news = 0] = pollFds([socket, pidfd]);
+    if (news === 0) return;
+    const line = decoder.decode(readFd(socket, 4096)).split("\n")
+      .find((it) => it.startsWith("READY="));
+    if (line === undefined) continue;
+    const host = connectDatagram(state.notifySocket!);
+    const encoder = new TextEncoder();
+    const pipe = new Int32Array(2);
+    syscall("pipe2", new Uint8Array(pipe.buffer), 0o2000000);
+    const [read, write] = [pipe[0]!, pipe[1]!];
+    try {
+      sendWithFds(host, encoder.encode(line));
+      sendWithFds(host, encoder.encode(`MAINPID=${state.pid}`));
+      sendWithFds(host, encoder.encode("BARRIER=1"), [write]);
+      closeFd(write);
+      pollFds([read], BARRIER_MS);
+    } finally {
+      closeFd(read);
+      closeFd(host);
+    }
+    return;
+  }
+}
