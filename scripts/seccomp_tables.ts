@@ -48,7 +48,8 @@ function readTable(goarch: string): Table {
   return table;
 }
 
-/** A number sets the counter, a name takes it and adds one. */
+/** In the order of the numbers, which compile.ts relies on: a number sets the
+ * counter, a name takes it and adds one. */
 function pack(entries: Iterable<[string, number]>): string {
   let next = 0;
   const words: string[] = [];
@@ -81,7 +82,6 @@ const x64 = readTable("amd64");
 const i386 = readTable("386");
 const arm64 = readTable("arm64");
 const arm = readTable("arm");
-for (const [name, number] of ARM_PRIVATE) arm.set(name, number);
 
 const header = Deno.readTextFileSync(
   "/usr/include/x86_64-linux-gnu/asm/unistd_x32.h",
@@ -99,12 +99,14 @@ const absent = [...x64].filter(([name, number]) =>
 
 const shared = [...x64].filter(([name, number]) =>
   number >= 424 &&
-  [i386, arm64, arm].every((table) => table.get(name) === number)
+  [i386, arm64].every((table) => table.get(name) === number)
 );
 const shared32 = [...i386].filter(([name, number]) =>
   number >= 403 && arm.get(name) === number &&
   !shared.some(([other]) => other === name)
 );
+const armAbsent = [...shared, ...shared32].map(([name]) => name)
+  .filter((name) => !arm.has(name));
 const own = (table: Table, ...others: [string, number][][]) =>
   pack(
     [...table].filter(([name]) =>
@@ -123,7 +125,11 @@ Deno.writeTextFileSync(
  */
 
 ` + [
-    constant("SHARED", "Calls with one number everywhere.", pack(shared)),
+    constant(
+      "SHARED",
+      "Calls with one number everywhere (but ARM_ABSENT).",
+      pack(shared),
+    ),
     constant(
       "SHARED_32",
       "Calls with one number on i386 and arm.",
@@ -143,5 +149,15 @@ Deno.writeTextFileSync(
     ),
     constant("AARCH64", "The rest of aarch64.", own(arm64, shared)),
     constant("ARM", "The rest of arm (EABI).", own(arm, shared, shared32)),
+    constant(
+      "ARM_PRIVATE",
+      "arm's private numbers (__ARM_NR_BASE).",
+      pack(ARM_PRIVATE),
+    ),
+    constant(
+      "ARM_ABSENT",
+      "Shared calls that arm has not.",
+      armAbsent.join(" "),
+    ),
   ].join("\n"),
 );

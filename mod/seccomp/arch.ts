@@ -7,6 +7,8 @@
 import {
   AARCH64,
   ARM,
+  ARM_ABSENT,
+  ARM_PRIVATE,
   I386,
   SHARED,
   SHARED_32,
@@ -70,88 +72,101 @@ export function archName(name: string): Arch | null | undefined {
     : undefined;
 }
 
-/** Parses a text of numbers.ts. Split by plain strings: a regular expression
- * would have to be compiled first. Plain loops here and in compile.ts: most of
- * a first run is spent in the interpreter. */
-function fill(table: Map<string, number>, text: string): Map<string, number> {
-  let next = 0;
-  const words = text.split(" ");
-  for (let i = 0; i < words.length; i++) {
-    const word = words[i]!;
-    // No name begins with a digit.
-    if (word < ":") next = Number(word);
-    else table.set(word, next++);
+/** The texts of an architecture, numbers ascending through all of them; the
+ * names in `absent` are not its own, but for those of the last text. */
+const TEXTS: Readonly<Record<Arch, { texts: string[]; absent?: string[] }>> = {
+  x86_64: { texts: [X86_64, SHARED] },
+  i386: { texts: [I386, SHARED_32, SHARED] },
+  x32: { texts: [X86_64, SHARED, X32], absent: [X32_ABSENT, X32] },
+  aarch64: { texts: [AARCH64, SHARED] },
+  arm: { texts: [ARM, SHARED_32, SHARED, ARM_PRIVATE], absent: [ARM_ABSENT] },
+};
+
+/** Calls `visit` for each system call, numbers ascending (x32's without bit
+ * 30). Plain loops and no table: a filter is compiled once, and most of that is
+ * spent in the interpreter. */
+export function visitSyscalls(
+  arch: Arch,
+  visit: (name: string, number: number) => void,
+): void {
+  const { texts, absent } = TEXTS[arch];
+  const skip = absent && new Set(absent.join(" ").split(" "));
+  for (let i = 0; i < texts.length; i++) {
+    const skipping = i < texts.length - 1 ? skip : undefined;
+    const words = texts[i]!.split(" ");
+    let next = 0;
+    for (let j = 0; j < words.length; j++) {
+      const word = words[j]!;
+      // No name begins with a digit: below ":" is one.
+      if (word.charCodeAt(0) < 58) next = Number(word);
+      else if (skipping?.has(word)) next++;
+      else visit(word, next++);
+    }
   }
-  return table;
 }
 
 const tables = new Map<Arch, Map<string, number>>();
 
-/** System calls of an architecture: name -> number. Parsed on first use. For
- * x32 only what differs from x86_64, NaN for what it has not. */
-function syscallTable(arch: Arch): Map<string, number> {
-  let table = tables.get(arch);
-  if (table) return table;
-  table = fill(new Map(), arch === "x32" ? X32 : SHARED);
-  switch (arch) {
-    case "x86_64":
-      fill(table, X86_64);
-      break;
-    case "i386":
-      fill(fill(table, I386), SHARED_32);
-      break;
-    case "x32":
-      for (const name of X32_ABSENT.split(" ")) table.set(name, NaN);
-      break;
-    case "aarch64":
-      fill(table, AARCH64);
-      break;
-    case "arm":
-      fill(fill(table, ARM), SHARED_32);
-  }
-  tables.set(arch, table);
-  return table;
-}
-
-/** Finds numbers of an architecture's calls (x32's without bit 30). */
-export function syscallFinder(
-  arch: Arch,
-): (name: string) => number | undefined {
-  const table = syscallTable(arch);
-  if (arch !== "x32") return (name) => table.get(name);
-  const rest = syscallTable("x86_64");
-  return (name) => {
-    const number = table.get(name);
-    if (number === undefined) return rest.get(name);
-    return Number.isNaN(number) ? undefined : number;
-  };
-}
-
 /** The number of a system call as the kernel shows it to a filter (x32: with
  * bit 30), or undefined where the architecture has no such call. */
 export function syscallNumber(arch: Arch, name: string): number | undefined {
-  const number = syscallFinder(arch)(name);
-  return number === undefined || arch !== "x32" ? number : number + X32_BIT;
+  let table = tables.get(arch);
+  if (!table) {
+    const made = table = new Map<string, number>();
+    const bit = arch === "x32" ? X32_BIT : 0;
+    visitSyscalls(arch, (name, number) => made.set(name, number + bit));
+    tables.set(arch, made);
+  }
+  return table.get(name);
 }
 
-/** socketcall(2)'s and ipc(2)'s first arguments (linux/net.h, linux/ipc.h). */
-const SOCKETCALL =
-  "1 socket bind connect listen accept getsockname getpeername socketpair send recv sendto recvfrom shutdown setsockopt getsockopt sendmsg recvmsg accept4 recvmmsg sendmmsg";
-const IPC =
-  "1 semop semget semctl semtimedop 11 msgsnd msgrcv msgget msgctl 21 shmat shmdt shmget shmctl";
-
-let multiplexed: Map<string, [number, number]> | undefined;
-
-/** Calls of i386 that can also be made through socketcall (102) and ipc (117):
- * name -> the number of that and the first argument that means the call. */
-export function i386Multiplexed(): ReadonlyMap<string, [number, number]> {
-  if (multiplexed) return multiplexed;
-  multiplexed = new Map();
-  for (const [name, call] of fill(new Map(), SOCKETCALL)) {
-    multiplexed.set(name, [102, call]);
-  }
-  for (const [name, call] of fill(new Map(), IPC)) {
-    multiplexed.set(name, [117, call]);
-  }
-  return multiplexed;
-}
+/** Calls of i386 that can also be made through another (socketcall(2), ipc(2)):
+ * the number of that, and what its first argument is for each (linux/net.h,
+ * linux/ipc.h). */
+export const I386_MULTIPLEXERS: readonly {
+  number: number;
+  calls: Readonly<Record<string, number>>;
+}[] = [
+  {
+    number: 102,
+    calls: {
+      socket: 1,
+      bind: 2,
+      connect: 3,
+      listen: 4,
+      accept: 5,
+      getsockname: 6,
+      getpeername: 7,
+      socketpair: 8,
+      send: 9,
+      recv: 10,
+      sendto: 11,
+      recvfrom: 12,
+      shutdown: 13,
+      setsockopt: 14,
+      getsockopt: 15,
+      sendmsg: 16,
+      recvmsg: 17,
+      accept4: 18,
+      recvmmsg: 19,
+      sendmmsg: 20,
+    },
+  },
+  {
+    number: 117,
+    calls: {
+      semop: 1,
+      semget: 2,
+      semctl: 3,
+      semtimedop: 4,
+      msgsnd: 11,
+      msgrcv: 12,
+      msgget: 13,
+      msgctl: 14,
+      shmat: 21,
+      shmdt: 22,
+      shmget: 23,
+      shmctl: 24,
+    },
+  },
+];

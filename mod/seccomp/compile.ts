@@ -24,9 +24,9 @@ import { ContainerError } from "../errors.ts";
 import {
   type Arch,
   AUDIT_ARCH,
-  i386Multiplexed,
+  I386_MULTIPLEXERS,
   type NativeArch,
-  syscallFinder,
+  visitSyscalls,
   X32_BIT,
 } from "./arch.ts";
 import {
@@ -36,6 +36,7 @@ import {
   readProfile,
   readSeccompUse,
   RET,
+  type Rule,
   type SeccompProfile,
   type SeccompUse,
 } from "./profile.ts";
@@ -115,80 +116,113 @@ function narrow(conditions: Condition[], wide: boolean): Condition[] {
   );
 }
 
-/** The rules of one architecture, by number. */
-class Decisions {
-  readonly fixed = new Map<number, Verdict>();
-  readonly clauses = new Map<number, Clause[]>();
-
-  constructor(readonly rest: number) {}
-
-  /** Adds a rule. Conditions do not matter where a rule without them was. */
-  add(number: number, action: number, conditions: Condition[]): void {
-    if (action === this.rest || this.fixed.has(number)) return;
-    if (!conditions.length) {
-      this.fixed.set(number, action);
-      return;
-    }
-    const list = this.clauses.get(number);
-    if (list) list.push({ conditions, action });
-    else this.clauses.set(number, [{ conditions, action }]);
-  }
+/** What a profile says about a name. */
+interface Entry {
+  /** Some architecture of the filter has the call. */
+  found: boolean;
+  /** In their order, without those of the default action. */
+  rules: Rule[];
 }
 
-/** The verdicts of one architecture's numbers, sorted, without gaps.
- *
- * @param missing names that no architecture has had so far
- */
+type Entries = ReadonlyMap<string, Entry>;
+
+function index(profile: ReadProfile): Entries {
+  const entries = new Map<string, Entry>();
+  for (const rule of profile.rules) {
+    const { names } = rule;
+    const counts = rule.action !== profile.action;
+    for (let i = 0; i < names.length; i++) {
+      const entry = entries.get(names[i]!);
+      if (!entry) {
+        const rules = counts ? [rule] : [];
+        entries.set(names[i]!, { found: false, rules });
+      } else if (counts && entry.rules[0]?.alternatives.length !== 0) {
+        entry.rules.push(rule);
+      }
+    }
+  }
+  return entries;
+}
+
+/** The verdict of a call's rules; undefined when there are none. */
+function judge(
+  rules: readonly Rule[],
+  wide: boolean,
+  blocks: Blocks,
+): Verdict | undefined {
+  const clauses: Clause[] = [];
+  for (let i = 0; i < rules.length; i++) {
+    const { action, alternatives } = rules[i]!;
+    if (!alternatives.length) return action;
+    for (const alternative of alternatives) {
+      const conditions = narrow(alternative, wide);
+      if (!conditions.length) return action;
+      clauses.push({ conditions, action });
+    }
+  }
+  if (!clauses.length) return undefined;
+  const key = blockKey(clauses, wide);
+  if (!blocks.has(key)) blocks.set(key, { clauses, wide });
+  return key;
+}
+
+/** The rules of i386's multiplexers: their own, and those of the calls that can
+ * go through them. A call's arguments are behind a pointer there: its rule that
+ * allows on conditions is none, one that refuses refuses whatever they are. */
+function multiplex(
+  own: readonly Rule[],
+  calls: Readonly<Record<string, number>>,
+  profile: ReadProfile,
+  entries: Entries,
+): Rule[] {
+  const rules = [...own];
+  for (const name in calls) {
+    const entry = entries.get(name);
+    if (!entry) continue;
+    entry.found = true;
+    const lo = calls[name]!;
+    const equal = { index: 0, op: "EQ", hi: 0, lo, maskHi: 0, maskLo: 0 };
+    for (const rule of entry.rules) {
+      const { action, alternatives } = rule;
+      const useful = isStricter(action, profile.action) ||
+        !alternatives.length ||
+        alternatives.some((list) => !narrow(list, false).length);
+      if (useful) rules.push({ ...rule, alternatives: [[equal]] });
+    }
+  }
+  return rules.sort((a, b) => a.order - b.order);
+}
+
+/** The verdicts of one architecture's numbers, sorted, without gaps. */
 function decide(
   arch: Arch,
   profile: ReadProfile,
+  entries: Entries,
   blocks: Blocks,
-  missing: Set<string>,
-  isFirst: boolean,
 ): Range<Verdict>[] {
   const wide = arch === "x86_64" || arch === "aarch64";
-  const find = syscallFinder(arch);
-  const through = arch === "i386" ? i386Multiplexed() : undefined;
-  const decisions = new Decisions(profile.action);
-  const { fixed, clauses } = decisions;
   const apart = APART[arch]?.[0] ?? Infinity;
+  const numbers: number[] = [];
+  const verdicts: Verdict[] = [];
   let named = -1;
-  for (const { action, alternatives, names } of profile.rules) {
-    const lists = alternatives.length
-      ? alternatives.map((conditions) => narrow(conditions, wide))
-      : [[]];
-    // The arguments of a multiplexed call are behind a pointer: a rule that
-    // allows on conditions is none there, one that refuses refuses them all.
-    const useful = lists.some((list) => !list.length) ||
-      isStricter(action, profile.action);
-    for (let i = 0; i < names.length; i++) {
-      const name = names[i]!;
-      const call = through?.get(name);
-      if (call) {
-        missing.delete(name);
-        const [number, lo] = call;
-        const equal = { index: 0, op: "EQ", hi: 0, lo, maskHi: 0, maskLo: 0 };
-        if (useful) decisions.add(number, action, [equal]);
-      }
-      const number = find(name);
-      if (number === undefined) {
-        if (isFirst) missing.add(name);
-        continue;
-      }
-      if (!isFirst && missing.size) missing.delete(name);
-      if (number > named && number < apart) named = number;
-      for (let j = 0; j < lists.length; j++) {
-        decisions.add(number, action, lists[j]!);
-      }
+  visitSyscalls(arch, (name, number) => {
+    const entry = entries.get(name);
+    let rules = entry?.rules;
+    if (arch === "i386" && (number === 102 || number === 117)) {
+      const { calls } = I386_MULTIPLEXERS.find((m) => m.number === number)!;
+      rules = multiplex(rules ?? [], calls, profile, entries);
     }
-  }
-  for (const [number, list] of clauses) {
-    if (fixed.has(number)) continue;
-    const key = blockKey(list, wide);
-    if (!blocks.has(key)) blocks.set(key, { clauses: list, wide });
-    fixed.set(number, key);
-  }
-  return overlay(rest(arch, named, profile.action), fixed);
+    if (entry) {
+      entry.found = true;
+      if (number < apart) named = number;
+    }
+    if (!rules?.length) return;
+    const verdict = judge(rules, wide, blocks);
+    if (verdict === undefined) return;
+    numbers.push(number);
+    verdicts.push(verdict);
+  });
+  return overlay(rest(arch, named, profile.action), numbers, verdicts);
 }
 
 function blockKey(list: Clause[], wide: boolean): string {
@@ -202,10 +236,11 @@ function blockKey(list: Clause[], wide: boolean): string {
   return key;
 }
 
-/** Lays single numbers over ranges. */
+/** Lays single numbers, ascending, over ranges. */
 function overlay(
   ranges: readonly Range<Verdict>[],
-  verdicts: ReadonlyMap<number, Verdict>,
+  numbers: readonly number[],
+  verdicts: readonly Verdict[],
 ): Range<Verdict>[] {
   const out: Range<Verdict>[] = [];
   let last: Verdict | undefined;
@@ -213,7 +248,6 @@ function overlay(
     if (target !== last) out.push({ start, target });
     last = target;
   };
-  const numbers = Float64Array.from(verdicts.keys()).sort();
   let at = 0;
   // The first number that has not been spoken of.
   let next = 0;
@@ -227,7 +261,7 @@ function overlay(
   for (let i = 0; i < numbers.length; i++) {
     const number = numbers[i]!;
     if (next < number) fillUp(number);
-    push(number, verdicts.get(number)!);
+    push(number, verdicts[i]!);
     next = number + 1;
   }
   fillUp(2 ** 32);
@@ -269,10 +303,10 @@ export function compileSeccomp(
   const archs = readArchitectures(profile, arch);
   const read = readProfile(profile);
   const blocks: Blocks = new Map();
-  const missing = new Set<string>();
+  const entries = index(read);
   const sections = new Map<number, Range<Verdict>[]>();
   for (const name of archs) {
-    const ranges = decide(name, read, blocks, missing, name === arch);
+    const ranges = decide(name, read, entries, blocks);
     const known = sections.get(AUDIT_ARCH[name]);
     if (!known) sections.set(AUDIT_ARCH[name], ranges);
     else sections.set(AUDIT_ARCH[name], joinX32(known, ranges));
@@ -311,5 +345,9 @@ export function compileSeccomp(
       },
     );
   }
-  return { ...use, filter, unknown: [...missing] };
+  const unknown: string[] = [];
+  entries.forEach(({ found }, name) => {
+    if (!found) unknown.push(name);
+  });
+  return { ...use, filter, unknown };
 }

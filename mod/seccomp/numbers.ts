@@ -6,13 +6,13 @@
  * @module
  */
 
-/** Calls with one number everywhere. */
+/** Calls with one number everywhere (but ARM_ABSENT). */
 export const SHARED =
   "424 pidfd_send_signal io_uring_setup io_uring_enter io_uring_register " +
   "open_tree move_mount fsopen fsconfig fsmount fspick pidfd_open clone3 " +
   "close_range openat2 pidfd_getfd faccessat2 process_madvise epoll_pwait2 " +
   "mount_setattr quotactl_fd landlock_create_ruleset landlock_add_rule " +
-  "landlock_restrict_self 448 process_mrelease futex_waitv " +
+  "landlock_restrict_self memfd_secret process_mrelease futex_waitv " +
   "set_mempolicy_home_node cachestat fchmodat2 map_shadow_stack futex_wake " +
   "futex_wait futex_requeue statmount listmount lsm_get_self_attr " +
   "lsm_set_self_attr lsm_list_modules mseal setxattrat getxattrat " +
@@ -77,7 +77,7 @@ export const X86_64 =
   "sched_getattr renameat2 seccomp getrandom memfd_create kexec_file_load " +
   "bpf execveat userfaultfd membarrier mlock2 copy_file_range preadv2 " +
   "pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents rseq " +
-  "uretprobe uprobe 447 memfd_secret";
+  "uretprobe uprobe";
 
 /** The rest of i386. */
 export const I386 =
@@ -135,7 +135,7 @@ export const I386 =
   "sendto sendmsg recvfrom recvmsg shutdown userfaultfd membarrier mlock2 " +
   "copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx " +
   "arch_prctl io_pgetevents rseq 393 semget semctl shmget shmctl shmat shmdt " +
-  "msgget msgsnd msgrcv msgctl 447 memfd_secret";
+  "msgget msgsnd msgrcv msgctl";
 
 /** x32's private numbers, without bit 30. */
 export const X32 =
@@ -194,7 +194,7 @@ export const AARCH64 =
   "kcmp finit_module sched_setattr sched_getattr renameat2 seccomp getrandom " +
   "memfd_create bpf execveat userfaultfd membarrier mlock2 copy_file_range " +
   "preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx io_pgetevents " +
-  "rseq kexec_file_load 447 memfd_secret";
+  "rseq kexec_file_load";
 
 /** The rest of arm (EABI). */
 export const ARM =
@@ -249,5 +249,11 @@ export const ARM =
   "process_vm_writev kcmp finit_module sched_setattr sched_getattr renameat2 " +
   "seccomp getrandom memfd_create bpf execveat userfaultfd membarrier mlock2 " +
   "copy_file_range preadv2 pwritev2 pkey_mprotect pkey_alloc pkey_free statx " +
-  "rseq io_pgetevents migrate_pages kexec_file_load 983041 breakpoint " +
-  "cacheflush usr26 usr32 set_tls get_tls";
+  "rseq io_pgetevents migrate_pages kexec_file_load";
+
+/** arm's private numbers (__ARM_NR_BASE). */
+export const ARM_PRIVATE =
+  "983041 breakpoint cacheflush usr26 usr32 set_tls get_tls";
+
+/** Shared calls that arm has not. */
+export const ARM_ABSENT = "memfd_secret";

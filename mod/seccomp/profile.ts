@@ -96,6 +96,8 @@ export interface Condition {
 export interface Rule {
   names: readonly string[];
   action: number;
+  /** Place in the profile. */
+  order: number;
   alternatives: Condition[][];
 }
 
@@ -225,6 +227,7 @@ export function readProfile(profile: SeccompProfile): ReadProfile {
     return {
       names,
       action: readAction(syscall.action, syscall.errnoRet, i),
+      order: i,
       alternatives: args?.length ? readAlternatives(args, i) : [],
     };
   });
