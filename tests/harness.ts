@@ -12,7 +12,13 @@
  * @module
  */
 
-import { asUser, findProgram, findStaticBusybox, USER } from "./needs.ts";
+import {
+  asUser,
+  findProgram,
+  findStaticBusybox,
+  type User,
+  USERS,
+} from "./needs.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
@@ -30,8 +36,8 @@ const MARK = 100 + crypto.getRandomValues(new Uint16Array(1))[0]! % 800;
 
 /** How a command line is run. */
 export interface CliOptions {
-  /** Become the unprivileged user of the tests. */
-  user?: boolean;
+  /** Become an unprivileged user: true is the one with a single id. */
+  user?: boolean | User;
   /** What the command reads on stdin; absent: /dev/null. */
   stdin?: string;
   /** Added to the environment, which else holds PATH, HOME, TERM and DENO_DIR. */
@@ -62,14 +68,26 @@ export interface Running {
   done: Promise<CliResult>;
 }
 
-let places:
-  | { deno: string; root: string; home: string; cache: string; temp?: string }
-  | undefined;
+interface Places {
+  deno: string;
+  root: string;
+  home: string;
+  cache: string;
+}
 
-/** Deno, the sources, HOME and DENO_DIR for the unprivileged user. The clone or
+const placesOf = new Map<User, Places>();
+
+/** The user that `options` ask for, when we have to become it. */
+function otherUser(user: boolean | User | undefined): User | undefined {
+  if (!user || Deno.uid() !== 0) return undefined;
+  return user === true ? "single" : user;
+}
+
+/** Deno, the sources, HOME and DENO_DIR for an unprivileged user. The clone or
  * Deno itself may lie in somebody's private home: then a copy serves. */
-function findPlaces(): NonNullable<typeof places> {
-  if (places) return places;
+function findPlaces(user: User): Places {
+  const known = placesOf.get(user);
+  if (known) return known;
   const home = Deno.makeTempDirSync({ prefix: "rustyrun-test-home-" });
   const cache = `${home}/deno`;
   Deno.mkdirSync(cache);
@@ -82,7 +100,7 @@ function findPlaces(): NonNullable<typeof places> {
   let deno = Deno.execPath();
   let root = ROOT;
   const reach = (path: string) => {
-    const [program, ...args] = asUser(["test", "-r", path]);
+    const [program, ...args] = asUser(["test", "-r", path], user);
     return run(program!, ...args);
   };
   Deno.chmodSync(home, 0o755);
@@ -106,11 +124,10 @@ function findPlaces(): NonNullable<typeof places> {
     ) run("cp", "-r", `${ROOT}/${name}`, root);
     run("chmod", "-R", "a+rX", root);
   }
-  if (Deno.uid() === 0) {
-    run("chown", "-R", `${USER}:${USER}`, cache);
-    Deno.chownSync(home, USER, USER);
-  }
-  places = { deno, root, home, cache };
+  run("chown", "-R", `${USERS[user]}:${USERS[user]}`, cache);
+  Deno.chownSync(home, USERS[user], USERS[user]);
+  const places = { deno, root, home, cache };
+  placesOf.set(user, places);
   addEventListener("unload", () => Deno.removeSync(home, { recursive: true }));
   return places;
 }
@@ -121,10 +138,12 @@ function run(program: string, ...args: string[]): boolean {
 }
 
 /** The command line of rustyrun under test, without its arguments. */
-export function cliCommand(options: { user?: boolean } = {}): string[] {
-  const other = options.user && Deno.uid() === 0;
+export function cliCommand(
+  options: { user?: boolean | User } = {},
+): string[] {
+  const other = otherUser(options.user);
   const { deno, root } = other
-    ? findPlaces()
+    ? findPlaces(other)
     : { deno: Deno.execPath(), root: ROOT };
   const bin = Deno.env.get("RUSTYRUN_BIN");
   if (bin?.endsWith(".js")) return [deno, "run", "-A", bin];
@@ -146,11 +165,12 @@ export function start(
   const cache = Deno.env.get("DENO_DIR");
   if (cache !== undefined) env["DENO_DIR"] = cache;
   let line = [...argv];
-  if (options.user && Deno.uid() === 0) {
-    const { home, cache } = findPlaces();
+  const other = otherUser(options.user);
+  if (other) {
+    const { home, cache } = findPlaces(other);
     env["HOME"] = home;
     env["DENO_DIR"] = cache;
-    line = asUser(line);
+    line = asUser(line, other);
   }
   const child = new Deno.Command("/bin/sh", {
     args: [
@@ -304,7 +324,8 @@ let boxes = 0;
 export function makeBox(defaults: CliOptions = {}): Box {
   const id = `rrtest-${Deno.pid}-${++boxes}`;
   const rootfs = makeRootfs();
-  if (defaults.user) run("chown", "-R", `${USER}:${USER}`, rootfs);
+  const owner = otherUser(defaults.user);
+  if (owner) run("chown", "-R", `${USERS[owner]}:${USERS[owner]}`, rootfs);
   const words = ["run", "--rootfs", rootfs, "--name", id];
   const before = takeSnapshot();
   return {

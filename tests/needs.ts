@@ -56,23 +56,48 @@ function mountTypes(): string[] {
     .filter((tail) => tail.startsWith("cgroup"));
 }
 
-/** The unprivileged user that tests become: the caller, or when root a uid
- * that owns nothing ("nobody" may own files). */
-export const USER = Deno.uid() === 0 ? 61234 : Deno.uid() ?? 0;
+/** The unprivileged users that tests become when root runs them: uid and gid.
+ * When somebody else does, both are the caller. */
+export const USERS = Deno.uid() === 0
+  ? {
+    /** Without a name, without a range of ids: a container has a single one. */
+    single: 61234,
+    /** With a range in /etc/subuid and /etc/subgid; .ci/run makes it. */
+    subuid: 61233,
+  }
+  : { single: Deno.uid() ?? 0, subuid: Deno.uid() ?? 0 };
 
-/** A command line that runs `argv` as {@linkcode USER}: no groups, no
+/** One of {@linkcode USERS}. */
+export type User = keyof typeof USERS;
+
+/** A command line that runs `argv` as an unprivileged user: no groups, no
  * capabilities. */
-export function asUser(argv: readonly string[]): string[] {
+export function asUser(
+  argv: readonly string[],
+  user: User = "single",
+): string[] {
   if (Deno.uid() !== 0) return [...argv];
   return [
     findProgram("setpriv") ?? "setpriv",
-    `--reuid=${USER}`,
-    `--regid=${USER}`,
+    `--reuid=${USERS[user]}`,
+    `--regid=${USERS[user]}`,
     "--clear-groups",
     "--inh-caps=-all",
     "--",
     ...argv,
   ];
+}
+
+/** Whether /etc/subuid and /etc/subgid give the user a range. */
+function hasRange(): boolean {
+  const { code, stdout } = probe("id", "-un", `${USERS.subuid}`);
+  return code === 0 &&
+    ["/etc/subuid", "/etc/subgid"].every((file) =>
+      Deno.readTextFileSync(file).split("\n").some((line) =>
+        line.startsWith(`${stdout.trim()}:`) ||
+        line.startsWith(`${USERS.subuid}:`)
+      )
+    );
 }
 
 function probeList(argv: readonly string[]): boolean {
@@ -88,10 +113,10 @@ export const NEEDS = {
   user: () => probeList(asUser(["true"])),
   /** An unprivileged user can make a user namespace. */
   userns: () => probeList(asUser(["unshare", "-Ur", "true"])),
-  /** The user of the tests has ranges in /etc/subuid, and newuidmap is there. */
+  /** A user of the tests has a range in /etc/subuid, and newuidmap is there. */
   subuid: () =>
-    findProgram("newuidmap") !== undefined && isFile("/etc/subuid") &&
-    new RegExp(`^${USER}:`, "m").test(Deno.readTextFileSync("/etc/subuid")),
+    findProgram("newuidmap") !== undefined && hasRange() &&
+    probeList(asUser(["unshare", "-Ur", "true"], "subuid")),
   /** A writable cgroup v1 memory hierarchy: v1 or hybrid. */
   "cgroup-v1": () => mountTypes().some((t) => /[ ,]memory\b/.test(t)),
   /** A cgroup v2 hierarchy with controllers. */

@@ -7,12 +7,21 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { makeBox } from "../harness.ts";
-import { type Need, testOn } from "../needs.ts";
+import { type Need, testOn, type User } from "../needs.ts";
 
-/** As root, and as a user who has nothing but a user namespace. */
-const CALLERS: { who: string; user: boolean; needs: Need[] }[] = [
+/** As root, as a user with a single id, and as one with a range of them. */
+const CALLERS: { who: string; user: User | false; needs: Need[] }[] = [
   { who: "root", user: false, needs: ["helper", "busybox", "root"] },
-  { who: "a user", user: true, needs: ["helper", "busybox", "user", "userns"] },
+  {
+    who: "a user",
+    user: "single",
+    needs: ["helper", "busybox", "user", "userns"],
+  },
+  {
+    who: "a user with subuids",
+    user: "subuid",
+    needs: ["helper", "busybox", "user", "subuid"],
+  },
 ];
 
 for (const { who, user, needs } of CALLERS) {
