@@ -86,6 +86,12 @@ _Noreturn void fail(int err, const char *text)
 	fail_detail(err, 0, text);
 }
 
+void check(long result, const char *text)
+{
+	if (result < 0)
+		fail(errno, text);
+}
+
 int slot_at(int64_t slot)
 {
 	return slot < 0 ? AT_FDCWD : slot_fd(slot);
@@ -202,7 +208,8 @@ static void run_op(const struct op *op)
 			fail(errno, NULL);
 		return;
 	}
-	if (!run_file_op(op) && !run_mount_op(op) && !run_process_op(op))
+	if (!run_file_op(op) && !run_mount_op(op) && !run_namespace_op(op) &&
+	    !run_process_op(op))
 		fail(ENOSYS, NULL);
 }
 

@@ -21,12 +21,6 @@
 static const uint64_t INSIDE = K_RESOLVE_NO_SYMLINKS | K_RESOLVE_BENEATH |
 			       K_RESOLVE_NO_XDEV;
 
-static void check(long result, const char *name)
-{
-	if (result < 0)
-		fail(errno, name);
-}
-
 static void copy_xattrs(int from, int to, const char *name)
 {
 	static char list[65536], value[65536];

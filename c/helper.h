@@ -60,6 +60,8 @@ int report(uint32_t kind, int err, int detail, const char *text, int fd);
 /* child.c: reports the running operation as failed and ends the process. */
 _Noreturn void fail(int err, const char *text);
 _Noreturn void fail_detail(int err, int detail, const char *text);
+/* child.c: fails with errno when a call has said -1. */
+void check(long result, const char *text);
 /* child.c: a slot's descriptor; `at` takes -1 as the current directory, `fd`
  * ends the plan with EBADF when the slot is empty. */
 int slot_at(int64_t slot);
@@ -78,7 +80,8 @@ void copy_up(int source, int onto);
 /* Each runs one operation of its group, or returns 0 when it has no such. */
 int run_file_op(const struct op *op);    /* files.c */
 int run_mount_op(const struct op *op);   /* mounts.c */
-int run_process_op(const struct op *op); /* process.c */
+int run_namespace_op(const struct op *op); /* namespaces.c */
+int run_process_op(const struct op *op);   /* process.c */
 
 /* warden.c: runs OP_WARDEN. Returns in a new process (same parent as the
  * caller, see CLONE_PARENT) with child.warden set; the calling process

@@ -238,70 +238,6 @@ static void reap(struct keeper *k)
 		give_up("its first process is not a child of this process");
 }
 
-static bool ends_start(int sig)
-{
-	return sig == SIGHUP || sig == SIGINT || sig == SIGQUIT ||
-	       sig == SIGTERM;
-}
-
-static void handle_before_start(struct keeper *k, int sig)
-{
-	if (!ends_start(sig) || is_ignored_here(sig)) {
-		k->held |= 1ull << (sig - 1);
-		return;
-	}
-	k->aborted = sig;
-	kill_init(k);
-}
-
-static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
-{
-	int sig = (int)info->ssi_signo;
-	bool by_user = info->ssi_code <= 0;
-
-	if (sig == SIGCHLD) {
-		reap(k);
-		return;
-	}
-	/* What the container's first process sends us must not come back to
-	 * it (kill(-1) without a pid namespace). */
-	if (by_user && (pid_t)info->ssi_pid == k->init)
-		return;
-	/* From our own write. */
-	if (sig == SIGPIPE && (pid_t)info->ssi_pid == getpid())
-		return;
-	if (sig == SIGWINCH && k->tty.master >= 0) {
-		tty_resize(&k->tty);
-		return;
-	}
-	if (k->channel >= 0) {
-		handle_before_start(k, sig);
-		return;
-	}
-	if (sig == SIGCONT)
-		tty_enter(&k->tty);
-	forward(k, info);
-	if (sig == SIGINT && !is_ignored_here(SIGINT))
-		on_interrupt(k);
-	/* The terminal is gone, for good: pid 1 ends like any other process
-	 * would, or it would run on with nobody to see it. */
-	if (sig == SIGHUP && info->ssi_code == SI_KERNEL &&
-	    !is_ignored_here(SIGHUP) && is_dropped(k, SIGHUP))
-		kill_init(k);
-}
-
-static void read_signals(struct keeper *k)
-{
-	struct signalfd_siginfo info[4];
-	ssize_t n;
-
-	do {
-		n = read(k->signals, info, sizeof(info));
-		for (ssize_t i = 0; i < n / (ssize_t)sizeof(info[0]); i++)
-			handle_signal(k, &info[i]);
-	} while (n == (ssize_t)sizeof(info));
-}
-
 static void release_held(struct keeper *k)
 {
 	struct signalfd_siginfo info = { 0 };
@@ -340,6 +276,71 @@ static void read_channel(struct keeper *k)
 		if (k->about_to_exec && !k->failed && !k->aborted)
 			release_held(k);
 	}
+}
+
+static bool ends_start(int sig)
+{
+	return sig == SIGHUP || sig == SIGINT || sig == SIGQUIT ||
+	       sig == SIGTERM;
+}
+
+static void handle_before_start(struct keeper *k, int sig)
+{
+	if (!ends_start(sig) || is_ignored_here(sig)) {
+		k->held |= 1ull << (sig - 1);
+		return;
+	}
+	k->aborted = sig;
+	kill_init(k);
+}
+
+static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
+{
+	int sig = (int)info->ssi_signo;
+	bool by_user = info->ssi_code <= 0;
+
+	if (sig == SIGCHLD) {
+		reap(k);
+		return;
+	}
+	/* What the container's first process sends us must not come back to
+	 * it (kill(-1) without a pid namespace). */
+	if (by_user && (pid_t)info->ssi_pid == k->init)
+		return;
+	/* From our own write. */
+	if (sig == SIGPIPE && (pid_t)info->ssi_pid == getpid())
+		return;
+	if (sig == SIGWINCH && k->tty.master >= 0) {
+		tty_resize(&k->tty);
+		return;
+	}
+	read_channel(k); /* the command may have started meanwhile */
+	if (k->channel >= 0) {
+		handle_before_start(k, sig);
+		return;
+	}
+	if (sig == SIGCONT)
+		tty_enter(&k->tty);
+	forward(k, info);
+	if (sig == SIGINT && !is_ignored_here(SIGINT))
+		on_interrupt(k);
+	/* The terminal is gone, for good: pid 1 ends like any other process
+	 * would, or it would run on with nobody to see it. */
+	if (sig == SIGHUP && info->ssi_code == SI_KERNEL &&
+	    !is_ignored_here(SIGHUP) && is_dropped(k, SIGHUP))
+		kill_init(k);
+}
+
+static void read_signals(struct keeper *k)
+{
+	struct signalfd_siginfo info[4];
+	ssize_t n;
+
+	do {
+		n = read(k->signals, info, sizeof(info));
+		for (ssize_t i = 0; i < n / (ssize_t)sizeof(info[0]); i++)
+			handle_signal(k, &info[i]);
+	} while (n == (ssize_t)sizeof(info));
 }
 
 static void start(struct keeper *k)

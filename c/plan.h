@@ -52,6 +52,7 @@ struct plan_record {
 	X(DOMAINNAME, 23, "s") \
 	X(LINK_UP, 24, "s") \
 	X(USERNS, 25, "fss") \
+	X(NETLINK, 27, "sb") \
 	X(OPEN_TREE, 30, "ffsn") \
 	X(FSMOUNT, 31, "fslnn") \
 	X(MOUNT_SETATTR, 32, "fsnnnnf") \

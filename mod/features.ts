@@ -36,16 +36,6 @@ function supportedFlags(facts: Facts): string[] {
   return since519 ? SECCOMP_FLAGS : SECCOMP_FLAGS.slice(0, 3);
 }
 
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
-
 /** What this rustyrun can do here, as features.md wants it. */
 export function describeFeatures(facts: Facts): Record<string, unknown> {
   const layout = cgroupLayout(facts);
@@ -101,7 +91,7 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
       apparmor: { enabled: true },
       selinux: { enabled: true },
       intelRdt: {
-        enabled: exists("/sys/fs/resctrl/info"),
+        enabled: false,
         schemata: false,
         monitoring: false,
       },
@@ -110,7 +100,7 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
         flags: Object.keys(MPOL_F).map((it) => `MPOL_F_${it}`),
       },
       mountExtensions: { idmap: { enabled: true } },
-      netDevices: { enabled: false },
+      netDevices: { enabled: true },
     },
     annotations: { "run.rustyrun.version": VERSION },
     potentiallyUnsafeConfigAnnotations: [],

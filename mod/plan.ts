@@ -56,6 +56,7 @@ export const OPS = {
   domainname: { code: 23, args: ["name:s"] },
   linkUp: { code: 24, args: ["name:s"] },
   userns: { code: 25, args: ["into:f", "uidMap:s", "gidMap:s"] },
+  netlink: { code: 27, args: ["name:s", "message:b"] },
   // Mounts.
   openTree: { code: 30, args: ["into:f", "at:f", "path:s", "flags:n"] },
   fsmount: {
@@ -245,6 +246,8 @@ export const SYNC = {
   ready: 4,
   /** Foreground: the keeper is there and lets the command start. */
   start: 5,
+  /** The host moves network devices into the new namespace. */
+  netDevices: 6,
 } as const;
 
 /** Kinds for `target`: what to make when the path is missing. */

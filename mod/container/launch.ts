@@ -19,6 +19,7 @@ import {
   writeSaved,
   writeState,
 } from "../state.ts";
+import { moveNetDevices } from "./net_devices.ts";
 import { saveConfig } from "./saved.ts";
 import { loginName, writeIdMaps } from "./id_maps.ts";
 import type { Prepared } from "./prepare.ts";
@@ -147,6 +148,9 @@ export function serveLaunch(
     sync(step, pid) {
       if (step === SYNC.idMaps && prepared.idMaps !== undefined) {
         writeIdMaps(pid, prepared.idMaps);
+      }
+      if (step === SYNC.netDevices) {
+        moveNetDevices(prepared.netDevices, run.pid);
       }
       if (step === SYNC.hooks) {
         const state = hookState(

@@ -27,6 +27,11 @@ import { applyListenFds } from "./activation.ts";
 import { loadFilter } from "./filter.ts";
 import { readSubordinateIds } from "./id_maps.ts";
 import type { Place } from "./launch.ts";
+import {
+  inspectNetDevices,
+  type NetDevice,
+  planNetDevices,
+} from "./net_devices.ts";
 import { planLeftovers } from "./leftovers.ts";
 import {
   chooseJoins,
@@ -49,6 +54,7 @@ export interface Prepared {
   idMaps: IdMaps | undefined;
   rlimits: readonly ResourceLimit[];
   filter: Filter | undefined;
+  netDevices: readonly NetDevice[];
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: { parent: string; name: string } | undefined;
 }
@@ -138,6 +144,20 @@ export function readFileLimit(): FileLimit {
   return { hard, ...(parent === undefined ? {} : { parent }) };
 }
 
+/** Resource Director Technology: nothing here has it to be tried with.
+ *
+ * @throws {ContainerError} when the configuration asks for it */
+function refuseIntelRdt(config: Config): void {
+  if (config.spec.linux?.intelRdt === undefined) return;
+  throw new ContainerError(
+    "Cannot apply linux.intelRdt: this machine has no resctrl that rustyrun could use",
+    {
+      code: "intel-rdt",
+      hint: "Leave linux.intelRdt out",
+    },
+  );
+}
+
 /**
  * Plans a container.
  *
@@ -152,6 +172,7 @@ export function prepare(
   checkRootfs(config);
   applyUser(config);
   applyListenFds(config, options.place);
+  refuseIntelRdt(config);
   const idMaps = namespaceUse(config, "user") === "new"
     ? resolveIdMaps(config, facts, readSubordinateIds(facts))
     : undefined;
@@ -171,6 +192,7 @@ export function prepare(
     facts,
     new Map(cgroup.dirs.map((it) => [it.mount, it.path])),
   );
+  const netDevices = inspectNetDevices(config);
   const sharesPids = namespaceUse(config, "pid") !== "new";
   const warden = options.warden === undefined ? undefined : encodePlan(
     planLeftovers({
@@ -194,6 +216,7 @@ export function prepare(
     planNamespaces(config, facts, {
       ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
     }),
+    planNetDevices(netDevices),
     planMounts(config, facts, mountHost),
     planSecurity(config, facts, {
       ...(idMaps === undefined ? {} : { setgroups: idMaps.setgroups }),
@@ -209,5 +232,6 @@ export function prepare(
     rlimits: rlimitsOf(config, facts, readFileLimit()),
     filter,
     upper,
+    netDevices,
   };
 }
