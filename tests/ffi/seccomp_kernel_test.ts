@@ -141,3 +141,18 @@ Deno.test({
     assertEquals(signal, "SIGSYS");
   },
 });
+
+Deno.test({
+  name: "compileSeccomp() makes a filter with a listener that Linux takes",
+  ignore,
+  fn() {
+    const { results } = tryCalls({
+      defaultAction: "SCMP_ACT_ALLOW",
+      flags: ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
+      listenerPath: "/nowhere",
+      syscalls: [{ names: ["acct"], action: "SCMP_ACT_NOTIFY" }],
+    }, {});
+    // The listener's descriptor.
+    assertEquals(results.seccomp! > 2, true);
+  },
+});
