@@ -9,7 +9,12 @@
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
-import { listRules, reduceRules, writeList } from "./cgroups/devices.ts";
+import {
+  listRules,
+  reduceRules,
+  writeDefaults,
+  writeList,
+} from "./cgroups/devices.ts";
 import {
   addResources,
   type Limit,
@@ -96,7 +101,10 @@ export function planCgroups(
   const layout = cgroupLayout(facts as Facts);
   const rootless = facts.uid !== 0 || facts.inUserns;
   const limits = new Limits(flags, layout, facts.cgroups);
-  addResources(limits, resources);
+  // Most containers have no limits: their code is not even compiled then.
+  if (Object.keys(resources).some((key) => key !== "devices")) {
+    addResources(limits, resources);
+  }
   const plan: CgroupPlan = {
     dirs: [],
     fresh: config.mode === "friendly" && !config.spec.linux?.cgroupsPath,
@@ -311,7 +319,9 @@ function planDevices(
       version: 1,
       dir: dir.path,
       rules,
-      writes: writeList(dir.path, reduceRules(rules, flags)),
+      writes: devices.length === 0
+        ? writeDefaults(dir.path, rules)
+        : writeList(dir.path, reduceRules(rules, flags)),
       program: new Uint8Array(),
     }
     : {

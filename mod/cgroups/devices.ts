@@ -261,3 +261,16 @@ export function writeList(
   }
   return writes;
 }
+
+/** {@linkcode writeList} of {@linkcode listRules} without a configuration's own:
+ * nothing to reduce, so that most starts need not. */
+export function writeDefaults(
+  dir: string,
+  [, ...defaults]: readonly DeviceRule[],
+): { file: string; value: string }[] {
+  const file = `${dir}/devices.allow`;
+  return [
+    { file: `${dir}/devices.deny`, value: "a" },
+    ...defaults.map((rule) => ({ file, value: formatRule(rule) })),
+  ];
+}

@@ -23,8 +23,8 @@
  * the one to the other, as the user owns cgroup.procs of their common ancestor.
  * In an ssh session (session-N.scope) neither is the user's: without a limit no
  * cgroup is made, with one it is an error that says how to get there.
- * systemd may take controllers back from a slice that it manages; its own
- * driver is the answer to that and comes later.
+ * systemd 252 leaves such a cgroup in its slices alone, with its controllers, over
+ * new units and daemon-reload (tried); its own driver comes later.
  *
  * config.json: an absolute cgroupsPath counts from the mount point, a relative
  * one as in runc (v1: from the caller's own cgroup; v2: from its parent).

@@ -5,6 +5,7 @@ import {
   completeList,
   listRules,
   reduceRules,
+  writeDefaults,
   writeList,
 } from "../../mod/cgroups/devices.ts";
 import type { DeviceRule } from "../../mod/cgroups/model.ts";
@@ -161,6 +162,16 @@ Deno.test("listRules() lets no configuration take the defaults away", () => {
   );
   const asked = { type: "c" as const, major: 1, minor: 3, access: "rw" };
   assertEquals(runProgram(compileDevices(rules), asked), true);
+});
+
+Deno.test("writeDefaults() writes what writeList() would", () => {
+  for (const friendly of [true, false]) {
+    const rules = listRules(undefined, friendly, NO_FLAGS);
+    assertEquals(
+      writeDefaults("/d", rules),
+      writeList("/d", reduceRules(rules)),
+    );
+  }
 });
 
 Deno.test("writeList() writes one line for a privileged container", () => {

@@ -143,6 +143,27 @@ testOn(
 
 testOn(
   V2,
+  "makeCgroups() gives the cgroup to the root of a user namespace",
+  withCgroups(() => {
+    const map = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    const config = oci(`/rustyrun-test${Deno.pid}.${serial++}`, {}, {
+      namespaces: [{ type: "cgroup" }, { type: "user" }],
+      uidMappings: map,
+      gidMappings: map,
+    });
+    config.spec.mounts = [{ destination: "/sys/fs/cgroup", type: "cgroup" }];
+    return planCgroups(config, gatherFacts(), "");
+  }, (_plan, dir) => {
+    const ownerOf = (file: string) => Deno.statSync(`${dir}/${file}`).uid;
+    assertEquals(
+      ["", "cgroup.procs", "cgroup.subtree_control", "memory.max"].map(ownerOf),
+      [100000, 100000, 100000, 0],
+    );
+  }),
+);
+
+testOn(
+  V2,
   "the device program keeps a container from the host's disk",
   withCgroups(limited({}), async (plan) => {
     const nodes = Deno.makeTempDirSync();
