@@ -46,7 +46,9 @@ export interface Facts {
 
 /** Layout of the machine's cgroups: hybrid has v1 controllers and a v2
  * hierarchy beside them; none has no mounted hierarchy at all. */
-export function cgroupLayout(facts: Facts): "v1" | "hybrid" | "v2" | "none" {
+export function cgroupLayout(
+  facts: Pick<Facts, "cgroups">,
+): "v1" | "hybrid" | "v2" | "none" {
   const v1 = facts.cgroups.some((c) =>
     c.version === 1 && !c.controllers.every((x) => x.startsWith("name="))
   );

@@ -121,6 +121,7 @@ export function planKeeper(
   const ops = planWatch(run, { runs, warden: run.helper });
   ops.push(...planLeftovers({
     cgroups: cgroup.dirs,
+    parents: cgroup.parents,
     state: { root, id: config.id },
     ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
     sharesPids: namespaceUse(config, "pid") !== "new",

@@ -50,7 +50,7 @@ export function makeState(
     owner: loginName(prepared.facts.uid),
     ...kind,
     sharesPids: namespaceUse(config, "pid") !== "new",
-    cgroup: { dirs: cgroup.dirs },
+    cgroup: { dirs: cgroup.dirs, parents: cgroup.parents },
     hasPoststart: (config.spec.hooks?.poststart?.length ?? 0) > 0,
     hasPoststop: (config.spec.hooks?.poststop?.length ?? 0) > 0,
   };

@@ -21,6 +21,8 @@ export interface LeftCgroup {
 /** Everything that a container leaves behind on the host. */
 export interface Leftovers {
   cgroups: readonly LeftCgroup[];
+  /** Directories above them that were made too: removed where empty. */
+  parents?: readonly string[];
   /** ROOT and the id; slot "state" holds the lock. */
   state: { root: string; id: string };
   /** The subdirectory with the upper layer of a throw-away root. */
@@ -43,7 +45,9 @@ export function planLeftovers(left: Leftovers): Op[] {
     do: "kCgroup",
     root: it.mount,
     path: it.path.slice(it.mount.length + 1),
-    own: 1,
+    own: 1 +
+      (left.parents ?? []).filter((parent) => it.path.startsWith(`${parent}/`))
+        .length,
     kind: kindOf(it),
     why: WHY,
   }));
