@@ -59,18 +59,18 @@ export function refuseWritable(path: string): void {
 }
 
 /**
- * The directory in which `deno run` keeps compiled sources, which it reads
- * without a check of what they hold: a root caller gives it to
- * {@linkcode refuseWritable}.
+ * The directory in which `deno run` keeps compiled sources and the bytecode of
+ * what it ran, which it reads without a check of what they hold: a root caller
+ * gives it to {@linkcode refuseWritable}.
  *
  * @param env reads a variable of the environment
- * @returns undefined for a bundle's or executable's own code, which is not
- * cached, and where no variable says the place
+ * @returns undefined for an executable's own code, which is not cached, and
+ * where no variable says the place
  */
 export function denoCacheDir(
   env: (name: string) => string | undefined,
 ): string | undefined {
-  if (embedded() !== undefined) return undefined;
+  if (Deno.build.standalone) return undefined;
   const dir = env("DENO_DIR");
   if (dir) return dir;
   const cache = env("XDG_CACHE_HOME");

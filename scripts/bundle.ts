@@ -18,6 +18,7 @@ import {
   helperPath,
   ROOT,
 } from "./build.ts";
+import { joinParts, splitParts } from "./hot.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
@@ -33,6 +34,23 @@ function readHelper(path: string): [Arch, string] {
   return [arch, bytes.toBase64()];
 }
 
+/** Files that are imported on the way and that every `run` needs. */
+const HOT: ReadonlySet<string> = new Set(["run", "from_bundle"]);
+
+function runBundler(args: string[]): void {
+  const { success, stderr } = new Deno.Command(Deno.execPath(), {
+    args: ["bundle", "--quiet", "--platform=deno", "--frozen", ...args],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).outputSync();
+  if (success) return;
+  throw new BuildError(
+    `Cannot bundle main.ts: deno bundle failed\n${
+      new TextDecoder().decode(stderr).trimEnd()
+    }`,
+  );
+}
+
 /**
  * Writes the bundle; builds the helper before, if need be.
  *
@@ -44,29 +62,23 @@ export function bundle(others: readonly string[] = []): void {
   const helpers = Object.fromEntries(
     [...others, helperPath(Deno.build.arch as Arch)].map(readHelper),
   );
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-bundle-" });
   const part = `${BUNDLE}.${Deno.pid}`;
-  const { success, stderr } = new Deno.Command(Deno.execPath(), {
-    args: [
-      "bundle",
-      "--quiet",
-      "--minify",
-      "--platform=deno",
-      "--frozen",
-      `--output=${part}`,
-      `${ROOT}main.ts`,
-    ],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-  }).outputSync();
   try {
-    if (!success) {
-      throw new BuildError(
-        `Cannot bundle main.ts: deno bundle failed\n${
-          new TextDecoder().decode(stderr).trimEnd()
-        }`,
-      );
+    runBundler(["--code-splitting", `--outdir=${dir}/parts`, `${ROOT}main.ts`]);
+    const parts = new Map(
+      [...Deno.readDirSync(`${dir}/parts`)].map(({ name }) => [
+        name,
+        Deno.readTextFileSync(`${dir}/parts/${name}`),
+      ]),
+    );
+    const { hot, rare } = splitParts(parts, HOT);
+    Deno.mkdirSync(`${dir}/hot`);
+    for (const [name, text] of hot) {
+      Deno.writeTextFileSync(`${dir}/hot/${name}`, text);
     }
-    const code = Deno.readTextFileSync(part);
+    runBundler(["--minify", `--output=${dir}/code.js`, `${dir}/hot/main.js`]);
+    const code = joinParts(Deno.readTextFileSync(`${dir}/code.js`), rare);
     Deno.writeTextFileSync(
       part,
       `#!/usr/bin/env -S deno run -A\nglobalThis.${EMBEDDED}=${
@@ -81,6 +93,7 @@ export function bundle(others: readonly string[] = []): void {
       } KiB of code, helper for ${Object.keys(helpers).join(" and ")}`,
     );
   } finally {
+    Deno.removeSync(dir, { recursive: true });
     try {
       Deno.removeSync(part);
     } catch {

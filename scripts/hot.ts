@@ -1,0 +1,137 @@
+/**
+ * Makes one file of what `deno bundle --code-splitting` wrote, for a fast start.
+ *
+ * What a container's start needs is code of that file, its functions in
+ * parentheses: that makes V8 compile them with the file, so that Deno's cache
+ * of compiled code holds them. Everything else (help, completions, doctor,
+ * explain ...) rides along as text that nobody parses, and is imported as a
+ * data: URL when it is called for.
+ *
+ * @module
+ */
+
+/** Files by name, as `deno bundle` wrote them, not minified. */
+export type Parts = ReadonlyMap<string, string>;
+
+/** What {@linkcode splitParts} makes. */
+export interface Split {
+  /** Files for a second bundling, which starts at main.js. */
+  hot: Map<string, string>;
+  /** The other files, as text: imports name "rustyrun:FILE", or "rustyrun:"
+   * for the bundle itself. */
+  rare: Map<string, string>;
+}
+
+/** Marks a function to be compiled at once. */
+const EAGER = "__rustyrun_eager__";
+/** Property of globalThis that imports a part. */
+const LOAD = "__rustyrun_load__";
+
+const STATIC = /(?:from|import) "\.\/([\w.-]+)";$/gm;
+const DYNAMIC = /\bimport\("\.\/([\w.-]+)"\)/g;
+const NAMED = /^import \{([^}]*)\} from "\.\/([\w.-]+)";$/gm;
+
+const names = (text: string, pattern: RegExp): string[] =>
+  [...text.matchAll(pattern)].map((it) => it[1]!);
+
+/** "mod/cli/run.ts" comes out as run-OO2BKBQK.js. */
+const stem = (name: string): string => name.replace(/-[A-Z0-9]{8}\.js$/, "");
+
+/** The files that are in reach of main.js: its imports, and of what is only
+ * imported on the way the ones in `also`. */
+function reach(parts: Parts, also: ReadonlySet<string>): Set<string> {
+  const found = new Set<string>();
+  const visit = (name: string) => {
+    if (found.has(name)) return;
+    found.add(name);
+    const text = parts.get(name) ?? "";
+    names(text, STATIC).forEach(visit);
+    names(text, DYNAMIC).filter((it) => also.has(stem(it))).forEach(visit);
+  };
+  visit("main.js");
+  return found;
+}
+
+/** Turns top-level functions into marked expressions, above everything that
+ * could call them. */
+function markFunctions(text: string): string {
+  const marked: string[] = [];
+  const rest = text.replace(
+    /^(?:async )?function\*? ([\w$]+)\([^]*?^\}$/gm,
+    (code, name) => {
+      marked.push(`var ${name} = ${EAGER}(${code});`);
+      return "";
+    },
+  );
+  return [...marked, rest].join("\n");
+}
+
+/**
+ * Divides the parts.
+ *
+ * @param also stems of files that are imported on the way, and belong to the
+ * start all the same
+ */
+export function splitParts(parts: Parts, also: ReadonlySet<string>): Split {
+  const hotNames = reach(parts, also);
+  const exported = new Set<string>();
+  const rare = new Map<string, string>();
+  const prefix = new Map([...hotNames].map((name, i) => [name, `h${i}$`]));
+  for (const [name, text] of parts) {
+    if (hotNames.has(name)) continue;
+    const code = text
+      .replace(NAMED, (_, list: string, from: string) => {
+        const at = prefix.get(from);
+        if (at === undefined) {
+          return `import {${list}} from "rustyrun:${from}";`;
+        }
+        const items = list.split(",").map((it) => it.trim()).filter((it) =>
+          it !== ""
+        ).map((it) => {
+          const [theirs, ours] = it.split(" as ");
+          exported.add(
+            `export { ${theirs} as ${at}${theirs} } from "./${from}";`,
+          );
+          return `${at}${theirs} as ${ours ?? theirs}`;
+        });
+        return `import { ${items.join(", ")} } from "rustyrun:";`;
+      })
+      .replace(
+        /^import "\.\/([\w.-]+)";$/gm,
+        (_, from) => prefix.has(from) ? "" : `import "rustyrun:${from}";`,
+      )
+      .replace(DYNAMIC, (_, from) => `${LOAD}("${from}")`);
+    rare.set(name, code);
+  }
+  const hot = new Map<string, string>();
+  for (const name of hotNames) {
+    const inside = new Set<string>();
+    const text = (parts.get(name) ?? "").replace(DYNAMIC, (_, from) => {
+      if (!prefix.has(from)) return `${LOAD}("${from}")`;
+      inside.add(from);
+      return `Promise.resolve(${prefix.get(from)})`;
+    });
+    const imports = [...inside].map((from) =>
+      `import * as ${prefix.get(from)} from "./${from}";`
+    );
+    hot.set(name, [...imports, markFunctions(text)].join("\n"));
+  }
+  // Only of the entry's own text does the bundler leave import.meta.main.
+  hot.set("main.js", [hot.get("main.js"), ...exported].join("\n"));
+  return { hot, rare };
+}
+
+/**
+ * Puts the bundled hot code and the rare parts together.
+ *
+ * @param code main.js and all that it imports, minified
+ */
+export function joinParts(code: string, rare: Split["rare"]): string {
+  const eager = code.replaceAll(`${EAGER}(`, "(");
+  if (rare.size === 0) return eager;
+  const parts = JSON.stringify(Object.fromEntries(rare));
+  return `const __parts=${parts},` +
+    `__url=n=>n===""?import.meta.url:"data:text/javascript,"+encodeURIComponent(` +
+    `__parts[n].replace(/"rustyrun:([\\w.-]*)"/g,(_,m)=>JSON.stringify(__url(m))));\n` +
+    `globalThis.${LOAD}=n=>import(__url(n));\n${eager}`;
+}
