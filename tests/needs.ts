@@ -155,6 +155,14 @@ export const NEEDS = {
   python3: () => probe("python3", "-c", "").code === 0,
   /** libseccomp with its header, as the oracle of the seccomp compiler. */
   libseccomp: () => probe("pkg-config", "--exists", "libseccomp").code === 0,
+  /** Engines, each with what it needs to run containers. */
+  podman: () =>
+    findProgram("podman") !== undefined && findProgram("conmon") !== undefined,
+  containerd: () =>
+    findProgram("containerd") !== undefined && findProgram("ctr") !== undefined,
+  docker: () =>
+    findProgram("dockerd") !== undefined && findProgram("docker") !== undefined,
+  buildah: () => findProgram("buildah") !== undefined,
   debootstrap: () => findProgram("debootstrap") !== undefined,
   strace: () => findProgram("strace") !== undefined,
   /** `script` gives a command a terminal. */

@@ -1,0 +1,128 @@
+/**
+ * podman and conmon, as root, with rustyrun as their runtime.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { testOn } from "../needs.ts";
+import { IMAGE } from "./image.ts";
+import { makeRoom } from "./room.ts";
+
+testOn(
+  ["root", "busybox", "python3", "podman"],
+  "podman and conmon run containers with rustyrun",
+  async (t) => {
+    await using room = await makeRoom("podman");
+    const conf = `${room.dir}/containers.conf`;
+    // The machine's hard limits are below podman's own defaults.
+    const text = `[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "under-test"
+[engine.runtimes]
+under-test = ["${room.runtime}"]
+`;
+    await room.run(["sh", "-c", `printf %s "$0" >${conf}`, text]);
+    const words = [
+      "podman",
+      "--root",
+      `${room.dir}/storage`,
+      "--runroot",
+      "/run/storage",
+      "--tmpdir",
+      "/run/libpod",
+      "--storage-driver",
+      "vfs",
+    ];
+    const env = { CONTAINERS_CONF: conf };
+    const podman = (...args: string[]) =>
+      room.run([...words, ...args], { env });
+    const flags = [
+      "--network=none",
+      `--cgroup-parent=/${room.name}`,
+    ];
+    const once = (...args: string[]) =>
+      podman("run", "--rm", ...flags, ...args);
+    assertEquals((await podman("load", "-q", "-i", room.image)).code, 0);
+
+    await t.step("podman run gives output and exit code", async () => {
+      assertEquals(
+        await once(IMAGE, "sh", "-c", "echo out; echo err >&2; exit 7"),
+        { code: 7, stdout: "out", stderr: "err" },
+      );
+    });
+
+    await t.step("podman run gives 127 and 126", async () => {
+      const missing = await once(IMAGE, "nonesuch");
+      assertEquals([missing.code, missing.stdout], [127, ""]);
+      assertMatch(missing.stderr, /nonesuch.*not found/);
+      const notes = await once(IMAGE, "/bin/notes");
+      assertEquals([notes.code, notes.stdout], [126, ""]);
+      assertMatch(notes.stderr, /permission denied/i);
+    });
+
+    await t.step("podman run -it has a terminal", async () => {
+      const { code, stdout } = await room.type(
+        [...words, "run", "--rm", "-it", ...flags, IMAGE, "sh"],
+        [["#", "echo $((6*7)); tty; stty size\n"], ["31 97", "exit 5\n"]],
+        { env },
+      );
+      assertMatch(stdout, /\n42\n\/dev\/(pts\/0|console)\n31 97\n/);
+      assertEquals(code, 5);
+    });
+
+    await t.step("podman run --memory limits", async () => {
+      const { code, stdout } = await once(
+        "--memory=48m",
+        IMAGE,
+        "sh",
+        "-c",
+        "cd /sys/fs/cgroup; cat memory/memory.limit_in_bytes || cat memory.max",
+      );
+      assertEquals([code, stdout], [0, `${48 << 20}`]);
+    });
+
+    await t.step("podman exec, logs, pause, stop, kill, rm", async () => {
+      const started = await podman(
+        "run",
+        "-d",
+        "--name=long",
+        ...flags,
+        IMAGE,
+        "sh",
+        "-c",
+        'trap "echo bye; exit 3" TERM; echo started; while :; do sleep 0.1; done',
+      );
+      assertEquals([started.code, started.stderr], [0, ""]);
+      assertEquals(
+        await podman("exec", "long", "sh", "-c", "echo in; exit 4"),
+        { code: 4, stdout: "in", stderr: "" },
+      );
+      assertEquals((await podman("exec", "long", "nonesuch")).code, 127);
+      assertEquals((await podman("exec", "long", "/bin/notes")).code, 126);
+      const typed = await room.type(
+        [...words, "exec", "-it", "long", "sh"],
+        [["#", "echo $((6*7)); exit 6\n"]],
+        { env },
+      );
+      assertMatch(typed.stdout, /\n42$/);
+      assertEquals(typed.code, 6);
+      const state = async () =>
+        (await podman("inspect", "-f", "{{.State.Status}}", "long")).stdout;
+      assertEquals((await podman("pause", "long")).code, 0);
+      assertEquals(await state(), "paused");
+      assertEquals((await podman("unpause", "long")).code, 0);
+      assertEquals(await state(), "running");
+      assertEquals((await podman("stop", "-t", "10", "long")).code, 0);
+      assertEquals((await podman("logs", "long")).stdout, "started\nbye");
+      assertEquals((await podman("wait", "long")).stdout, "3");
+      assertEquals((await podman("start", "long")).code, 0);
+      assertEquals((await podman("kill", "-s", "KILL", "long")).code, 0);
+      assertEquals((await podman("wait", "long")).stdout, "137");
+      assertEquals((await podman("rm", "long")).code, 0);
+    });
+  },
+);

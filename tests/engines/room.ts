@@ -1,0 +1,258 @@
+/**
+ * The room in which an engine's test runs: mount, network and pid namespaces of
+ * its own, storage that goes with them, one image, and rustyrun as one
+ * executable file. Its disposal fails when the engine's containers left
+ * anything behind.
+ *
+ * RUSTYRUN_BIN names the runtime under test (runc's path, to tell our fault
+ * from the machine's); else it is dist/rustyrun, or a script around
+ * dist/rustyrun.js.
+ *
+ * @module
+ */
+
+import { ROOT, SLOW } from "../harness.ts";
+import { writeImage } from "./image.ts";
+
+const decoder = new TextDecoder();
+
+/** How a command in the room ended; stdout and stderr without blanks around. */
+export interface RoomResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** How a command in the room is run. */
+export interface RoomOptions {
+  env?: Record<string, string>;
+  /** Seconds until SIGKILL; 40 unless told. */
+  timeout?: number;
+}
+
+/** One engine's surroundings. */
+export interface Room extends AsyncDisposable {
+  /** Nobody else's: for cgroup parents and containerd's namespaces. */
+  name: string;
+  /** A directory that only the room has; `image.tar` is next to it. */
+  dir: string;
+  /** The image, as `docker save` would write it. */
+  image: string;
+  /** The runtime under test. */
+  runtime: string;
+  /** Runs a command in the room. */
+  run(argv: readonly string[], options?: RoomOptions): Promise<RoomResult>;
+  /** The same on a terminal: waits for a text, types a line, and so on. */
+  type(
+    argv: readonly string[],
+    steps: readonly (readonly [string, string])[],
+    options?: RoomOptions,
+  ): Promise<RoomResult>;
+  /** Starts a daemon and waits until a file is there. */
+  serve(argv: readonly string[], socket: string): Promise<void>;
+  /** Stops the daemons. */
+  stop(): Promise<void>;
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** The runtime as one executable file; engines give it no environment. */
+function findRuntime(dir: string): string {
+  const named = Deno.env.get("RUSTYRUN_BIN");
+  if (named !== undefined && !named.endsWith(".js")) return named;
+  if (named === undefined && isFile(`${ROOT}/dist/rustyrun`)) {
+    return `${ROOT}/dist/rustyrun`;
+  }
+  const bundle = named ?? `${ROOT}/dist/rustyrun.js`;
+  if (!isFile(bundle)) {
+    throw new Error(`Cannot find "${bundle}": deno task bundle makes it`);
+  }
+  const path = `${dir}/rustyrun`;
+  const cache = `${dir}/deno`;
+  Deno.mkdirSync(cache, { mode: 0o700 });
+  Deno.writeTextFileSync(
+    path,
+    `#!/bin/sh\nDENO_DIR=${cache} exec ${Deno.execPath()} run -A --no-config ${bundle} "$@"\n`,
+  );
+  Deno.chmodSync(path, 0o755);
+  return path;
+}
+
+/** Every path below the cgroup hierarchies with `name` in it. */
+function findCgroups(name: string): string[] {
+  const { stdout } = new Deno.Command("find", {
+    args: ["/sys/fs/cgroup", "-type", "d", "-path", `*${name}*`],
+    stderr: "null",
+  }).outputSync();
+  return decoder.decode(stdout).split("\n").filter((line) => line !== "");
+}
+
+async function pause(seconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+/** Makes a room. */
+export async function makeRoom(engine: string): Promise<Room> {
+  // Short: the paths of sockets in it must fit 108 bytes.
+  const outside = await Deno.makeTempDir({ prefix: "rr-eng-" });
+  Deno.chmodSync(outside, 0o755);
+  const name = `rrtest-${engine}-${Deno.pid}`;
+  const dir = `${outside}/in`;
+  const image = `${outside}/image.tar`;
+  Deno.mkdirSync(dir);
+  const runtime = findRuntime(outside);
+  await writeImage(image);
+
+  const holder = new Deno.Command("unshare", {
+    args: [
+      "-mnpf",
+      "--mount-proc",
+      "--kill-child",
+      "python3",
+      `${import.meta.dirname}/room.py`,
+      dir,
+    ],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const reader = holder.stdout.getReader();
+  const { value } = await reader.read();
+  if (value === undefined) throw new Error("Cannot make the engine's room");
+  const children = `/proc/${holder.pid}/task/${holder.pid}/children`;
+  const first = Deno.readTextFileSync(children).trim();
+
+  const enter = (argv: readonly string[], options: RoomOptions) => ({
+    args: ["-t", first, "-m", "-n", "-p", "--", ...argv],
+    clearEnv: true,
+    env: {
+      PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      HOME: dir,
+      TERM: "dumb",
+      LANG: "C.UTF-8",
+      ...options.env,
+    },
+    cwd: "/",
+  });
+
+  const run: Room["run"] = async (argv, options = {}) => {
+    const child = new Deno.Command("nsenter", {
+      ...enter(argv, options),
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    const limit = (options.timeout ?? 40) * SLOW * 1000;
+    const timer = setTimeout(() => child.kill("SIGKILL"), limit);
+    const { code, stdout, stderr } = await child.output();
+    clearTimeout(timer);
+    return {
+      code,
+      stdout: decoder.decode(stdout).trim(),
+      stderr: decoder.decode(stderr).trim(),
+    };
+  };
+
+  const daemons: { child: Deno.ChildProcess; log: string }[] = [];
+  const stop = async () => {
+    for (const { child } of daemons.toReversed()) {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), 15_000 * SLOW);
+      await child.status;
+      clearTimeout(timer);
+    }
+    daemons.length = 0;
+  };
+
+  /** What is left in the room: processes, mounts, state. */
+  const look = async (): Promise<string[]> => {
+    const script = `cd /proc
+for pid in [0-9]*; do
+  read -r _ comm state _ <$pid/stat || continue
+  case "$comm $state $(tr '\\0' ' ' <$pid/cmdline)" in
+    *" Z "*|*room.py*|"(sh) "*) ;;
+    *) echo "process $pid $comm $(tr '\\0' ' ' <$pid/cmdline)" ;;
+  esac
+done 2>/dev/null
+while read -r _ _ _ _ point _; do
+  case $point in ${dir}/*) echo "mount $point" ;; esac
+done </proc/self/mountinfo
+find /run/rustyrun -mindepth 1 -path '*/.cache' -prune -o -mindepth 1 -print 2>/dev/null | sed 's/^/state /'
+find ${dir} /run -name exec.fifo 2>/dev/null | sed 's/^/state /'
+true`;
+    const { stdout } = await run(["sh", "-c", script]);
+    return [
+      ...stdout.split("\n").filter((line) => line !== ""),
+      ...findCgroups(name).map((path) => `cgroup ${path}`),
+    ];
+  };
+
+  return {
+    name,
+    dir,
+    image,
+    runtime,
+    run,
+    stop,
+    async type(argv, steps, options = {}) {
+      const result = await run([
+        "python3",
+        `${import.meta.dirname}/terminal.py`,
+        JSON.stringify(steps),
+        ...argv,
+      ], options);
+      return { ...result, stdout: result.stdout.replaceAll("\r", "") };
+    },
+    async serve(argv, socket) {
+      const log = `${outside}/daemon${daemons.length}.log`;
+      // A shell that execs: the daemon is what we signal, not nsenter.
+      const child = new Deno.Command("nsenter", {
+        ...enter(["sh", "-c", `exec "$@" >>${log} 2>&1`, "sh", ...argv], {}),
+        stdin: "null",
+        stdout: "null",
+        stderr: "null",
+      }).spawn();
+      daemons.push({ child, log });
+      for (let i = 0; i < 200 * SLOW; i++) {
+        if ((await run(["test", "-e", socket])).code === 0) return;
+        await pause(0.1);
+      }
+      throw new Error(
+        `Cannot start ${argv[0]}: ${Deno.readTextFileSync(log).slice(-2000)}`,
+      );
+    },
+    async [Symbol.asyncDispose]() {
+      let left: string[] = [];
+      try {
+        await stop();
+        const end = performance.now() + 2000 * SLOW;
+        do {
+          left = await look();
+          if (left.length === 0) break;
+          await pause(0.1);
+        } while (performance.now() < end);
+      } finally {
+        holder.kill("SIGKILL");
+        await reader.cancel();
+        await holder.status;
+        for (const path of findCgroups(name).toReversed()) {
+          try {
+            Deno.removeSync(path);
+          } catch {
+            // Not empty yet: what `left` says is worth more than this.
+          }
+        }
+        if (Deno.env.get("RUSTYRUN_KEEP") === undefined) {
+          Deno.removeSync(outside, { recursive: true });
+        }
+      }
+      if (left.length > 0) throw new Error(`Left behind: ${left.join("; ")}`);
+    },
+  };
+}
