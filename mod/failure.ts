@@ -7,6 +7,7 @@
 
 import { errnoName, errnoText } from "../ffi/errno.ts";
 import type { Config } from "./config/config.ts";
+import { namespaceUse } from "./config/namespaces.ts";
 import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
 import type { Op } from "./plan.ts";
@@ -24,7 +25,8 @@ const quote = (text: string): string => `"${text}"`;
 
 /** The flag as typed, else the config key, in brackets; "" for neither. */
 function source(op: Op, config: Config): string {
-  if (op.from === undefined) return "";
+  // The files that rustyrun itself writes: nobody asked for them by a key.
+  if (op.from === undefined || op.from.startsWith("files")) return "";
   const flag = config.flags.get(op.from);
   return ` (${flag ?? op.from})`;
 }
@@ -50,7 +52,7 @@ function wanted(op: Op, config: Config): string {
         ? op.why
         : `mount ${quote(op.path)} on ${quote(on)}`;
     case "target":
-      return `mount something on ${quote(op.path)}`;
+      return `use ${quote(op.path)} as a mount point`;
     case "mountSetattr":
     case "moveMount":
     case "reconfigure":
@@ -429,6 +431,16 @@ function wordMount(failure: Failure, config: Config, facts: Facts): Wording {
       hint: `/${
         op.fstype === "proc" ? "proc" : "sys"
       } is partly masked here (a container?): rustyrun doctor shows what to change`,
+    };
+  }
+  if (
+    op.do === "target" && name === "EACCES" &&
+    namespaceUse(config, "user") !== "inherit"
+  ) {
+    return {
+      code: "mount-point-denied",
+      hint:
+        "It is missing, and what it belongs in is not of an id that the user namespace maps: make it first, or chown the root file system",
     };
   }
   if (name === "EPERM" || name === "EACCES") {
