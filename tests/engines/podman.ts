@@ -108,7 +108,7 @@ under-test = ["${room.runtime}"]
         [["#", "echo $((6*7)); exit 6\n"]],
         { env },
       );
-      assertMatch(typed.stdout, /\n42$/);
+      assertMatch(typed.stdout, /\n42\b/);
       assertEquals(typed.code, 6);
       const state = async () =>
         (await podman("inspect", "-f", "{{.State.Status}}", "long")).stdout;

@@ -84,6 +84,12 @@ function findRuntime(dir: string): string {
   return path;
 }
 
+/** Whether conmon made that cgroup for itself, and podman leaves it. */
+function isConmons(path: string): boolean {
+  return path.endsWith("/conmon") ||
+    [...Deno.readDirSync(path)].some((entry) => entry.name === "conmon");
+}
+
 /** Every path below the cgroup hierarchies with `name` in it. */
 function findCgroups(name: string): string[] {
   const { stdout } = new Deno.Command("find", {
@@ -159,11 +165,11 @@ export async function makeRoom(engine: string): Promise<Room> {
     };
   };
 
-  const daemons: { child: Deno.ChildProcess; log: string }[] = [];
+  const daemons: { child: Deno.ChildProcess; pidFile: string }[] = [];
   const stop = async () => {
-    for (const { child } of daemons.toReversed()) {
-      child.kill("SIGTERM");
+    for (const { child, pidFile } of daemons.toReversed()) {
       const timer = setTimeout(() => child.kill("SIGKILL"), 15_000 * SLOW);
+      await run(["sh", "-c", `kill $(cat ${pidFile})`]);
       await child.status;
       clearTimeout(timer);
     }
@@ -189,7 +195,9 @@ true`;
     const { stdout } = await run(["sh", "-c", script]);
     return [
       ...stdout.split("\n").filter((line) => line !== ""),
-      ...findCgroups(name).map((path) => `cgroup ${path}`),
+      ...findCgroups(name).filter((path) => !isConmons(path)).map((path) =>
+        `cgroup ${path}`
+      ),
     ];
   };
 
@@ -211,14 +219,15 @@ true`;
     },
     async serve(argv, socket) {
       const log = `${outside}/daemon${daemons.length}.log`;
-      // A shell that execs: the daemon is what we signal, not nsenter.
+      const pidFile = `${log}.pid`;
+      const script = `echo $$ >${pidFile}; exec "$@" >>${log} 2>&1`;
       const child = new Deno.Command("nsenter", {
-        ...enter(["sh", "-c", `exec "$@" >>${log} 2>&1`, "sh", ...argv], {}),
+        ...enter(["sh", "-c", script, "sh", ...argv], {}),
         stdin: "null",
         stdout: "null",
         stderr: "null",
       }).spawn();
-      daemons.push({ child, log });
+      daemons.push({ child, pidFile });
       for (let i = 0; i < 200 * SLOW; i++) {
         if ((await run(["test", "-e", socket])).code === 0) return;
         await pause(0.1);
