@@ -18,7 +18,7 @@ import {
   helperPath,
   ROOT,
 } from "./build.ts";
-import { joinParts, splitParts } from "./hot.ts";
+import { type Heat, joinParts, splitParts } from "./hot.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
@@ -34,8 +34,19 @@ function readHelper(path: string): [Arch, string] {
   return [arch, bytes.toBase64()];
 }
 
-/** Files that are imported on the way and that every `run` needs. */
-const HOT: ReadonlySet<string> = new Set(["run", "from_bundle"]);
+/** What `run --bundle` and the commands that engines call most need; measured
+ * (docs/performance.md). */
+const HEAT: Heat = {
+  warm: new Set(["run", "from_bundle", "lifecycle", "exec"]),
+  cold: new RegExp(
+    "^mod/(cli/(exec|lifecycle|report|usage_error)|config/(flags/|json|problem" +
+      "|resources_rules|seccomp_rules|sysctl|from_flags)|cgroups/(bpf|block_io" +
+      "|control|cpu|device_program|errors|memory|remove)|container/(activation" +
+      "|create|delete|exec|id_maps|kill|net_devices|start|saved|status)|hooks" +
+      "|mounts/(attributes|overlay)|namespaces/idmaps|seccomp)|^ffi/(netlink" +
+      "|socket|spawn)",
+  ),
+};
 
 function runBundler(args: string[]): void {
   const { success, stderr } = new Deno.Command(Deno.execPath(), {
@@ -72,7 +83,7 @@ export function bundle(others: readonly string[] = []): void {
         Deno.readTextFileSync(`${dir}/parts/${name}`),
       ]),
     );
-    const { hot, rare } = splitParts(parts, HOT);
+    const { hot, rare } = splitParts(parts, HEAT);
     Deno.mkdirSync(`${dir}/hot`);
     for (const [name, text] of hot) {
       Deno.writeTextFileSync(`${dir}/hot/${name}`, text);

@@ -1,11 +1,11 @@
 /**
  * Makes one file of what `deno bundle --code-splitting` wrote, for a fast start.
  *
- * What a container's start needs is code of that file, its functions in
- * parentheses: that makes V8 compile them with the file, so that Deno's cache
- * of compiled code holds them. Everything else (help, completions, doctor,
- * explain ...) rides along as text that nobody parses, and is imported as a
- * data: URL when it is called for.
+ * What engines call often is code of that file. The functions that a container's
+ * start needs are put in parentheses: that makes V8 compile them with the file,
+ * so that Deno's cache of compiled code holds them. Everything else (help,
+ * completions, doctor, explain ...) rides along as text that nobody parses, and
+ * is imported as a data: URL when it is called for.
  *
  * @module
  */
@@ -52,28 +52,34 @@ function reach(parts: Parts, also: ReadonlySet<string>): Set<string> {
   return found;
 }
 
-/** Turns top-level functions into marked expressions, above everything that
- * could call them. */
-function markFunctions(text: string): string {
+/** Turns the top-level functions of modules into marked expressions, above
+ * everything that could call them. The bundler writes each module's path into
+ * a comment before its code. */
+function markFunctions(text: string, cold: RegExp): string {
   const marked: string[] = [];
-  const rest = text.replace(
-    /^(?:async )?function\*? ([\w$]+)\([^]*?^\}$/gm,
-    (code, name) => {
-      marked.push(`var ${name} = ${EAGER}(${code});`);
-      return "";
-    },
+  const rest = text.split(/^(?=\/\/ [\w./-]+\.ts$)/m).map((module) =>
+    cold.test(module.slice(3, module.indexOf("\n"))) ? module : module.replace(
+      /^(?:async )?function\*? ([\w$]+)\([^]*?^\}$/gm,
+      (code, name) => {
+        marked.push(`var ${name} = ${EAGER}(${code});`);
+        return "";
+      },
+    )
   );
-  return [...marked, rest].join("\n");
+  return [...marked, ...rest].join("\n");
 }
 
-/**
- * Divides the parts.
- *
- * @param also stems of files that are imported on the way, and belong to the
- * start all the same
- */
-export function splitParts(parts: Parts, also: ReadonlySet<string>): Split {
-  const hotNames = reach(parts, also);
+/** Which code goes where. */
+export interface Heat {
+  /** Stems of files that are imported on the way, and are code all the same. */
+  warm: ReadonlySet<string>;
+  /** Paths of modules that a container's start does not call. */
+  cold: RegExp;
+}
+
+/** Divides the parts. */
+export function splitParts(parts: Parts, { warm, cold }: Heat): Split {
+  const hotNames = reach(parts, warm);
   const exported = new Set<string>();
   const rare = new Map<string, string>();
   const prefix = new Map([...hotNames].map((name, i) => [name, `h${i}$`]));
@@ -114,7 +120,7 @@ export function splitParts(parts: Parts, also: ReadonlySet<string>): Split {
     const imports = [...inside].map((from) =>
       `import * as ${prefix.get(from)} from "./${from}";`
     );
-    hot.set(name, [...imports, markFunctions(text)].join("\n"));
+    hot.set(name, [...imports, markFunctions(text, cold)].join("\n"));
   }
   // Only of the entry's own text does the bundler leave import.meta.main.
   hot.set("main.js", [hot.get("main.js"), ...exported].join("\n"));
