@@ -7,7 +7,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { testOn } from "../needs.ts";
 import { IMAGE } from "./image.ts";
-import { makeRoom } from "./room.ts";
+import { makeRoom, type RoomResult } from "./room.ts";
 
 testOn(
   ["root", "busybox", "python3", "podman"],
@@ -44,9 +44,13 @@ under-test = ["${room.runtime}"]
       "--network=none",
       `--cgroup-parent=/${room.name}`,
     ];
+    const works = async (running: Promise<RoomResult>) => {
+      const { code, stderr } = await running;
+      assertEquals(code, 0, stderr);
+    };
     const once = (...args: string[]) =>
       podman("run", "--rm", ...flags, ...args);
-    assertEquals((await podman("load", "-q", "-i", room.image)).code, 0);
+    await works(podman("load", "-q", "-i", room.image));
 
     await t.step("podman run gives output and exit code", async () => {
       assertEquals(
@@ -57,10 +61,10 @@ under-test = ["${room.runtime}"]
 
     await t.step("podman run gives 127 and 126", async () => {
       const missing = await once(IMAGE, "nonesuch");
-      assertEquals([missing.code, missing.stdout], [127, ""]);
+      assertEquals([missing.code, missing.stdout], [127, ""], missing.stderr);
       assertMatch(missing.stderr, /nonesuch.*not found/);
       const notes = await once(IMAGE, "/bin/notes");
-      assertEquals([notes.code, notes.stdout], [126, ""]);
+      assertEquals([notes.code, notes.stdout], [126, ""], notes.stderr);
       assertMatch(notes.stderr, /permission denied/i);
     });
 
@@ -112,17 +116,17 @@ under-test = ["${room.runtime}"]
       assertEquals(typed.code, 6);
       const state = async () =>
         (await podman("inspect", "-f", "{{.State.Status}}", "long")).stdout;
-      assertEquals((await podman("pause", "long")).code, 0);
+      await works(podman("pause", "long"));
       assertEquals(await state(), "paused");
-      assertEquals((await podman("unpause", "long")).code, 0);
+      await works(podman("unpause", "long"));
       assertEquals(await state(), "running");
-      assertEquals((await podman("stop", "-t", "10", "long")).code, 0);
+      await works(podman("stop", "-t", "10", "long"));
       assertEquals((await podman("logs", "long")).stdout, "started\nbye");
       assertEquals((await podman("wait", "long")).stdout, "3");
-      assertEquals((await podman("start", "long")).code, 0);
-      assertEquals((await podman("kill", "-s", "KILL", "long")).code, 0);
+      await works(podman("start", "long"));
+      await works(podman("kill", "-s", "KILL", "long"));
       assertEquals((await podman("wait", "long")).stdout, "137");
-      assertEquals((await podman("rm", "long")).code, 0);
+      await works(podman("rm", "long"));
     });
   },
 );

@@ -1,0 +1,59 @@
+/**
+ * Lets the engines that are installed here (podman and conmon, containerd's
+ * ctr, dockerd, buildah) run containers with rustyrun. One after another: each
+ * has daemons, and the machine is small.
+ *
+ *     deno task engines [--only NAME]
+ *
+ * Tests dist/rustyrun where it is there, else the bundle dist/rustyrun.js;
+ * RUSTYRUN_BIN names another runtime: with runc's path, what fails is the
+ * machine's fault. An engine that is missing is skipped by name; with
+ * RUSTYRUN_MUST_RUN=1 it is a failure.
+ *
+ * @module
+ */
+
+import { lockProofs } from "../tests/conformance/runtimes.ts";
+import { ROOT } from "./build.ts";
+import { BUNDLE, bundle } from "./bundle.ts";
+
+const ENGINES = ["podman", "containerd", "docker", "buildah"];
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Runs the tests of these engines.
+ *
+ * @returns the exit code of `deno test`
+ */
+export async function testEngines(names: readonly string[]): Promise<number> {
+  const made = [`${ROOT}dist/rustyrun`, BUNDLE].some(isFile);
+  if (Deno.env.get("RUSTYRUN_BIN") === undefined && !made) bundle();
+  // Others of our proofs mount a hugetlb hierarchy, which engines see.
+  using _lock = await lockProofs();
+  const { code } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "test",
+      "-A",
+      ...names.map((name) => `${ROOT}tests/engines/${name}.ts`),
+    ],
+  }).spawn().status;
+  return code;
+}
+
+if (import.meta.main) {
+  const only = Deno.args[0] === "--only" ? Deno.args.slice(1) : [];
+  const strange = Deno.args.length > 0 &&
+    (only.length === 0 || only.some((name) => !ENGINES.includes(name)));
+  if (strange) {
+    console.error(`Usage: deno task engines [--only ${ENGINES.join("|")}]...`);
+    Deno.exit(2);
+  }
+  Deno.exit(await testEngines(only.length > 0 ? only : ENGINES));
+}
