@@ -80,28 +80,6 @@ export function applyRlimits(pid: number, prepared: Prepared): void {
   }
 }
 
-function makeUpper(prepared: Prepared): void {
-  const { upper } = prepared;
-  if (upper === undefined) return;
-  const path = `${upper.parent}/${upper.name}`;
-  try {
-    for (const dir of [path, `${path}/upper`, `${path}/work`]) {
-      Deno.mkdirSync(dir, { mode: 0o700 });
-    }
-  } catch (cause) {
-    throw new ContainerError(
-      `Cannot make a directory for what the container writes (${
-        prepared.config.flags.get("ephemeral") ?? "ephemeral"
-      }): ${cause instanceof Error ? cause.message : cause}`,
-      {
-        code: "ephemeral",
-        hint: "Name a directory that exists and that you may write",
-        cause,
-      },
-    );
-  }
-}
-
 /** The state as the hooks of a container get it. */
 export function hookState(
   state: Pick<State, "ociVersion" | "id" | "bundle" | "annotations">,
@@ -131,6 +109,7 @@ export interface Place {
 /**
  * Serves a plan until its gate: id maps, hooks, limits, state.
  *
+ * @param meanwhile what else is to do while the child stage works
  * @returns how far it got
  * @throws whatever fails on the way; nothing is cleaned up here
  */
@@ -140,11 +119,16 @@ export function serveLaunch(
   dir: StateDir,
   kind: LaunchKind,
   place: Place,
+  meanwhile?: () => void,
 ): ReturnType<PlanRun["serve"]> {
-  makeUpper(prepared);
   const { hooks, ociVersion, annotations } = prepared.config.spec;
   const { id, bundle } = prepared.config;
   return run.serve({
+    forked() {
+      // Without state.json, which comes last, this file is rubbish.
+      writeSaved(dir, saveConfig(prepared));
+      meanwhile?.();
+    },
     sync(step, pid) {
       if (step === SYNC.idMaps && prepared.idMaps !== undefined) {
         writeIdMaps(pid, prepared.idMaps);
@@ -168,7 +152,6 @@ export function serveLaunch(
       }
       if (step === SYNC.ready) {
         applyRlimits(run.pid, prepared);
-        writeSaved(dir, saveConfig(prepared));
         writeState(dir, makeState(prepared, run.pid, kind));
       }
     },

@@ -191,6 +191,7 @@ export function prepare(
     config,
     facts,
     new Map(cgroup.dirs.map((it) => [it.mount, it.path])),
+    upper && `${upper.parent}/${upper.name}`,
   );
   const netDevices = inspectNetDevices(config);
   const sharesPids = namespaceUse(config, "pid") !== "new";
@@ -211,7 +212,8 @@ export function prepare(
       tasks: joins.tasks,
       unified: joins.v2,
       filter,
-      env: options.place.env,
+      // Reading the environment costs time.
+      env: config.spec.hooks === undefined ? [] : options.place.env,
     }),
     planNamespaces(config, facts, {
       ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),

@@ -8,7 +8,8 @@
  * @module
  */
 
-import { MOUNT_ATTR } from "../../ffi/constants.ts";
+import { MOUNT_ATTR, O } from "../../ffi/constants.ts";
+import type { IdMapping } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
@@ -169,4 +170,56 @@ function planOverlay(
     why: `attach "${entry.path}"`,
     from,
   });
+}
+
+/** The host's id behind id 0 of the container. */
+function hostRoot(maps: readonly IdMapping[] | undefined): number | undefined {
+  return maps?.find((it) => it.containerID === 0)?.hostID;
+}
+
+/** Makes the fresh directory for the upper layer, with the host's rights, for
+ * the container's root user. */
+export function planUpper(context: MountContext, path: string): void {
+  const at = path.lastIndexOf("/");
+  const open = (into: string, path: string, why: string): Op => ({
+    do: "open",
+    into,
+    at: "",
+    path,
+    flags: O.PATH | context.flags.DIRECTORY,
+    mode: 0,
+    resolve: 0,
+    why,
+    from,
+  });
+  const why = "make a directory for what the container writes";
+  addSource(
+    context,
+    open("uppers", path.slice(0, at) || "/", why),
+    {
+      do: "mkdir",
+      at: "uppers",
+      name: path.slice(at + 1),
+      mode: 0o700,
+      why,
+      from,
+    },
+  );
+  const linux = context.config.spec.linux;
+  const uid = hostRoot(linux?.uidMappings);
+  const gid = hostRoot(linux?.gidMappings);
+  const { facts } = context;
+  if (uid === undefined || gid === undefined || facts.uid !== 0) return;
+  addSource(
+    context,
+    open("upper", path, why),
+    {
+      do: "chown",
+      slot: "upper",
+      uid,
+      gid,
+      why: "give it to the container's root user",
+      from,
+    },
+  );
 }

@@ -13,7 +13,7 @@ import { AT, MAGIC, MOUNT_ATTR, MS, O, S_IF } from "../../ffi/constants.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
-import { planDirectories } from "./overlay.ts";
+import { planDirectories, planUpper } from "./overlay.ts";
 
 /** Propagation words of `linux.rootfsPropagation`. */
 const PROPAGATION: ReadonlyMap<string, readonly [number, boolean]> = new Map([
@@ -247,6 +247,7 @@ function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
   const from = "ephemeral";
   const made: Op[] = [];
   if (ephemeral?.kind === "directory") {
+    if (host.upper !== undefined) planUpper(context, host.upper);
     addSource(
       context,
       cloneTree("layers", "", host.upper ?? ephemeral.dir, false, {
