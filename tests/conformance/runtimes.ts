@@ -157,6 +157,28 @@ async function buildRunc(): Promise<string | undefined> {
   return undefined;
 }
 
+/** Says so when a source is newer than what was built from it. */
+async function warnStale(entry: string): Promise<void> {
+  const built = (await Deno.stat(`${REPOSITORY}/${entry}`)).mtime ??
+    new Date(0);
+  const newer = await execute([
+    "find",
+    ...["mod", "ffi", "c", "main.ts"].map((path) => `${REPOSITORY}/${path}`),
+    "-newermt",
+    built.toISOString(),
+    "-type",
+    "f",
+  ]);
+  const files = newer.stdout.trim();
+  if (files !== "") {
+    console.error(
+      `${entry} is older than its sources (${
+        files.split("\n").length
+      } files): deno task bundle builds it anew`,
+    );
+  }
+}
+
 /** The command that starts a runtime, or undefined where it is not at hand.
  * RUSTYRUN, RUNC and CRUN in the environment name other binaries. */
 async function findCommand(name: RuntimeName): Promise<string[] | undefined> {
@@ -172,6 +194,7 @@ async function findCommand(name: RuntimeName): Promise<string[] | undefined> {
   }
   for (const entry of ["dist/rustyrun.js", "main.ts"]) {
     if (await exists(`${REPOSITORY}/${entry}`)) {
+      if (entry !== "main.ts") await warnStale(entry);
       return [
         Deno.execPath(),
         "run",
@@ -372,11 +395,11 @@ mount -t cgroup -o hugetlb cgroup $dir || exit 3
 code=$?
 for try in 1 2 3 4 5 6 7 8 9 10; do
   umount $dir
+  sleep 1
   read -r _ id _ <<END
 $(grep ^hugetlb /proc/cgroups)
 END
   [ "$id" = 0 ] && break
-  sleep 1
   mount -t cgroup -o hugetlb cgroup $dir || break
 done
 rmdir $dir 2>/dev/null

@@ -184,7 +184,9 @@ function runtimeEnv(): Record<string, string> {
 }
 
 /** Runs the runtime with its standard streams on files, as conmon and the
- * shim do: a container outlives it and must not hold the harness's pipes. */
+ * shim do: a container outlives it and must not hold the harness's pipes. Its
+ * parent is timeout(1), with a soft limit of descriptors that Deno did not
+ * raise. */
 async function callRuntime(
   runtime: Runtime,
   place: Place,
@@ -194,16 +196,20 @@ async function callRuntime(
   const outcome = await execute([
     "/bin/sh",
     "-c",
-    'out=$1; shift; exec "$@" </dev/null >"$out" 2>"$out.2"',
+    'out=$1; shift; ulimit -Sn 4096; exec "$@" </dev/null >"$out" 2>"$out.2"',
     "sh",
     out,
     place.payload,
     "clean",
+    "timeout",
+    "--foreground",
+    "--signal=KILL",
+    "25",
     runtime.command,
     ...args,
   ], { env: runtimeEnv(), clearEnv: true, timeout: 30_000, cwd: place.dir });
   return {
-    code: outcome.timedOut ? -1 : outcome.code,
+    code: outcome.timedOut || outcome.code === 137 ? -1 : outcome.code,
     stdout: readText(out) ?? "",
     stderr: readText(`${out}.2`) ?? "",
   };
