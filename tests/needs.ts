@@ -163,6 +163,13 @@ export const NEEDS = {
   docker: () =>
     findProgram("dockerd") !== undefined && findProgram("docker") !== undefined,
   buildah: () => findProgram("buildah") !== undefined,
+  /** Debian's package tools. */
+  apt: () =>
+    findProgram("apt-get") !== undefined &&
+    findProgram("dpkg-deb") !== undefined,
+  /** RUSTYRUN_DEBIAN names a directory that debootstrap filled. */
+  "debian-root": () =>
+    isFile(`${Deno.env.get("RUSTYRUN_DEBIAN")}/etc/debian_version`),
   debootstrap: () => findProgram("debootstrap") !== undefined,
   strace: () => findProgram("strace") !== undefined,
   /** `script` gives a command a terminal. */
