@@ -348,17 +348,22 @@ static void run_readonly(const struct op *op)
 }
 
 /* "." twice: the old root ends up stacked on the new one and is unmounted at
- * once, pivot_root(2) "pivot_root(".", ".")". */
+ * once, pivot_root(2) "pivot_root(".", ".")". It is made a slave first, so that
+ * the unmount stays in this namespace; and "/.." must be "/" afterwards, or
+ * something of the host is still below. */
 static void run_pivot(const struct op *op)
 {
-	if (fchdir(slot_fd(op->a[0].n)) < 0)
-		fail(errno, "fchdir");
-	if (syscall(SYS_pivot_root, ".", ".") < 0)
-		fail(errno, "pivot_root");
-	if (umount2(".", MNT_DETACH) < 0)
-		fail(errno, "umount2");
-	if (chdir("/") < 0)
-		fail(errno, "chdir");
+	struct stat root, above;
+
+	check(fchdir(slot_fd(op->a[0].n)), "fchdir");
+	check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+	check(mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL), "mount");
+	check(umount2(".", MNT_DETACH), "umount2");
+	check(chdir("/"), "chdir");
+	check(stat("/", &root), "stat");
+	check(stat("/..", &above), "stat");
+	if (root.st_dev != above.st_dev || root.st_ino != above.st_ino)
+		fail(EBUSY, "the host's root is still there");
 }
 
 static void run_chroot(const struct op *op)

@@ -315,6 +315,15 @@ export function encodePlan(
     at += 4;
   }
   at = (at + 7) & ~7;
+  // Two halves: a BigInt per number would cost more than all the rest.
+  const number = (value: number | bigint) => {
+    room(8);
+    if (typeof value === "number" && value === (value | 0)) {
+      view.setInt32(at, value, true);
+      view.setInt32(at + 4, value >> 31, true);
+    } else view.setBigInt64(at, BigInt(value), true);
+    at += 8;
+  };
   const blob = (data: Uint8Array, count: number, nul: boolean) => {
     room(data.length + 24);
     view.setUint32(at, data.length, true);
@@ -342,14 +351,10 @@ export function encodePlan(
       const value = (op as any)[arg.slice(0, colon)];
       switch (arg[colon + 1]) {
         case "n":
-          room(8);
-          view.setBigInt64(at, BigInt(value), true);
-          at += 8;
+          number(value);
           break;
         case "f":
-          room(8);
-          view.setBigInt64(at, BigInt(slot(value)), true);
-          at += 8;
+          number(slot(value));
           break;
         case "s":
           blob(text(value), 0, true);

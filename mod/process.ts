@@ -104,7 +104,16 @@ export interface PlanHandlers {
   /** `sync` waits; when this returns, the child stage goes on. `pid` is its own
    * word for itself: before `fork` the pid on the host. */
   sync?: (id: number, pid: number) => void;
+  /** The container's first process is there and goes on by itself: time for
+   * what does not need its answer. */
+  forked?: () => void;
 }
+
+/** What the helper's own process waits for, before there is another. */
+const BEFORE_FORK: ReadonlySet<number> = new Set([
+  SYNC.cgroups,
+  SYNC.idMaps,
+]);
 
 /** A plan that runs. */
 export class PlanRun {
@@ -150,44 +159,53 @@ export class PlanRun {
    */
   serve(handlers: PlanHandlers): "start" | "waiting" | "exec" | "end" {
     let exec = false;
+    // What comes from the first process may overtake the news of its pid.
+    let held: Report | undefined;
     for (;;) {
       const packet = receivePacket(this.channel, this.#buffer);
-      if (packet === undefined) {
-        if (exec) return "exec";
-        return this.#ended();
-      }
-      const report = decodeReport(this.#buffer.subarray(0, packet.length));
+      if (packet === undefined) return exec ? "exec" : this.#ended();
+      let report = decodeReport(this.#buffer.subarray(0, packet.length));
       switch (report.kind) {
-        case REPORT.error: {
-          const op = this.ops[report.index];
-          if (op === undefined) {
-            throw new RangeError(
-              `Cannot understand the child stage: no operation ${report.index}`,
-            );
-          }
-          throw new OperationError(op, report);
-        }
+        case REPORT.error:
+          throw this.#failure(report);
         case REPORT.forked:
           this.pid = report.detail;
           this.pidfd = packet.fds[0] ?? -1;
+          handlers.forked?.();
+          if (held === undefined) break;
+          report = held;
+          held = undefined;
           break;
         case REPORT.fd:
           if (packet.fds[0] !== undefined) {
             this.received.set(report.detail, packet.fds[0]);
           }
           break;
-        case REPORT.sync:
-          if (report.detail === SYNC.start) return "start";
-          handlers.sync?.(report.detail, report.errno);
-          this.release();
-          break;
         case REPORT.aboutToExec:
           exec = true;
           break;
-        case REPORT.waiting:
-          return "waiting";
+      }
+      const early = report.kind === REPORT.waiting ||
+        (report.kind === REPORT.sync && !BEFORE_FORK.has(report.detail));
+      if (early && this.pid === 0) {
+        held = report;
+      } else if (report.kind === REPORT.waiting) {
+        return "waiting";
+      } else if (report.kind === REPORT.sync) {
+        if (report.detail === SYNC.start) return "start";
+        handlers.sync?.(report.detail, report.errno);
+        this.release();
       }
     }
+  }
+
+  #failure(report: Report): Error {
+    const op = this.ops[report.index];
+    return op === undefined
+      ? new RangeError(
+        `Cannot understand the child stage: no operation ${report.index}`,
+      )
+      : new OperationError(op, report);
   }
 
   #ended(): "end" {

@@ -7,7 +7,7 @@
 import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
 import type { Gate } from "../container/order.ts";
-import { prepare } from "../container/prepare.ts";
+import { addWarden, prepare } from "../container/prepare.ts";
 import { explainPlan, formatExplanation } from "../explain.ts";
 import type { Facts } from "../host.ts";
 import type { Call } from "./main.ts";
@@ -20,12 +20,13 @@ export function explain(
   call: Call,
   gate: Gate = "keeper",
 ): number {
+  const place = { root: call.root, env: [] };
   const prepared = prepare(config, facts, {
-    place: { root: call.root, env: [] },
+    place,
     gate,
-    warden: gate === "keeper" ? { stateFd: -1 } : undefined,
     token: "00000000",
   });
+  if (gate === "keeper") addWarden(prepared, place, 0);
   const lines = explainPlan(prepared.steps, prepared.cgroup, config);
   printStdout(
     flagOn(call.flags, "json")

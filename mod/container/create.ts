@@ -41,7 +41,6 @@ export function createContainer(
     prepared = prepare(config, facts, {
       place,
       gate: "fifo",
-      warden: undefined,
       token: makeToken(),
     });
     makeCgroups(prepared.cgroup);

@@ -16,14 +16,15 @@ import type { Config } from "../config/config.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
+import type { Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import { claimState, replaceFile, type StateDir } from "../state.ts";
 import { sweep, type Warn } from "./delete.ts";
 import { handOver } from "./handover.ts";
-import { type KeeperWords, planKeeper } from "./keeper.ts";
+import { type KeeperWords, planKeeper, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
-import { prepare, type Prepared } from "./prepare.ts";
+import { addWarden, prepare, type Prepared } from "./prepare.ts";
 import { makeToken } from "./token.ts";
 
 /** How a container is run in the foreground. */
@@ -103,16 +104,15 @@ export function runForeground(
 ): never {
   const { place, words } = options;
   sweep(place, options.warn);
+  const prepared = prepare(config, facts, {
+    place,
+    gate: "keeper",
+    token: makeToken(),
+  });
   const dir = claimState(place.root, config.id);
-  let prepared: Prepared;
   let started: { run: PlanRun; control: number };
   try {
-    prepared = prepare(config, facts, {
-      place,
-      gate: "keeper",
-      warden: { stateFd: dir.fd },
-      token: makeToken(),
-    });
+    addWarden(prepared, place, dir.fd);
     started = startWarded(prepared, dir);
   } catch (error) {
     releaseState(dir);
@@ -123,7 +123,10 @@ export function runForeground(
     makeCgroups(prepared.cgroup);
     say(control, "C");
     const kind = { foreground: true, waits: false };
-    serveLaunch(run, prepared, dir, kind, place);
+    let end: Op[] = [];
+    serveLaunch(run, prepared, dir, kind, place, () => {
+      end = planKeeper(prepared, place.root, words);
+    });
     handOver(
       run,
       config,
@@ -142,7 +145,7 @@ export function runForeground(
     if (!runs) slots.set("channel", run.channel);
     const master = run.received.get(FD_TAG.master);
     if (master !== undefined) slots.set("master", master);
-    const plan = planKeeper(prepared, run, runs, place.root, words);
+    const plan = [...planWatch(run, { runs, warden: run.helper }), ...end];
     if (config.spec.hooks?.poststop?.length) {
       plan.push({
         do: "kDelete",
@@ -153,6 +156,8 @@ export function runForeground(
     }
     return becomeKeeper(plan, slots);
   } catch (error) {
+    // Cgroups that were there before belong to somebody else.
+    if (!prepared.cgroup.made) say(control, "N");
     giveUp(run, control);
     throw wordPlanError(error, config, facts);
   }

@@ -108,24 +108,22 @@ export function planWatch(
 
 const WHY = "watch the container until its end";
 
-/** The keeper's plan. */
+/** The keeper's plan without what it watches ({@linkcode planWatch}): nothing
+ * here depends on the processes. */
 export function planKeeper(
   prepared: Prepared,
-  run: PlanRun,
-  runs: boolean,
   root: string,
   words: KeeperWords,
 ): Op[] {
   const { config, cgroup } = prepared;
   const why = WHY;
-  const ops = planWatch(run, { runs, warden: run.helper });
-  ops.push(...planLeftovers({
+  const ops = planLeftovers({
     cgroups: cgroup.dirs,
     parents: cgroup.parents,
     state: { root, id: config.id },
     ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
     sharesPids: namespaceUse(config, "pid") !== "new",
-  }));
+  });
   if (cgroup.oom !== undefined) {
     const limit = config.spec.linux?.resources?.memory?.limit;
     const from = config.flags.get("linux.resources.memory.limit");

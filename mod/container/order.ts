@@ -60,8 +60,6 @@ export function chooseJoins(config: Config, joins: Joins): Joins {
 export function planSteps(options: {
   config: Config;
   gate: Gate;
-  /** Configuration of the warden, encoded; absent: there is none. */
-  warden?: Uint8Array;
   /** v1 `tasks` files to join, and the v2 directory. */
   tasks: readonly string[];
   unified?: string | undefined;
@@ -71,14 +69,6 @@ export function planSteps(options: {
 }): Phased {
   const { config, gate, filter } = options;
   const phased: Phased = {};
-  if (options.warden !== undefined) {
-    phased.warden = [{
-      do: "warden",
-      control: "control",
-      config: options.warden,
-      why: "leave a process that cleans up if this one is killed",
-    }];
-  }
   planStdin(phased, config);
   planCgroupJoin(phased, options.tasks, options.unified);
   phased.ready = [{
@@ -117,7 +107,8 @@ export function planSteps(options: {
 /** Without -i the command reads nothing. */
 function planStdin(phased: Phased, config: Config): void {
   if (config.stdin || config.spec.process?.terminal) return;
-  phased.sources = [{
+  phased.sources ??= [];
+  phased.sources.push({
     do: "open",
     into: "stdin",
     at: "",
@@ -133,7 +124,7 @@ function planStdin(phased: Phased, config: Config): void {
     rdev: 0x103,
     magic: 0,
     why: "make sure that it is the null device",
-  }];
+  });
   phased.console = [{
     do: "dup",
     slot: "stdin",

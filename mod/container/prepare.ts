@@ -64,9 +64,6 @@ export interface PrepareOptions {
   /** Where the state is kept, and the caller's environment for hooks. */
   place: Place;
   gate: Gate;
-  /** A warden watches (foreground): descriptor of the state directory, which
-   * holds its lock. -1 while only explaining. */
-  warden: { stateFd: number } | undefined;
   /** 8 hex digits that no other container has. */
   token: string;
 }
@@ -194,21 +191,10 @@ export function prepare(
     upper && `${upper.parent}/${upper.name}`,
   );
   const netDevices = inspectNetDevices(config);
-  const sharesPids = namespaceUse(config, "pid") !== "new";
-  const warden = options.warden === undefined ? undefined : encodePlan(
-    planLeftovers({
-      cgroups: cgroup.dirs,
-      state: { root: options.place.root, id: config.id },
-      ...(upper === undefined ? {} : { upper }),
-      sharesPids,
-    }),
-    new Map([["state", Math.max(options.warden.stateFd, 0)]]),
-  );
   const steps = orderPlan([
     planSteps({
       config,
       gate: options.gate,
-      ...(warden === undefined ? {} : { warden }),
       tasks: joins.tasks,
       unified: joins.v2,
       filter,
@@ -236,4 +222,32 @@ export function prepare(
     upper,
     netDevices,
   };
+}
+
+/**
+ * Puts the warden in front of a plan: it must be there before anything exists
+ * that could be left behind.
+ *
+ * @param stateFd descriptor of the state directory, which holds its lock
+ */
+export function addWarden(
+  prepared: Prepared,
+  place: Place,
+  stateFd: number,
+): void {
+  const { config, cgroup, upper } = prepared;
+  const left = planLeftovers({
+    cgroups: cgroup.dirs,
+    state: { root: place.root, id: config.id },
+    ...(upper === undefined ? {} : { upper }),
+    sharesPids: namespaceUse(config, "pid") !== "new",
+  });
+  const warden: Op = {
+    do: "warden",
+    control: "control",
+    config: encodePlan(left, new Map([["state", stateFd]])),
+    why: "leave a process that cleans up if this one is killed",
+  };
+  prepared.steps.unshift(["warden", [warden]]);
+  prepared.ops.unshift(warden);
 }
