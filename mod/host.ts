@@ -72,7 +72,7 @@ const readOr = (path: string, other: string): string => {
 
 /** mountinfo writes blanks and backslashes as octal; proc_pid_mountinfo(5). */
 export function unescapeMountinfo(field: string): string {
-  return field.replace(
+  return !field.includes("\\") ? field : field.replace(
     /\\([0-7]{3})/g,
     (_, octal) => String.fromCharCode(parseInt(octal, 8)),
   );
@@ -147,8 +147,12 @@ export function parseNofile(limits: string): number | undefined {
  */
 export function gatherFacts(): Facts {
   const status = read("/proc/self/status");
-  const field = (name: string): string =>
-    new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+  const field = (name: string): string => {
+    const at = status.indexOf(`\n${name}:`);
+    return at < 0
+      ? ""
+      : status.slice(at + name.length + 2, status.indexOf("\n", at + 1)).trim();
+  };
   const ids = (name: string): number => Number(field(name).split("\t")[1]);
   const release = read("/proc/sys/kernel/osrelease").trim();
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);

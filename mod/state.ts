@@ -13,6 +13,8 @@ import { ContainerError } from "./errors.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+/** O_PATH | O_CLOEXEC */
+const O_PATH = 0o12000000;
 const LOCK_EX = 2, LOCK_NB = 4;
 const EWOULDBLOCK = -11;
 
@@ -86,7 +88,10 @@ export function claimState(root: string, id: string): StateDir {
       closeFd(fd);
       continue;
     }
-    if (readState(root, id) !== undefined) {
+    // Looked up this way since an error object costs 0.2 ms.
+    const state = trySyscall("openat", fd, cstring("state.json"), O_PATH);
+    if (state >= 0) {
+      closeFd(state);
       closeFd(fd);
       throw exists(id);
     }

@@ -50,8 +50,13 @@ async function readConfig(call: Call): Promise<Config> {
 
 /** Where this call's containers live. */
 export function placeOf(call: Call): Place {
-  const env = Object.entries(Deno.env.toObject());
-  return { root: call.root, env: env.map(([k, v]) => `${k}=${v}`) };
+  return {
+    root: call.root,
+    get env() {
+      const env = Object.entries(Deno.env.toObject());
+      return env.map(([k, v]) => `${k}=${v}`);
+    },
+  };
 }
 
 /** As root, what others may write must not be run: the helper is looked at
@@ -80,7 +85,9 @@ export async function run(call: Call): Promise<number> {
     place,
     words: wordsOf(call, config.id),
     warn: (message) => printStderr(`rustyrun: ${message}\n`),
-    poststop: selfCommand(["--root", call.root, "poststop", config.id]),
+    get poststop() {
+      return selfCommand(["--root", call.root, "poststop", config.id]);
+    },
   });
 }
 
