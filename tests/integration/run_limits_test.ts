@@ -1,0 +1,295 @@
+/**
+ * Limits hold, and say so; what cannot be limited is an error.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { makeBox } from "../harness.ts";
+import { hasNeed, type Need, testOn } from "../needs.ts";
+
+const ROOT: Need[] = ["root", "helper", "busybox"];
+
+/** Fields of the first file that is there, of the container's own cgroup. */
+const READ = "read() { for f; do [ ! -e $f ] || { cat $f; return; }; done; }";
+const FS = "/sys/fs/cgroup";
+
+/** Holds 200 MB in memory: a tmpfs would count as well, but less like a program. */
+const EAT =
+  "exec awk 'BEGIN { s = \"x\"; while (length(s) < 200000000) s = s s; print length(s) }'";
+
+testOn(
+  ROOT,
+  "run --memory 64m kills what takes 200 MB, and says so",
+  async () => {
+    await using box = makeBox();
+    const { code, stdout, stderr } = await box.run([
+      "--memory",
+      "64m",
+      "--memory-swap",
+      "64m",
+      "--",
+      "sh",
+      "-c",
+      EAT,
+    ]);
+    assertEquals([code, stdout], [137, ""]);
+    assertEquals(
+      stderr,
+      "rustyrun: The container was killed: it used more than its memory limit of 67108864 bytes (--memory 64m)\n" +
+        "  hint: Give it more, or make it use less\n",
+    );
+  },
+);
+
+testOn(ROOT, "run without --memory lets the same program be", async () => {
+  await using box = makeBox();
+  const { code, stderr } = await box.run(["--", "sh", "-c", EAT]);
+  assertEquals([code, stderr], [0, ""]);
+});
+
+testOn(
+  ROOT,
+  "run --memory says nothing of a command that ends by itself",
+  async () => {
+    await using box = makeBox();
+    const { code, stdout, stderr } = await box.run([
+      "--memory",
+      "64m",
+      "--",
+      "sh",
+      "-c",
+      `${READ}; read ${FS}/memory/memory.limit_in_bytes ${FS}/memory.max; exit 137`,
+    ]);
+    assertEquals([code, stdout, stderr], [137, "67108864\n", ""]);
+  },
+);
+
+testOn(
+  ROOT,
+  "run --json --memory tells of the kill in the result",
+  async () => {
+    await using box = makeBox();
+    const { code, stderr } = await box.run([
+      "--json",
+      "--memory",
+      "32m",
+      "--memory-swap",
+      "32m",
+      "--",
+      "sh",
+      "-c",
+      EAT,
+    ]);
+    assertEquals(code, 137);
+    const objects = stderr.trim().split("\n").map((it) => JSON.parse(it));
+    assertEquals(objects.at(-1), {
+      id: box.id,
+      exitCode: 137,
+      signal: "SIGKILL",
+      oom: true,
+    });
+  },
+);
+
+testOn(ROOT, "run --pids-limit 20 stops a fork bomb", async () => {
+  await using box = makeBox();
+  const { code, stdout, stderr } = await box.run([
+    "--pids-limit",
+    "20",
+    "--",
+    "sh",
+    "-c",
+    // A child that fails to fork ends; the bomb is over when none can.
+    `${READ}; bomb() { bomb & bomb; }; (bomb) 2>/dev/null; read ${FS}/pids/pids.max ${FS}/pids.max; echo over`,
+  ]);
+  assertEquals([code, stdout, stderr], [0, "20\nover\n", ""]);
+});
+
+testOn(
+  ROOT,
+  "run --cpus 0.5 gives two busy loops half of a CPU, and counts",
+  async () => {
+    await using box = makeBox();
+    const { stdout } = await box.run([
+      "--cpus",
+      "0.5",
+      "--",
+      "sh",
+      "-c",
+      `${READ}
+       stat() { read ${FS}/cpu/cpu.stat ${FS}/cpu.stat | sed -n 's/^nr_throttled //p'; }
+       t0=$(stat); s0=$(cut -d' ' -f1 /proc/uptime)
+       while :; do :; done & while :; do :; done &
+       sleep 3; kill %1 %2; wait 2>/dev/null
+       s1=$(cut -d' ' -f1 /proc/uptime); t1=$(stat)
+       # user and system time of the reaped children, in clock ticks
+       set -- $(sed 's/.*) //' /proc/$$/stat); echo $s0 $s1 $((\${14} + \${15})) $t0 $t1`,
+    ]);
+    const [s0, s1, ticks, t0, t1] = stdout.trim().split(" ").map(Number);
+    const share = ticks! / 100 / (s1! - s0!);
+    assert(share <= 0.6, `${share} of a CPU: ${stdout}`);
+    assert(share > 0.1, `the loops did not run: ${stdout}`);
+    assert(t1! > t0!, `never throttled: ${stdout}`);
+  },
+);
+
+/** Name, flags, file of v1, file of v2, what stands there. */
+const FILES: [string, string[], string, string, string, string][] = [
+  [
+    "--cpus",
+    ["--cpus", "1.5"],
+    "cpu/cpu.cfs_quota_us",
+    "cpu.max",
+    "150000",
+    "150000 100000",
+  ],
+  [
+    "--cpu-shares",
+    ["--cpu-shares", "512"],
+    "cpu/cpu.shares",
+    "cpu.weight",
+    "512",
+    "20",
+  ],
+  [
+    "--cpuset-cpus",
+    ["--cpuset-cpus", "0"],
+    "cpuset/cpuset.cpus",
+    "cpuset.cpus",
+    "0",
+    "0",
+  ],
+  [
+    "--pids-limit",
+    ["--pids-limit", "33"],
+    "pids/pids.max",
+    "pids.max",
+    "33",
+    "33",
+  ],
+  [
+    "--memory-swap",
+    ["--memory", "64m", "--memory-swap", "96m"],
+    "memory/memory.memsw.limit_in_bytes",
+    "memory.swap.max",
+    "100663296",
+    "33554432",
+  ],
+];
+
+for (const [name, flags, v1, v2, want1, want2] of FILES) {
+  testOn(ROOT, `run ${name} is in the container's cgroup`, async () => {
+    await using box = makeBox();
+    const { stdout, stderr } = await box.run([
+      ...flags,
+      "--",
+      "sh",
+      "-c",
+      `${READ}; read ${FS}/${v1} ${FS}/${v2}`,
+    ]);
+    const want = hasNeed("cgroup-v2") ? want2 : want1;
+    assertEquals([stdout, stderr], [`${want}\n`, ""]);
+  });
+}
+
+testOn(ROOT, "run limits nothing that was not asked for", async () => {
+  await using box = makeBox();
+  const { stdout } = await box.run([
+    "--",
+    "sh",
+    "-c",
+    `${READ}; read ${FS}/pids/pids.max ${FS}/pids.max; read ${FS}/cpu/cpu.cfs_quota_us ${FS}/cpu.max`,
+  ]);
+  assertMatch(stdout, /^max\n(-1|max 100000)\n$/);
+});
+
+testOn(ROOT, "run leaves no parent cgroup of its own", async () => {
+  await using box = makeBox();
+  const { stdout } = await box.run([
+    "--pids-limit",
+    "9",
+    "--",
+    "cat",
+    "/proc/self/cgroup",
+  ]);
+  assert(stdout.includes("/"), stdout);
+  // The box's disposal looks for cgroups that are left.
+});
+
+/** A device of the host that root there may open. */
+function findDevice(): [string, number, number] {
+  for (const name of ["loop0", "vda", "sda", "nvme0n1", "fuse", "kmsg"]) {
+    try {
+      Deno.openSync(`/dev/${name}`).close();
+    } catch {
+      continue;
+    }
+    const { rdev: number, isBlockDevice } = Deno.statSync(`/dev/${name}`);
+    const rdev = number ?? 0;
+    const major = (rdev >> 8) & 0xfff;
+    return [isBlockDevice ? "b" : "c", major, rdev & 0xff];
+  }
+  throw new Error("This machine lacks: a device that root may open");
+}
+
+for (
+  const flags of [[], ["--cap-add", "SYS_ADMIN"], [
+    "--security-opt",
+    "seccomp=unconfined",
+  ]]
+) {
+  testOn(
+    ROOT,
+    `a node of the host's disk can be made but not opened${
+      flags.length ? `, with ${flags.join(" ")}` : ""
+    }`,
+    async () => {
+      const [type, major, minor] = findDevice();
+      await using box = makeBox();
+      const { stdout } = await box.run([
+        ...flags,
+        "--",
+        "sh",
+        "-c",
+        `mknod /tmp/d ${type} ${major} ${minor} && (: </tmp/d) 2>&1 || (: >>/tmp/d) 2>&1`,
+      ]);
+      assertEquals(
+        stdout,
+        "sh: can't open /tmp/d: Operation not permitted\n" +
+          "sh: can't create /tmp/d: Operation not permitted\n",
+      );
+    },
+  );
+}
+
+/** Flags that need a cgroup, and what names them in the error. */
+const LIMITS: [string[], string][] = [
+  [["--memory", "64m"], "--memory 64m"],
+  [["--pids-limit", "20"], "--pids-limit 20"],
+  [["--cpus", "0.5"], "--cpus 0.5"],
+];
+
+// As root we become a user whom nobody has given a cgroup.
+for (const [flags, typed] of LIMITS) {
+  testOn(
+    [...ROOT, "user", "userns"],
+    `run ${typed} is an error where cgroups are not delegated`,
+    async () => {
+      await using box = makeBox({ user: true });
+      const { code, stdout, stderr } = await box.run([
+        ...flags,
+        "--",
+        "echo",
+        "never",
+      ]);
+      assertEquals([code, stdout], [125, ""]);
+      assertMatch(
+        stderr,
+        new RegExp(
+          `^rustyrun: Cannot apply "${typed}": the cgroup of this session is not delegated to user \\d+\n  hint: [^\n]+\n$`,
+        ),
+      );
+    },
+  );
+}
