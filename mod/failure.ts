@@ -76,8 +76,6 @@ function wanted(op: Op, config: Config): string {
     case "findExec":
     case "exec":
       return "run the command";
-    case "setns":
-      return `join a namespace to ${op.why}`;
     case "spawn":
       return `run the hook ${quote(op.path)}`;
     case "seccomp":

@@ -240,9 +240,17 @@ export function lockState(root: string, id: string): number | undefined {
   }
 }
 
-/** Says whether somebody holds the lock of ROOT/ID. */
+/** Says whether somebody holds the lock of ROOT/ID; false when there is no
+ * such directory. */
 export function isLocked(root: string, id: string): boolean {
-  const fd = openFd(`${root}/${id}`, O_DIRECTORY | O_NOFOLLOW);
+  const fd = trySyscall(
+    "openat",
+    -100,
+    cstring(`${root}/${id}`),
+    O_DIRECTORY | O_NOFOLLOW | 0o2000000,
+    0,
+  );
+  if (fd < 0) return false;
   const taken = trySyscall("flock", fd, LOCK_EX | LOCK_NB) === EWOULDBLOCK;
   closeFd(fd);
   return taken;

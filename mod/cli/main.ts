@@ -7,7 +7,7 @@
 import { ContainerError } from "../errors.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
 import { parseArgs, type Parsed } from "./parse.ts";
-import { exitCodeOf, printError, type Reporting } from "./report.ts";
+import { exitCodeOf, openLog, printError, type Reporting } from "./report.ts";
 
 /** What every command gets. */
 export interface Call extends Parsed {
@@ -88,6 +88,7 @@ export async function main(argv: readonly string[]): Promise<number> {
         { code: "unknown-command", exitCode: 1 },
       );
     }
+    openLog(reporting);
     const run = await load();
     return await run({ ...parsed, root, reporting });
   } catch (error) {

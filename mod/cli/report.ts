@@ -18,6 +18,25 @@ export interface Reporting {
 
 const encoder = new TextEncoder();
 
+/**
+ * Makes the file of --log: containerd reads it though nothing was logged.
+ *
+ * @throws {ContainerError} when it cannot be written
+ */
+export function openLog({ log }: Reporting): void {
+  if (log === undefined) return;
+  try {
+    Deno.openSync(log, { create: true, append: true, mode: 0o644 }).close();
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot write the log "${log}": ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+      { code: "log", hint: "Name a file that you may write: --log", cause },
+    );
+  }
+}
+
 /** Writes a text to standard error. */
 export function printStderr(text: string): void {
   const bytes = encoder.encode(text);

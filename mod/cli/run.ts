@@ -84,6 +84,7 @@ export async function run(call: Call): Promise<number> {
   return runForeground(config, facts, {
     place,
     words: wordsOf(call, config.id),
+    keep: flagOn(call.flags, "keep"),
     warn: (message) => printStderr(`rustyrun: ${message}\n`),
     get poststop() {
       return selfCommand(["--root", call.root, "poststop", config.id]);

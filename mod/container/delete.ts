@@ -141,13 +141,8 @@ export function deleteContainer(
 
 /** Removes a directory that has neither a state nor somebody who makes one. */
 function removeRubbish(root: string, id: string): void {
-  try {
-    if (isLocked(root, id)) return;
-  } catch {
-    // It is not there: nothing to remove.
-    return;
-  }
-  if (readState(root, id) === undefined) removeState(`${root}/${id}`);
+  if (isLocked(root, id) || readState(root, id) !== undefined) return;
+  removeState(`${root}/${id}`);
 }
 
 /**

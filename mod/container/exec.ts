@@ -261,20 +261,28 @@ export function cpuMask(list: string): Uint8Array {
   return mask;
 }
 
-/** Labels are written through a procfs of the container's pid namespace. */
+/** Labels are written through the host's own procfs, held from before the
+ * container's namespaces are joined. */
 function planProc(config: Config): Phased {
-  const { apparmorProfile, selinuxLabel, oomScoreAdj } = config.spec.process ??
-    {};
-  if (!apparmorProfile && !selinuxLabel && oomScoreAdj === undefined) return {};
+  const { apparmorProfile, selinuxLabel } = config.spec.process ?? {};
+  if (!apparmorProfile && !selinuxLabel) return {};
   return {
-    root: [{
-      do: "fsmount",
+    sources: [{
+      do: "open",
       into: "proc",
-      fstype: "proc",
-      options: [],
-      attr: 0,
-      flags: 0,
-      why: "have a procfs that nobody in the container has touched",
+      at: "",
+      path: "/proc",
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: "hold a procfs that nobody in the container has touched",
+    }, {
+      do: "verify",
+      slot: "proc",
+      type: 0o40000,
+      rdev: 0,
+      magic: 0x9fa0,
+      why: "make sure that it is a procfs",
     }],
   };
 }

@@ -5,15 +5,17 @@
  */
 
 import type { Config } from "../config/config.ts";
+import type { Linux } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import {
-  type CompiledSeccomp,
   compileSeccomp,
   defaultSeccomp,
   defaultSeccompKey,
   readSeccompUse,
+  resolveSeccompFile,
   seccompCacheKey,
+  type SeccompFile,
   type SeccompHost,
   type SeccompProfile,
 } from "../seccomp.ts";
@@ -49,7 +51,7 @@ function writeCached(dir: string, name: string, filter: Uint8Array): void {
   }
 }
 
-function readProfile(path: string): SeccompProfile {
+function readProfile(path: string): SeccompFile {
   let text: string;
   try {
     text = Deno.readTextFileSync(path);
@@ -81,6 +83,30 @@ function readProfile(path: string): SeccompProfile {
   }
 }
 
+/** What the child stage calls between loading the filter and handing out its
+ * listener: a supervisor that is asked about these is not there yet. */
+const BEFORE_LISTENER = ["write", "sendmsg"];
+
+/** Refuses what would wait for ever, as runc does. */
+function refuseDeadlock(profile: SeccompProfile): void {
+  const notify = "SCMP_ACT_NOTIFY";
+  const bad = profile.defaultAction === notify
+    ? "the default action"
+    : profile.syscalls?.filter((it) => it.action === notify)
+      .flatMap((it) => it.names)
+      .find((it) => BEFORE_LISTENER.includes(it));
+  if (bad === undefined) return;
+  throw new ContainerError(
+    `Cannot use SCMP_ACT_NOTIFY for ${
+      bad.startsWith("the") ? bad : `"${bad}"`
+    } (linux.seccomp): it is needed before the supervisor has the listener`,
+    {
+      code: "seccomp-notify",
+      hint: "Allow it, and ask the supervisor about other calls",
+    },
+  );
+}
+
 function seccompHost(config: Config, facts: Facts): SeccompHost {
   return {
     arch: facts.arch,
@@ -102,30 +128,44 @@ export function loadFilter(
   root: string,
 ): Filter | undefined {
   if (config.seccompProfile === "unconfined") return undefined;
-  const options = {
-    arch: facts.arch,
-    noNewPrivileges: config.spec.process?.noNewPrivileges === true,
-  };
-  let key: string;
-  let profile: SeccompProfile | undefined;
-  if (config.seccompProfile === undefined && config.mode === "friendly") {
-    key = defaultSeccompKey(seccompHost(config, facts));
-  } else {
-    profile = config.seccompProfile === undefined
-      ? config.spec.linux?.seccomp as SeccompProfile | undefined
-      : readProfile(config.seccompProfile);
-    if (profile === undefined) return undefined;
-    key = seccompCacheKey(profile, facts.arch);
-  }
+  const profile = findProfile(config, facts);
+  if (profile === undefined) return undefined;
+  const isDefault = profile === "default";
+  const host = seccompHost(config, facts);
+  const key = isDefault
+    ? defaultSeccompKey(host)
+    : seccompCacheKey(profile, facts.arch);
+  if (!isDefault) refuseDeadlock(profile);
   const cached = readCached(`${root}/${CACHE}/${key}`);
   if (cached !== undefined) {
-    const use = profile === undefined
+    const { flags, notify } = isDefault
       ? { flags: 0, notify: false }
       : readSeccompUse(profile);
-    return { filter: cached, flags: use.flags, notify: use.notify };
+    return { filter: cached, flags, notify };
   }
-  profile ??= defaultSeccomp(seccompHost(config, facts));
-  const compiled: CompiledSeccomp = compileSeccomp(profile, options);
+  const compiled = compileSeccomp(isDefault ? defaultSeccomp(host) : profile, {
+    arch: facts.arch,
+  });
   writeCached(`${root}/${CACHE}`, key, compiled.filter);
   return compiled;
+}
+
+/** The profile that rules. One from a file goes into the configuration, so that
+ * from here on the saved copy rules and not the file. */
+function findProfile(
+  config: Config,
+  facts: Facts,
+): SeccompProfile | "default" | undefined {
+  if (config.seccompProfile !== undefined) {
+    const file = readProfile(config.seccompProfile);
+    const profile = resolveSeccompFile(file, seccompHost(config, facts));
+    config.spec.linux = {
+      ...config.spec.linux,
+      seccomp: profile as NonNullable<Linux["seccomp"]>,
+    };
+    delete config.seccompProfile;
+    return profile;
+  }
+  const own = config.spec.linux?.seccomp as SeccompProfile | undefined;
+  return own ?? (config.mode === "friendly" ? "default" : undefined);
 }

@@ -31,6 +31,8 @@ import { makeToken } from "./token.ts";
 export interface ForegroundOptions {
   place: Place;
   words: KeeperWords;
+  /** Leave the state and the cgroups to `delete`, and its poststop hooks. */
+  keep: boolean;
   /** Says of what could not be swept, and of hooks that may only warn. */
   warn: Warn;
   /** The program and arguments that run the poststop hooks of this container
@@ -102,7 +104,7 @@ export function runForeground(
   facts: Facts,
   options: ForegroundOptions,
 ): never {
-  const { place, words } = options;
+  const { place, words, keep } = options;
   sweep(place, options.warn);
   const prepared = prepare(config, facts, {
     place,
@@ -122,10 +124,12 @@ export function runForeground(
   try {
     makeCgroups(prepared.cgroup);
     say(control, "C");
-    const kind = { foreground: true, waits: false };
+    const kind = { foreground: !keep, waits: false };
     let end: Op[] = [];
     serveLaunch(run, prepared, dir, kind, place, () => {
-      end = planKeeper(prepared, place.root, words);
+      end = planKeeper(prepared, place.root, words).filter((op) =>
+        !keep || op.do !== "kState" && op.do !== "kCgroup"
+      );
     });
     handOver(
       run,
@@ -146,7 +150,7 @@ export function runForeground(
     const master = run.received.get(FD_TAG.master);
     if (master !== undefined) slots.set("master", master);
     const plan = [...planWatch(run, { runs, warden: run.helper }), ...end];
-    if (config.spec.hooks?.poststop?.length) {
+    if (config.spec.hooks?.poststop?.length && !keep) {
       plan.push({
         do: "kDelete",
         argv: options.poststop,

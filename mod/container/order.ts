@@ -86,7 +86,9 @@ export function planSteps(options: {
     why: "close everything that is not the command's",
   }];
   if (gate === "keeper") {
-    phased.close.push({
+    // A listener has to reach the host while that is still Deno.
+    const phase = filter?.notify ? "waitStart" : "close";
+    (phased[phase] ??= []).push({
       do: "sync",
       id: SYNC.start,
       why: "wait until the keeper is there",
@@ -200,16 +202,12 @@ function planFilter(phased: Phased, config: Config, filter: Filter): void {
     ...(from === undefined ? {} : { from }),
   }];
   if (filter.notify) {
+    // It is close-on-exec: closing it here would be one more call to allow.
     ops.push({
       do: "sendFd",
       slot: "listener",
       tag: FD_TAG.listener,
       why: "hand the filter's listener to the host",
-      from: "linux.seccomp.listenerPath",
-    }, {
-      do: "close",
-      slot: "listener",
-      why: "keep no copy of the listener",
       from: "linux.seccomp.listenerPath",
     });
   }
