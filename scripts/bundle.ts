@@ -18,7 +18,7 @@ import {
   helperPath,
   ROOT,
 } from "./build.ts";
-import { type Heat, joinParts, splitParts } from "./hot.ts";
+import { type Heat, joinParts, lazyStrings, splitParts } from "./hot.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
@@ -70,7 +70,7 @@ function runBundler(args: string[]): void {
  */
 export function bundle(others: readonly string[] = []): void {
   buildHelper();
-  const helpers = Object.fromEntries(
+  const helpers = new Map(
     [...others, helperPath(Deno.build.arch as Arch)].map(readHelper),
   );
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-bundle-" });
@@ -93,7 +93,7 @@ export function bundle(others: readonly string[] = []): void {
     Deno.writeTextFileSync(
       part,
       `#!/usr/bin/env -S deno run -A\nglobalThis.${EMBEDDED}=${
-        JSON.stringify(helpers)
+        lazyStrings(helpers)
       };\n${code}`,
     );
     Deno.chmodSync(part, 0o755);
@@ -101,7 +101,7 @@ export function bundle(others: readonly string[] = []): void {
     console.log(
       `Bundled dist/rustyrun.js: ${
         Math.ceil(code.length / 1024)
-      } KiB of code, helper for ${Object.keys(helpers).join(" and ")}`,
+      } KiB of code, helper for ${[...helpers.keys()].join(" and ")}`,
     );
   } finally {
     Deno.removeSync(dir, { recursive: true });

@@ -127,6 +127,15 @@ export function splitParts(parts: Parts, { warm, cold }: Heat): Split {
   return { hot, rare };
 }
 
+/** An object literal with a getter for each text: V8 looks over what a function
+ * that nobody calls returns, but neither makes a string of it nor caches it. */
+export function lazyStrings(texts: Iterable<[string, string]>): string {
+  const getters = [...texts].map(([name, text]) =>
+    `get ${JSON.stringify(name)}(){return ${JSON.stringify(text)}}`
+  );
+  return `{${getters.join(",")}}`;
+}
+
 /**
  * Puts the bundled hot code and the rare parts together.
  *
@@ -135,7 +144,7 @@ export function splitParts(parts: Parts, { warm, cold }: Heat): Split {
 export function joinParts(code: string, rare: Split["rare"]): string {
   const eager = code.replaceAll(`${EAGER}(`, "(");
   if (rare.size === 0) return eager;
-  const parts = JSON.stringify(Object.fromEntries(rare));
+  const parts = lazyStrings(rare);
   return `const __parts=${parts},` +
     `__url=n=>n===""?import.meta.url:"data:text/javascript,"+encodeURIComponent(` +
     `__parts[n].replace(/"rustyrun:([\\w.-]*)"/g,(_,m)=>JSON.stringify(__url(m))));\n` +
