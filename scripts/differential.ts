@@ -196,7 +196,7 @@ async function main(): Promise<number> {
         console.log(`${runtime.name} left ${left.join(" ")}`);
       }
     }
-    removeCgroup(`/rustyrun-diff-${Deno.pid}`);
+    removeCgroup(`/proof-${Deno.pid}`);
     const open = all.filter((difference) => !difference.accepted);
     console.log(
       `${cases.length} bundles on ${

@@ -316,7 +316,7 @@ export function listHierarchies(): {
 /** Removes a cgroup and everything below it from every hierarchy, killing the
  * processes that are still in it. The path must be one that the caller made. */
 export function removeCgroup(path: string): void {
-  if (!/^\/(testdir|cgrouptest|rustyrun-)/.test(path)) {
+  if (!/^\/(testdir|cgrouptest|proof-)/.test(path)) {
     throw new RangeError(`Cannot remove the cgroup "${path}": it is not ours`);
   }
   const walk = (dir: string) => {

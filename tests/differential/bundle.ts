@@ -95,7 +95,7 @@ export async function makeBundle(
     bundle,
     out,
     id,
-    cgroup: `/rustyrun-diff-${Deno.pid}/${id}`,
+    cgroup: `/proof-${Deno.pid}/${id}`,
     payload,
     holder: 0,
     async writeConfig() {
