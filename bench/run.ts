@@ -12,11 +12,15 @@
  * @module
  */
 
+import { cgroupLayout, gatherFacts } from "../mod/host.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { BUNDLE, bundle } from "../scripts/bundle.ts";
 import { enterHugetlb } from "../tests/conformance/runtimes.ts";
 import { makeRootfs } from "../tests/harness.ts";
 import { findProgram, hasNeed } from "../tests/needs.ts";
+
+/** Rounds before those that count. */
+const WARM_UP = 3;
 
 /** One row of the table. */
 interface Contender {
@@ -36,12 +40,14 @@ function childCpu(): number {
   return (Number(fields[13]) + Number(fields[14])) * 10;
 }
 
-function runOnce(contender: Contender): void {
+function runOnce(contender: Contender, denoDir: string): void {
   const [program, ...args] = contender.command;
   const cpu = childCpu();
   const start = performance.now();
   const { code, stderr } = new Deno.Command(program!, {
     args,
+    // A cache of its own: another version of Deno empties the shared one.
+    env: { DENO_DIR: denoDir },
     stdin: "null",
     stdout: "null",
     stderr: "piped",
@@ -152,7 +158,9 @@ function printTable(contenders: readonly Contender[], rounds: number): void {
   const runc = contenders.find((c) => c.name === "runc run")!;
   const base = median(runc.times);
   console.log(
-    `\n${rounds} rounds, interleaved; Linux ${Deno.osRelease()}, Deno ${Deno.version.deno}\n`,
+    `\n${rounds} rounds, interleaved; Linux ${Deno.osRelease()}, ${navigator.hardwareConcurrency} cores, cgroups ${
+      cgroupLayout(gatherFacts())
+    }, Deno ${Deno.version.deno}\n`,
   );
   console.log("| /bin/true | median ms | min ms | CPU ms | of runc |");
   console.log("| --- | ---: | ---: | ---: | ---: |");
@@ -164,6 +172,10 @@ function printTable(contenders: readonly Contender[], rounds: number): void {
       } | ${mean.toFixed(0)} | ${(median(times) / base).toFixed(2)} |`,
     );
   }
+}
+
+function showLoad(load: readonly number[]): string {
+  return load[0]!.toFixed(1);
 }
 
 function bench(args: readonly string[]): void {
@@ -190,16 +202,23 @@ function bench(args: readonly string[]): void {
   const rootfs = makeRootfs();
   try {
     const contenders = listContenders(work, rootfs);
-    // Once for the page cache, not counted.
-    for (const contender of contenders) runOnce(contender);
+    const denoDir = `${work}/deno`;
+    const load = Deno.loadavg();
+    // Not counted: the first fills the caches, Deno's of compiled code too.
+    for (let i = 0; i < WARM_UP; i++) {
+      for (const contender of contenders) runOnce(contender, denoDir);
+    }
     for (const contender of contenders) {
       contender.times = [];
       contender.cpu = [];
     }
     for (let i = 0; i < rounds; i++) {
-      for (const contender of contenders) runOnce(contender);
+      for (const contender of contenders) runOnce(contender, denoDir);
     }
     printTable(contenders, rounds);
+    console.log(
+      `\nLoad ${showLoad(load)} before, ${showLoad(Deno.loadavg())} after`,
+    );
   } finally {
     Deno.removeSync(work, { recursive: true });
     Deno.removeSync(rootfs, { recursive: true });
