@@ -57,7 +57,9 @@ function describeMounts(value: Json | undefined): JsonObject {
     for (let n = 2; key in seen; n++) key = `${at}#${n}`;
     seen[key] = what;
   }
-  seen.order = order.join(" ");
+  // Kernels list mounts by age, and an attached tree may be older than what it
+  // is attached to: the order of the list says nothing.
+  seen.list = order.sort().join(" ");
   return seen;
 }
 
