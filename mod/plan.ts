@@ -325,12 +325,12 @@ export function encodePlan(
     at += 8;
   };
   const blob = (data: Uint8Array, count: number, nul: boolean) => {
-    room(data.length + 24);
+    const padded = (data.length + (nul ? 8 : 7)) & ~7;
+    room(8 + padded);
     view.setUint32(at, data.length, true);
     view.setUint32(at + 4, count, true);
-    at += 8;
-    bytes.set(data, at);
-    at = (at + data.length + (nul ? 8 : 7)) & ~7;
+    bytes.set(data, at + 8);
+    at += 8 + padded;
   };
   const text = (s: string): Uint8Array => {
     if (s.includes("\0")) {

@@ -1,0 +1,415 @@
+/**
+ * The plan's bytes: a small decoder of our own reads back what encodePlan()
+ * wrote, and decodeReport() reads what the child stage sends.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  decodeReport,
+  encodePlan,
+  type Op,
+  type OpName,
+  OPS,
+  PHASES,
+  PLAN_LIST,
+  PLAN_MAX,
+  PLAN_SLOTS,
+  REPORT_SIZE,
+  SYNC,
+} from "../mod/plan.ts";
+
+type Value = bigint | string | Uint8Array | string[];
+
+interface Decoded {
+  version: number;
+  size: number;
+  descriptors: number[];
+  records: { code: number; args: Value[] }[];
+}
+
+const names = new Map<number, OpName>(
+  (Object.keys(OPS) as OpName[]).map((name) => [OPS[name].code, name]),
+);
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** Decodes a plan by the words of mod/plan.ts; throws where they do not hold. */
+function decodePlan(bytes: Uint8Array): Decoded {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  assertEquals(decoder.decode(bytes.subarray(0, 8)), "RUSTYPLN");
+  const count = view.getUint32(16, true);
+  const fds = view.getUint32(20, true);
+  const descriptors = Array.from(
+    { length: fds },
+    (_, i) => view.getInt32(24 + 4 * i, true),
+  );
+  let at = (24 + 4 * fds + 7) & ~7;
+  const records: Decoded["records"] = [];
+  const blob = () => {
+    const length = view.getUint32(at, true);
+    const extra = view.getUint32(at + 4, true);
+    at += 8;
+    const data = bytes.slice(at, at + length);
+    return { data, extra, length };
+  };
+  const skip = (length: number) => {
+    const end = (at + length + 7) & ~7;
+    assertEquals(
+      [...bytes.subarray(at + length, end)].some((it) => it !== 0),
+      false,
+      "padding is zero",
+    );
+    at = end;
+  };
+  for (let i = 0; i < count; i++) {
+    const start = at;
+    const code = view.getUint16(at, true);
+    assertEquals(view.getUint16(at + 2, true), 0);
+    const size = view.getUint32(at + 4, true);
+    at += 8;
+    const args = OPS[names.get(code)!].args.map((arg): Value => {
+      switch (arg.at(-1)) {
+        case "n":
+        case "f":
+          at += 8;
+          return view.getBigInt64(at - 8, true);
+        case "s": {
+          const { data, extra, length } = blob();
+          assertEquals(extra, 0);
+          assertEquals(bytes[at + length], 0, "a string ends with a NUL");
+          skip(length + 1);
+          return decoder.decode(data);
+        }
+        case "b": {
+          const { data, extra, length } = blob();
+          assertEquals(extra, 0);
+          skip(length);
+          return data;
+        }
+        default: {
+          const { data, extra, length } = blob();
+          skip(length);
+          const list = decoder.decode(data).split("\0");
+          assertEquals(list.pop(), "");
+          assertEquals(list.length, extra);
+          return list;
+        }
+      }
+    });
+    assertEquals(at - start, size);
+    records.push({ code, args });
+  }
+  assertEquals(at, bytes.length);
+  return {
+    version: view.getUint32(8, true),
+    size: view.getUint32(12, true),
+    descriptors,
+    records,
+  };
+}
+
+const WHY = "test it";
+
+/** Arguments of an operation encoded and decoded again. */
+function roundTrip(op: Op): Value[] {
+  return decodePlan(encodePlan([op])).records[0]!.args;
+}
+
+const number = (value: number | bigint): Value[] =>
+  roundTrip({ do: "umask", mask: value, why: WHY });
+const list = (candidates: string[]): Value[] =>
+  roundTrip({ do: "findExec", candidates, why: WHY });
+
+Deno.test("encodePlan() of nothing is the head of 24 bytes alone", () => {
+  const bytes = encodePlan([]);
+  assertEquals(
+    [...bytes],
+    [
+      ...[0x52, 0x55, 0x53, 0x54, 0x59, 0x50, 0x4c, 0x4e], // RUSTYPLN
+      ...[1, 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ],
+  );
+});
+
+Deno.test("encodePlan() writes an operation byte by byte as c/plan.h says", () => {
+  const bytes = encodePlan(
+    [{ do: "setns", slot: "net", type: 0x40000000, why: WHY }],
+    new Map([["net", 7]]),
+  );
+  assertEquals(
+    [...bytes.subarray(8)],
+    [
+      ...[1, 0, 0, 0, 56, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], // the head's rest
+      ...[7, 0, 0, 0, 0, 0, 0, 0], // slot 0 is descriptor 7; padding
+      ...[21, 0, 0, 0, 24, 0, 0, 0], // code, size
+      ...[0, 0, 0, 0, 0, 0, 0, 0], // slot 0
+      ...[0, 0, 0, 0x40, 0, 0, 0, 0],
+    ],
+  );
+});
+
+/** A value for every kind of argument, told apart by its place. */
+function sampleOp(name: OpName): { op: Op; want: Value[] } {
+  const op: Record<string, unknown> = { do: name, why: WHY };
+  let slots = 0;
+  const want = OPS[name].args.map((arg, at): Value => {
+    const [key, kind] = arg.split(":") as [string, string];
+    const [given, read]: [unknown, Value] = kind === "n"
+      ? [at + 100, BigInt(at + 100)]
+      : kind === "f"
+      ? [`slot${at}`, BigInt(slots++)]
+      : kind === "s"
+      ? [`text ${at} ü`, `text ${at} ü`]
+      : kind === "b"
+      ? [new Uint8Array([0, at, 0xff]), new Uint8Array([0, at, 0xff])]
+      : [["", `a${at}`, "é"], ["", `a${at}`, "é"]];
+    op[key] = given;
+    return read;
+  });
+  return { op: op as unknown as Op, want };
+}
+
+for (const name of Object.keys(OPS) as OpName[]) {
+  Deno.test(`encodePlan() encodes ${name}`, () => {
+    const { op, want } = sampleOp(name);
+    const { records } = decodePlan(encodePlan([op]));
+    assertEquals(records, [{ code: OPS[name].code, args: want }]);
+  });
+}
+
+Deno.test("encodePlan() encodes every operation in one plan, in order", () => {
+  const all = (Object.keys(OPS) as OpName[]).map((name) => sampleOp(name).op);
+  const { records, size, version } = decodePlan(encodePlan(all));
+  assertEquals(records.map((it) => names.get(it.code)), all.map((it) => it.do));
+  assertEquals(version, 1);
+  assertEquals(size, encodePlan(all).length);
+});
+
+Deno.test("OPS has each code once", () => {
+  const codes = Object.values(OPS).map((it) => it.code);
+  assertEquals(new Set(codes).size, codes.length);
+});
+
+for (
+  const value of [
+    0,
+    1,
+    -1,
+    0x7fffffff,
+    -0x80000000,
+    0x80000000,
+    0xffffffff,
+    -0x80000001,
+    Number.MAX_SAFE_INTEGER,
+    Number.MIN_SAFE_INTEGER,
+    0n,
+    -1n,
+    1n << 62n,
+    (1n << 63n) - 1n,
+    -(1n << 63n),
+  ]
+) {
+  Deno.test(`encodePlan() keeps the ${typeof value} ${value}`, () => {
+    assertEquals(number(value), [BigInt(value)]);
+  });
+}
+
+Deno.test("encodePlan() keeps the bits of an unsigned 64-bit number", () => {
+  assertEquals(number((1n << 64n) - 1n), [-1n]);
+  assertEquals(number((1n << 64n) - 4096n), [-4096n]);
+});
+
+Deno.test("encodePlan() writes 0 for negative zero", () => {
+  assertEquals(number(-0), [0n]);
+});
+
+for (const value of [0.5, NaN, Infinity]) {
+  Deno.test(`encodePlan() throws on the number ${value}`, () => {
+    assertThrows(() => number(value), RangeError);
+  });
+}
+
+for (
+  const [what, strings] of [
+    ["an empty list", []],
+    ["one empty string", [""]],
+    ["empty strings between others", ["", "a", "", "b", ""]],
+    ["text that is not ASCII", ["grüß", "日本", "🦀"]],
+    ["blanks and new lines", ["a b", "a\nb", "\t"]],
+  ] as [string, string[]][]
+) {
+  Deno.test(`encodePlan() keeps ${what}`, () => {
+    assertEquals(list(strings), [strings]);
+  });
+}
+
+for (const length of [0, 1, 6, 7, 8, 9, 15, 16, 17, 4095, 4096, 70_000]) {
+  Deno.test(`encodePlan() keeps strings and blobs of ${length} bytes`, () => {
+    const text = "x".repeat(length);
+    assertEquals(roundTrip({ do: "hostname", name: text, why: WHY }), [text]);
+    const gids = new Uint8Array(length).fill(0xfe);
+    assertEquals(roundTrip({ do: "setgroups", gids, why: WHY }), [gids]);
+  });
+}
+
+Deno.test("encodePlan() numbers slots in the order in which they are named", () => {
+  const dup = (slot: string): Op => ({ do: "dup", slot, fd: 9, why: WHY });
+  const { descriptors, records } = decodePlan(
+    encodePlan(
+      [dup("late"), dup("b"), dup(""), dup("later"), dup("late")],
+      new Map([["a", 30], ["b", 40], ["c", 3]]),
+    ),
+  );
+  assertEquals(descriptors, [30, 40, 3]);
+  assertEquals(records.map((it) => it.args[0]), [3n, 1n, -1n, 4n, 3n]);
+});
+
+Deno.test("encodePlan() takes as many slots as there are, and one more never", () => {
+  const ops = Array.from(
+    { length: PLAN_SLOTS },
+    (_, i): Op => ({ do: "close", slot: `s${i}`, why: WHY }),
+  );
+  const { records } = decodePlan(encodePlan(ops));
+  assertEquals(records.at(-1)!.args, [BigInt(PLAN_SLOTS - 1)]);
+  assertThrows(
+    () => encodePlan([...ops, { do: "close", slot: "more", why: WHY }]),
+    RangeError,
+    "Cannot encode the plan: it needs more than 1024 descriptors",
+  );
+});
+
+Deno.test("encodePlan() counts inherited descriptors among the slots", () => {
+  const many = new Map(
+    Array.from({ length: PLAN_SLOTS + 1 }, (_, i) => [`fd${i}`, i] as const),
+  );
+  assertThrows(
+    () => encodePlan([], many),
+    RangeError,
+    "Cannot encode the plan: it needs more than 1024 descriptors",
+  );
+});
+
+Deno.test("encodePlan() throws on a NUL in a string, and shows it", () => {
+  assertThrows(
+    () => encodePlan([{ do: "hostname", name: "a\0b", why: WHY }]),
+    RangeError,
+    'Cannot encode the plan: a string holds a NUL: "a\\u0000b"',
+  );
+});
+
+Deno.test("encodePlan() throws on a NUL in a list, so that it stays as many strings", () => {
+  assertThrows(
+    () => list(["a", "b\0c"]),
+    RangeError,
+    'Cannot encode the plan: a string holds a NUL: "b\\u0000c"',
+  );
+});
+
+Deno.test("encodePlan() keeps a NUL in a blob", () => {
+  const data = new Uint8Array([0, 0, 1, 0]);
+  assertEquals(roundTrip({ do: "setgroups", gids: data, why: WHY }), [data]);
+});
+
+Deno.test("encodePlan() takes a list of 65536 strings and not one more", () => {
+  const most = new Array(PLAN_LIST).fill("");
+  assertEquals(list(most), [most]);
+  assertThrows(
+    () => list([...most, ""]),
+    RangeError,
+    "Cannot encode the plan: a list holds more than 65536 strings",
+  );
+});
+
+Deno.test("encodePlan() takes a plan of exactly 4 MiB and not 8 bytes more", () => {
+  // 24 for the head, 8 for the record, 8 for the blob's length.
+  const most = new Uint8Array(PLAN_MAX - 40);
+  const op = (gids: Uint8Array): Op => ({ do: "setgroups", gids, why: WHY });
+  assertEquals(encodePlan([op(most)]).length, PLAN_MAX);
+  assertThrows(
+    () => encodePlan([op(new Uint8Array(PLAN_MAX - 39))]),
+    RangeError,
+    "Cannot encode the plan: it is larger than 4194304 bytes",
+  );
+});
+
+Deno.test("encodePlan() throws on too many small operations", () => {
+  const op: Op = { do: "umask", mask: 0, why: WHY };
+  const fit = (PLAN_MAX - 24) / 16 | 0;
+  assertEquals(encodePlan(new Array(fit).fill(op)).length, PLAN_MAX - 8);
+  assertThrows(
+    () => encodePlan(new Array(fit + 1).fill(op)),
+    RangeError,
+    "Cannot encode the plan: it is larger than 4194304 bytes",
+  );
+});
+
+Deno.test("encodePlan() returns the same bytes for the same operations", () => {
+  const all = (Object.keys(OPS) as OpName[]).map((name) => sampleOp(name).op);
+  assertEquals(encodePlan(all), encodePlan(all));
+});
+
+/** A packet as struct report of c/plan.h has it. */
+function packet(fields: number[], text: string | Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(REPORT_SIZE);
+  const view = new DataView(bytes.buffer);
+  fields.forEach((it, i) => view.setInt32(4 * i, it, true));
+  bytes.set(
+    typeof text === "string" ? new TextEncoder().encode(text) : text,
+    16,
+  );
+  return bytes;
+}
+
+Deno.test("decodeReport() reads an error", () => {
+  assertEquals(decodeReport(packet([1, 41, 2, 7], "/bin/nope")), {
+    kind: 1,
+    index: 41,
+    errno: 2,
+    detail: 7,
+    text: "/bin/nope",
+  });
+});
+
+Deno.test("decodeReport() reads negative numbers and an empty text", () => {
+  assertEquals(decodeReport(packet([2, 0, -1, -2], "")), {
+    kind: 2,
+    index: 0,
+    errno: -1,
+    detail: -2,
+    text: "",
+  });
+});
+
+Deno.test("decodeReport() reads a text that fills its room without a NUL", () => {
+  const report = decodeReport(packet([1, 0, 1, 0], "é".repeat(128)));
+  assertEquals(report.text, "é".repeat(128));
+});
+
+Deno.test("decodeReport() replaces bytes that are not UTF-8", () => {
+  const report = decodeReport(
+    packet([1, 0, 1, 0], new Uint8Array([0x61, 0xff])),
+  );
+  assertEquals(report.text, "a\ufffd");
+});
+
+Deno.test("decodeReport() reads a packet inside a larger buffer", () => {
+  const buffer = new Uint8Array(REPORT_SIZE + 16);
+  buffer.set(packet([3, 5, 0, 4711], ""), 8);
+  assertEquals(decodeReport(buffer.subarray(8, 8 + REPORT_SIZE)).detail, 4711);
+});
+
+for (const size of [0, 136, REPORT_SIZE - 1, REPORT_SIZE + 1]) {
+  Deno.test(`decodeReport() throws on a packet of ${size} bytes`, () => {
+    assertThrows(
+      () => decodeReport(new Uint8Array(size)),
+      RangeError,
+      `Cannot decode a report of ${size} bytes: it must have 272`,
+    );
+  });
+}
+
+Deno.test("SYNC has each id once, and PHASES each step", () => {
+  assertEquals(new Set(Object.values(SYNC)).size, Object.keys(SYNC).length);
+  assertEquals(new Set(PHASES).size, PHASES.length);
+});
