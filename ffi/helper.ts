@@ -24,6 +24,14 @@ export class HelperError extends Error {
   }
 }
 
+/** False for root of a user namespace, who is some user outside and sees the
+ * owners of other ids as 65534. */
+function mapsEveryId(): boolean {
+  return /^\s*0\s+0\s+4294967295\s*$/.test(
+    Deno.readTextFileSync("/proc/self/uid_map"),
+  );
+}
+
 /**
  * Throws when somebody other than root could change what root is about to
  * run: `path` has another owner, or its group or others may write it. A path
@@ -50,7 +58,7 @@ export function refuseWritable(path: string): void {
     : mode & 0o020 && info.gid !== 0
     ? `group ${info.gid}`
     : undefined;
-  if (who === undefined) return;
+  if (who === undefined || !mapsEveryId()) return;
   throw new HelperError(
     `Cannot use "${path}" as root: ${who} may write it`,
     "writable",

@@ -103,6 +103,7 @@ const CALLS: Partial<Record<Op["do"], string>> = {
   mountSetattr: "mount_setattr",
   moveMount: "move_mount",
   fork: "clone3",
+  warden: "clone3",
   unshare: "unshare",
   setns: "setns",
   hostname: "sethostname",
@@ -126,7 +127,7 @@ const CALLS: Partial<Record<Op["do"], string>> = {
 interface Wording {
   code: string;
   message?: string;
-  hint?: string;
+  hint?: string | undefined;
   exitCode?: number;
 }
 
@@ -136,24 +137,27 @@ const NAMESPACE_SYSCTLS: Record<string, string> = {
   net: "max_net_namespaces",
 };
 
+function readSysctl(path: string): string {
+  try {
+    return Deno.readTextFileSync(`/proc/sys/${path}`).trim();
+  } catch {
+    // A sysctl that this kernel does not have refuses nothing.
+    return "";
+  }
+}
+
+const USERNS_LIMIT = "user/max_user_namespaces";
+
 /** Where user namespaces are refused: which switch does it. */
 function userNamespaceHint(facts: Facts): string {
-  const value = (path: string): string => {
-    try {
-      return Deno.readTextFileSync(path).trim();
-    } catch {
-      // A sysctl that this kernel does not have refuses nothing.
-      return "";
-    }
-  };
-  if (value("/proc/sys/kernel/unprivileged_userns_clone") === "0") {
+  if (readSysctl("kernel/unprivileged_userns_clone") === "0") {
     return "The sysctl kernel.unprivileged_userns_clone=0 forbids user namespaces: set it to 1, or run as root";
   }
-  if (value("/proc/sys/user/max_user_namespaces") === "0") {
+  if (readSysctl(USERNS_LIMIT) === "0") {
     return "The sysctl user.max_user_namespaces=0 forbids user namespaces: raise it, or run as root";
   }
   if (
-    value("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") === "1"
+    readSysctl("kernel/apparmor_restrict_unprivileged_userns") === "1"
   ) {
     return "AppArmor restricts user namespaces (kernel.apparmor_restrict_unprivileged_userns=1): rustyrun doctor shows the profile to install";
   }
@@ -241,17 +245,36 @@ function pathOf(config: Config): string {
   return entry?.slice(5) ?? "";
 }
 
+/** AppArmor lets a user make a user namespace (Ubuntu 24.04) and takes every
+ * right in it: the first use of one fails. */
+function isConfined(
+  op: Op,
+  name: string,
+  config: Config,
+  facts: Facts,
+): boolean {
+  return ["setuid", "setgid", "fork", "unshare", "mountSetattr", "fsmount"]
+    .includes(op.do) &&
+    (name === "EPERM" || name === "EACCES") && facts.uid !== 0 &&
+    namespaceUse(config, "user") === "new" &&
+    readSysctl("kernel/apparmor_restrict_unprivileged_userns") === "1";
+}
+
 /** Rows by operation: code, hint and, where the kernel's words mislead, the
  * message. */
 function word(failure: Failure, config: Config, facts: Facts): Wording {
   const { op } = failure;
   const name = errnoName(failure.errno);
+  if (isConfined(op, name, config, facts)) {
+    return { code: "userns-blocked", hint: userNamespaceHint(facts) };
+  }
   switch (op.do) {
     case "findExec":
     case "exec":
       return wordCommand(failure, config);
     case "unshare":
     case "fork":
+    case "warden":
       return wordNamespace(op, name, facts);
     case "fsmount":
     case "moveMount":
@@ -313,7 +336,12 @@ function word(failure: Failure, config: Config, facts: Facts): Wording {
     case "spawn":
       return wordHook(failure);
     case "linkUp":
-      return { code: "network" };
+      return {
+        code: "network",
+        hint: name === "EPERM"
+          ? "CAP_NET_ADMIN is missing here (a container?): --network host does without"
+          : undefined,
+      };
     case "setns":
       return {
         code: "namespace-join",
@@ -351,6 +379,9 @@ function wordHook(failure: Failure): Wording {
 function wordNamespace(op: Op, name: string, facts: Facts): Wording {
   const flags = op.do === "unshare" || op.do === "fork" ? Number(op.flags) : 0;
   const isUser = (flags & 0x10000000) !== 0;
+  if (isUser && name === "ENOSPC" && readSysctl(USERNS_LIMIT) === "0") {
+    return { code: "userns-blocked", hint: userNamespaceHint(facts) };
+  }
   if (name === "ENOSPC" || name === "EUSERS") {
     const names = Object.values(NAMESPACE_SYSCTLS).join(", user.");
     return {
@@ -366,6 +397,13 @@ function wordNamespace(op: Op, name: string, facts: Facts): Wording {
         : facts.uid === 0
         ? "CAP_SYS_ADMIN is missing here (a container?): rustyrun doctor shows what to change"
         : "Without root it needs a user namespace",
+    };
+  }
+  if (name === "ENOSYS") {
+    return {
+      code: "namespace-denied",
+      hint:
+        "A seccomp filter forbids it (a container?): start that one with --security-opt seccomp=unconfined",
     };
   }
   if (name === "EINVAL") {

@@ -140,6 +140,17 @@ export function parseNofile(limits: string): number | undefined {
   return line === null || line[1] === "unlimited" ? undefined : Number(line[1]);
 }
 
+/** Whether this process is in a user namespace: root there is not root. */
+export function isInUserns(): boolean {
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(read("/proc/self/uid_map"));
+}
+
+/** Who root of this user namespace is outside: 0 where there is none. */
+export function outerRoot(): number {
+  const map = read("/proc/self/uid_map");
+  return Number(/^\s*0\s+(\d+)\s/m.exec(map)?.[1] ?? 0);
+}
+
 /**
  * Gathers the facts of this machine; each is read when it is first asked for.
  *
@@ -169,9 +180,7 @@ export function gatherFacts(): Facts {
       return Deno.umask();
     },
     get inUserns() {
-      return inUserns ??= !/^\s*0\s+0\s+4294967295\s*$/.test(
-        read("/proc/self/uid_map"),
-      );
+      return inUserns ??= isInUserns();
     },
     get cgroups() {
       return cgroups ??= parseCgroups(

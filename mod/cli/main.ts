@@ -5,6 +5,7 @@
  */
 
 import { ContainerError } from "../errors.ts";
+import { outerRoot } from "../host.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
 import { parseArgs, type Parsed } from "./parse.ts";
 import { exitCodeOf, openLog, printError, type Reporting } from "./report.ts";
@@ -46,10 +47,56 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
 };
 
 /** Where state is kept when --root does not say it: /run/rustyrun for root,
- * else below XDG_RUNTIME_DIR; without one, below /tmp. */
+ * else below XDG_RUNTIME_DIR; without one, below /tmp.
+ *
+ * @param uid as it is outside of any user namespace: its root may not write
+ * /run, which is the host's */
 export function defaultRoot(uid: number, runtimeDir: string | undefined) {
   if (uid === 0) return "/run/rustyrun";
   return runtimeDir ? `${runtimeDir}/rustyrun` : `/tmp/rustyrun-${uid}`;
+}
+
+/**
+ * Makes a directory below /tmp, where others may have made one of that name
+ * before: what stands in it says what is to be killed and removed.
+ *
+ * @throws {ContainerError} when it is not this user's alone
+ */
+export function claimSharedRoot(path: string, uid: number): void {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  const info = Deno.lstatSync(path);
+  if (info.isDirectory && info.uid === uid && !((info.mode ?? 0) & 0o022)) {
+    return;
+  }
+  throw new ContainerError(
+    `Cannot keep the container's state in "${path}": others may write it`,
+    {
+      code: "state-directory",
+      hint:
+        "Set XDG_RUNTIME_DIR, or name a directory of your own: rustyrun --root DIR",
+    },
+  );
+}
+
+/** Commands that look at no container, and so leave nothing. */
+const STATELESS: readonly string[] = [
+  "help",
+  "version",
+  "completions",
+  "man",
+  "doctor",
+  "features",
+  "spec",
+  "validate",
+];
+
+function keepsState({ command, flags }: Parsed): boolean {
+  return !flagOn(flags, "explain") &&
+    !STATELESS.includes(command);
 }
 
 function reportingOf(global: Flags, command: Flags): Reporting {
@@ -79,8 +126,13 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     parsed = parseArgs(argv);
     reporting = reportingOf(parsed.global, parsed.flags);
-    const root = flagValue(parsed.global, "root") ??
-      defaultRoot(Deno.uid() ?? 0, Deno.env.get("XDG_RUNTIME_DIR"));
+    const uid = Deno.uid() ?? 0;
+    const own = flagValue(parsed.global, "root");
+    const root = own ??
+      defaultRoot(uid || outerRoot(), Deno.env.get("XDG_RUNTIME_DIR"));
+    if (own === undefined && root.startsWith("/tmp/") && keepsState(parsed)) {
+      claimSharedRoot(root, uid);
+    }
     const load = COMMANDS[parsed.command];
     if (load === undefined) {
       throw new ContainerError(

@@ -12,8 +12,8 @@ import { createContainer } from "../container/create.ts";
 import { startContainer } from "../container/start.ts";
 import type { KeeperWords } from "../container/keeper.ts";
 import type { Place } from "../container/launch.ts";
-import type { ContainerError } from "../errors.ts";
-import { denoCacheDir, refuseWritable } from "../../ffi/helper.ts";
+import { ContainerError } from "../errors.ts";
+import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStderr } from "./report.ts";
@@ -63,7 +63,18 @@ export function placeOf(call: Call): Place {
  * where it is read, Deno's cache of compiled sources here. */
 export function refuseSharedCache(): void {
   const dir = denoCacheDir((name) => Deno.env.get(name));
-  if (dir !== undefined) refuseWritable(dir);
+  if (dir === undefined) return;
+  try {
+    refuseWritable(dir);
+  } catch (cause) {
+    if (!(cause instanceof HelperError)) throw cause;
+    throw new ContainerError(cause.message, {
+      code: "cache-writable",
+      hint:
+        "Deno runs what lies there unchecked: set DENO_DIR to a directory that only root may write",
+      cause,
+    });
+  }
 }
 
 /** Runs a container in the foreground, or explains it. */

@@ -52,6 +52,9 @@ export interface Prepared {
   ops: Op[];
   cgroup: CgroupPlan;
   idMaps: IdMaps | undefined;
+  /** Whether setgroups(2) is allowed in the container's user namespace;
+   * undefined outside of any. */
+  setgroups: IdMaps["setgroups"] | undefined;
   rlimits: readonly ResourceLimit[];
   filter: Filter | undefined;
   netDevices: readonly NetDevice[];
@@ -132,11 +135,22 @@ function applyUser(config: Config): void {
   }
 }
 
+/** Empty for pid 1, whose parent is outside, and where hidepid hides it. */
+function readParentLimits(): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return "";
+    throw error;
+  }
+}
+
 /** RLIMIT_NOFILE as the caller had it, as far as that can be known. */
 export function readFileLimit(): FileLimit {
-  const parent = parseNofile(
-    Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`),
-  );
+  const parent = parseNofile(readParentLimits());
   const hard = limitProcess(0, 7)[1];
   return { hard, ...(parent === undefined ? {} : { parent }) };
 }
@@ -153,6 +167,15 @@ function refuseIntelRdt(config: Config): void {
       hint: "Leave linux.intelRdt out",
     },
   );
+}
+
+/** A caller's own user namespace may have given up setgroups(2), as that of
+ * `unshare -r` has; user_namespaces(7). */
+function inheritSetgroups(facts: Facts): "deny" | undefined {
+  return facts.inUserns &&
+      Deno.readTextFileSync("/proc/self/setgroups").startsWith("deny")
+    ? "deny"
+    : undefined;
 }
 
 /**
@@ -180,6 +203,7 @@ export function prepare(
       gidMappings: idMaps.gidMappings,
     };
   }
+  const setgroups = idMaps?.setgroups ?? inheritSetgroups(facts);
   const cgroup = planCgroups(config, facts, options.token);
   const joins = chooseJoins(config, cgroup.joins);
   const filter = loadFilter(config, facts, options.place.root);
@@ -207,7 +231,7 @@ export function prepare(
     planNetDevices(netDevices),
     planMounts(config, facts, mountHost),
     planSecurity(config, facts, {
-      ...(idMaps === undefined ? {} : { setgroups: idMaps.setgroups }),
+      ...(setgroups === undefined ? {} : { setgroups }),
     }),
   ]);
   return {
@@ -217,6 +241,7 @@ export function prepare(
     ops: steps.flatMap(([, ops]) => ops),
     cgroup,
     idMaps,
+    setgroups,
     rlimits: rlimitsOf(config, facts, readFileLimit()),
     filter,
     upper,

@@ -33,7 +33,7 @@ export function saveConfig(prepared: Prepared): unknown {
   return {
     config: { ...config, flags: Object.fromEntries(config.flags) },
     late,
-    setgroups: prepared.idMaps?.setgroups,
+    setgroups: prepared.setgroups,
   };
 }
 

@@ -319,7 +319,8 @@ function planData(context: MountContext, entry: MountEntry): string[] {
     data = data.filter((it) => {
       const gid = /^gid=(\d+)$/.exec(it)?.[1];
       return gid === undefined ||
-        isMapped(config.spec.linux?.gidMappings, Number(gid));
+        !context.host.ttyGroupUnmapped &&
+          isMapped(config.spec.linux?.gidMappings, Number(gid));
     });
   }
   if (type === "tmpfs") {

@@ -46,6 +46,9 @@ export interface MountHost {
   rootReachable: boolean;
   /** /proc/kcore exists: /dev/core is made. */
   kcore: boolean;
+  /** The caller is in a user namespace that does not map group 5 (tty), and
+   * the container stays in it. */
+  ttyGroupUnmapped?: boolean;
   /** Top of the host, for an unprivileged `--rootfs / --ephemeral`. */
   top?: readonly HostEntry[];
   /** Fresh directory for the upper layer of a throw-away root; absent: the
@@ -95,12 +98,24 @@ export function inspectMounts(
     rootReachable: config.rootfs === "/" || !hasUserNamespace(config) ||
       unprivileged || isReachable(config.rootfs),
     kcore: exists("/proc/kcore"),
+    ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup()
+      ? { ttyGroupUnmapped: true }
+      : {}),
     cgroups,
     ...(upper === undefined ? {} : { upper }),
     ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
       ? { top: listTop() }
       : {}),
   };
+}
+
+function mapsTtyGroup(): boolean {
+  return Deno.readTextFileSync("/proc/self/gid_map").split("\n").some(
+    (line) => {
+      const [first = NaN, , size = NaN] = line.trim().split(/\s+/).map(Number);
+      return first <= 5 && 5 < first + size;
+    },
+  );
 }
 
 function exists(path: string): boolean {
