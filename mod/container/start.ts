@@ -111,7 +111,7 @@ function runPoststart(state: State, saved: Saved, place: Place): void {
 export function startContainer(id: string, facts: Facts, place: Place): void {
   const { root } = place;
   findState(root, id);
-  const lock = lockState(root, id);
+  let lock = lockState(root, id);
   let fifo = -1;
   let pidfd = -1;
   try {
@@ -132,6 +132,9 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
       Deno.removeSync(path);
     }
     if (state.hasPoststart) runPoststart(state, load(), place);
+    // Readiness may take for ever: kill, exec and delete must not wait for it.
+    if (lock !== undefined) closeFd(lock);
+    lock = undefined;
     if (notify !== undefined) forwardReady(notify, pidfd, state);
   } finally {
     if (lock !== undefined) closeFd(lock);
