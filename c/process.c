@@ -55,7 +55,7 @@ static void run_pty(const struct op *op)
 /* dup2 onto the same number keeps CLOEXEC: it is cleared by hand then. */
 static void run_dup(const struct op *op)
 {
-	int fd = slot_fd(op->a[0].n), to = (int)op->a[1].n;
+	int fd = slot_fd(op->a[0].n), to = (int)narrow(op->a[1].n);
 
 	if (to < 0 || to > 2)
 		fail(EBADF, NULL);
@@ -134,22 +134,40 @@ static void run_cap_ambient(uint64_t set)
 			      "PR_CAP_AMBIENT_RAISE");
 }
 
-static void make_directories(const char *path)
+/* No magic link: /proc/self/fd/N leads to what is still open of the host
+ * (CVE-2024-21626), and a directory made there would stay. */
+static int open_directory(int at, const char *path)
 {
-	char part[4096];
-	size_t n = strlen(path);
+	return open_at2(at, path, O_PATH | O_DIRECTORY, 0,
+			K_RESOLVE_NO_MAGICLINKS);
+}
 
-	if (n >= sizeof(part))
-		fail(ENAMETOOLONG, path);
-	memcpy(part, path, n + 1);
-	for (size_t i = 1; i <= n; i++) {
-		if (part[i] && part[i] != '/')
-			continue;
-		part[i] = 0;
-		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			fail(errno, path);
-		part[i] = path[i];
+/* Opens a directory, making what is missing on the way. */
+static int make_directories(const char *path)
+{
+	int at = open_directory(AT_FDCWD, "/"), next;
+	char name[256];
+	size_t n;
+
+	for (; at >= 0; path += n) {
+		path += strspn(path, "/");
+		n = strcspn(path, "/");
+		if (!n)
+			break;
+		if (n >= sizeof(name))
+			fail(ENAMETOOLONG, path);
+		memcpy(name, path, n);
+		name[n] = 0;
+		next = open_directory(at, name);
+		if (next < 0 && errno == ENOENT) {
+			if (mkdirat(at, name, 0755) < 0 && errno != EEXIST)
+				fail(errno, path);
+			next = open_directory(at, name);
+		}
+		close(at);
+		at = next;
 	}
+	return at;
 }
 
 /* flags 1: make it; 2: a second try comes later, as the container's user.
@@ -157,15 +175,18 @@ static void make_directories(const char *path)
 static void run_chdir(const char *path, int64_t flags)
 {
 	static char now[4096 + 64];
-	struct stat st;
+	int fd = open_directory(AT_FDCWD, path);
 
-	if (flags & 1 && stat(path, &st) < 0 && errno == ENOENT)
-		make_directories(path);
-	if (chdir(path) < 0) {
-		if (flags & 2 && (errno == EACCES || errno == EPERM))
+	if (fd < 0 && errno == ENOENT && flags & 1)
+		fd = make_directories(path);
+	if (fd < 0 || fchdir(fd) < 0) {
+		if (flags & 2 && (errno == EACCES || errno == EPERM)) {
+			close(fd);
 			return;
+		}
 		fail(errno, path);
 	}
+	close(fd);
 	check(syscall(SYS_getcwd, now, sizeof(now)), "getcwd");
 	if (now[0] != '/')
 		fail(ENOENT, "the directory is outside the root");
@@ -232,7 +253,7 @@ static void run_seccomp(const struct op *op)
 	if (op->a[0].len > 4096 * sizeof(struct k_sock_filter))
 		fail(E2BIG, NULL);
 	fd = syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER,
-		     (unsigned int)op->a[1].n, &prog);
+		     narrow(op->a[1].n), &prog);
 	check(fd, "seccomp");
 	if (op->a[2].n >= 0)
 		slot_set(op->a[2].n, (int)fd);
@@ -407,16 +428,27 @@ static void run_spawn(const struct op *op)
 		fail_detail(ECANCELED, WEXITSTATUS(status), op->a[0].p);
 }
 
+/* setresuid(2) takes -1 for "as it is": whoever asks for it would stay root. */
+static uint32_t set_id(int64_t n)
+{
+	uint32_t id = narrow(n);
+
+	if (id == UINT32_MAX)
+		fail(EINVAL, "-1 is no id");
+	return id;
+}
+
 static int run_credential_op(const struct op *op)
 {
 	const struct arg *a = op->a;
+	uint32_t id;
 
 	switch (op->code) {
 	case OP_KEYRING:
 		run_keyring(a[0].p);
 		return 1;
 	case OP_PRCTL:
-		check(prctl((int)a[0].n, (unsigned long)a[1].n,
+		check(prctl((int)narrow(a[0].n), (unsigned long)a[1].n,
 			    (unsigned long)a[2].n, (unsigned long)a[3].n,
 			    (unsigned long)a[4].n),
 		      NULL);
@@ -434,29 +466,27 @@ static int run_credential_op(const struct op *op)
 		check(syscall(SYS_setgroups, a[0].len / 4, a[0].p), NULL);
 		return 1;
 	case OP_SETGID:
-		check(syscall(SYS_setresgid, (gid_t)a[0].n, (gid_t)a[0].n,
-			      (gid_t)a[0].n),
-		      NULL);
+		id = set_id(a[0].n);
+		check(syscall(SYS_setresgid, id, id, id), NULL);
 		return 1;
 	case OP_SETUID:
-		check(syscall(SYS_setresuid, (uid_t)a[0].n, (uid_t)a[0].n,
-			      (uid_t)a[0].n),
-		      NULL);
+		id = set_id(a[0].n);
+		check(syscall(SYS_setresuid, id, id, id), NULL);
 		return 1;
 	case OP_UMASK:
-		umask((mode_t)a[0].n);
+		umask(narrow(a[0].n));
 		return 1;
 	case OP_SCHED:
 		check(syscall(SYS_sched_setattr, 0, a[0].p, 0), NULL);
 		return 1;
 	case OP_IOPRIO:
-		check(syscall(SYS_ioprio_set, 1, 0, (int)a[0].n), NULL);
+		check(syscall(SYS_ioprio_set, 1, 0, (int)narrow(a[0].n)), NULL);
 		return 1;
 	case OP_PERSONALITY:
 		check(syscall(SYS_personality, (unsigned long)a[0].n), NULL);
 		return 1;
 	case OP_MEMPOLICY:
-		check(syscall(SYS_set_mempolicy, (int)a[0].n,
+		check(syscall(SYS_set_mempolicy, (int)narrow(a[0].n),
 			      a[1].len ? a[1].p : NULL, a[1].len * 8ul + 1),
 		      NULL);
 		return 1;
