@@ -1,0 +1,406 @@
+/**
+ * What goes wrong and how it is said: the whole message with its hint, once,
+ * on standard error, and the exit code.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import {
+  type Box,
+  cliCommand,
+  type CliOptions,
+  makeBox,
+  runToEnd,
+} from "../harness.ts";
+import { type Need, testOn, USERS } from "../needs.ts";
+
+const ROOT: Need[] = ["root", "helper", "busybox"];
+const USER: Need[] = [...ROOT, "user", "userns"];
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Writes a file of the root file system. */
+function put(box: Box, path: string, data: string, mode = 0o755): void {
+  Deno.writeTextFileSync(`${box.rootfs}/${path}`, data);
+  Deno.chmodSync(`${box.rootfs}/${path}`, mode);
+}
+
+/** Copies the head of busybox with another machine, or interpreter. */
+function putForeign(box: Box): void {
+  const elf = Deno.readFileSync(`${box.rootfs}/bin/busybox`);
+  // e_machine: EM_SPARCV9 is neither of ours.
+  new DataView(elf.buffer).setUint16(18, 43, true);
+  Deno.writeFileSync(`${box.rootfs}/bin/foreign`, elf, { mode: 0o755 });
+}
+
+interface Row {
+  name: string;
+  prepare?: (box: Box) => void;
+  /** Words after `run --rootfs ROOTFS --name ID`. */
+  args: (box: Box) => string[];
+  code: number;
+  message: string;
+  hint: string;
+  options?: CliOptions;
+}
+
+const COMMANDS: Row[] = [
+  {
+    name: "a command that PATH does not hold",
+    args: () => ["--", "nonesuch"],
+    code: 127,
+    message:
+      'Cannot run the command: exec: "nonesuch": executable file not found in $PATH',
+    hint: `Searched in PATH=${PATH} inside the root file system`,
+  },
+  {
+    name: "a command whose path does not exist",
+    args: () => ["--", "/bin/nonesuch"],
+    code: 127,
+    message:
+      'Cannot run the command: exec: "/bin/nonesuch": stat /bin/nonesuch: no such file or directory',
+    hint: "The path is one inside the root file system",
+  },
+  {
+    name: "a command that is not executable",
+    prepare: (box) => put(box, "bin/text", "words\n", 0o644),
+    args: () => ["--", "/bin/text"],
+    code: 126,
+    message:
+      'Cannot run the command: exec: "/bin/text": permission denied: "/bin/text" is not an executable file for this user',
+    hint: "Check its mode (chmod +x), its owner, and noexec on its mount",
+  },
+  {
+    name: "a command that is a directory",
+    args: () => ["--", "/bin"],
+    code: 126,
+    message:
+      'Cannot run the command: exec: "/bin": is a directory: permission denied',
+    hint: "Name a program in it",
+  },
+  {
+    name: "a command of another architecture",
+    prepare: putForeign,
+    args: () => ["--", "/bin/foreign"],
+    code: 126,
+    message:
+      'Cannot run the command: exec: "/bin/foreign": exec format error: permission denied',
+    hint: "It is built for another architecture, or a script without a #! line",
+  },
+  {
+    name: "a script whose interpreter is missing",
+    prepare: (box) => put(box, "bin/script", "#!/none/such\n"),
+    args: () => ["--", "/bin/script"],
+    code: 127,
+    message:
+      'Cannot run the command: exec: "/bin/script": no such file or directory: its interpreter is missing',
+    hint:
+      "A script needs the program of its #! line, a dynamic program its ld.so, inside the root file system",
+  },
+  {
+    name: "a volume whose source is missing",
+    args: () => ["-v", "/none/such:/dst"],
+    code: 125,
+    message:
+      'Cannot mount "/none/such" (-v /none/such:/dst): it does not exist',
+    hint:
+      "Make it first (mkdir -p /none/such): rustyrun makes no directories on the host",
+  },
+  {
+    name: "a named volume",
+    args: () => ["-v", "data:/dst"],
+    code: 125,
+    message: 'Cannot use "-v data:/dst": "data" is not a path',
+    hint:
+      "Write ./data for what is in this directory: rustyrun has no named volumes",
+  },
+  {
+    name: "a volume on a place of another kind",
+    prepare: (box) => put(box, "etc/thing", "words\n"),
+    args: (box) => ["-v", `${box.rootfs}/bin:/etc/thing`],
+    code: 125,
+    message:
+      'Cannot use "/etc/thing" as a mount point (-v ROOTFS/bin:/etc/thing): openat2: ENOTDIR (not a directory)',
+    hint:
+      "The mount point in the root file system is of another kind than what is mounted on it",
+  },
+  {
+    name: "an unknown flag",
+    args: () => ["--hostnam", "x"],
+    code: 125,
+    message: 'Cannot read the command line: unknown flag of "run": --hostnam',
+    hint: "The nearest one is --hostname",
+  },
+  {
+    name: "a size that is none",
+    args: () => ["--memory", "64x"],
+    code: 125,
+    message: 'Cannot use "--memory 64x": "64x" is not a size',
+    hint: "Write a number and a unit: 512k, 64m, 1.5g",
+  },
+  {
+    name: "-t without a terminal",
+    args: () => ["-t"],
+    code: 125,
+    message: "Cannot give the command a terminal: standard input is not one",
+    hint: "Leave -t out, or run rustyrun from a terminal",
+  },
+  {
+    name: "a user whom the image does not know",
+    args: () => ["-u", "nobody-here"],
+    code: 125,
+    message:
+      'Cannot run as the user "nobody-here": /etc/passwd in "ROOTFS" does not name it',
+    hint:
+      "Use a number, or add the user to the root file system; a volume over /etc is not looked at",
+  },
+  {
+    name: "a sysctl of the host",
+    args: () => ["--sysctl", "kernel.panic=1"],
+    code: 125,
+    message:
+      'Cannot use "--sysctl kernel.panic=1": it must belong to a namespace of the container: this one is the host\'s',
+    hint: "Set it on the host",
+  },
+  {
+    name: "a sysctl that the kernel does not have",
+    args: () => ["--sysctl", "net.ipv4.nonesuch=1"],
+    code: 125,
+    message:
+      'Cannot set the sysctl "net.ipv4.nonesuch" to "1" (--sysctl net.ipv4.nonesuch=1): write: ENOENT (no such file or directory)',
+    hint: "This kernel has no such sysctl in the container's namespaces",
+  },
+  {
+    name: "a working directory that is a file",
+    args: () => ["-w", "/etc/passwd"],
+    code: 125,
+    message:
+      'Cannot use "/etc/passwd" as the working directory (-w /etc/passwd): chdir: ENOTDIR (not a directory)',
+    hint: "Name a directory inside the root file system",
+  },
+  {
+    name: "a hard limit above the caller's",
+    args: () => ["--ulimit", "nofile=1:1000000000"],
+    code: 125,
+    message:
+      'Cannot set the limit "RLIMIT_NOFILE" to 1:1000000000: prlimit64: EPERM (operation not permitted)',
+    hint:
+      "A hard limit above the caller's own needs CAP_SYS_RESOURCE: ulimit -H -a shows them",
+  },
+];
+
+function expectError(
+  got: { code: number; stdout: string; stderr: string },
+  row: Pick<Row, "code" | "message" | "hint">,
+  rootfs: string,
+): void {
+  const message = row.message.replaceAll("ROOTFS", rootfs);
+  assertEquals(
+    got.stderr,
+    `rustyrun: ${message}\n  hint: ${row.hint}\n`,
+  );
+  assertEquals([got.code, got.stdout], [row.code, ""]);
+}
+
+for (const row of COMMANDS) {
+  testOn(ROOT, `run says what is wrong with ${row.name}`, async () => {
+    await using box = makeBox();
+    row.prepare?.(box);
+    const got = await box.run(row.args(box), row.options ?? {});
+    expectError(got, row, box.rootfs);
+  });
+}
+
+/** Errors of --rootfs itself. */
+const ROOTS: [string, string[], string, string][] = [
+  [
+    "that is missing",
+    ["--rootfs", "/none/such"],
+    'Cannot use the root file system "/none/such": it does not exist',
+    "Give a directory that holds a root file system, such as an unpacked image",
+  ],
+  [
+    "that is a file",
+    ["--rootfs", "/etc/passwd"],
+    'Cannot use the root file system "/etc/passwd": it is not a directory',
+    "Give a directory that holds a root file system, such as an unpacked image",
+  ],
+  [
+    "that is the machine's own",
+    ["--rootfs", "/"],
+    'Cannot use the root file system "/": the container would write to this machine\'s own files',
+    "Add --ephemeral to throw every change away, or --read-only to allow none",
+  ],
+  [
+    "that has no word",
+    ["--rootfs"],
+    "Cannot read the command line: flag needs an argument: --rootfs",
+    "Write --rootfs DIR",
+  ],
+];
+
+for (const [name, args, message, hint] of ROOTS) {
+  testOn(["helper"], `run says what is wrong with a root ${name}`, async () => {
+    const got = await runToEnd([...cliCommand(), "run", ...args]);
+    expectError(got, { code: 125, message, hint }, "");
+  });
+}
+
+/** Runs a shell script with the words of a run in "$@". */
+async function runIn(
+  box: Box,
+  script: string,
+  args: string[],
+  options: CliOptions = {},
+) {
+  return await runToEnd(
+    [
+      "sh",
+      "-ec",
+      script,
+      "sh",
+      ...cliCommand(options),
+      "run",
+      "--rootfs",
+      box.rootfs,
+      "--name",
+      box.id,
+      ...args,
+    ],
+    options,
+  );
+}
+
+testOn(
+  USER,
+  "run names the sysctl that forbids user namespaces",
+  async () => {
+    await using box = makeBox({ user: true });
+    // In a user namespace of its own: the machine's sysctl stays as it is.
+    const got = await runIn(
+      box,
+      `exec unshare -U --map-user=1000 --map-group=1000 --keep-caps sh -ec '
+         echo 0 >/proc/sys/user/max_user_namespaces
+         exec setpriv --ambient-caps=-all --inh-caps=-all "$@"' sh "$@"`,
+      ["--", "echo", "never"],
+      { user: true },
+    );
+    expectError(got, {
+      code: 125,
+      message:
+        "Cannot make a user namespace (linux.namespaces[0]): unshare: ENOSPC (no space left on device)",
+      hint:
+        "The sysctl user.max_user_namespaces=0 forbids user namespaces: raise it, or run as root",
+    }, box.rootfs);
+  },
+);
+
+testOn(
+  USER,
+  "run says that /proc is masked where it runs",
+  async () => {
+    await using box = makeBox({ user: true });
+    const got = await runIn(
+      box,
+      `exec unshare -Urmpf --mount-proc sh -ec '
+         mount -t tmpfs none /proc/irq; exec "$@"' sh "$@"`,
+      ["--userns", "0:0:1", "--", "echo", "never"],
+      { user: true },
+    );
+    expectError(got, {
+      code: 125,
+      message:
+        'Cannot mount proc on "/proc" (mounts[0]): VFS: Mount too revealing: EPERM (operation not permitted)',
+      hint:
+        "/proc is partly masked here (a container?): rustyrun doctor shows what to change",
+    }, box.rootfs);
+  },
+);
+
+testOn(USER, "run works in the user namespace of unshare -r", async () => {
+  await using box = makeBox({ user: true });
+  const { code, stdout, stderr } = await runIn(
+    box,
+    `exec unshare -Urm "$@"`,
+    ["--", "id", "-u"],
+    { user: true },
+  );
+  assertEquals([code, stdout, stderr], [0, "0\n", ""]);
+});
+
+testOn(ROOT, "run says that cgroups cannot be written", async () => {
+  await using box = makeBox();
+  const got = await runIn(
+    box,
+    `exec unshare -m sh -ec '
+       for m in $(grep -o " /sys/fs/cgroup[^ ]*" /proc/self/mountinfo); do
+         mount -o remount,ro,bind $m
+       done; exec "$@"' sh "$@"`,
+    ["--memory", "64m", "--", "echo", "never"],
+  );
+  assertEquals([got.code, got.stdout], [125, ""]);
+  assertMatch(
+    got.stderr,
+    /^rustyrun: Cannot make the cgroup "\/sys\/fs\/cgroup\/[^"]+": EROFS\n {2}hint: The cgroup file system is mounted read-only: in a container, start that one with --privileged or --cgroupns private and a writable \/sys\/fs\/cgroup\n$/,
+  );
+});
+
+testOn(
+  ROOT,
+  "run inside rustyrun says what the outer one forbids",
+  async () => {
+    await using box = makeBox({ user: true });
+    const options = { user: true };
+    const [deno, ...words] = cliCommand(options);
+    const inner = [
+      deno!,
+      ...words,
+      "run",
+      "--rootfs",
+      box.rootfs,
+      "--",
+      "true",
+    ];
+    const got = await runToEnd([
+      ...cliCommand(options),
+      "run",
+      "--rootfs",
+      "/",
+      "--ephemeral",
+      "--userns",
+      `0:${USERS.single}:1`,
+      "-e",
+      "DENO_DIR",
+      "--name",
+      box.id,
+      "--",
+      ...inner,
+    ], options);
+    expectError(got, {
+      code: 125,
+      message:
+        "Cannot leave a process that cleans up if this one is killed: clone3: ENOSYS (function not implemented)",
+      hint:
+        "A seccomp filter forbids it (a container?): start that one with --security-opt seccomp=unconfined",
+    }, box.rootfs);
+  },
+);
+
+testOn(ROOT, "run says that an overlay cannot lie on an overlay", async () => {
+  await using box = makeBox();
+  const got = await runIn(
+    box,
+    `exec unshare -m sh -ec '
+       cd ${box.rootfs}/tmp; mount -t tmpfs none .; cd $PWD; mkdir l u w m
+       mount -t overlay -o lowerdir=$PWD/l,upperdir=$PWD/u,workdir=$PWD/w none m
+       mkdir m/d; exec "$@" --ephemeral=$PWD/m/d' sh "$@"`,
+    [],
+  );
+  expectError(got, {
+    code: 125,
+    message:
+      "Cannot mount overlay to lay a throw-away layer over the root file system (--ephemeral=ROOTFS/tmp/m/d): overlay: filesystem on /proc/upper not supported as upperdir: EINVAL (invalid argument)",
+    hint:
+      "The root file system is itself an overlay (inside Docker?): --ephemeral=DIR with a DIR on another file system, or a volume",
+  }, box.rootfs);
+});
