@@ -8,7 +8,7 @@
  * @module
  */
 
-import { MOUNT_ATTR, O } from "../../ffi/constants.ts";
+import { MOUNT_ATTR, O, RESOLVE } from "../../ffi/constants.ts";
 import type { IdMapping } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
@@ -181,27 +181,39 @@ function hostRoot(maps: readonly IdMapping[] | undefined): number | undefined {
  * the container's root user. */
 export function planUpper(context: MountContext, path: string): void {
   const at = path.lastIndexOf("/");
-  const open = (into: string, path: string, why: string): Op => ({
-    do: "open",
-    into,
-    at: "",
-    path,
-    flags: O.PATH | context.flags.DIRECTORY,
-    mode: 0,
-    resolve: 0,
-    why,
-    from,
-  });
+  const name = path.slice(at + 1);
   const why = "make a directory for what the container writes";
   addSource(
     context,
-    open("uppers", path.slice(0, at) || "/", why),
     {
-      do: "mkdir",
-      at: "uppers",
-      name: path.slice(at + 1),
-      mode: 0o700,
+      do: "open",
+      into: "uppers",
+      at: "",
+      path: path.slice(0, at) || "/",
+      flags: O.PATH | context.flags.DIRECTORY,
+      mode: 0,
+      resolve: 0,
       why,
+      from,
+    },
+    { do: "mkdir", at: "uppers", name, mode: 0o700, why, from },
+    // Not by its path again: whoever may write there could put a symbolic link
+    // in its place.
+    {
+      do: "open",
+      into: "upper",
+      at: "uppers",
+      path: name,
+      flags: O.PATH | context.flags.DIRECTORY | context.flags.NOFOLLOW,
+      mode: 0,
+      resolve: RESOLVE.BENEATH | RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS,
+      why,
+      from,
+    },
+    {
+      do: "close",
+      slot: "uppers",
+      why: "hold no more of the host than that",
       from,
     },
   );
@@ -210,16 +222,12 @@ export function planUpper(context: MountContext, path: string): void {
   const gid = hostRoot(linux?.gidMappings);
   const { facts } = context;
   if (uid === undefined || gid === undefined || facts.uid !== 0) return;
-  addSource(
-    context,
-    open("upper", path, why),
-    {
-      do: "chown",
-      slot: "upper",
-      uid,
-      gid,
-      why: "give it to the container's root user",
-      from,
-    },
-  );
+  addSource(context, {
+    do: "chown",
+    slot: "upper",
+    uid,
+    gid,
+    why: "give it to the container's root user",
+    from,
+  });
 }

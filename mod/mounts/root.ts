@@ -250,10 +250,13 @@ function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
     if (host.upper !== undefined) planUpper(context, host.upper);
     addSource(
       context,
-      cloneTree("layers", "", host.upper ?? ephemeral.dir, false, {
-        why: "take the directory for what the container writes",
-        from,
-      }),
+      cloneTree(
+        "layers",
+        host.upper === undefined ? "" : "upper",
+        host.upper === undefined ? ephemeral.dir : "",
+        false,
+        { why: "take the directory for what the container writes", from },
+      ),
     );
     made.push(
       setAttr("layers", { propagation: MS.PRIVATE }, {
