@@ -16,7 +16,6 @@ import {
 const CAP = 1 << 20;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
-const O_NONBLOCK = 0o4000;
 /** RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, openat2(2). */
 const IN_ROOT = 0x12n;
 
@@ -28,23 +27,25 @@ const IN_ROOT = 0x12n;
  */
 export function readInRoot(rootfs: string, path: string): string | undefined {
   const root = openFd(rootfs, O_PATH);
+  let file = -1;
   let fd = -1;
   try {
-    const how = new BigUint64Array([
-      BigInt(O_CLOEXEC | O_NONBLOCK),
-      0n,
-      IN_ROOT,
-    ]);
-    fd = trySyscall(
+    // O_PATH: to open a device of the image may be an act of its own, such as
+    // starting a watchdog. Only what is a file is opened.
+    const how = new BigUint64Array([BigInt(O_CLOEXEC | O_PATH), 0n, IN_ROOT]);
+    file = trySyscall(
       "openat2",
       root,
       cstring(path.replace(/^\/+/, "")),
       new Uint8Array(how.buffer),
       24,
     );
-    if (fd < 0) return undefined;
-    const info = Deno.statSync(`/proc/self/fd/${fd}`);
+    if (file < 0) return undefined;
+    const again = `/proc/self/fd/${file}`;
+    const info = Deno.statSync(again);
     if (!info.isFile || info.size > CAP) return undefined;
+    fd = trySyscall("openat", -100, cstring(again), O_CLOEXEC, 0);
+    if (fd < 0) return undefined;
     const bytes = new Uint8Array(CAP);
     let at = 0;
     for (;;) {
@@ -56,7 +57,6 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
     }
     return new TextDecoder().decode(bytes.subarray(0, at));
   } finally {
-    closeFd(root);
-    if (fd >= 0) closeFd(fd);
+    for (const it of [root, file, fd]) if (it >= 0) closeFd(it);
   }
 }
