@@ -113,6 +113,13 @@ void slot_set(int64_t slot, int fd)
 	child.slot[slot] = fd;
 }
 
+uint32_t narrow(int64_t n)
+{
+	if (n < INT32_MIN || n > (int64_t)UINT32_MAX)
+		fail(EINVAL, "a number of more than 32 bits");
+	return (uint32_t)n;
+}
+
 int open_at2(int at, const char *path, uint64_t flags, uint64_t mode,
 	     uint64_t resolve)
 {
@@ -158,7 +165,8 @@ static void run_sync(const struct op *op)
 	ssize_t n;
 
 	/* Before the fork the pid is the host's: for /proc/PID/uid_map. */
-	if (report(REPORT_SYNC, getpid(), (int)op->a[0].n, NULL, -1) < 0)
+	if (report(REPORT_SYNC, getpid(), (int)narrow(op->a[0].n), NULL,
+		   -1) < 0)
 		_exit(125);
 	do
 		n = read(child.channel, &go, 1);
@@ -203,7 +211,7 @@ static void run_op(const struct op *op)
 		run_fork(op);
 		return;
 	case OP_SEND_FD:
-		if (report(REPORT_FD, 0, (int)op->a[1].n, NULL,
+		if (report(REPORT_FD, 0, (int)narrow(op->a[1].n), NULL,
 			   slot_fd(op->a[0].n)) < 0)
 			fail(errno, NULL);
 		return;

@@ -46,7 +46,7 @@ static void run_verify(const struct op *op)
 
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		fail(errno, NULL);
-	if (a[1].n && (st.st_mode & S_IFMT) != (mode_t)a[1].n)
+	if (a[1].n && (st.st_mode & S_IFMT) != narrow(a[1].n))
 		fail(ENODEV, "another type of file");
 	if (a[2].n && st.st_rdev != (dev_t)a[2].n)
 		fail(ENODEV, "another device");
@@ -97,7 +97,7 @@ static void run_mkdir(const struct op *op)
 {
 	const char *name = component(&op->a[1]);
 
-	if (mkdirat(slot_fd(op->a[0].n), name, (mode_t)op->a[2].n) < 0 &&
+	if (mkdirat(slot_fd(op->a[0].n), name, narrow(op->a[2].n)) < 0 &&
 	    errno != EEXIST)
 		fail(errno, name);
 }
@@ -106,7 +106,7 @@ static void run_mknod(const struct op *op)
 {
 	const struct arg *a = op->a;
 	const char *name = component(&a[1]);
-	mode_t mode = (mode_t)a[2].n;
+	mode_t mode = narrow(a[2].n);
 	dev_t rdev = (dev_t)a[3].n;
 	int dir = slot_fd(a[0].n);
 	struct stat st;
@@ -120,7 +120,7 @@ static void run_mknod(const struct op *op)
 		fail(errno, name);
 	if ((st.st_mode & S_IFMT) != (mode & S_IFMT) || st.st_rdev != rdev)
 		fail(EEXIST, name);
-	if (fchownat(fd, "", (uid_t)a[4].n, (gid_t)a[5].n, AT_EMPTY_PATH) < 0)
+	if (fchownat(fd, "", narrow(a[4].n), narrow(a[5].n), AT_EMPTY_PATH) < 0)
 		fail(errno, name);
 	close(fd);
 }
@@ -152,7 +152,7 @@ static void run_file(const struct op *op)
 
 	fd = openat(slot_fd(a[0].n), name,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    (mode_t)a[2].n);
+		    narrow(a[2].n));
 	if (fd < 0)
 		fail(errno, name);
 	while (at < a[3].len) {
@@ -203,8 +203,8 @@ int run_file_op(const struct op *op)
 		copy_up(slot_fd(a[0].n), slot_fd(a[1].n));
 		return 1;
 	case OP_CHOWN:
-		if (fchownat(slot_fd(a[0].n), "", (uid_t)a[1].n,
-			     (gid_t)a[2].n, AT_EMPTY_PATH) < 0)
+		if (fchownat(slot_fd(a[0].n), "", narrow(a[1].n),
+			     narrow(a[2].n), AT_EMPTY_PATH) < 0)
 			fail(errno, NULL);
 		return 1;
 	}

@@ -67,6 +67,9 @@ void check(long result, const char *text);
 int slot_at(int64_t slot);
 int slot_fd(int64_t slot);
 void slot_set(int64_t slot, int fd);
+/* child.c: a number that the kernel takes as 32 bits; ends the plan with
+ * EINVAL when it has more, since what is left of it may mean root. */
+uint32_t narrow(int64_t n);
 /* child.c: openat2; returns a descriptor (close-on-exec) or -1 with errno. */
 int open_at2(int at, const char *path, uint64_t flags, uint64_t mode,
 	     uint64_t resolve);

@@ -256,7 +256,7 @@ static void run_fsmount(const struct op *op)
 	    0)
 		fail_fs(fs, a[1].p);
 	fd = (int)syscall(SYS_fsmount, fs, K_FSMOUNT_CLOEXEC,
-			  (unsigned int)a[3].n);
+			  narrow(a[3].n));
 	if (fd < 0)
 		fail_fs(fs, a[1].p);
 	close(fs);
@@ -285,7 +285,7 @@ static void run_setattr(const struct op *op)
 		.attr_clr = (uint64_t)a[4].n,
 		.propagation = (uint64_t)a[5].n,
 	};
-	unsigned int flags = (unsigned int)a[2].n;
+	unsigned int flags = narrow(a[2].n);
 
 	if (a[6].n >= 0)
 		attr.userns_fd = (uint64_t)slot_fd(a[6].n);
@@ -389,7 +389,7 @@ int run_mount_op(const struct op *op)
 
 	switch (op->code) {
 	case OP_OPEN_TREE:
-		fd = tree_open(slot_at(a[1].n), a[2].p, (unsigned int)a[3].n);
+		fd = tree_open(slot_at(a[1].n), a[2].p, narrow(a[3].n));
 		if (fd < 0)
 			fail(errno, a[2].p);
 		slot_set(a[0].n, fd);
@@ -406,7 +406,8 @@ int run_mount_op(const struct op *op)
 		return 1;
 	case OP_TARGET:
 		slot_set(a[0].n, open_target(slot_fd(a[1].n), a[2].p,
-					     (int)a[3].n, (mode_t)a[4].n));
+					     (int)narrow(a[3].n),
+					     narrow(a[4].n)));
 		return 1;
 	case OP_MASK:
 		run_mask(op);

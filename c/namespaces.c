@@ -117,10 +117,10 @@ int run_namespace_op(const struct op *op)
 
 	switch (op->code) {
 	case OP_UNSHARE:
-		check(unshare((int)a[0].n), NULL);
+		check(unshare((int)narrow(a[0].n)), NULL);
 		return 1;
 	case OP_SETNS:
-		check(setns(slot_fd(a[0].n), (int)a[1].n), NULL);
+		check(setns(slot_fd(a[0].n), (int)narrow(a[1].n)), NULL);
 		return 1;
 	case OP_USERNS:
 		run_userns(op);

@@ -75,6 +75,9 @@ static void set_key_rights(long key)
 
 	n = syscall(SYS_keyctl, K_KEYCTL_DESCRIBE, key, text, sizeof(text));
 	check(n, "KEYCTL_DESCRIBE");
+	/* It says how much there is, and gives nothing of what does not fit. */
+	if (n > (long)sizeof(text))
+		fail(ENAMETOOLONG, "KEYCTL_DESCRIBE");
 	/* "type;uid;gid;rights in hex;description" */
 	for (const char *p = text; p < text + n && *p && field < 4; p++) {
 		if (*p == ';')
@@ -252,6 +255,9 @@ static void run_seccomp(const struct op *op)
 
 	if (op->a[0].len > 4096 * sizeof(struct k_sock_filter))
 		fail(E2BIG, NULL);
+	/* Half an instruction at the end is a filter that was cut. */
+	if (op->a[0].len % sizeof(struct k_sock_filter))
+		fail(EINVAL, NULL);
 	fd = syscall(SYS_seccomp, K_SECCOMP_SET_MODE_FILTER,
 		     narrow(op->a[1].n), &prog);
 	check(fd, "seccomp");
@@ -403,10 +409,13 @@ _Noreturn static void hook_main(const struct op *op)
 /* Waits for a hook; 0 timeout: as long as it takes. */
 static void run_spawn(const struct op *op)
 {
-	int64_t left = op->a[4].n * 10;
+	int64_t left;
 	int status = 0;
 	pid_t pid, got;
 
+	if (op->a[4].n < 0 || op->a[4].n > INT32_MAX)
+		fail(EINVAL, "a hook's timeout");
+	left = op->a[4].n * 10;
 	pid = clone_child(0, -1, NULL);
 	check(pid, "clone3");
 	if (pid == 0)
@@ -431,17 +440,15 @@ static void run_spawn(const struct op *op)
 /* setresuid(2) takes -1 for "as it is": whoever asks for it would stay root. */
 static uint32_t set_id(int64_t n)
 {
-	uint32_t id = narrow(n);
-
-	if (id == UINT32_MAX)
-		fail(EINVAL, "-1 is no id");
-	return id;
+	if (n < 0 || n >= (int64_t)UINT32_MAX)
+		fail(EINVAL, "no id");
+	return (uint32_t)n;
 }
 
 static int run_credential_op(const struct op *op)
 {
 	const struct arg *a = op->a;
-	uint32_t id;
+	uint32_t id, size = 0;
 
 	switch (op->code) {
 	case OP_KEYRING:
@@ -477,6 +484,10 @@ static int run_credential_op(const struct op *op)
 		umask(narrow(a[0].n));
 		return 1;
 	case OP_SCHED:
+		/* Its first word is its size, which the kernel believes. */
+		memcpy(&size, a[0].p, a[0].len < 4 ? 0 : 4);
+		if (size < 48 || size > a[0].len)
+			fail(EINVAL, NULL);
 		check(syscall(SYS_sched_setattr, 0, a[0].p, 0), NULL);
 		return 1;
 	case OP_IOPRIO:
