@@ -1,0 +1,269 @@
+/**
+ * Hooks of the runtime's namespaces, with /bin/sh: what they get, their order,
+ * and every way to fail.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { libc } from "../ffi/libc.ts";
+import { spawnWithStreams } from "../ffi/spawn.ts";
+import { waitProcess } from "../ffi/libc.ts";
+import type { Hook } from "../mod/config/schema.ts";
+import { ContainerError } from "../mod/errors.ts";
+import { type HookState, runHook, runHooks } from "../mod/hooks.ts";
+
+// Opened here: a library that a test opens counts as its leak.
+libc();
+waitProcess(spawnWithStreams("/bin/true", ["true"], [], new Map()));
+
+const STATE: HookState = {
+  ociVersion: "1.3.0",
+  id: "box",
+  status: "creating",
+  pid: 4711,
+  bundle: "/bundle",
+  annotations: { "a.b": "ü" },
+};
+
+/** A directory of its own for one test. */
+function makeDir(): Disposable & { path: string; read(name: string): string } {
+  const path = Deno.makeTempDirSync({ prefix: "rustyrun-hooks-" });
+  return {
+    path,
+    read: (name) => Deno.readTextFileSync(`${path}/${name}`),
+    [Symbol.dispose]: () => Deno.removeSync(path, { recursive: true }),
+  };
+}
+
+function isCloseOnExec(fd: number): boolean {
+  try {
+    const info = Deno.readTextFileSync(`/proc/self/fdinfo/${fd}`);
+    return (parseInt(/^flags:\s*(\d+)/m.exec(info)![1]!, 8) & 0o2000000) !== 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    throw error;
+  }
+}
+
+/** A hook that is a line of shell. */
+const shell = (line: string, more: Partial<Hook> = {}): Hook => ({
+  path: "/bin/sh",
+  args: ["sh", "-c", line],
+  ...more,
+});
+
+function failure(hook: Hook): ContainerError {
+  return assertThrows(
+    () => runHook("createRuntime", hook, STATE, []),
+    ContainerError,
+  );
+}
+
+Deno.test("runHook() gives the state on stdin, whole and at its beginning", () => {
+  using dir = makeDir();
+  runHook("prestart", shell(`cat >${dir.path}/state`), STATE, [
+    `PATH=${Deno.env.get("PATH")}`,
+  ]);
+  assertEquals(JSON.parse(dir.read("state")), STATE);
+});
+
+Deno.test("runHook() gives a large state whole", () => {
+  using dir = makeDir();
+  const state = { ...STATE, annotations: { big: "x".repeat(300_000) } };
+  runHook("prestart", shell(`/bin/cat >${dir.path}/state`), state, []);
+  assertEquals(JSON.parse(dir.read("state")), state);
+});
+
+Deno.test("runHook() passes the arguments, the first as the program's name", () => {
+  using dir = makeDir();
+  runHook(
+    "prestart",
+    {
+      path: "/bin/sh",
+      args: [
+        "my name",
+        "-c",
+        `echo "$0|$1|$2" >${dir.path}/args`,
+        "a b",
+        "",
+        "ü",
+      ],
+    },
+    STATE,
+    [],
+  );
+  assertEquals(dir.read("args"), "a b||ü\n");
+});
+
+for (
+  const [what, args] of [["no", undefined], ["an empty list of", []]] as const
+) {
+  Deno.test(`runHook() with ${what} arguments has its path as the name`, () => {
+    using dir = makeDir();
+    const path = `${dir.path}/hook`;
+    Deno.writeTextFileSync(
+      path,
+      `#!/bin/sh\necho "$0 $#" >${dir.path}/args\n`,
+      {
+        mode: 0o755,
+      },
+    );
+    runHook("prestart", { path, ...(args && { args: [...args] }) }, STATE, []);
+    assertEquals(dir.read("args"), `${path} 0\n`);
+  });
+}
+
+Deno.test("runHook() gives the hook's own environment and nothing else", () => {
+  using dir = makeDir();
+  runHook(
+    "prestart",
+    shell(`/usr/bin/env >${dir.path}/env`, { env: ["A=1", "B=x y"] }),
+    STATE,
+    ["CALLER=1"],
+  );
+  const lines = dir.read("env").trim().split("\n").filter((it) =>
+    !/^(PWD|_|SHLVL|OLDPWD)=/.test(it)
+  );
+  assertEquals(lines.sort(), ["A=1", "B=x y"]);
+});
+
+Deno.test("runHook() gives the caller's environment to a hook without one", () => {
+  using dir = makeDir();
+  runHook("prestart", shell(`echo "$CALLER" >${dir.path}/env`), STATE, [
+    "CALLER=yes",
+  ]);
+  assertEquals(dir.read("env"), "yes\n");
+});
+
+Deno.test("runHook() gives an empty environment where the hook says so", () => {
+  using dir = makeDir();
+  runHook(
+    "prestart",
+    shell(`echo "\${CALLER-unset}" >${dir.path}/env`, { env: [] }),
+    STATE,
+    ["CALLER=yes"],
+  );
+  assertEquals(dir.read("env"), "unset\n");
+});
+
+Deno.test("runHook() lends no descriptor of its own", () => {
+  using dir = makeDir();
+  using _open = Deno.openSync("/dev/null");
+  runHook(
+    "prestart",
+    shell(`/bin/ls -l /proc/self/fd >${dir.path}/fds`),
+    STATE,
+    [],
+  );
+  const lent = [...dir.read("fds").matchAll(/ (\d+) -> /g)]
+    .map((it) => Number(it[1])).filter((fd) => fd > 2);
+  // What this process got from its own caller goes on; ls has one more, for
+  // the directory that it reads.
+  const inherited = lent.filter((fd) => !isCloseOnExec(fd));
+  assertEquals(lent.length - inherited.length, 1, dir.read("fds"));
+});
+
+for (
+  const [what, hook, why] of [
+    ["fails", shell("exit 3"), "exit status 3"],
+    ["exits with 255", shell("exit 255"), "exit status 255"],
+    ["is killed", shell("kill -9 $$"), "signal 9 killed it"],
+    [
+      "takes too long",
+      shell("exec sleep 20", {
+        timeout: 1,
+        env: ["PATH=/usr/bin:/bin"],
+      }),
+      "it took longer than its timeout of 1 s",
+    ],
+  ] as const
+) {
+  Deno.test(`runHook() throws when the hook ${what}`, () => {
+    assertEquals(failure(hook).toJSON(), {
+      error: `Cannot run the createRuntime hook "/bin/sh": ${why}`,
+      code: "hook",
+      hint: "The hook's own output above may say more",
+      exitCode: 125,
+    });
+  });
+}
+
+for (
+  const [what, path, why] of [
+    ["is missing", "/nowhere/hook", "ENOENT (no such file or directory)"],
+    ["may not be executed", "/etc/passwd", "EACCES (permission denied)"],
+    ["is a directory", "/etc", "EACCES (permission denied)"],
+  ] as const
+) {
+  Deno.test(`runHook() throws when the hook ${what}`, () => {
+    assertEquals(
+      failure({ path }).message,
+      `Cannot run the createRuntime hook "${path}": posix_spawn: ${why}`,
+    );
+  });
+}
+
+Deno.test("runHook() kills a hook at its timeout, and at once", () => {
+  using dir = makeDir();
+  const begin = performance.now();
+  failure(
+    shell(`echo $$ >${dir.path}/pid; exec /bin/sleep 20`, { timeout: 1 }),
+  );
+  const took = performance.now() - begin;
+  assert(took >= 1000 && took < 5000, `${took} ms`);
+  const pid = dir.read("pid").trim();
+  assertThrows(() => Deno.statSync(`/proc/${pid}`), Deno.errors.NotFound);
+});
+
+Deno.test("runHook() waits for a hook that ends before its timeout", () => {
+  using dir = makeDir();
+  runHook(
+    "prestart",
+    shell(`/bin/sleep 0.1; echo done >${dir.path}/end`, { timeout: 30 }),
+    STATE,
+    [],
+  );
+  assertEquals(dir.read("end"), "done\n");
+});
+
+Deno.test("runHook() leaves no descriptor open, whether it works or fails", () => {
+  const count = () => [...Deno.readDirSync("/proc/self/fd")].length;
+  runHook("prestart", shell("exit 0"), STATE, []);
+  const before = count();
+  for (let i = 0; i < 5; i++) {
+    runHook("prestart", shell("exit 0"), STATE, []);
+    failure(shell("exit 1"));
+    failure({ path: "/nowhere" });
+  }
+  assertEquals(count(), before);
+});
+
+Deno.test("runHooks() runs them one after the other, in their order", () => {
+  using dir = makeDir();
+  const add = (word: string) =>
+    shell(`/bin/sleep 0.0${word.length}; echo ${word} >>${dir.path}/order`);
+  runHooks("prestart", ["three", "fo", "x"].map(add), STATE, []);
+  assertEquals(dir.read("order"), "three\nfo\nx\n");
+});
+
+Deno.test("runHooks() stops at the first that fails", () => {
+  using dir = makeDir();
+  const add = (word: string, code = 0) =>
+    shell(`echo ${word} >>${dir.path}/order; exit ${code}`);
+  const error = assertThrows(
+    () => runHooks("poststart", [add("a"), add("b", 7), add("c")], STATE, []),
+    ContainerError,
+  );
+  assertEquals(
+    error.message,
+    'Cannot run the poststart hook "/bin/sh": exit status 7',
+  );
+  assertEquals(dir.read("order"), "a\nb\n");
+});
+
+for (const none of [undefined, null, []]) {
+  Deno.test(`runHooks() of ${JSON.stringify(none)} does nothing`, () => {
+    runHooks("prestart", none, STATE, []);
+  });
+}
