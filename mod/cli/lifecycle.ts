@@ -10,6 +10,7 @@ import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { createContainer } from "../container/create.ts";
 import { deleteContainer, runPoststop } from "../container/delete.ts";
+import { checkTerminal } from "../container/handover.ts";
 import { killContainer } from "../container/kill.ts";
 import { startContainer } from "../container/start.ts";
 import {
@@ -36,6 +37,7 @@ export async function create(call: Call): Promise<number> {
     return explain(config, facts, call, "fifo");
   }
   refuseSharedCache();
+  checkTerminal(config, true);
   createContainer(config, facts, placeOf(call));
   return 0;
 }

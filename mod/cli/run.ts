@@ -9,6 +9,7 @@ import { flagOn } from "../config/flags/use.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
 import { createContainer } from "../container/create.ts";
+import { checkTerminal } from "../container/handover.ts";
 import { startContainer } from "../container/start.ts";
 import type { KeeperWords } from "../container/keeper.ts";
 import type { Place } from "../container/launch.ts";
@@ -87,7 +88,9 @@ export async function run(call: Call): Promise<number> {
   }
   refuseSharedCache();
   const place = placeOf(call);
-  if (flagOn(call.flags, "detach")) {
+  const detach = flagOn(call.flags, "detach");
+  checkTerminal(config, detach);
+  if (detach) {
     createContainer(config, facts, place);
     startContainer(config.id, facts, place);
     return 0;

@@ -20,7 +20,7 @@ import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import { planSecurity, resolveUser, rlimitsOf } from "../security.ts";
 import { isAlive, lockState, replaceFile, type State } from "../state.ts";
 import { loadFilter } from "./filter.ts";
-import { handOver } from "./handover.ts";
+import { checkTerminal, handOver } from "./handover.ts";
 import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
 import { hookState, type Place } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
@@ -330,6 +330,7 @@ export function execProcess(
   checkRunning(root, state, options);
   const saved = loadSaved(root, id);
   const config = configOf(saved.config, state, options);
+  checkTerminal(config, options.detach);
   applyHome(config, state);
   const joins = chooseJoins(
     config,

@@ -36,6 +36,32 @@ function send(
 }
 
 /**
+ * Checks that a terminal has somebody at its other end: the caller behind
+ * --console-socket, or else this process, which relays.
+ *
+ * @param detached nobody of ours stays with the process
+ * @throws {ContainerError} in runc's words, which callers know
+ */
+export function checkTerminal(config: Config, detached: boolean): void {
+  const socket = config.consoleSocket !== undefined;
+  const terminal = config.spec.process?.terminal ?? false;
+  if (socket ? detached && terminal : !(detached && terminal)) return;
+  throw new ContainerError(
+    `Cannot give the process its terminal: ${
+      socket
+        ? "cannot use console socket if runtime will not detach or allocate tty"
+        : "cannot allocate tty if runtime will detach without setting console socket"
+    }`,
+    {
+      code: "terminal",
+      hint: socket
+        ? "Leave --console-socket out, or set process.terminal and detach"
+        : "Name a socket that takes the terminal: --console-socket, or unset process.terminal",
+    },
+  );
+}
+
+/**
  * Hands out what the child stage sent.
  *
  * @param kind how runc names the pidfd's process: the first one, or an exec's

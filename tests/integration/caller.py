@@ -214,6 +214,13 @@ def datagrams(request):
     return {"messages": found}
 
 
+def send(request):
+    """Sends a datagram to a path, wherever it leads."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as it:
+        it.sendto(request["text"].encode(), request["path"])
+    return {}
+
+
 def reap(request):
     """wait4(2) on a process: only its parent may."""
     over = time.monotonic() + SECONDS
@@ -261,6 +268,7 @@ COMMANDS = {
         listen,
         accept,
         datagrams,
+        send,
         reap,
         descendants,
     )
