@@ -28,6 +28,9 @@ export const USER_FILE_MAX = 1 << 20;
 /** The largest id: 2^32 - 1 means "leave it" to chown(2) and its like. */
 const ID_MAX = 4294967294;
 
+/** Longest path, limits.h. */
+const PATH_MAX = 4096;
+
 interface PasswdEntry {
   name: string;
   uid: number;
@@ -82,7 +85,10 @@ export function resolveUser(
     }
   }
   const home = passwd.find((it) => it.uid === result.uid)?.home;
-  if (home) result.home = home;
+  // The image's word again: what cannot be a path is none.
+  if (home && home.length < PATH_MAX && !home.includes("\0")) {
+    result.home = home;
+  }
   return result;
 }
 
