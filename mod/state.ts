@@ -16,7 +16,8 @@ const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 /** O_PATH | O_CLOEXEC */
 const O_PATH = 0o12000000;
 const LOCK_EX = 2, LOCK_NB = 4;
-const EWOULDBLOCK = -11;
+const ENOENT = -2, EWOULDBLOCK = -11;
+const O_CLOEXEC = 0o2000000;
 
 /** What ROOT/ID/state.json holds. */
 export interface State {
@@ -69,33 +70,96 @@ export interface StateDir {
   fd: number;
 }
 
+/** How long a claim waits for a lock that is none of a creator: who deletes a
+ * container, or only looks whether one is being made, holds it for less. */
+const PATIENCE_MS = 200;
+
+/** Blocks this thread: all that waits here is sync on purpose. */
+export function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
 /**
  * Takes ROOT/ID for a new container.
  *
+ * @returns the directory, and whether it was there already: then it may hold
+ * what a create that was killed has left
  * @throws {ContainerError} when a container has the id, or ROOT cannot be made
  */
-export function claimState(root: string, id: string): StateDir {
+export function claimState(
+  root: string,
+  id: string,
+): StateDir & { reused: boolean } {
   const path = `${root}/${id}`;
+  const end = performance.now() + PATIENCE_MS;
   for (;;) {
-    makeDirectory(root, path);
-    const fd = openFd(path, O_DIRECTORY | O_NOFOLLOW);
-    if (trySyscall("flock", fd, LOCK_EX | LOCK_NB) === EWOULDBLOCK) {
-      closeFd(fd);
-      throw exists(id);
-    }
-    // Between mkdir and the lock a delete may have removed it: look again.
-    if (!isSameFile(path, fd)) {
-      closeFd(fd);
+    const reused = !makeDirectory(root, path);
+    const fd = lockDirectory(path);
+    // Between mkdir and the lock a delete has removed it: again.
+    if (fd === undefined) continue;
+    if (fd === "busy") {
+      if (performance.now() > end || hasState(path)) throw exists(id);
+      sleep(2);
       continue;
     }
-    // Looked up this way since an error object costs 0.2 ms.
-    const state = trySyscall("openat", fd, cstring("state.json"), O_PATH);
-    if (state >= 0) {
-      closeFd(state);
+    if (reused && hasState(path)) {
       closeFd(fd);
       throw exists(id);
     }
-    return { path, fd };
+    return { path, fd, reused };
+  }
+}
+
+/** Looked up this way since an error object costs 0.2 ms. */
+function hasState(path: string): boolean {
+  const fd = trySyscall("openat", -100, cstring(`${path}/state.json`), O_PATH);
+  if (fd >= 0) closeFd(fd);
+  return fd >= 0;
+}
+
+/** Locks a state directory without waiting: undefined when there is none,
+ * "busy" when somebody else holds it.
+ *
+ * @throws {ContainerError} when it is no directory, or not ours */
+function lockDirectory(path: string): number | "busy" | undefined {
+  const fd = trySyscall(
+    "openat",
+    -100,
+    cstring(path),
+    O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+    0,
+  );
+  if (fd === ENOENT) return undefined;
+  if (fd < 0) throw cannotMake(path, new SyscallError("openat", -fd));
+  const locked = trySyscall("flock", fd, LOCK_EX | LOCK_NB);
+  if (locked === 0 && isSameFile(path, fd)) return fd;
+  closeFd(fd);
+  if (locked === 0) return undefined;
+  if (locked === EWOULDBLOCK) return "busy";
+  throw cannotMake(path, new SyscallError("flock", -locked));
+}
+
+/**
+ * Takes the directory of a container that is to be removed; waits for whoever
+ * makes or removes it.
+ *
+ * @param milliseconds how long at the most; 0: not at all
+ * @returns undefined when there is no such directory, "busy" when the time is
+ * over
+ */
+export function holdState(
+  root: string,
+  id: string,
+  milliseconds: number,
+): StateDir | "busy" | undefined {
+  const path = `${root}/${id}`;
+  const end = performance.now() + milliseconds;
+  for (;;) {
+    const fd = lockDirectory(path);
+    if (fd === undefined) return undefined;
+    if (fd !== "busy") return { path, fd };
+    if (performance.now() >= end) return "busy";
+    sleep(5);
   }
 }
 
@@ -109,12 +173,13 @@ function exists(id: string): ContainerError {
   );
 }
 
-function makeDirectory(root: string, path: string): void {
+/** @returns false when it was there */
+function makeDirectory(root: string, path: string): boolean {
   try {
     Deno.mkdirSync(path, { mode: 0o700 });
-    return;
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (error instanceof Deno.errors.AlreadyExists) return false;
     if (!(error instanceof Deno.errors.NotFound)) {
       throw cannotMake(root, error);
     }
@@ -122,8 +187,9 @@ function makeDirectory(root: string, path: string): void {
   try {
     Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
     Deno.mkdirSync(path, { mode: 0o700 });
+    return true;
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (error instanceof Deno.errors.AlreadyExists) return false;
     throw cannotMake(root, error);
   }
 }
@@ -195,22 +261,69 @@ export function readState(root: string, id: string): State | undefined {
 }
 
 /**
- * Removes a state directory that this process holds (or that no one does):
- * what is in it, then itself. One that is not there is fine.
+ * Removes a state directory that this process holds: what is in it, then
+ * itself. One that is gone, or has become another container's, is left alone.
  */
-export function removeState(path: string): void {
+export function removeState(dir: StateDir): void {
+  if (!isSameFile(dir.path, dir.fd)) return;
+  emptyState(dir);
+  try {
+    Deno.removeSync(dir.path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Makes a state directory rubbish: what it names is there for the taking. */
+export function disownState({ path }: StateDir): void {
+  try {
+    Deno.removeSync(`${path}/state.json`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Removes what is in a state directory that this process holds. */
+export function emptyState(dir: StateDir): void {
+  const { path } = dir;
   // state.json first: from then on the directory is rubbish, not a container.
-  for (const name of ["state.json"]) {
+  // Its leftovers' names last: until then somebody may still need them.
+  const names = [...Deno.readDirSync(path)].map((it) => it.name)
+    .filter((it) => it !== "state.json" && it !== LEFTOVERS);
+  disownState(dir);
+  for (const name of [...names, LEFTOVERS]) {
     try {
-      Deno.removeSync(`${path}/${name}`);
+      Deno.removeSync(`${path}/${name}`, { recursive: true });
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+}
+
+const LEFTOVERS = "leftovers.json";
+
+/** Writes ROOT/ID/leftovers.json: the names of what is about to be made. While
+ * there is no state.json, only this file knows them. */
+export function writeLeftovers(dir: StateDir, leftovers: unknown): void {
+  Deno.writeTextFileSync(
+    `${dir.path}/${LEFTOVERS}`,
+    JSON.stringify(leftovers),
+    { mode: 0o600 },
+  );
+}
+
+/** Reads ROOT/ID/leftovers.json.
+ *
+ * @returns undefined when nothing was made yet: then it is missing, or its
+ * writer was killed half way */
+export function readLeftovers(dir: StateDir): unknown {
   try {
-    Deno.removeSync(path, { recursive: true });
+    return JSON.parse(Deno.readTextFileSync(`${dir.path}/${LEFTOVERS}`));
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    if (
+      error instanceof Deno.errors.NotFound || error instanceof SyntaxError
+    ) return undefined;
+    throw error;
   }
 }
 
@@ -224,36 +337,44 @@ export function removeState(path: string): void {
 export function lockState(root: string, id: string): number | undefined {
   const path = `${root}/${id}/lock`;
   for (;;) {
-    const fd = trySyscall(
-      "openat",
-      -100,
-      cstring(path),
-      // O_RDWR | O_CREAT | O_CLOEXEC
-      0o2000102 | O_NOFOLLOW,
-      0o600,
-    );
-    if (fd === -2 || fd === -20) return undefined;
-    if (fd < 0) throw new SyscallError("openat", -fd);
+    const fd = openLock(path);
+    if (fd === undefined) return undefined;
     syscall("flock", fd, LOCK_EX);
     if (isSameFile(path, fd)) return fd;
     closeFd(fd);
   }
 }
 
-/** Says whether somebody holds the lock of ROOT/ID; false when there is no
- * such directory. */
-export function isLocked(root: string, id: string): boolean {
+/** {@linkcode lockState} without waiting: "busy" when another command has it. */
+export function tryLockState(
+  root: string,
+  id: string,
+): number | "busy" | undefined {
+  const path = `${root}/${id}/lock`;
+  for (;;) {
+    const fd = openLock(path);
+    if (fd === undefined) return undefined;
+    if (trySyscall("flock", fd, LOCK_EX | LOCK_NB) === EWOULDBLOCK) {
+      closeFd(fd);
+      return "busy";
+    }
+    if (isSameFile(path, fd)) return fd;
+    closeFd(fd);
+  }
+}
+
+function openLock(path: string): number | undefined {
   const fd = trySyscall(
     "openat",
     -100,
-    cstring(`${root}/${id}`),
-    O_DIRECTORY | O_NOFOLLOW | 0o2000000,
-    0,
+    cstring(path),
+    // O_RDWR | O_CREAT | O_CLOEXEC
+    0o2000102 | O_NOFOLLOW,
+    0o600,
   );
-  if (fd < 0) return false;
-  const taken = trySyscall("flock", fd, LOCK_EX | LOCK_NB) === EWOULDBLOCK;
-  closeFd(fd);
-  return taken;
+  if (fd === -2 || fd === -20) return undefined;
+  if (fd < 0) throw new SyscallError("openat", -fd);
+  return fd;
 }
 
 /** Writes ROOT/ID/config.json: the saved copy that exec and update read, so

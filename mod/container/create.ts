@@ -9,19 +9,40 @@ import { closeFd, waitProcess } from "../../ffi/libc.ts";
 import { makeCgroups, removeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { wordPlanError } from "../failure.ts";
+import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { type PlanRun, startPlan } from "../process.ts";
 import {
-  claimState,
+  disownState,
   makeExecFifo,
   removeState,
   replaceFile,
+  type StateDir,
 } from "../state.ts";
 import { applyNotifySocket } from "./activation.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
+import { claimContainer, noteLeftovers } from "./reclaim.ts";
 import { makeToken } from "./token.ts";
+
+/** Removes what a create that fails has made. Where that fails too, the
+ * directory stays: it names what the next command is to remove. */
+function discard(
+  dir: StateDir,
+  prepared: Prepared | undefined,
+  error: unknown,
+): void {
+  try {
+    if (prepared !== undefined) removeCgroups(prepared.cgroup);
+    removeState(dir);
+  } catch (failure) {
+    if (error instanceof ContainerError) error.suppressed.push(failure);
+    disownState(dir);
+  } finally {
+    closeFd(dir.fd);
+  }
+}
 
 /**
  * Makes a container that waits for `start`.
@@ -33,7 +54,7 @@ export function createContainer(
   facts: Facts,
   place: Place,
 ): void {
-  const dir = claimState(place.root, config.id);
+  const dir = claimContainer(place.root, config.id);
   let prepared: Prepared | undefined;
   let run: PlanRun | undefined;
   try {
@@ -43,6 +64,7 @@ export function createContainer(
       gate: "fifo",
       token: makeToken(),
     });
+    noteLeftovers(dir, prepared);
     makeCgroups(prepared.cgroup);
     const fifo = makeExecFifo(dir);
     run = startPlan(prepared.ops, new Map([["fifo", fifo]]));
@@ -68,10 +90,9 @@ export function createContainer(
   } catch (error) {
     run?.abort();
     if (run !== undefined) waitProcess(run.helper);
-    if (prepared !== undefined) removeCgroups(prepared.cgroup);
-    removeState(dir.path);
-    closeFd(dir.fd);
-    throw wordPlanError(error, config, facts);
+    const worded = wordPlanError(error, config, facts);
+    discard(dir, prepared, worded);
+    throw worded;
   }
   waitProcess(run.helper);
   closeFd(run.channel);

@@ -5,21 +5,25 @@
  * @module
  */
 
-import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, openFd, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { removeCgroups } from "../cgroups.ts";
 import { checkId } from "../config/from_flags.ts";
 import { ContainerError } from "../errors.ts";
 import { runHook } from "../hooks.ts";
 import {
+  holdState,
   isAlive,
-  isLocked,
   lockState,
   readState,
   removeState,
+  sleep,
   type State,
+  type StateDir,
+  tryLockState,
 } from "../state.ts";
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
+import { removeNoted, removeRubbish } from "./reclaim.ts";
 import { loadSaved } from "./saved.ts";
 import { findState, listIds, statusOf } from "./status.ts";
 
@@ -30,10 +34,6 @@ const TICK = 20;
 
 /** Says of a poststop hook that failed: it may only warn. */
 export type Warn = (message: string) => void;
-
-function sleep(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
-}
 
 /** Kills a container and waits for its end. */
 function endContainer(state: State): void {
@@ -78,18 +78,52 @@ export function runPoststop(
   }
 }
 
-function removeContainer(state: State, place: Place, warn: Warn): void {
-  const { root } = place;
+/** Removes a container that has stopped, from a directory that this process
+ * holds. */
+function removeContainer(
+  state: State,
+  dir: StateDir,
+  place: Place,
+  warn: Warn,
+): void {
   removeCgroups(state.cgroup);
-  if (state.hasPoststop) runPoststop(root, state.id, place, warn);
-  removeState(`${root}/${state.id}`);
+  try {
+    if (state.hasPoststop) runPoststop(place.root, state.id, place, warn);
+  } catch (error) {
+    // A keeper was killed while it removed this: it had run them.
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  if (state.foreground) removeNoted(dir);
+  removeState(dir);
 }
 
-/** A container that a keeper watches is removed by that. */
-function waitForKeeper(root: string, id: string): void {
+/** Takes the directory of a container that has stopped. A create that is not
+ * done sees it now and fails; a keeper and a warden remove it. Who does neither
+ * (a keeper that was stopped) has no say. */
+function takeOver(root: string, id: string): StateDir | undefined {
+  const dir = holdState(root, id, GONE_MS);
+  if (dir !== "busy") return dir;
+  const path = `${root}/${id}`;
+  return { path, fd: openFd(path, 0o10000000) };
+}
+
+function isSame(a: State, b: State | undefined): boolean {
+  return b !== undefined && a.pid === b.pid && a.startTime === b.startTime &&
+    a.bootId === b.bootId;
+}
+
+/** Locks a container that is to be killed. Who has the lock now (an exec, a
+ * start) may wait for the container: its end lets them go. */
+function lockByForce(root: string, id: string): number | undefined {
   const end = performance.now() + GONE_MS;
-  while (readState(root, id) !== undefined && isLocked(root, id)) {
-    if (performance.now() > end) return;
+  for (let killed = false;;) {
+    const lock = tryLockState(root, id);
+    if (lock !== "busy") return lock;
+    const state = killed ? undefined : readState(root, id);
+    if (state !== undefined) signalContainer(state, SIGKILL);
+    killed = true;
+    // Whoever hangs there (in a hook) must not keep it for ever.
+    if (performance.now() > end) return undefined;
     sleep(TICK);
   }
 }
@@ -113,7 +147,8 @@ export function deleteContainer(
     removeRubbish(root, id);
     return;
   }
-  const lock = lockState(root, id);
+  const lock = force ? lockByForce(root, id) : lockState(root, id);
+  let dir: StateDir | undefined;
   try {
     const state = force ? readState(root, id) : findState(root, id);
     if (state === undefined) return;
@@ -129,20 +164,13 @@ export function deleteContainer(
       );
     }
     if (status !== "stopped") endContainer(state);
-    if (state.foreground && isLocked(root, id)) {
-      waitForKeeper(root, id);
-      if (readState(root, id) === undefined) return;
-    }
-    removeContainer(state, place, warn);
+    dir = takeOver(root, id);
+    if (dir === undefined || !isSame(state, readState(root, id))) return;
+    removeContainer(state, dir, place, warn);
   } finally {
+    if (dir !== undefined) closeFd(dir.fd);
     if (lock !== undefined) closeFd(lock);
   }
-}
-
-/** Removes a directory that has neither a state nor somebody who makes one. */
-function removeRubbish(root: string, id: string): void {
-  if (isLocked(root, id) || readState(root, id) !== undefined) return;
-  removeState(`${root}/${id}`);
 }
 
 /**
@@ -151,13 +179,26 @@ function removeRubbish(root: string, id: string): void {
  * that were killed before there was a state.
  */
 export function sweep(place: Place, warn: Warn): void {
-  for (const id of listIds(place.root)) {
-    const state = readState(place.root, id);
+  const { root } = place;
+  for (const id of listIds(root)) {
+    const state = readState(root, id);
     if (state === undefined) {
-      removeRubbish(place.root, id);
-    } else if (state.foreground && !isLocked(place.root, id)) {
-      if (isAlive(state)) endContainer(state);
-      removeContainer(state, place, warn);
+      removeRubbish(root, id);
+    } else if (state.foreground) {
+      sweepForeground(id, place, warn);
     }
+  }
+}
+
+function sweepForeground(id: string, place: Place, warn: Warn): void {
+  const dir = holdState(place.root, id, 0);
+  if (dir === undefined || dir === "busy") return;
+  try {
+    const state = readState(place.root, id);
+    if (state === undefined || !state.foreground) return;
+    if (isAlive(state)) endContainer(state);
+    removeContainer(state, dir, place, warn);
+  } finally {
+    closeFd(dir.fd);
   }
 }

@@ -18,13 +18,14 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import type { Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
-import { claimState, replaceFile, type StateDir } from "../state.ts";
+import { removeState, replaceFile, type StateDir } from "../state.ts";
 import { sweep, type Warn } from "./delete.ts";
 import { handOver } from "./handover.ts";
 import { type KeeperWords, planKeeper, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
+import { claimContainer, noteLeftovers } from "./reclaim.ts";
 import { makeToken } from "./token.ts";
 
 /** How a container is run in the foreground. */
@@ -53,7 +54,7 @@ function say(control: number, letter: string): void {
 
 /** Removes a state directory that nothing was made for yet. */
 function releaseState(dir: StateDir): void {
-  Deno.removeSync(dir.path, { recursive: true });
+  removeState(dir);
   closeFd(dir.fd);
 }
 
@@ -111,9 +112,10 @@ export function runForeground(
     gate: "keeper",
     token: makeToken(),
   });
-  const dir = claimState(place.root, config.id);
+  const dir = claimContainer(place.root, config.id);
   let started: { run: PlanRun; control: number };
   try {
+    noteLeftovers(dir, prepared);
     addWarden(prepared, place, dir.fd);
     started = startWarded(prepared, dir);
   } catch (error) {

@@ -263,6 +263,7 @@ export function addWarden(
   const { config, cgroup, upper } = prepared;
   const left = planLeftovers({
     cgroups: cgroup.dirs,
+    parents: cgroup.parents,
     state: { root: place.root, id: config.id },
     ...(upper === undefined ? {} : { upper }),
     sharesPids: namespaceUse(config, "pid") !== "new",

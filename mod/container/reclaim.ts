@@ -1,0 +1,125 @@
+/**
+ * What a container that is being made may leave behind when rustyrun is killed:
+ * noted in ROOT/ID before any of it exists, removed with the directory by the
+ * next command that finds it without an owner. (In the foreground the warden
+ * removes it at once; this is for `create`, and for a warden killed as well.)
+ *
+ * @module
+ */
+
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
+import { type CgroupPlan, removeCgroups } from "../cgroups.ts";
+import { ContainerError } from "../errors.ts";
+import {
+  claimState,
+  emptyState,
+  holdState,
+  readLeftovers,
+  readState,
+  removeState,
+  type StateDir,
+  writeLeftovers,
+} from "../state.ts";
+import type { Prepared } from "./prepare.ts";
+
+/** ROOT/ID/leftovers.json: only what was not there before. */
+interface Noted {
+  cgroups: { path: string }[];
+  parents: string[];
+  upper?: { parent: string; name: string };
+}
+
+function isMissing(path: string): boolean {
+  // O_PATH | O_CLOEXEC
+  const fd = trySyscall("openat", -100, cstring(path), 0o12000000, 0);
+  if (fd >= 0) closeFd(fd);
+  return fd === -2;
+}
+
+/** The directories above a cgroup that do not exist, outermost first. */
+function missingAbove(path: string, mount: string): string[] {
+  const missing: string[] = [];
+  for (;;) {
+    path = path.slice(0, path.lastIndexOf("/"));
+    if (path.length <= mount.length || !isMissing(path)) return missing;
+    missing.unshift(path);
+  }
+}
+
+/** The cgroups that a plan would be the first to make. A name with a token in
+ * it needs no look. */
+function newCgroups({ dirs, fresh }: CgroupPlan): Noted {
+  if (fresh) {
+    return { cgroups: dirs.map(({ path }) => ({ path })), parents: [] };
+  }
+  const mine = dirs.filter(({ path }) => isMissing(path));
+  return {
+    cgroups: mine.map(({ path }) => ({ path })),
+    parents: mine.flatMap(({ path, mount }) => missingAbove(path, mount)),
+  };
+}
+
+/**
+ * Takes ROOT/ID for a new container, after what a killed one left there has
+ * been removed.
+ *
+ * @throws {ContainerError} when a container has the id
+ */
+export function claimContainer(root: string, id: string): StateDir {
+  const dir = claimState(root, id);
+  if (!dir.reused) return dir;
+  try {
+    removeNoted(dir);
+    emptyState(dir);
+  } catch (error) {
+    closeFd(dir.fd);
+    throw error;
+  }
+  return dir;
+}
+
+/** Notes what is about to be made for a container; on the plan too, for its
+ * warden: the cgroups above the container's that do not exist yet. */
+export function noteLeftovers(
+  dir: StateDir,
+  { cgroup, upper }: Pick<Prepared, "cgroup" | "upper">,
+): void {
+  const noted = newCgroups(cgroup);
+  cgroup.parents = noted.parents;
+  writeLeftovers(dir, {
+    ...noted,
+    ...(upper === undefined ? {} : { upper }),
+  });
+}
+
+/** Removes what ROOT/ID/leftovers.json names. A cgroup that stays busy is by
+ * now somebody else's: what we made in it ends when its maker ends. */
+export function removeNoted(dir: StateDir): void {
+  const noted = readLeftovers(dir) as Noted | undefined;
+  if (noted === undefined) return;
+  const { cgroups, parents, upper } = noted;
+  try {
+    removeCgroups({ dirs: cgroups, parents });
+  } catch (error) {
+    if (!(error instanceof ContainerError)) throw error;
+  }
+  if (upper === undefined) return;
+  try {
+    Deno.removeSync(`${upper.parent}/${upper.name}`, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Removes a directory that has neither a state nor somebody who makes one. */
+export function removeRubbish(root: string, id: string): void {
+  const dir = holdState(root, id, 0);
+  if (dir === undefined || dir === "busy") return;
+  try {
+    if (readState(root, id) !== undefined) return;
+    removeNoted(dir);
+    removeState(dir);
+  } finally {
+    closeFd(dir.fd);
+  }
+}
