@@ -18,12 +18,13 @@ import {
   removeState,
   replaceFile,
   type StateDir,
+  writeLeftovers,
 } from "../state.ts";
 import { applyNotifySocket } from "./activation.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, noteLeftovers } from "./reclaim.ts";
+import { claimContainer, planNoted } from "./reclaim.ts";
 import { makeToken } from "./token.ts";
 
 /** Removes what a create that fails has made. Where that fails too, the
@@ -64,7 +65,7 @@ export function createContainer(
       gate: "fifo",
       token: makeToken(),
     });
-    noteLeftovers(dir, prepared);
+    writeLeftovers(dir, planNoted(prepared));
     makeCgroups(prepared.cgroup);
     const fifo = makeExecFifo(dir);
     run = startPlan(prepared.ops, new Map([["fifo", fifo]]));

@@ -18,14 +18,19 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import type { Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
-import { removeState, replaceFile, type StateDir } from "../state.ts";
+import {
+  removeState,
+  replaceFile,
+  type StateDir,
+  writeLeftovers,
+} from "../state.ts";
 import { sweep, type Warn } from "./delete.ts";
 import { handOver } from "./handover.ts";
 import { type KeeperWords, planKeeper, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, noteLeftovers } from "./reclaim.ts";
+import { claimContainer, planNoted } from "./reclaim.ts";
 import { makeToken } from "./token.ts";
 
 /** How a container is run in the foreground. */
@@ -112,10 +117,10 @@ export function runForeground(
     gate: "keeper",
     token: makeToken(),
   });
+  const noted = planNoted(prepared);
   const dir = claimContainer(place.root, config.id);
   let started: { run: PlanRun; control: number };
   try {
-    noteLeftovers(dir, prepared);
     addWarden(prepared, place, dir.fd);
     started = startWarded(prepared, dir);
   } catch (error) {
@@ -124,6 +129,7 @@ export function runForeground(
   }
   const { run, control } = started;
   try {
+    writeLeftovers(dir, noted);
     makeCgroups(prepared.cgroup);
     say(control, "C");
     const kind = { foreground: !keep, waits: false };

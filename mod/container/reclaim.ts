@@ -18,12 +18,11 @@ import {
   readState,
   removeState,
   type StateDir,
-  writeLeftovers,
 } from "../state.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** ROOT/ID/leftovers.json: only what was not there before. */
-interface Noted {
+export interface Noted {
   cgroups: { path: string }[];
   parents: string[];
   upper?: { parent: string; name: string };
@@ -48,7 +47,9 @@ function missingAbove(path: string, mount: string): string[] {
 
 /** The cgroups that a plan would be the first to make. A name with a token in
  * it needs no look. */
-function newCgroups({ dirs, fresh }: CgroupPlan): Noted {
+function newCgroups(
+  { dirs, fresh }: CgroupPlan,
+): Pick<Noted, "cgroups" | "parents"> {
   if (fresh) {
     return { cgroups: dirs.map(({ path }) => ({ path })), parents: [] };
   }
@@ -78,18 +79,16 @@ export function claimContainer(root: string, id: string): StateDir {
   return dir;
 }
 
-/** Notes what is about to be made for a container; on the plan too, for its
- * warden: the cgroups above the container's that do not exist yet. */
-export function noteLeftovers(
-  dir: StateDir,
+/** Looks what a plan will be the first to make, and tells the plan which
+ * cgroups above the container's are among that (its warden removes them).
+ *
+ * @returns what {@linkcode writeLeftovers} takes */
+export function planNoted(
   { cgroup, upper }: Pick<Prepared, "cgroup" | "upper">,
-): void {
+): Noted {
   const noted = newCgroups(cgroup);
   cgroup.parents = noted.parents;
-  writeLeftovers(dir, {
-    ...noted,
-    ...(upper === undefined ? {} : { upper }),
-  });
+  return upper === undefined ? noted : { ...noted, upper };
 }
 
 /** Removes what ROOT/ID/leftovers.json names. A cgroup that stays busy is by
