@@ -205,7 +205,9 @@ static void run_find_exec(const struct arg *list)
 
 	for (uint32_t i = 0; i < list->count; i++, p += strlen(p) + 1) {
 		if (stat(p, &st) < 0)
-			now = errno == ENOTDIR ? ENOENT : errno;
+			/* In PATH a part that is no directory is passed over. */
+			now = errno == ENOTDIR && list->count > 1 ? ENOENT :
+								    errno;
 		else if (S_ISDIR(st.st_mode))
 			now = EISDIR;
 		else if (!S_ISREG(st.st_mode) || access(p, X_OK) < 0)

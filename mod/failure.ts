@@ -193,6 +193,14 @@ function wordCommand(failure: Failure, config: Config): Wording {
           : `Searched in PATH=${pathOf(config)} inside the root file system`,
         exitCode: 127,
       };
+    case "ENOTDIR":
+      return {
+        code: "command-not-found",
+        message:
+          `Cannot run the command: exec: ${shown}: stat ${command}: not a directory`,
+        hint: "A part of the path is a file, inside the root file system",
+        exitCode: 127,
+      };
     case "EACCES":
     case "EPERM":
       return {

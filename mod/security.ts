@@ -46,6 +46,9 @@ const CAP_SETGID = 1n << 6n;
 export interface SecurityOptions {
   /** setgroups(2) is denied in the container's user namespace. */
   setgroups?: "allow" | "deny";
+  /** The working directory must be there: nothing is made in a container that
+   * runs. */
+  keepCwd?: boolean;
 }
 
 /**
@@ -189,8 +192,10 @@ function planCredentials(
     {
       do: "chdir",
       path: cwd,
-      create: 3,
-      why: `go to "${cwd}", making it where it is missing`,
+      create: options.keepCwd ? 2 : 3,
+      why: options.keepCwd
+        ? `go to "${cwd}"`
+        : `go to "${cwd}", making it where it is missing`,
       from: "process.cwd",
     },
     {

@@ -7,7 +7,7 @@
 import { ContainerError } from "../errors.ts";
 import { outerRoot } from "../host.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
-import { parseArgs, type Parsed } from "./parse.ts";
+import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import { exitCodeOf, openLog, printError, type Reporting } from "./report.ts";
 
 /** What every command gets. */
@@ -117,14 +117,11 @@ function reportingOf(global: Flags, command: Flags): Reporting {
  * @returns the exit code
  */
 export async function main(argv: readonly string[]): Promise<number> {
-  let reporting: Reporting = {
-    logFormat: "text",
-    json: argv.includes("--json"),
-    verbose: false,
-  };
+  let reporting: Reporting | undefined;
   let parsed: Parsed | undefined;
+  const global: Uses = new Map();
   try {
-    parsed = parseArgs(argv);
+    parsed = parseArgs(argv, global);
     reporting = reportingOf(parsed.global, parsed.flags);
     const uid = Deno.uid() ?? 0;
     const own = flagValue(parsed.global, "root");
@@ -144,6 +141,10 @@ export async function main(argv: readonly string[]): Promise<number> {
     const run = await load();
     return await run({ ...parsed, root, reporting });
   } catch (error) {
+    reporting ??= {
+      ...reportingOf(global, new Map()),
+      json: argv.includes("--json"),
+    };
     const code = printError(error, reporting);
     // A command line that cannot be read has its code from the parser.
     return parsed === undefined ? code : exitCodeOf(parsed, code);

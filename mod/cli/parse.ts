@@ -29,7 +29,8 @@ export interface Parsed {
   args: readonly string[];
 }
 
-type Uses = Map<string, FlagUse[]>;
+/** The flags that were used, by name. */
+export type Uses = Map<string, FlagUse[]>;
 type Rows = readonly Row[];
 
 /** Reads one flag's value and returns what it is. Go's words for booleans are
@@ -212,13 +213,16 @@ function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
 /**
  * Reads a command line.
  *
+ * @param global gets the flags before the command, also when this throws
  * @throws {ContainerError} when it makes no sense; the text holds runc's words
  * where callers look for them ("flag needs an argument", "requires exactly 1
  * argument(s)")
  */
-export function parseArgs(argv: readonly string[]): Parsed {
+export function parseArgs(
+  argv: readonly string[],
+  global: Uses = new Map(),
+): Parsed {
   const globals = globalFlags();
-  const global: Uses = new Map();
   const reader = new Reader(argv);
   let command: Command | undefined;
   let rows: Rows = globals;

@@ -357,6 +357,7 @@ export function execProcess(
     planProc(config),
     planTerminal(config),
     planSecurity(config, facts, {
+      keepCwd: true,
       ...(saved.setgroups === undefined ? {} : { setgroups: saved.setgroups }),
     }),
   ]);
