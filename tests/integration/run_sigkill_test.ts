@@ -1,0 +1,253 @@
+/**
+ * SIGKILL at every step: of rustyrun while it is still Deno, of the keeper, of
+ * keeper and warden together. No process, mount or cgroup may stay.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import {
+  type Box,
+  cliCommand,
+  type CliOptions,
+  findLeaks,
+  makeBox,
+  type Running,
+  runToEnd,
+  start,
+  takeSnapshot,
+} from "../harness.ts";
+import { type Need, testOn } from "../needs.ts";
+
+const ROOT: Need[] = ["root", "helper", "busybox"];
+const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
+  { who: "root", options: {}, needs: ["root", "helper"] },
+  {
+    who: "a user",
+    options: { user: true },
+    needs: ["user", "userns", "helper"],
+  },
+];
+
+/** What is left, but for a state directory that holds no state yet: the next
+ * run removes that one. */
+async function findRest(
+  before: ReturnType<typeof takeSnapshot>,
+  ...words: string[]
+): Promise<string[]> {
+  const left = await findLeaks(before, ...words);
+  return left.filter((it) =>
+    !(/^file \/run\/rustyrun\//.test(it) && isUnborn(it.slice(5)))
+  );
+}
+
+function isUnborn(dir: string): boolean {
+  try {
+    return ![...Deno.readDirSync(dir)].some((it) => it.name === "state.json");
+  } catch {
+    return true;
+  }
+}
+
+/** A payload that no parent-death signal reaches, nor a signal to its group. */
+const ESCAPE = `
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+def hide():
+    libc.prctl(1, 0)
+    os.setsid()
+    if os.fork(): os._exit(0)
+libc.prctl(1, 0)
+for _ in range(3):
+    if os.fork() == 0:
+        hide()
+        sys.stdout.write("hidden\\n"); sys.stdout.flush()
+        time.sleep(1000)
+time.sleep(1000)
+`;
+
+for (const { who, options, needs } of CALLERS) {
+  testOn(
+    [...needs, "python3"],
+    `kill -9 of rustyrun ends a payload that cleared its parent-death signal, as ${who}`,
+    async () => {
+      const id = `rrtest-kill-${Deno.pid}`;
+      const before = takeSnapshot();
+      const running = start([
+        ...cliCommand(options),
+        "run",
+        "--rootfs",
+        "/",
+        "--ephemeral",
+        "--name",
+        id,
+        "--",
+        "/usr/bin/python3",
+        "-c",
+        ESCAPE,
+      ], options);
+      await running.waitFor("hidden\nhidden\nhidden\n");
+      running.kill("SIGKILL");
+      assertEquals((await running.done).signal, "SIGKILL");
+      assertEquals(await findRest(before, id), []);
+    },
+  );
+}
+
+/** A container that leaves much behind when nobody cleans up. */
+function startRich(box: Box, ...wrapper: string[]): Running {
+  return start([
+    ...wrapper,
+    ...cliCommand(),
+    "run",
+    "--rootfs",
+    box.rootfs,
+    "--name",
+    box.id,
+    `--ephemeral=${box.rootfs}/tmp`,
+    "--memory",
+    "64m",
+    "--pids-limit",
+    "50",
+    "--",
+    "sh",
+    "-c",
+    "setsid sleep 1000 & echo ready; sleep 1000",
+  ]);
+}
+
+testOn(
+  ROOT,
+  "SIGKILL of rustyrun at any moment of its first 150 ms leaves nothing",
+  async () => {
+    await using box = makeBox();
+    const before = takeSnapshot();
+    for (let round = 0; round < 30; round++) {
+      const running = startRich(box);
+      // Rounds between the steps of each other: no two at the same moment.
+      await new Promise((resolve) => setTimeout(resolve, round * 5));
+      running.kill("SIGKILL");
+      assertEquals((await running.done).signal, "SIGKILL");
+      assertEquals(await findRest(before, box.id), [], `after ${round * 5} ms`);
+      assertEquals(
+        [...Deno.readDirSync(`${box.rootfs}/tmp`)].map((it) => it.name),
+        [],
+        `after ${round * 5} ms`,
+      );
+    }
+    assertEquals((await box.run(["--", "true"])).code, 0);
+  },
+);
+
+/** System calls of Deno's own thread, and at which of them it is killed: state
+ * directory and cgroups, the plan, the helper, its reports, the state, the
+ * keeper. One that is not reached kills nobody, and the test does that. */
+const STEPS: [string, number[]][] = [
+  ["mkdir,mkdirat", [1, 2, 3, 6]],
+  ["memfd_create", [1, 2, 3]],
+  ["clone3,vfork", [6]],
+  ["recvmsg", [1, 2, 3, 4]],
+  ["rename", [1]],
+  ["execve", [2]],
+];
+
+for (const [calls, times] of STEPS) {
+  testOn(
+    [...ROOT, "strace"],
+    `SIGKILL of rustyrun as it calls ${calls} leaves nothing`,
+    async () => {
+      await using box = makeBox();
+      const before = takeSnapshot();
+      for (const when of times) {
+        const running = startRich(
+          box,
+          "strace",
+          // The tracer is a grandchild: rustyrun keeps the pid.
+          "-D",
+          "-o",
+          "/dev/null",
+          "-e",
+          `trace=${calls}`,
+          "-e",
+          `inject=${calls}:signal=KILL:when=${when}`,
+        );
+        // A step that is not reached: the container runs, and is killed then.
+        await Promise.race([
+          running.waitFor("ready").catch(() => {}),
+          running.done,
+        ]);
+        killLate(running);
+        assertEquals((await running.done).signal, "SIGKILL");
+        assertEquals(await findRest(before, box.id), [], `${calls} ${when}`);
+      }
+      const { code, stderr } = await box.run(["--", "true"]);
+      assertEquals([code, stderr], [0, ""]);
+    },
+  );
+}
+
+function killLate(running: Running): void {
+  try {
+    running.kill("SIGKILL");
+  } catch {
+    // It was killed where it should be.
+  }
+}
+
+function childrenOf(pid: number): number[] {
+  const found: number[] = [];
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const status = Deno.readTextFileSync(`/proc/${name}/status`);
+      if (new RegExp(`^PPid:\\t${pid}$`, "m").test(status)) {
+        found.push(Number(name));
+      }
+    } catch {
+      // It has just ended.
+    }
+  }
+  return found;
+}
+
+function nameOf(pid: number): string {
+  return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
+}
+
+testOn(
+  ROOT,
+  "the next run removes what is left when keeper and warden were killed",
+  async () => {
+    await using box = makeBox();
+    const before = takeSnapshot();
+    const running = startRich(box);
+    await running.waitFor("ready");
+    // Frozen, the warden cannot act between the two signals.
+    let warden: number | undefined;
+    while (warden === undefined) {
+      warden = childrenOf(running.pid).find((pid) =>
+        nameOf(pid) === "rustyrun-warden"
+      );
+    }
+    while (nameOf(running.pid) !== "rustyrun");
+    Deno.kill(warden, "SIGSTOP");
+    running.kill("SIGKILL");
+    Deno.kill(warden, "SIGKILL");
+    const cgroups = () =>
+      [...takeSnapshot().cgroups].filter((it) => it.includes(box.id));
+    assert(cgroups().length > 0, "nothing was left to sweep");
+    const { code, stdout, stderr } = await runToEnd([
+      ...cliCommand(),
+      "run",
+      "--rootfs",
+      box.rootfs,
+      "--",
+      "echo",
+      "next",
+    ]);
+    assertEquals([code, stdout], [0, "next\n"], stderr);
+    assertMatch(stderr, /^$|^rustyrun: /);
+    assertEquals(await findLeaks(before, box.id), []);
+    await running.done;
+  },
+);
