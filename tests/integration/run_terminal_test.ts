@@ -1,0 +1,194 @@
+/**
+ * `run -t`: a terminal inside, and what becomes of the caller's.
+ *
+ * @module
+ */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  type Box,
+  cliCommand,
+  type CliOptions,
+  makeBox,
+  runToEnd,
+} from "../harness.ts";
+import { type Need, testOn } from "../needs.ts";
+
+const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
+  { who: "root", options: {}, needs: ["root", "helper", "busybox", "python3"] },
+  {
+    who: "a user",
+    options: { user: true },
+    needs: ["user", "userns", "helper", "busybox", "python3"],
+  },
+];
+
+type PtyStep =
+  | ["expect" | "send" | "signal", string]
+  | ["raw", boolean]
+  | ["resize", number, number];
+
+/** What the terminal showed, and how it ended. */
+interface Seen {
+  shown: string;
+  code: number | null;
+  restored?: boolean;
+  stuck?: unknown;
+}
+
+/** Runs a container in a terminal of 24 rows and 80 columns. */
+async function drive(
+  box: Box,
+  options: CliOptions,
+  args: string[],
+  steps: PtyStep[],
+): Promise<Seen> {
+  const { stdout, stderr } = await runToEnd([
+    "/usr/bin/python3",
+    `${import.meta.dirname}/pty_driver.py`,
+    JSON.stringify(steps),
+    ...cliCommand(options),
+    "run",
+    "--rootfs",
+    box.rootfs,
+    "--name",
+    box.id,
+    ...args,
+  ], options);
+  if (stdout === "") throw new Error(stderr);
+  return JSON.parse(stdout);
+}
+
+for (const { who, options, needs } of CALLERS) {
+  testOn(
+    needs,
+    `run -it gives a terminal and takes it back, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, ["-it", "--", "sh"], [
+        ["raw", true],
+        ["send", "tty; echo $TERM; stty size; exit 5\r"],
+      ]);
+      assertEquals([seen.code, seen.restored], [5, true], seen.shown);
+      assertStringIncludes(seen.shown, "/dev/pts/0\r\nxterm\r\n24 80\r\n");
+    },
+  );
+
+  testOn(
+    needs,
+    `run -it hands on a new size of the window, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, [
+        "-it",
+        "--",
+        "sh",
+        "-c",
+        "trap 'stty size; exit 0' WINCH; echo ready; while :; do sleep 0.05; done",
+      ], [
+        ["expect", "ready"],
+        ["raw", true],
+        ["resize", 40, 132],
+        ["expect", "40 132"],
+      ]);
+      assertEquals([seen.code, seen.restored], [0, true], seen.shown);
+    },
+  );
+
+  testOn(
+    needs,
+    `run -it makes SIGINT inside of Ctrl-C, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, [
+        "-it",
+        "--",
+        "sh",
+        "-c",
+        "trap 'echo caught; exit 9' INT; echo ready; while :; do sleep 0.05; done",
+      ], [["expect", "ready"], ["raw", true], ["send", "\x03"], [
+        "expect",
+        "caught",
+      ]]);
+      assertEquals([seen.code, seen.restored], [9, true], seen.shown);
+    },
+  );
+
+  testOn(
+    needs,
+    `a second Ctrl-C ends a container that ignores it, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, [
+        "-it",
+        "--",
+        "sh",
+        "-c",
+        "trap '' INT; echo ready; while :; do sleep 0.05; done",
+      ], [
+        ["expect", "ready"],
+        ["raw", true],
+        ["send", "\x03"],
+        ["expect", "^C"],
+        ["send", "\x03"],
+      ]);
+      assertEquals([seen.code, seen.restored], [137, true], seen.shown);
+      assertStringIncludes(
+        seen.shown.replaceAll("\r", ""),
+        "rustyrun: The container was killed by a second Ctrl-C: its first process ignores the signal\n" +
+          "  hint: As pid 1 a program gets no signal that it has no handler for: --init puts a small init before it\n",
+      );
+    },
+  );
+
+  testOn(
+    needs,
+    `the terminal is as before when the container is killed, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, [
+        "-it",
+        "--init",
+        "--",
+        "sh",
+        "-c",
+        "echo ready; exec sleep 1000",
+      ], [["expect", "ready"], ["raw", true], ["signal", "SIGTERM"]]);
+      assertEquals([seen.code, seen.restored], [143, true], seen.shown);
+    },
+  );
+
+  testOn(
+    needs,
+    `the end of input reaches a command with -it, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, ["-it", "--", "cat"], [
+        ["raw", true],
+        ["send", "words\r"],
+        ["expect", "words\r\nwords\r\n"],
+        ["send", "\x04"],
+      ]);
+      assertEquals([seen.code, seen.restored], [0, true], seen.shown);
+    },
+  );
+
+  testOn(
+    needs,
+    `run without -t leaves the terminal alone, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, [
+        "-i",
+        "--",
+        "sh",
+        "-c",
+        "echo ready; read line; echo got $line",
+      ], [["expect", "ready"], ["raw", false], ["send", "words\r"], [
+        "expect",
+        "got words",
+      ]]);
+      assertEquals([seen.code, seen.restored], [0, true], seen.shown);
+    },
+  );
+}
