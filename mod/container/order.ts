@@ -148,7 +148,14 @@ function planCgroupJoin(
     why: "wait until the host has made the cgroups",
     from,
   }];
-  phased.cgroupJoin = [];
+  // From the fork on the container may see this process: nothing of the host's
+  // is to be open in it.
+  phased.cgroupJoin = unified === undefined ? [] : [{
+    do: "close",
+    slot: "cgroup",
+    why: "hold the host's cgroups no longer",
+    from,
+  }];
   if (unified !== undefined) {
     phased.cgroupOpen.push({
       do: "open",

@@ -258,6 +258,14 @@ function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
         { why: "take the directory for what the container writes", from },
       ),
     );
+    if (host.upper !== undefined) {
+      addSource(context, {
+        do: "close",
+        slot: "upper",
+        why: "hold no more of the host than that",
+        from,
+      });
+    }
     made.push(
       setAttr("layers", { propagation: MS.PRIVATE }, {
         why: "keep the layers from the host",
