@@ -9,6 +9,7 @@ import {
   closeFd,
   execProgram,
   packetPair,
+  pollFds,
   receivePacket,
   sealedMemfd,
   spawnProgram,
@@ -109,6 +110,11 @@ export interface PlanHandlers {
   forked?: () => void;
 }
 
+const SIGKILL = 9;
+/** How long the news of the first process's pid may take, in milliseconds. */
+const FORK_MS = 10_000;
+const TICK_MS = 100;
+
 /** What the helper's own process waits for, before there is another. */
 const BEFORE_FORK: ReadonlySet<number> = new Set([
   SYNC.cgroups,
@@ -129,11 +135,15 @@ export class PlanRun {
   /** Descriptors that `sendFd` sent, by tag. */
   readonly received: Map<number, number> = new Map();
   #buffer = new Uint8Array(REPORT_SIZE);
+  /** The process that forks the first one, as far as it is known. */
+  #forker: number | undefined;
 
   constructor(ops: readonly Op[], channel: number, helper: number) {
     this.ops = ops;
     this.channel = channel;
     this.helper = helper;
+    // A warden's other half is a process that only its reports name.
+    this.#forker = ops[0]?.do === "warden" ? undefined : helper;
   }
 
   /** Lets the child stage go on from a `sync`. */
@@ -162,6 +172,7 @@ export class PlanRun {
     // What comes from the first process may overtake the news of its pid.
     let held: Report | undefined;
     for (;;) {
+      if (held !== undefined) this.#awaitFork();
       const packet = receivePacket(this.channel, this.#buffer);
       if (packet === undefined) return exec ? "exec" : this.#ended();
       let report = decodeReport(this.#buffer.subarray(0, packet.length));
@@ -193,6 +204,7 @@ export class PlanRun {
         return "waiting";
       } else if (report.kind === REPORT.sync) {
         if (report.detail === SYNC.start) return "start";
+        if (this.pid === 0) this.#forker = report.errno;
         handlers.sync?.(report.detail, report.errno);
         this.release();
       }
@@ -208,16 +220,27 @@ export class PlanRun {
       : new OperationError(op, report);
   }
 
-  #ended(): "end" {
-    if (this.pid === 0) {
-      const status = waitProcess(this.helper);
-      const signal = (status ?? 0) & 0x7f;
-      if (status === 0) return "end";
-      throw new HelperDied(signal);
+  /** The process that forks tells of the first one right after; killed in
+   * between, it never will, while the first one waits for us. */
+  #awaitFork(): void {
+    const end = performance.now() + FORK_MS;
+    while (pollFds([this.channel], TICK_MS).length === 0) {
+      const status = this.#forker === undefined
+        ? undefined
+        : waitProcess(this.#forker, false);
+      // What it sent before its end is there by now.
+      if (status !== undefined && pollFds([this.channel], 0).length > 0) return;
+      if (status !== undefined || performance.now() > end) {
+        throw new HelperDied((status ?? SIGKILL) & 0x7f);
+      }
     }
-    const status = waitProcess(this.pid);
+  }
+
+  #ended(): "end" {
+    const last = this.pid === 0 ? this.#forker : this.pid;
+    const status = last === undefined ? SIGKILL : waitProcess(last);
     if (status === 0) return "end";
-    throw new HelperDied((status ?? 9) & 0x7f);
+    throw new HelperDied((status ?? SIGKILL) & 0x7f);
   }
 
   /** Kills what the plan has started and reaps it: for failures. */

@@ -22,10 +22,11 @@ import { forwardReady, openNotifySocket } from "./activation.ts";
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
 import { loadSaved, type Saved } from "./saved.ts";
-import { findState, statusOf } from "./status.ts";
+import { findState, hasExecuted, statusOf } from "./status.ts";
 
 const O_NONBLOCK = 0o4000;
 const SIGKILL = 9;
+const LOOK_MS = 1000;
 
 function cannotStart(id: string, why: string, hint?: string): ContainerError {
   return new ContainerError(`Cannot start "${id}": ${why}`, {
@@ -61,11 +62,16 @@ function followStart(
 ): void {
   let about = false;
   for (;;) {
-    const [news = 0] = pollFds([fifo, pidfd]);
+    const [news = 0, end = 0] = pollFds([fifo, pidfd], LOOK_MS);
+    if (news === 0 && end === 0) {
+      // A start that was killed may have let it go before we came.
+      if (hasExecuted(state.pid)) return;
+      continue;
+    }
     // Nothing on the fifo: the process has ended.
     const packet = news === 0 ? new Uint8Array(0) : readFd(fifo, REPORT_SIZE);
     if (packet.length === 0) {
-      if (about) return;
+      if (about || (end === 0 && hasExecuted(state.pid))) return;
       throw cannotStart(
         state.id,
         "its first process died before the command ran",

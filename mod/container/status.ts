@@ -22,11 +22,30 @@ function exists(path: string): boolean {
   }
 }
 
+/** Says whether the first process is past its execve. A start that was killed
+ * leaves the fifo to a container that runs; the program tells. Where we may not
+ * look, it counts as waiting. */
+export function hasExecuted(pid: number): boolean {
+  try {
+    return !Deno.readLinkSync(`/proc/${pid}/exe`).startsWith(HELPER);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return false;
+    throw error;
+  }
+}
+
+/** How /proc/PID/exe names the helper: it runs from a memfd. */
+const HELPER = "/memfd:rustyrun-helper";
+
 /** Returns the status of a container. */
 export function statusOf(root: string, state: State): Status {
   if (!isAlive(state)) return "stopped";
   if (isFrozen(state.cgroup.dirs)) return "paused";
-  return state.waits && exists(`${root}/${state.id}/exec.fifo`)
+  return state.waits && exists(`${root}/${state.id}/exec.fifo`) &&
+      !hasExecuted(state.pid)
     ? "created"
     : "running";
 }
