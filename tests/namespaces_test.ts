@@ -342,6 +342,27 @@ for (const [name, userns, subordinate, facts, maps, writer] of IDS) {
   });
 }
 
+Deno.test("resolveIdMaps() does not give root's own id away", () => {
+  const error = assertThrows(
+    () =>
+      resolveIdMaps(
+        makeConfig({ linux: { namespaces: [{ type: "user" }] } }, {
+          userns: "auto",
+        }),
+        makeFacts({}),
+        NONE,
+      ),
+    ContainerError,
+  );
+  assertEquals(
+    [error.message, error.code],
+    [
+      "Cannot choose ids for the user namespace (--userns auto): /etc/subuid and /etc/subgid give root none, and its own would be root outside as well",
+      "subordinate-ids-missing",
+    ],
+  );
+});
+
 Deno.test("resolveIdMaps() wants newuidmap for a range of an unprivileged caller", () => {
   const config = makeConfig({
     linux: { namespaces: [{ type: "user" }], ...MAPS },

@@ -75,7 +75,7 @@ export function parseSubordinateIds(
  * subordinate ids are used, else its single id.
  *
  * @throws {ContainerError} when neither the configuration nor the caller's
- * wish says which ids to map
+ * wish says which ids to map, or root has none to give away
  */
 export function resolveIdMaps(
   config: Config,
@@ -102,6 +102,16 @@ export function resolveIdMaps(
   const root = (facts.caps & CAP_SETUID) !== 0n;
   const many = both || (root && subordinate.uids.length > 0 &&
     subordinate.gids.length > 0);
+  if (!many && !keep && facts.uid === 0 && !facts.inUserns) {
+    throw new ContainerError(
+      "Cannot choose ids for the user namespace (--userns auto): /etc/subuid and /etc/subgid give root none, and its own would be root outside as well",
+      {
+        code: "subordinate-ids-missing",
+        hint:
+          "Give them (echo root:100000:65536 into both files), or name them: --userns 0:100000:65536",
+      },
+    );
+  }
   return chooseWriter(
     {
       uidMappings: mapCaller(facts.uid, many ? subordinate.uids : [], keep),
