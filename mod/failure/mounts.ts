@@ -1,0 +1,180 @@
+/**
+ * Why something cannot be mounted.
+ *
+ * @module
+ */
+
+import { errnoName } from "../../ffi/errno.ts";
+import type { Config } from "../config/config.ts";
+import { namespaceUse } from "../config/namespaces.ts";
+import type { Facts } from "../host.ts";
+import type { Row } from "./rows.ts";
+import { type Failure, sourceOf, wantedOf } from "./wanted.ts";
+
+/** Making a file system: what its type and its options have to do with it. */
+function wordFsmount(
+  { op }: Failure,
+  name: string,
+  facts: Facts,
+): Row | undefined {
+  if (op.do !== "fsmount") return undefined;
+  if (op.fstype === "overlay") {
+    return {
+      code: "overlay",
+      hint: facts.uid !== 0
+        ? "A user namespace's overlay needs a kernel >= 5.11, and >= 6.6 for an upper layer in memory: --ephemeral=DIR names a directory for it"
+        : name === "ENODEV"
+        ? "This kernel has no overlay: modprobe overlay, or leave --ephemeral out"
+        : "The root file system is itself an overlay (inside Docker?): --ephemeral=DIR with a DIR on another file system, or a volume",
+    };
+  }
+  if ((op.fstype === "proc" || op.fstype === "sysfs") && name === "EPERM") {
+    return {
+      code: "masked-proc",
+      hint: `/${
+        op.fstype === "proc" ? "proc" : "sys"
+      } is partly masked here (a container?): rustyrun doctor shows what to change`,
+    };
+  }
+  if (name === "EINVAL") {
+    return {
+      code: "mount-options",
+      hint:
+        `The file system ${op.fstype} does not take one of the options, or not that value`,
+    };
+  }
+  if (name === "EBUSY" && op.fstype === "cgroup") {
+    return {
+      code: "cgroup-hierarchy",
+      hint:
+        "The controller is in use in another hierarchy: /proc/self/cgroup shows which there are",
+    };
+  }
+  return undefined;
+}
+
+/** Attributes of a mount that cannot be set. */
+function wordAttributes({ op }: Failure, name: string): Row | undefined {
+  if (op.do !== "mountSetattr") return undefined;
+  if (op.userns !== "" && (name === "EINVAL" || name === "EPERM")) {
+    return {
+      code: "mount-idmap",
+      hint:
+        "This kernel cannot map the ids of that file system, or they are mapped already: leave idmap out, or use another file system",
+    };
+  }
+  if (name === "EPERM" || name === "EACCES") {
+    return {
+      code: "mount-locked",
+      hint:
+        "In a user namespace what the host has mounted read-only, nosuid, nodev or noexec must stay so",
+    };
+  }
+  return undefined;
+}
+
+/** Words an operation that mounts, or that finds or makes the place for it. */
+export function wordMount(
+  failure: Failure,
+  config: Config,
+  facts: Facts,
+): Row {
+  const { op } = failure;
+  const name = errnoName(failure.errno);
+  const it = `Cannot ${wantedOf(op, config)}${sourceOf(op, config)}`;
+  if (op.do === "openTree" && name === "ENOENT") {
+    return {
+      code: "mount-source",
+      message: `${it}: the source does not exist: no such file or directory`,
+      hint: "Create it first, or correct the path",
+    };
+  }
+  if (op.do === "openTree" && name === "EACCES") {
+    return {
+      code: "mount-source",
+      hint: "A directory above it does not let this user in",
+    };
+  }
+  // tmpfs says ENOSPC for want of room: a file of ours in one of 0 bytes.
+  if (name === "ENOSPC" && op.do !== "mkdir" && op.do !== "target") {
+    return {
+      code: "mount-limit",
+      message: `${it}: this mount namespace has as many mounts as it may`,
+      hint: "The sysctl fs.mount-max is the limit",
+    };
+  }
+  const special = wordFsmount(failure, name, facts) ??
+    wordAttributes(failure, name);
+  if (special !== undefined) return special;
+  const isPlace = op.do === "target" || op.do === "mkdir" || op.do === "open";
+  switch (name) {
+    case "EPERM":
+    case "EACCES":
+      if (isPlace) {
+        return namespaceUse(config, "user") === "inherit"
+          ? {
+            code: "mount-point-denied",
+            hint:
+              "Make the mount point first, as who owns the root file system",
+          }
+          : {
+            code: "mount-point-denied",
+            hint:
+              "It is missing, and what it belongs in is not of an id that the user namespace maps: make it first, or chown the root file system",
+          };
+      }
+      return {
+        code: "mount-denied",
+        hint: facts.uid === 0 && !facts.inUserns
+          ? "CAP_SYS_ADMIN or a security module forbids it: rustyrun doctor shows what"
+          : "In a user namespace the kernel allows only some file systems, and locks what the host has mounted",
+      };
+    case "EROFS":
+      return {
+        code: "mount-readonly",
+        hint:
+          "The mount point does not exist and the root file system is read-only: make it there, or use --ephemeral",
+      };
+    case "ENODEV":
+      return {
+        code: "filesystem-unknown",
+        hint:
+          "This kernel does not know that file system: see /proc/filesystems",
+      };
+    case "ELOOP":
+    case "ENOTDIR":
+    case "EISDIR":
+    case "EEXIST":
+      return {
+        code: "mount-point",
+        hint:
+          "The mount point in the root file system is of another kind than what is mounted on it",
+      };
+    case "EINVAL":
+      return {
+        code: "mount-invalid",
+        hint: op.do === "moveMount"
+          ? "The kernel cannot mount that there: a namespace in itself, or below a mount that is shared with the host"
+          : "The kernel does not take these options together: see mount_setattr(2)",
+      };
+    case "ENOSPC":
+    case "EDQUOT":
+      return {
+        code: "mount-point-space",
+        hint: "The root file system has no room for the mount point",
+      };
+    case "ENAMETOOLONG":
+      return {
+        code: "path-too-long",
+        hint: "A name has at most 255 bytes, an option 4095, and a path 4095",
+      };
+    case "ENOSYS":
+      return {
+        code: "mount-api",
+        hint:
+          "The kernel is older than 5.15, or a seccomp filter forbids it (a container?): rustyrun doctor shows which",
+      };
+    default:
+      return { code: "mount" };
+  }
+}
