@@ -10,6 +10,7 @@
 import { closeFd, cstring, openFd, syscall, trySyscall } from "../ffi/libc.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { ContainerError } from "./errors.ts";
+import { checkStateRoot, isStateDirectory } from "./state/root.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
@@ -92,8 +93,11 @@ export function claimState(
 ): StateDir & { reused: boolean } {
   const path = `${root}/${id}`;
   const end = performance.now() + PATIENCE_MS;
+  let safe = checkStateRoot(root);
   for (;;) {
     const reused = !makeDirectory(root, path);
+    // Somebody else may have been faster with it in a directory for all.
+    safe ||= checkStateRoot(root);
     const fd = lockDirectory(path);
     // Between mkdir and the lock a delete has removed it: again.
     if (fd === undefined) continue;
@@ -102,9 +106,9 @@ export function claimState(
       sleep(2);
       continue;
     }
-    if (reused && hasState(path)) {
+    if (reused && (hasState(path) || !isStateDirectory(path))) {
       closeFd(fd);
-      throw exists(id);
+      throw hasState(path) ? exists(id) : foreign(id, path);
     }
     return { path, fd, reused };
   }
@@ -173,6 +177,16 @@ function exists(id: string): ContainerError {
   );
 }
 
+function foreign(id: string, path: string): ContainerError {
+  return new ContainerError(
+    `Cannot create "${id}": "${path}" exists and is not rustyrun's`,
+    {
+      code: "state-directory",
+      hint: "Choose another id, or another directory for states: --root DIR",
+    },
+  );
+}
+
 /** @returns false when it was there */
 function makeDirectory(root: string, path: string): boolean {
   try {
@@ -218,10 +232,19 @@ function isSameFile(path: string, fd: number): boolean {
   }
 }
 
-/** Writes a file of the state directory: a new file, renamed over the old. */
+/** Writes a file: a new one, renamed over the old. A pid file may be in a
+ * directory for all, where somebody can have put a symbolic link before us. */
 export function replaceFile(path: string, text: string, mode = 0o600): void {
   const temporary = `${path}.new`;
-  Deno.writeTextFileSync(temporary, text, { mode });
+  const write = () =>
+    Deno.writeTextFileSync(temporary, text, { mode, createNew: true });
+  try {
+    write();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    Deno.removeSync(temporary);
+    write();
+  }
   Deno.renameSync(temporary, path);
 }
 
@@ -245,8 +268,10 @@ export function encodeState(value: unknown): string {
  * Reads ROOT/ID/state.json.
  *
  * @returns undefined when there is no such container
+ * @throws {ContainerError} when somebody else could have written it
  */
 export function readState(root: string, id: string): State | undefined {
+  if (!checkStateRoot(root)) return undefined;
   let text: string;
   try {
     text = Deno.readTextFileSync(`${root}/${id}/state.json`);

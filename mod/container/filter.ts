@@ -19,6 +19,7 @@ import {
   type SeccompHost,
   type SeccompProfile,
 } from "../seccomp.ts";
+import { checkStateRoot } from "../state/root.ts";
 import type { Filter } from "./order.ts";
 
 /** ROOT/.cache/seccomp: filters by the hash of their profile. ROOT belongs to
@@ -36,8 +37,11 @@ function readCached(path: string): Uint8Array | undefined {
 }
 
 /** A cache that cannot be written is no reason to fail: it is only a cache. */
-function writeCached(dir: string, name: string, filter: Uint8Array): void {
+function writeCached(root: string, name: string, filter: Uint8Array): void {
+  const dir = `${root}/${CACHE}`;
   try {
+    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+    checkStateRoot(root);
     Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
     const temporary = `${dir}/.${name}.${Deno.pid}`;
     Deno.writeFileSync(temporary, filter, { mode: 0o600 });
@@ -136,7 +140,9 @@ export function loadFilter(
     ? defaultSeccompKey(host)
     : seccompCacheKey(profile, facts.arch);
   if (!isDefault) refuseDeadlock(profile);
-  const cached = readCached(`${root}/${CACHE}/${key}`);
+  const cached = checkStateRoot(root)
+    ? readCached(`${root}/${CACHE}/${key}`)
+    : undefined;
   if (cached !== undefined) {
     const { flags, notify } = isDefault
       ? { flags: 0, notify: false }
@@ -146,7 +152,7 @@ export function loadFilter(
   const compiled = compileSeccomp(isDefault ? defaultSeccomp(host) : profile, {
     arch: facts.arch,
   });
-  writeCached(`${root}/${CACHE}`, key, compiled.filter);
+  writeCached(root, key, compiled.filter);
   return compiled;
 }
 

@@ -19,6 +19,7 @@ import {
   removeState,
   type StateDir,
 } from "../state.ts";
+import { isStateDirectory } from "../state/root.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** ROOT/ID/leftovers.json: only what was not there before. */
@@ -115,7 +116,9 @@ export function removeRubbish(root: string, id: string): void {
   const dir = holdState(root, id, 0);
   if (dir === undefined || dir === "busy") return;
   try {
-    if (readState(root, id) !== undefined) return;
+    if (readState(root, id) !== undefined || !isStateDirectory(dir.path)) {
+      return;
+    }
     removeNoted(dir);
     removeState(dir);
   } finally {
