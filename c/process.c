@@ -401,6 +401,8 @@ _Noreturn static void hook_main(const struct op *op)
 	write_pid(fd, getppid());
 	if (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0)
 		_exit(125);
+	/* Its children go with it when its time is over. */
+	setsid();
 	syscall(SYS_close_range, 3u, ~0u, 0);
 	run_signals();
 	execve(op->a[0].p, fill_vector(vector_argv, &op->a[1]),
@@ -417,6 +419,7 @@ static void run_spawn(const struct op *op)
 
 	if (op->a[4].n < 0 || op->a[4].n > INT32_MAX)
 		fail(EINVAL, "a hook's timeout");
+	check(access(op->a[0].p, X_OK), op->a[0].p);
 	left = op->a[4].n * 10;
 	pid = clone_child(0, -1, NULL);
 	check(pid, "clone3");
@@ -426,6 +429,7 @@ static void run_spawn(const struct op *op)
 		if (got < 0 && errno != EINTR)
 			fail(errno, op->a[0].p);
 		if (op->a[4].n && left-- <= 0) {
+			kill(-pid, SIGKILL);
 			kill(pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			fail(ETIMEDOUT, op->a[0].p);

@@ -22,6 +22,12 @@ const SYMBOLS = {
   },
   /** int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *) */
   posix_spawn_file_actions_destroy: { parameters: ["i64", D], result: "i32" },
+  /** int posix_spawnattr_init(posix_spawnattr_t *) */
+  posix_spawnattr_init: { parameters: ["i64", D], result: "i32" },
+  /** int posix_spawnattr_setflags(posix_spawnattr_t *, short flags) */
+  posix_spawnattr_setflags: { parameters: ["i64", "i16", D], result: "i32" },
+  /** int posix_spawnattr_destroy(posix_spawnattr_t *) */
+  posix_spawnattr_destroy: { parameters: ["i64", D], result: "i32" },
   /** int posix_spawn(pid_t *, const char *path, const posix_spawn_file_actions_t
    * *, const posix_spawnattr_t *, char *const argv[], char *const envp[]) */
   posix_spawn: {
@@ -34,6 +40,10 @@ let library: Deno.DynamicLibrary<typeof SYMBOLS>["symbols"] | undefined;
 
 /** Room for a posix_spawn_file_actions_t: 80 bytes in glibc 2.36. */
 const ACTIONS_SIZE = 256;
+/** Room for a posix_spawnattr_t: 336 bytes in glibc 2.36. */
+const ATTRIBUTES_SIZE = 512;
+/** POSIX_SPAWN_SETSID, glibc 2.26, musl 1.1.19. */
+const SETSID = 0x80;
 
 function vector(list: readonly string[], kept: Uint8Array[]): Uint8Array {
   const addresses = new BigUint64Array(list.length + 1);
@@ -46,7 +56,8 @@ function vector(list: readonly string[], kept: Uint8Array[]): Uint8Array {
 }
 
 /**
- * Starts a program with some of its descriptors replaced; posix_spawn(3).
+ * Starts a program in a session of its own, with some of its descriptors
+ * replaced; posix_spawn(3).
  *
  * @param streams its descriptor -> the one of ours that it is a copy of
  * @returns its pid
@@ -70,16 +81,20 @@ export function spawnWithStreams(
     // dup2 onto itself would keep the close-on-exec flag; glibc clears it.
     library.posix_spawn_file_actions_adddup2(address(actions), ours, theirs, d);
   }
+  const attributes = new Uint8Array(ATTRIBUTES_SIZE);
+  library.posix_spawnattr_init(address(attributes), d);
+  library.posix_spawnattr_setflags(address(attributes), SETSID, d);
   const errno = library.posix_spawn(
     address(new Uint8Array(pid.buffer)),
     address(file),
     address(actions),
-    0n,
+    address(attributes),
     address(args),
     address(vars),
     d,
   );
   library.posix_spawn_file_actions_destroy(address(actions), d);
+  library.posix_spawnattr_destroy(address(attributes), d);
   // The strings had to live until here.
   kept.length = 0;
   if (errno !== 0) throw new SyscallError("posix_spawn", errno);

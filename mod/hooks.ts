@@ -62,7 +62,8 @@ function waitForHook(pid: number, seconds: number | undefined) {
     if (performance.now() >= end) break;
     Atomics.wait(sleeper, 0, 0, TICK);
   }
-  trySyscall("kill", pid, 9);
+  // What it started itself holds our standard streams: the whole session.
+  trySyscall("kill", -pid, 9);
   waitProcess(pid);
   return undefined;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { errnoName } from "../../ffi/errno.ts";
+import { errnoName, errnoText } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import type { OpName } from "../plan.ts";
 import { type Failure, quote, sourceOf, wantedOf } from "./wanted.ts";
@@ -280,6 +280,17 @@ export function wordHook({ op, errno, detail }: Failure): Row {
       code,
       message: `${it}: it took longer than its timeout of ${timeout} s`,
       hint: said,
+    };
+  }
+  if (errnoName(errno) === "ENOENT" || errnoName(errno) === "EACCES") {
+    return {
+      code,
+      message: `${it}: ${errnoText(errno)}`,
+      hint: `Its path is one ${
+        kind === "startContainer"
+          ? "inside the root file system"
+          : "of the host"
+      }, and it must be executable`,
     };
   }
   if (detail > 128) {
