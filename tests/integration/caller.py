@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -236,6 +237,84 @@ def reap(request):
         time.sleep(0.005)
 
 
+def live(request, name):
+    """One life of a container; returns what went wrong, "" for nothing."""
+    base = request["argv"]
+    pid_file = f"{request['dir']}/{name}.pid"
+    bundle = f"{request['dir']}/{name}"
+    # One config.json each: its cgroup has the container's name.
+    os.mkdir(bundle)
+    with open(f"{request['bundle']}/config.json", encoding="utf-8") as file:
+        spec = json.load(file)
+    spec["root"]["path"] = f"{request['bundle']}/rootfs"
+    spec["linux"]["cgroupsPath"] = f"/{name}"
+    with open(f"{bundle}/config.json", "w", encoding="utf-8") as file:
+        json.dump(spec, file)
+    calls = [
+        ["create", "--bundle", bundle, "--pid-file", pid_file, name],
+        ["start", name],
+        ["kill", name, "KILL"],
+        None,
+        ["delete", name],
+    ]
+    for words in calls:
+        if words is None:
+            with open(pid_file, encoding="ascii") as file:
+                _, status = os.waitpid(int(file.read()), 0)
+            if os.waitstatus_to_exitcode(status) != -9:
+                return f"{name}: wait status {status}"
+            continue
+        with open(f"{bundle}/out", "w+b") as out:
+            child = subprocess.run(
+                base + words,
+                env=request["env"],
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                check=False,
+            )
+            out.seek(0)
+            text = out.read().decode()
+        if child.returncode != 0 or text:
+            return f"{name}: {words[0]} {child.returncode}: {text}"
+    for path in (pid_file, f"{bundle}/config.json", f"{bundle}/out"):
+        os.unlink(path)
+    os.rmdir(bundle)
+    return ""
+
+
+def cycle(request):
+    """Many lives, some at once."""
+    todo = iter(range(request["count"]))
+    lock = threading.Lock()
+    results = []
+
+    def work():
+        while True:
+            with lock:
+                number = next(todo, None)
+            if number is None:
+                return
+            result = live(request, f"{request['prefix']}-{number}")
+            with lock:
+                results.append(result)
+            if result:
+                return
+
+    threads = [
+        threading.Thread(target=work) for _ in range(request["workers"])
+    ]
+    for it in threads:
+        it.start()
+    for it in threads:
+        it.join()
+    return {
+        "done": len(results),
+        "wrong": "; ".join(it for it in results if it),
+    }
+
+
 def descendants(_):
     """Everything below us that lives: we are the subreaper of all of it."""
     over = time.monotonic() + 1
@@ -267,6 +346,7 @@ COMMANDS = {
         write,
         listen,
         accept,
+        cycle,
         datagrams,
         send,
         reap,

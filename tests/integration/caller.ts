@@ -65,6 +65,8 @@ export interface Caller extends AsyncDisposable {
     words: string[],
     options?: CallOptions,
   ): Promise<{ code: number; pid: number }>;
+  /** What caller.py needs to make calls of its own. */
+  line(): Record<string, unknown>;
   /** Asks caller.py. */
   // deno-lint-ignore no-explicit-any -- each request has an answer of its own
   ask(request: Record<string, unknown>): Promise<any>;
@@ -210,6 +212,12 @@ export function makeCaller(over: Spec = {}): Caller {
       ask({ do: "call", ...request(words, options, false) }),
     hold: (words, options = {}) =>
       ask({ do: "hold", ...request(words, options, true) }),
+    line: () => ({
+      argv: [...command, "--root", root],
+      env,
+      dir,
+      bundle,
+    }),
     async state() {
       const { code, stdout } = await caller.call(["state", id], {
         merged: true,

@@ -1,0 +1,59 @@
+/**
+ * Many lives of a container, one after another and at once: nothing stays.
+ *
+ * RUSTYRUN_CYCLES says how many; 1,000 for the proof, less by default.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { testOn } from "../needs.ts";
+import { makeCaller } from "./caller.ts";
+
+const NEEDS = ["root", "helper", "busybox", "python3"] as const;
+const CYCLES = Number(Deno.env.get("RUSTYRUN_CYCLES") ?? 100);
+
+/** What the whole machine holds, by its own count. */
+function countMachine(): Record<string, number> {
+  const lines = (path: string) =>
+    Deno.readTextFileSync(path).split("\n").length;
+  return {
+    mounts: lines("/proc/self/mountinfo"),
+    memfds: [...Deno.readDirSync("/proc/self/fd")].length,
+  };
+}
+
+testOn(
+  NEEDS,
+  `${CYCLES} times create, start, kill, delete leave nothing`,
+  async () => {
+    await using caller = makeCaller({
+      process: { args: ["sh", "-c", "sleep 1000 & exec sleep 1000"] },
+    });
+    const before = countMachine();
+    const { done, wrong } = await caller.ask({
+      do: "cycle",
+      count: CYCLES,
+      workers: 1,
+      prefix: caller.id,
+      ...caller.line(),
+    });
+    assertEquals([wrong, done], ["", CYCLES]);
+    assertEquals(countMachine(), before);
+    assertEquals(await caller.ask({ do: "descendants" }), { left: [] });
+    // Disposal looks for cgroups, mounts and states of every id.
+  },
+);
+
+testOn(NEEDS, "100 lives, eight at a time, leave nothing", async () => {
+  await using caller = makeCaller({ process: { args: ["sleep", "1000"] } });
+  const { done, wrong } = await caller.ask({
+    do: "cycle",
+    count: 100,
+    workers: 8,
+    prefix: caller.id,
+    ...caller.line(),
+  });
+  assertEquals([wrong, done], ["", 100]);
+  assertEquals(await caller.ask({ do: "descendants" }), { left: [] });
+});
