@@ -233,7 +233,8 @@ function planJoin(
       into: slot,
       at: "",
       path,
-      flags: O.RDONLY,
+      // A FIFO in its place would hold us here for ever.
+      flags: O.NONBLOCK,
       mode: 0,
       resolve: 0,
       why: `open the ${type} namespace to join`,
