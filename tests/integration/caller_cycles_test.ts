@@ -13,13 +13,13 @@ import { makeCaller } from "./caller.ts";
 const NEEDS = ["root", "helper", "busybox", "python3"] as const;
 const CYCLES = Number(Deno.env.get("RUSTYRUN_CYCLES") ?? 100);
 
-/** What the whole machine holds, by its own count. */
-function countMachine(): Record<string, number> {
+/** Mounts that are seen here, and descriptors that this process holds. */
+function countHeld(): Record<string, number> {
   const lines = (path: string) =>
     Deno.readTextFileSync(path).split("\n").length;
   return {
     mounts: lines("/proc/self/mountinfo"),
-    memfds: [...Deno.readDirSync("/proc/self/fd")].length,
+    descriptors: [...Deno.readDirSync("/proc/self/fd")].length,
   };
 }
 
@@ -30,7 +30,7 @@ testOn(
     await using caller = makeCaller({
       process: { args: ["sh", "-c", "sleep 1000 & exec sleep 1000"] },
     });
-    const before = countMachine();
+    const before = countHeld();
     const { done, wrong } = await caller.ask({
       do: "cycle",
       count: CYCLES,
@@ -39,7 +39,7 @@ testOn(
       ...caller.line(),
     });
     assertEquals([wrong, done], ["", CYCLES]);
-    assertEquals(countMachine(), before);
+    assertEquals(countHeld(), before);
     assertEquals(await caller.ask({ do: "descendants" }), { left: [] });
     // Disposal looks for cgroups, mounts and states of every id.
   },
