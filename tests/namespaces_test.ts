@@ -103,13 +103,13 @@ const JOINED: Partial<Spec> = {
 
 const OPENED = [
   "# sources",
-  "open ns.network - /run/netns/a 2048 0 0",
+  "open ns.network - /run/netns/a 0x800 0 0",
   "verify ns.network 0x8000 0 0x6e736673",
-  "open ns.pid - /proc/7/ns/pid 2048 0 0",
+  "open ns.pid - /proc/7/ns/pid 0x800 0 0",
   "verify ns.pid 0x8000 0 0x6e736673",
-  "open ns.mount - /proc/7/ns/mnt 2048 0 0",
+  "open ns.mount - /proc/7/ns/mnt 0x800 0 0",
   "verify ns.mount 0x8000 0 0x6e736673",
-  "open ns.user - /proc/7/ns/user 2048 0 0",
+  "open ns.user - /proc/7/ns/user 0x800 0 0",
   "verify ns.user 0x8000 0 0x6e736673",
 ];
 
