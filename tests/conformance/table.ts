@@ -4,7 +4,12 @@
  * @module
  */
 
-import { REPOSITORY, type Runtime, type RuntimeName } from "./runtimes.ts";
+import {
+  execute,
+  REPOSITORY,
+  type Runtime,
+  type RuntimeName,
+} from "./runtimes.ts";
 import type { Verdict } from "./tap.ts";
 
 const FILE = `${REPOSITORY}/docs/conformance.md`;
@@ -82,6 +87,7 @@ export async function writeTable(
     "",
     "opencontainers/runtime-tools, `validation/`, pinned in `tests/conformance/go.mod`. A cell says",
     "what came of the program and how many of its assertions held. A reason is given for each program that rustyrun fails.",
+    "crun before 1.9 refuses every ociVersion but 1.0.x: for it the version in config.json is rewritten.",
     "",
     `| | ${columns.join(" | ")} |`,
     "|---|---|---|---|",
@@ -114,6 +120,7 @@ export async function writeTable(
       ? text.slice(0, begin) + table + text.slice(end + END.length)
       : `${text.trimEnd()}\n\n${table}\n`;
     await Deno.writeTextFile(FILE, next);
+    await execute([Deno.execPath(), "fmt", "--quiet", FILE]);
   }
   for (const name of unexplained) {
     console.error(`rustyrun fails ${name}, and reasons.json has no reason`);
