@@ -16,6 +16,7 @@ const LATER: Record<number, string> = {
   62: "ETIME",
   71: "EPROTO",
   75: "EOVERFLOW",
+  80: "ELIBBAD",
   83: "ELIBEXEC",
   84: "EILSEQ",
   87: "EUSERS",
@@ -46,6 +47,14 @@ const WORDS: Record<string, string> = {
   E2BIG: "argument list too long",
   ENOEXEC: "exec format error",
   EBADF: "bad file descriptor",
+  ECHILD: "no child processes",
+  EINTR: "interrupted system call",
+  EFAULT: "bad address",
+  EDEADLK: "resource deadlock avoided",
+  ENOLCK: "no locks available",
+  ENODATA: "no data available",
+  EMSGSIZE: "message too long",
+  ENOTSOCK: "socket operation on non-socket",
   EAGAIN: "resource temporarily unavailable",
   ENOMEM: "cannot allocate memory",
   EACCES: "permission denied",
@@ -53,6 +62,8 @@ const WORDS: Record<string, string> = {
   EEXIST: "file exists",
   EXDEV: "invalid cross-device link",
   ENODEV: "no such device",
+  ENOTBLK: "block device required",
+  ENOTTY: "inappropriate ioctl for device",
   ENOTDIR: "not a directory",
   EISDIR: "is a directory",
   EINVAL: "invalid argument",
@@ -62,6 +73,7 @@ const WORDS: Record<string, string> = {
   EFBIG: "file too large",
   ENOSPC: "no space left on device",
   EROFS: "read-only file system",
+  ESPIPE: "illegal seek",
   EMLINK: "too many links",
   EPIPE: "broken pipe",
   ERANGE: "numerical result out of range",
@@ -71,11 +83,20 @@ const WORDS: Record<string, string> = {
   ELOOP: "too many levels of symbolic links",
   EOVERFLOW: "value too large for defined data type",
   EUSERS: "too many users",
+  ELIBBAD: "accessing a corrupted shared library",
+  EPROTONOSUPPORT: "protocol not supported",
   EOPNOTSUPP: "operation not supported",
+  EAFNOSUPPORT: "address family not supported by protocol",
+  EADDRINUSE: "address already in use",
+  ECONNRESET: "connection reset by peer",
+  ENOBUFS: "no buffer space available",
+  ENOTCONN: "transport endpoint is not connected",
   ETIMEDOUT: "timed out",
   ECONNREFUSED: "connection refused",
+  ESTALE: "stale file handle",
   EDQUOT: "disk quota exceeded",
   ECANCELED: "operation canceled",
+  ENOKEY: "required key not available",
 };
 
 /** The errno's name: 13 -> "EACCES"; an unknown one -> "errno 4711". */
@@ -88,6 +109,12 @@ export function errnoName(errno: number): string {
 export function errnoText(errno: number): string {
   const name = errnoName(errno);
   return WORDS[name] ?? name;
+}
+
+/** Name and words: "EACCES (permission denied)"; an unknown one is "errno 4711". */
+export function describeErrno(errno: number): string {
+  const [name, words] = [errnoName(errno), errnoText(errno)];
+  return name === words ? name : `${name} (${words})`;
 }
 
 /** errno's number by name; 0 for an unknown one. */
@@ -108,7 +135,7 @@ export class SyscallError extends Error {
   readonly errno: number;
 
   constructor(call: string, errno: number) {
-    super(`${call}: ${errnoName(errno)} (${errnoText(errno)})`);
+    super(`${call}: ${describeErrno(errno)}`);
     this.call = call;
     this.errno = errno;
   }

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { errnoName, errnoText } from "../../ffi/errno.ts";
+import { describeErrno, errnoName } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import type { Row } from "./rows.ts";
 import type { Failure } from "./wanted.ts";
@@ -91,9 +91,9 @@ export function wordCommand(failure: Failure, config: Config): Row {
     default:
       return {
         code: "command",
-        message: `Cannot run the command: exec: "${text}": ${name} (${
-          errnoText(errno)
-        })`,
+        message: `Cannot run the command: exec: "${text}": ${
+          describeErrno(errno)
+        }`,
         hint: HINTS[name],
         exitCode: 126,
       };

@@ -161,7 +161,7 @@ export function wordMount(
     case "EDQUOT":
       return {
         code: "mount-point-space",
-        hint: "The root file system has no room for the mount point",
+        hint: "There is no room left where it would be made: df shows where",
       };
     case "ENAMETOOLONG":
       return {

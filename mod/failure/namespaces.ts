@@ -205,7 +205,7 @@ export function wordJoin(failure: Failure, config: Config): Row {
             ? "not a user namespace, or the one that rustyrun runs in"
             : "a namespace of another kind"
         }`,
-        hint: "ls -l shows the kind of a namespace: net:[4026531840]",
+        hint: "The kind is what ls -l shows: net:[4026531840]",
       };
     default:
       return {

@@ -8,7 +8,7 @@
 import { errnoName, errnoText } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import type { OpName } from "../plan.ts";
-import { type Failure, quote, sourceOf, wantedOf } from "./wanted.ts";
+import { type Failure, kernelWords, quote, sourceOf } from "./wanted.ts";
 
 /** How a failure is worded. */
 export interface Row {
@@ -153,7 +153,7 @@ const ROWS: Partial<Record<OpName, Rows>> = {
     code: "credentials",
     EINVAL: UNMAPPED,
     EPERM:
-      "A user namespace with a single group has no other groups: a range in /etc/subgid gives them, or leave the groups out",
+      "In a user namespace with a single group nobody may change the groups: a range in /etc/subgid gives more, or leave the groups out",
     else: NEEDS_ROOT,
   },
   setuid: {
@@ -258,11 +258,16 @@ export function wordWrite({ op, errno }: Failure): Row {
 /** Words a file that is not what it should be. */
 export function wordVerify(failure: Failure, config: Config): Row {
   const { op, text } = failure;
-  const it = `Cannot ${wantedOf(op, config)}${sourceOf(op, config)}`;
+  const [, what = "", kind = ""] =
+    /^make sure that (\S+) is (.*)$/.exec(op.why) ?? [];
+  const it = what === "it" ? `what should be ${kind}` : what || op.do;
+  // What C found instead: "another type of file".
+  const why = text.startsWith("another")
+    ? `it is ${text}`
+    : kernelWords(failure);
   return {
     code: "device-fake",
-    // What C found instead: "another type of file".
-    message: text.startsWith("another") ? `${it}: it is ${text}` : undefined,
+    message: `Cannot use ${it}${sourceOf(op, config)}: ${why}`,
     hint: "Something is mounted over the host's own file: findmnt shows what",
   };
 }

@@ -5,8 +5,8 @@
  * @module
  */
 
-import { CLONE } from "../../ffi/constants.ts";
-import { errnoName, errnoText } from "../../ffi/errno.ts";
+import { CLONE, PR } from "../../ffi/constants.ts";
+import { describeErrno } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import type { Op, OpName } from "../plan.ts";
 
@@ -143,6 +143,15 @@ export function wantedOf(op: Op, config: Config): string {
           quote(config.spec.process?.selinuxLabel ?? "")
         }`
         : op.why;
+    case "prctl":
+      return Number(op.option) === PR.SET_NO_NEW_PRIVS
+        ? "set no_new_privs"
+        : op.why;
+    case "ctty":
+    case "dup":
+      return op.from === undefined
+        ? op.why
+        : "connect the command to its terminal";
     case "capDrop":
       return "limit the capabilities to the bounding set";
     case "capSet":
@@ -174,16 +183,25 @@ export function wantedOf(op: Op, config: Config): string {
 }
 
 /** Operations whose text names the call that failed. */
-const NAMING: readonly OpName[] = ["pivot", "chroot", "keyring", "fork"];
+const NAMING: readonly OpName[] = [
+  "pivot",
+  "chroot",
+  "keyring",
+  "fork",
+  "spawn",
+];
 
 /** The kernel's side of it: "move_mount: EPERM (operation not permitted)". */
 export function kernelWords({ op, errno, text }: Failure): string {
-  const name = `${errnoName(errno)} (${errnoText(errno)})`;
+  const name = describeErrno(errno);
   // The first line of the kernel's own log, as fsopen(2) contexts keep it.
   const said = /^[ewi] (.*)$/.exec(text)?.[1];
   if (said !== undefined) return `${said}: ${name}`;
+  const call = CALLS[op.do] ?? op.do;
+  // What the child stage found out by itself: "the host's root is still there".
+  if (text.startsWith("the ")) return `${call}: ${text}`;
   const named = NAMING.includes(op.do) && /^[A-Z_a-z]\w+$/.test(text);
-  return `${named ? text : CALLS[op.do] ?? op.do}: ${name}`;
+  return `${named ? text : call}: ${name}`;
 }
 
 const CALLS: Partial<Record<OpName, string>> = {
