@@ -17,6 +17,9 @@
 #include "helper.h"
 #include "kernel.h"
 
+/* makedev(5, 2), Documentation/admin-guide/devices.txt */
+#define PTMX_DEV 0x502
+
 /* Static: argument vectors for the longest list that a plan may hold. */
 static char *vector_argv[PLAN_LIST + 1];
 static char *vector_env[PLAN_LIST + 1];
@@ -38,10 +41,17 @@ static void run_pty(const struct op *op)
 	struct winsize size = { .ws_row = (unsigned short)a[3].n,
 				.ws_col = (unsigned short)a[4].n };
 	int unlock = 0, master, peer;
+	struct stat st;
 
-	master = openat(slot_fd(a[2].n), "ptmx",
-			O_RDWR | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+	/* Nothing that the container has mounted over it. */
+	master = open_at2(slot_fd(a[2].n), "ptmx",
+			  O_RDWR | O_NOCTTY | O_NOFOLLOW, 0,
+			  K_RESOLVE_BENEATH | K_RESOLVE_NO_XDEV |
+				  K_RESOLVE_NO_SYMLINKS);
 	check(master, "ptmx");
+	check(fstat(master, &st), "ptmx");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != PTMX_DEV)
+		fail(ENODEV, "ptmx");
 	check(ioctl(master, TIOCSPTLCK, &unlock), "TIOCSPTLCK");
 	peer = ioctl(master, K_TIOCGPTPEER,
 		     O_RDWR | O_NOCTTY | O_CLOEXEC);
