@@ -354,9 +354,15 @@ static void run_readonly(const struct op *op)
 static void run_pivot(const struct op *op)
 {
 	struct stat root, above;
+	int old = open_at2(AT_FDCWD, "/", O_PATH | O_DIRECTORY, 0, 0);
 
+	check(old, "/");
 	check(fchdir(slot_fd(op->a[0].n)), "fchdir");
 	check(syscall(SYS_pivot_root, ".", "."), "pivot_root");
+	/* To mount(2) "." is the new root still, whose shared mounts would be
+	 * none: umount2(2) alone looks at what lies on top of it. */
+	check(fchdir(old), "fchdir");
+	close(old);
 	check(mount(NULL, ".", NULL, MS_SLAVE | MS_REC, NULL), "mount");
 	check(umount2(".", MNT_DETACH), "umount2");
 	check(chdir("/"), "chdir");

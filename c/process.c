@@ -192,7 +192,10 @@ static void run_chdir(const char *path, int64_t flags)
 
 	if (fd < 0 && errno == ENOENT && flags & 1)
 		fd = make_directories(path);
-	if (fd < 0 || fchdir(fd) < 0) {
+	/* A small RLIMIT_NOFILE is in force: by name then, which makes nothing;
+	 * getcwd tells where a magic link led. */
+	if (fd < 0 && errno == EMFILE ? chdir(path) < 0
+				      : fd < 0 || fchdir(fd) < 0) {
 		if (flags & 2 && (errno == EACCES || errno == EPERM)) {
 			close(fd);
 			return;
