@@ -12,17 +12,19 @@
  */
 
 import {
-  BUILD_DIR,
-  cleanState,
   enterHugetlb,
-  execute,
-  exists,
-  findProgram,
-  findRuntimes,
   lockProofs,
   makeWorkDir,
   removeCgroup,
   removeTree,
+} from "../tests/conformance/room.ts";
+import {
+  BUILD_DIR,
+  cleanState,
+  execute,
+  exists,
+  findProgram,
+  findRuntimes,
   REPOSITORY,
   type Runtime,
   RUNTIME_NAMES,

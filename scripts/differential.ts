@@ -13,16 +13,18 @@
  */
 
 import {
-  BUILD_DIR,
-  cleanState,
   enterHugetlb,
-  execute,
-  findProgram,
-  findRuntimes,
   lockProofs,
   makeWorkDir,
   removeCgroup,
   removeTree,
+} from "../tests/conformance/room.ts";
+import {
+  BUILD_DIR,
+  cleanState,
+  execute,
+  findProgram,
+  findRuntimes,
   REPOSITORY,
   RUNTIME_NAMES,
   type RuntimeName,
@@ -108,6 +110,7 @@ async function buildPayload(work: string): Promise<string> {
     "-o",
     payload,
     `${REPOSITORY}/tests/c/payload.c`,
+    `${REPOSITORY}/tests/c/payload_host.c`,
   ]);
   if (built.code !== 0) throw new Error(built.stderr);
   return payload;

@@ -6,14 +6,23 @@
  */
 
 import {
-  execute,
-  exists,
   listHierarchies,
   removeCgroup,
   removeTree,
-  type Runtime,
-} from "../conformance/runtimes.ts";
+} from "../conformance/room.ts";
+import { exists, type Runtime } from "../conformance/runtimes.ts";
 import { type Case, isObject, type Json, type JsonObject } from "./case.ts";
+import {
+  callRuntime,
+  endHelper,
+  hasEnded,
+  parseJson,
+  readObjects,
+  readReport,
+  readText,
+  startHelper,
+  waitFor,
+} from "./call.ts";
 import { makeBundle, type Place } from "./bundle.ts";
 
 /** What one runtime did with one bundle, before anything is normalised. */
@@ -55,55 +64,6 @@ const CGROUP_FILES = [
   ..."cpu.max.burst pids.max io.max io.weight hugetlb.2MB.max".split(" "),
 ];
 
-function readText(path: string): string | undefined {
-  try {
-    return Deno.readTextFileSync(path);
-  } catch {
-    return undefined;
-  }
-}
-
-async function waitFor(
-  what: () => boolean,
-  milliseconds: number,
-): Promise<boolean> {
-  const end = Date.now() + milliseconds;
-  while (!what()) {
-    if (Date.now() > end) return false;
-    await new Promise((done) => setTimeout(done, 10));
-  }
-  return true;
-}
-
-/** Whether a process has ended; a zombie counts. */
-function hasEnded(pid: number): boolean {
-  const stat = readText(`/proc/${pid}/stat`);
-  return stat === undefined ||
-    /^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
-}
-
-function parseJson(text: string): Json | undefined {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** The report in what the payload printed: a terminal adds carriage returns,
- * and a runtime may print before it. */
-function readReport(text: string): JsonObject | undefined {
-  const begin = text.indexOf('{"argv"');
-  const value = parseJson(text.replaceAll("\r\n", "\n").slice(begin));
-  return begin >= 0 && isObject(value) ? value : undefined;
-}
-
-/** Objects written one after the other, each with a newline at its end. */
-function readObjects(text: string): JsonObject[] {
-  return text.split(/\}\n(?=\{|$)/).filter((part) => part.trim() !== "")
-    .map((part) => parseJson(`${part}}`)).filter(isObject);
-}
-
 function readCgroups(place: Place, seen: Observation): void {
   for (const { name, path } of listHierarchies()) {
     const dir = path + place.cgroup;
@@ -133,86 +93,6 @@ function readHost(place: Place, seen: Observation): void {
   const parent = Number(field("PPid"));
   const name = readText(`/proc/${parent}/comm`)?.trim() ?? "";
   seen.host.parent = /runc|crun|deno|rustyrun/.test(name) ? name : "init";
-}
-
-/** A mode of the payload that waits on the host. */
-async function startHelper(
-  place: Place,
-  args: string[],
-  out: string,
-): Promise<Deno.ChildProcess> {
-  const child = new Deno.Command("/bin/sh", {
-    args: [
-      "-c",
-      'out=$1; shift; exec "$@" >"$out" 2>"$out.2"',
-      "sh",
-      out,
-      place.payload,
-      ...args,
-    ],
-    stdin: "piped",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  await waitFor(() => (readText(out) ?? "").includes("ing\n"), 3000);
-  return child;
-}
-
-async function endHelper(child: Deno.ChildProcess): Promise<void> {
-  await child.stdin.close().catch(() => {});
-  const timer = setTimeout(() => {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // It ended in between.
-    }
-  }, 1500);
-  await child.status;
-  clearTimeout(timer);
-}
-
-/** Environment of the runtime: little, and the same for all. */
-function runtimeEnv(): Record<string, string> {
-  const env: Record<string, string> = {
-    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-  };
-  for (const name of ["DENO_DIR", "HOME", "DENO_CERT", "SSL_CERT_FILE"]) {
-    const value = Deno.env.get(name);
-    if (value !== undefined) env[name] = value;
-  }
-  return env;
-}
-
-/** Runs the runtime with its standard streams on files, as conmon and the
- * shim do: a container outlives it and must not hold the harness's pipes. Its
- * parent is timeout(1), with a soft limit of descriptors that Deno did not
- * raise. */
-async function callRuntime(
-  runtime: Runtime,
-  place: Place,
-  args: string[],
-  out: string,
-): Promise<{ code: number; stdout: string; stderr: string }> {
-  const outcome = await execute([
-    "/bin/sh",
-    "-c",
-    'out=$1; shift; ulimit -Sn 4096; exec "$@" </dev/null >"$out" 2>"$out.2"',
-    "sh",
-    out,
-    place.payload,
-    "clean",
-    "timeout",
-    "--foreground",
-    "--signal=KILL",
-    "25",
-    runtime.command,
-    ...args,
-  ], { env: runtimeEnv(), clearEnv: true, timeout: 30_000, cwd: place.dir });
-  return {
-    code: outcome.timedOut || outcome.code === 137 ? -1 : outcome.code,
-    stdout: readText(out) ?? "",
-    stderr: readText(`${out}.2`) ?? "",
-  };
 }
 
 async function readState(
