@@ -8,7 +8,16 @@
 import type { CgroupPlan } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
 import type { Step } from "./container/order.ts";
+import { describeOp, type Held, remember } from "./explain/describe.ts";
+import {
+  CHAPTERS,
+  FILE_SYSTEMS,
+  KERNEL_FILES,
+  KNOWN_DEVICES,
+} from "./explain/steps.ts";
 import type { Op, Phase } from "./plan.ts";
+
+export { describeOp };
 
 /** One line of an explanation. */
 export interface Explained {
@@ -24,168 +33,74 @@ export interface Explained {
   flag?: string;
 }
 
-/** What each step of the order is for. */
-const TITLES: Record<Phase | "cgroup", string> = {
-  cgroup: "Cgroups, made by the host",
-  warden: "Somebody who cleans up",
-  sources: "What the host lends, opened with the host's eyes",
-  cgroupOpen: "The container's cgroup",
-  user: "User namespace",
-  time: "Time namespace",
-  namespaces: "Namespaces that are joined",
-  fork: "The first process",
-  cgroupJoin: "Into the cgroup",
-  session: "A session of its own",
-  network: "Network",
-  uts: "Names",
-  root: "The root file system",
-  mounts: "Mounts",
-  devices: "Devices",
-  hooks: "Hooks",
-  console: "Terminal",
-  pivot: "The root becomes /",
-  sysctl: "Kernel settings",
-  readonly: "What may not be changed",
-  masked: "What may not be seen",
-  rootReadonly: "Read-only root",
-  process: "The process",
-  privileges: "No new privileges",
-  ready: "The host's last word",
-  seccompEarly: "System calls",
-  labels: "Security labels",
-  credentials: "User, groups, capabilities",
-  findExec: "The command",
-  close: "Nothing else stays open",
-  seccomp: "System calls",
-  waitStart: "Waiting",
-  startHooks: "Hooks",
-  exec: "Go",
+/** Why an operation is there; for what the kernel makes, what that is. */
+function reasonOf(op: Op): string {
+  const known = op.do === "mask" || op.do === "readonly"
+    ? KERNEL_FILES[op.path]
+    : op.do === "fsmount"
+    ? FILE_SYSTEMS[op.fstype]
+    : undefined;
+  return known === undefined ? op.why : `${op.why}: ${known}`;
+}
+
+const ACCESS: Record<string, string> = {
+  r: "reading",
+  w: "writing",
+  m: "making its node",
 };
 
-const NAMESPACES: [number, string][] = [
-  [0x10000000, "CLONE_NEWUSER"],
-  [0x00020000, "CLONE_NEWNS"],
-  [0x20000000, "CLONE_NEWPID"],
-  [0x40000000, "CLONE_NEWNET"],
-  [0x08000000, "CLONE_NEWIPC"],
-  [0x04000000, "CLONE_NEWUTS"],
-  [0x02000000, "CLONE_NEWCGROUP"],
-  [0x00000080, "CLONE_NEWTIME"],
-];
-
-function namespaceFlags(flags: number | bigint): string {
-  return NAMESPACES.filter(([bit]) => (Number(flags) & bit) !== 0)
-    .map(([, name]) => name).join("|") || "0";
-}
-
-const octal = (mode: number | bigint): string => "0" + mode.toString(8);
-
-const words = (data: Uint8Array): string =>
-  data.length <= 200
-    ? JSON.stringify(new TextDecoder().decode(data)).slice(1, -1)
-    : `${data.length} bytes`;
-
-function targetOf(op: Op, config: Config): string {
-  const at = /^mounts\[(\d+)\]/.exec(op.from ?? "")?.[1];
-  const found = at === undefined ? undefined : config.spec.mounts?.[Number(at)];
-  return found === undefined ? "" : ` for ${found.destination}`;
-}
-
-function describeMount(op: Op, config: Config): string | undefined {
-  switch (op.do) {
-    case "openTree":
-      return op.path === ""
-        ? `open_tree(${op.at})`
-        : `open_tree("${op.path}")${targetOf(op, config)}`;
-    case "fsmount":
-      return `fsopen("${op.fstype}"${
-        op.options.length > 0 ? `, ${op.options.join(",")}` : ""
-      })${targetOf(op, config)}`;
-    case "mountSetattr":
-      return `mount_setattr(${op.path || op.slot})${targetOf(op, config)}`;
-    case "moveMount":
-      return `move_mount(${op.tree} -> ${op.onto})`;
-    case "target":
-      return `open "${op.path}" in the root, made if missing`;
-    case "mask":
-      return `cover ${op.path}`;
-    case "readonly":
-      return `make ${op.path} read-only`;
-    case "pivot":
-      return 'pivot_root(".", ".")';
-    case "chroot":
-      return 'chroot(".")';
-    default:
-      return undefined;
+/** What a rule of a devices cgroup says: "c 1:3 rwm" to devices.allow. */
+function readDeviceRule(file: string, value: string): string {
+  const allow = file.endsWith(".allow");
+  const [type, number = "", access = ""] = value.split(" ");
+  if (type === "a") {
+    return allow ? "allow every device" : "deny every device, to begin with";
   }
+  const known = KNOWN_DEVICES[`${type} ${number}`];
+  const kind = type === "b" ? "block" : "character";
+  const what = known ??
+    (number === "*:*"
+      ? `every ${kind} device`
+      : `the ${kind} device ${number}`);
+  const how = access === "rwm"
+    ? ""
+    : `: ${[...access].map((it) => ACCESS[it] ?? it).join(" and ")} only`;
+  return `${allow ? "allow" : "deny"} ${what}${how}`;
 }
 
-/** An operation in the kernel's words. */
-export function describeOp(op: Op, config: Config): string {
-  const mount = describeMount(op, config);
-  if (mount !== undefined) return mount;
-  switch (op.do) {
-    case "unshare":
-      return `unshare(${namespaceFlags(op.flags)})`;
-    case "fork":
-      return `clone3(${namespaceFlags(op.flags)})`;
-    case "setns":
-      return `setns(${namespaceFlags(op.type)})`;
-    case "sync":
-      return "wait for the host";
-    case "open":
-      return `open "${op.path}"`;
-    case "write":
-      return `write "${words(op.data)}" to ${op.path}`;
-    case "writeFd":
-      return `write "${words(op.data)}"`;
-    case "mkdir":
-      return `mkdir ${op.name} ${octal(op.mode)}`;
-    case "mknod":
-      return `mknod ${op.name} ${octal(op.mode)}`;
-    case "symlink":
-      return `symlink ${op.name} -> ${op.target}`;
-    case "file":
-      return `create ${op.name} (${op.data.length} bytes)`;
-    case "hostname":
-      return `sethostname("${op.name}")`;
-    case "domainname":
-      return `setdomainname("${op.name}")`;
-    case "linkUp":
-      return `set ${op.name} up`;
-    case "keyring":
-      return `keyctl(JOIN_SESSION_KEYRING, "${op.name}")`;
-    case "prctl":
-      return `prctl(${op.option}, ${op.a})`;
-    case "capDrop":
-      return `prctl(PR_CAPBSET_DROP), keeping 0x${op.keep.toString(16)}`;
-    case "capSet":
-      return `capset(effective 0x${op.effective.toString(16)}, permitted 0x${
-        op.permitted.toString(16)
-      }, inheritable 0x${op.inheritable.toString(16)})`;
-    case "capAmbient":
-      return `prctl(PR_CAP_AMBIENT, 0x${op.set.toString(16)})`;
-    case "setgroups":
-      return `setgroups(${op.gids.length / 4})`;
-    case "setgid":
-      return `setresgid(${op.gid})`;
-    case "setuid":
-      return `setresuid(${op.uid})`;
-    case "umask":
-      return `umask(${octal(op.mask)})`;
-    case "chdir":
-      return `chdir("${op.path}")`;
-    case "findExec":
-      return `look for ${op.candidates.join(", ")}`;
-    case "seccomp":
-      return `seccomp(${op.filter.length / 8} instructions)`;
-    case "closeFds":
-      return `close_range(${3 + Number(op.keep)}, ~0)`;
-    case "exec":
-      return `execve(${op.argv.map((it) => JSON.stringify(it)).join(" ")})`;
-    default:
-      return op.do;
+/** What the host itself does for the container's cgroups. */
+function explainCgroup(cgroup: CgroupPlan): Omit<Explained, "step">[] {
+  const devices = "linux.resources.devices";
+  const lines: Omit<Explained, "step">[] = cgroup.dirs.map((dir) => {
+    const what = dir.controllers.map((it) => it.replace(/^name=/, ""));
+    return {
+      action: `mkdir ${dir.path}`,
+      why: what.length === 0
+        ? "hold the container's processes together"
+        : `count what the container uses: ${what.join(", ")}`,
+    };
+  });
+  for (const { file, value } of cgroup.devices?.writes ?? []) {
+    lines.push({
+      action: `write "${value}" to ${file}`,
+      why: readDeviceRule(file, value),
+      from: devices,
+    });
   }
+  const { program, dir, rules } = cgroup.devices ?? { program: [], rules: [] };
+  if (program.length > 0) {
+    lines.push({
+      action: `bpf(BPF_PROG_TYPE_CGROUP_DEVICE) on ${dir}`,
+      why:
+        `allow only the listed devices, by the number of rules: ${rules.length}`,
+      from: devices,
+    });
+  }
+  for (const { file, value, why, from } of cgroup.writes) {
+    lines.push({ action: `write "${value}" to ${file}`, why, from });
+  }
+  for (const why of cgroup.notes) lines.push({ action: "leave out", why });
+  return lines;
 }
 
 /** The whole explanation, in the order in which things happen. */
@@ -194,54 +109,40 @@ export function explainPlan(
   cgroup: CgroupPlan,
   config: Config,
 ): Explained[] {
-  const lines: Explained[] = [];
-  const add = (
-    step: Explained["step"],
-    action: string,
-    why: string,
-    from: string | undefined,
-  ) => {
-    const flag = from === undefined ? undefined : config.flags.get(from);
-    lines.push({
-      step,
-      action,
-      why,
-      ...(from === undefined ? {} : { from }),
-      ...(flag === undefined ? {} : { flag }),
-    });
-  };
-  for (const dir of cgroup.dirs) {
-    add("cgroup", `mkdir ${dir.path}`, "account for the container", undefined);
+  const lines: Explained[] = explainCgroup(cgroup)
+    .map((it) => ({ step: "cgroup", ...it }));
+  const slots: Held = new Map();
+  for (const [step, ops] of steps) {
+    for (const op of ops) {
+      lines.push({
+        step,
+        action: describeOp(op, config, slots),
+        why: reasonOf(op),
+        ...(op.from === undefined ? {} : { from: op.from }),
+      });
+      remember(op, slots);
+    }
   }
-  for (const write of cgroup.devices?.writes ?? []) {
-    add(
-      "cgroup",
-      `write "${write.value}" to ${write.file}`,
-      "allow only the listed devices",
-      "linux.resources.devices",
-    );
+  return lines.map((it) => {
+    const flag = it.from === undefined ? undefined : config.flags.get(it.from);
+    return flag === undefined ? it : { ...it, flag };
+  });
+}
+
+const WIDTH = 76;
+
+/** Breaks a text into lines of at most {@linkcode WIDTH} columns. */
+function fold(text: string): string {
+  let line = "";
+  let all = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > WIDTH) {
+      all += `  ${line}\n`;
+      line = "";
+    }
+    line += line === "" ? word : ` ${word}`;
   }
-  if (cgroup.devices !== undefined && cgroup.devices.program.length > 0) {
-    add(
-      "cgroup",
-      `bpf(BPF_PROG_TYPE_CGROUP_DEVICE) on ${cgroup.devices.dir}`,
-      "allow only the listed devices",
-      "linux.resources.devices",
-    );
-  }
-  for (const write of cgroup.writes) {
-    add(
-      "cgroup",
-      `write "${write.value}" to ${write.file}`,
-      write.why,
-      write.from,
-    );
-  }
-  for (const note of cgroup.notes) add("cgroup", "leave out", note, undefined);
-  for (const [phase, ops] of steps) {
-    for (const op of ops) add(phase, describeOp(op, config), op.why, op.from);
-  }
-  return lines;
+  return `${all}  ${line}\n`;
 }
 
 /** The explanation as text for a person. */
@@ -252,7 +153,8 @@ export function formatExplanation(lines: readonly Explained[]): string {
   for (const line of lines) {
     if (line.step !== step) {
       step = line.step;
-      text += `${text === "" ? "" : "\n"}${TITLES[line.step]}\n`;
+      const { title, lesson } = CHAPTERS[line.step];
+      text += `${text === "" ? "" : "\n"}${title}\n${fold(lesson)}`;
     }
     const origin = line.flag ?? line.from;
     text += `${
