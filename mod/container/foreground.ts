@@ -11,8 +11,9 @@ import {
   trySyscall,
   waitProcess,
 } from "../../ffi/libc.ts";
-import { makeCgroups } from "../cgroups.ts";
+import { makeCgroups, removeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
+import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
@@ -30,7 +31,7 @@ import { type KeeperWords, planKeeper, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, planNoted } from "./reclaim.ts";
+import { claimContainer, planNoted, removeNoted } from "./reclaim.ts";
 import { makeToken } from "./token.ts";
 
 /** How a container is run in the foreground. */
@@ -46,11 +47,19 @@ export interface ForegroundOptions {
   poststop: readonly string[];
 }
 
-/** Gives up: the warden removes everything that there is already. */
-function giveUp(run: PlanRun, control: number): void {
+/** Gives up: the warden removes everything that there is already; or this
+ * process, when something has killed the warden. */
+function giveUp(
+  { run, control }: { run: PlanRun; control: number },
+  prepared: Prepared,
+  dir: StateDir,
+): void {
   run.abort();
   closeFd(control);
-  waitProcess(run.helper);
+  if (waitProcess(run.helper) === 0) return;
+  removeCgroups(prepared.cgroup);
+  removeNoted(dir);
+  removeState(dir);
 }
 
 function say(control: number, letter: string): void {
@@ -170,7 +179,13 @@ export function runForeground(
   } catch (error) {
     // Cgroups that were there before belong to somebody else.
     if (!prepared.cgroup.made) say(control, "N");
-    giveUp(run, control);
-    throw wordPlanError(error, config, facts);
+    const worded = wordPlanError(error, config, facts);
+    try {
+      giveUp(started, prepared, dir);
+    } catch (failure) {
+      // The directory stays then, and names what the next command removes.
+      if (worded instanceof ContainerError) worded.suppressed.push(failure);
+    }
+    throw worded;
   }
 }
