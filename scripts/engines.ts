@@ -13,7 +13,7 @@
  * @module
  */
 
-import { lockProofs } from "../tests/conformance/runtimes.ts";
+import { lockProofs } from "../tests/conformance/room.ts";
 import { ROOT } from "./build.ts";
 import { BUNDLE, bundle } from "./bundle.ts";
 

@@ -16,6 +16,11 @@ import { writeImage } from "./image.ts";
 
 const decoder = new TextDecoder();
 
+/** What is typed to a shell to see its terminal: engines set the size a moment
+ * after the start. */
+export const LOOK =
+  "echo $((6*7)); tty; until stty size 2>&1 | grep '31 97'; do sleep 0.1; done\n";
+
 /** How a command in the room ended; stdout and stderr without blanks around. */
 export interface RoomResult {
   code: number;
