@@ -33,7 +33,7 @@ struct plan_record {
 	X(WARDEN, 1, "fb") \
 	X(SYNC, 2, "n") \
 	X(FORK, 3, "nf") \
-	X(SPAWN, 4, "sllbn") \
+	X(SPAWN, 4, "sllbns") \
 	X(SEND_FD, 5, "fn") \
 	X(OPEN, 10, "ffsnnn") \
 	X(CLOSE, 11, "f") \

@@ -183,26 +183,34 @@ static int make_directories(const char *path)
 	return at;
 }
 
-/* flags 1: make it; 2: a second try comes later, as the container's user.
- * The kernel marks a directory outside the root as "(unreachable)". */
+/* flags 1: make it; 2: another try comes later, as the container's user; 4: by
+ * name, for a filter may know no newer call by then, and the first try has
+ * refused magic links; 8: no rights are no error when an earlier try by name got
+ * there. The kernel marks a directory outside the root as "(unreachable)". */
 static void run_chdir(const char *path, int64_t flags)
 {
 	static char now[4096 + 64];
-	int fd = open_directory(AT_FDCWD, path);
+	static int there;
+	int fd = -1;
+	long r;
 
-	if (fd < 0 && errno == ENOENT && flags & 1)
-		fd = make_directories(path);
-	/* A small RLIMIT_NOFILE is in force: by name then, which makes nothing;
-	 * getcwd tells where a magic link led. */
-	if (fd < 0 && errno == EMFILE ? chdir(path) < 0
-				      : fd < 0 || fchdir(fd) < 0) {
-		if (flags & 2 && (errno == EACCES || errno == EPERM)) {
-			close(fd);
-			return;
-		}
-		fail(errno, path);
+	if (flags & 4) {
+		r = chdir(path);
+	} else {
+		fd = open_directory(AT_FDCWD, path);
+		if (fd < 0 && errno == ENOENT && flags & 1)
+			fd = make_directories(path);
+		r = fd < 0 ? -1 : fchdir(fd);
 	}
-	close(fd);
+	if (r < 0 && (errno == EACCES || errno == EPERM) &&
+	    (flags & 2 || (flags & 8 && there))) {
+		close(fd);
+		return;
+	}
+	check(r, path);
+	there |= (flags & 4) != 0;
+	if (fd >= 0)
+		close(fd);
 	check(syscall(SYS_getcwd, now, sizeof(now)), "getcwd");
 	if (now[0] != '/')
 		fail(ENOENT, "the directory is outside the root");
@@ -416,6 +424,8 @@ _Noreturn static void hook_main(const struct op *op)
 		_exit(125);
 	/* Its children go with it when its time is over. */
 	setsid();
+	if (op->a[5].len && chdir(op->a[5].p) < 0)
+		_exit(125);
 	syscall(SYS_close_range, 3u, ~0u, 0);
 	run_signals();
 	execve(op->a[0].p, fill_vector(vector_argv, &op->a[1]),

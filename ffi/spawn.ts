@@ -20,6 +20,12 @@ const SYMBOLS = {
     parameters: ["i64", "i32", "i32", D],
     result: "i32",
   },
+  /** int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *, const
+   * char *path); glibc 2.29 */
+  posix_spawn_file_actions_addchdir_np: {
+    parameters: ["i64", "i64", D],
+    result: "i32",
+  },
   /** int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *) */
   posix_spawn_file_actions_destroy: { parameters: ["i64", D], result: "i32" },
   /** int posix_spawnattr_init(posix_spawnattr_t *) */
@@ -60,6 +66,7 @@ function vector(list: readonly string[], kept: Uint8Array[]): Uint8Array {
  * replaced; posix_spawn(3).
  *
  * @param streams its descriptor -> the one of ours that it is a copy of
+ * @param cwd its working directory; ours when absent
  * @returns its pid
  * @throws {SyscallError}
  */
@@ -68,6 +75,7 @@ export function spawnWithStreams(
   argv: readonly string[],
   env: readonly string[],
   streams: ReadonlyMap<number, number>,
+  cwd?: string,
 ): number {
   library ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
   const kept: Uint8Array[] = [];
@@ -80,6 +88,15 @@ export function spawnWithStreams(
   for (const [theirs, ours] of streams) {
     // dup2 onto itself would keep the close-on-exec flag; glibc clears it.
     library.posix_spawn_file_actions_adddup2(address(actions), ours, theirs, d);
+  }
+  if (cwd !== undefined) {
+    const dir = cstring(cwd);
+    kept.push(dir);
+    library.posix_spawn_file_actions_addchdir_np(
+      address(actions),
+      address(dir),
+      d,
+    );
   }
   const attributes = new Uint8Array(ATTRIBUTES_SIZE);
   library.posix_spawnattr_init(address(attributes), d);

@@ -92,6 +92,7 @@ export function runHook(
       hook.args?.length ? hook.args : [hook.path],
       hook.env ?? env,
       new Map([[0, stdin]]),
+      state.bundle,
     );
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;

@@ -25,7 +25,7 @@ export const OPS = {
   fork: { code: 3, args: ["flags:n", "cgroup:f"] },
   spawn: {
     code: 4,
-    args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n"],
+    args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n", "cwd:s"],
   },
   sendFd: { code: 5, args: ["slot:f", "tag:n"] },
   // Descriptors and files.
@@ -211,16 +211,17 @@ export const PHASES = [
   "privileges",
   /** sync: the host applies rlimits and writes the state. */
   "ready",
-  /** A seccomp filter without no_new_privs needs CAP_SYS_ADMIN. */
-  "seccompEarly",
   "labels",
+  /** Everything is closed that the rest does not need. */
+  "close",
+  /** A seccomp filter without no_new_privs needs CAP_SYS_ADMIN. From here on
+   * only calls that every filter must allow: no openat2, no close_range. */
+  "seccompEarly",
   /** Working directory, bounding set, groups, ids, capabilities, umask. */
   "credentials",
   "findExec",
-  /** Everything is closed that the rest does not need; then, in the foreground,
-   * sync: the keeper is there. */
-  "close",
-  /** From here on only what any filter must allow: write, read, execve. */
+  /** Foreground, sync: the keeper is there. */
+  "gate",
   "seccomp",
   /** create waits at the fifo. */
   "waitStart",

@@ -66,6 +66,7 @@ export function planSecurity(
   const { process } = config.spec;
   return {
     sources: planOomScore(config),
+    pivot: planDirectory(config, options),
     sysctl: planSysctls(config),
     process: planProcess(config),
     privileges: planPrivileges(config),
@@ -80,6 +81,30 @@ export function planSecurity(
       from: "process.args",
     }],
   };
+}
+
+/** The working directory is made while the root can still be written, and
+ * before a filter that may not know openat2(2). The second look, by name and
+ * as the container's user, is among the credentials. */
+function planDirectory(config: Config, options: SecurityOptions): Op[] {
+  const { process } = config.spec;
+  if (process === undefined) return [];
+  const cwd = process.cwd || "/";
+  if (!cwd.startsWith("/")) {
+    throw new ContainerError(
+      `Cannot start the process in "${cwd}": the path must be absolute (process.cwd)`,
+      { code: "cwd-relative", hint: `Write "/${cwd}"` },
+    );
+  }
+  return [{
+    do: "chdir",
+    path: cwd,
+    create: options.keepCwd ? 2 : 3,
+    why: options.keepCwd
+      ? `go to "${cwd}"`
+      : `go to "${cwd}", making it where it is missing`,
+    from: "process.cwd",
+  }];
 }
 
 function planPrivileges(config: Config): Op[] {
@@ -164,12 +189,6 @@ function planCredentials(
 ): Op[] {
   const { process } = config.spec;
   const cwd = process?.cwd || "/";
-  if (!cwd.startsWith("/")) {
-    throw new ContainerError(
-      `Cannot start the process in "${cwd}": the path must be absolute (process.cwd)`,
-      { code: "cwd-relative", hint: `Write "/${cwd}"` },
-    );
-  }
   const user = process?.user ?? {};
   const { uid = 0, gid = 0 } = user;
   const { sets } = resolveCapabilities(config, facts);
@@ -192,10 +211,8 @@ function planCredentials(
     {
       do: "chdir",
       path: cwd,
-      create: options.keepCwd ? 2 : 3,
-      why: options.keepCwd
-        ? `go to "${cwd}"`
-        : `go to "${cwd}", making it where it is missing`,
+      create: 6,
+      why: `be in what "${cwd}" is now, with all that is mounted`,
       from: "process.cwd",
     },
     {
@@ -222,8 +239,8 @@ function planCredentials(
     {
       do: "chdir",
       path: cwd,
-      create: 0,
-      why: `be in "${cwd}" as that user, too`,
+      create: 12,
+      why: `be in "${cwd}" as that user, if it may enter`,
       from: "process.cwd",
     },
     {

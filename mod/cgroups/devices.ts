@@ -225,8 +225,9 @@ function reduceFrom(
 
 /**
  * The exceptions as the kernel must have them: it looks for one that holds all
- * that an open asks for, so each takes over the access of those that cover it;
- * what then says nothing of its own is dropped.
+ * that an open asks for, so each takes over the reading and writing of those
+ * that cover it (mknod is asked for alone); what then says nothing of its own is
+ * dropped.
  *
  * @returns "c 1:3" -> "rwm"
  */
@@ -240,7 +241,7 @@ export function completeList(list: DeviceList): Map<string, string> {
       }
     }
     if (exception.access & ~covered) {
-      out.set(key, decodeAccess(exception.access | covered));
+      out.set(key, decodeAccess(exception.access | (covered & OPENING)));
     }
   }
   return out;
@@ -261,6 +262,9 @@ export function writeList(
   }
   return writes;
 }
+
+/** Reading and writing: what an open asks for at once. */
+const OPENING = 3;
 
 /** {@linkcode writeList} of {@linkcode listRules} without a configuration's own:
  * nothing to reduce, so that most starts need not. */

@@ -49,6 +49,8 @@ function changeProcess(call: Call, own: Process): Process {
   if (user !== undefined) {
     const typed = flagTyped(flags, "user");
     const [uid = "", gid] = user.split(":");
+    // HOME is that user's own.
+    process.env = process.env.filter((it) => !it.startsWith("HOME="));
     process.user = {
       ...own.user,
       uid: parseId(uid, typed),

@@ -81,7 +81,7 @@ export function createContainer(
       "standard",
       hookState(
         { ...config.spec, id: config.id, bundle: config.bundle },
-        "creating",
+        "created",
         run.pid,
       ),
     );

@@ -85,6 +85,7 @@ function configOf(
   const own = saved.spec.process ?? { cwd: "/" };
   const process = options.process(own);
   const oomScoreAdj = process.oomScoreAdj ?? own.oomScoreAdj;
+  const capabilities = process.capabilities ?? own.capabilities;
   const config: Config = {
     ...saved,
     spec: {
@@ -93,6 +94,7 @@ function configOf(
       process: {
         ...process,
         ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
+        ...(capabilities === undefined ? {} : { capabilities }),
       },
       ...(saved.spec.annotations === undefined
         ? {}

@@ -154,7 +154,7 @@ export function runForeground(
       "standard",
       hookState(
         { ...config.spec, id: config.id, bundle: config.bundle },
-        "creating",
+        "created",
         run.pid,
       ),
     );

@@ -144,7 +144,7 @@ export function serveLaunch(
             bundle,
             ...(annotations === undefined ? {} : { annotations }),
           },
-          "creating",
+          "created",
           run.pid,
         );
         runHooks("prestart", hooks?.prestart, state, place.env);

@@ -64,12 +64,14 @@ export function planSteps(options: {
   tasks: readonly string[];
   unified?: string | undefined;
   filter?: Filter | undefined;
+  /** Which of 0, 1 and 2 are the null device. */
+  nulls?: readonly number[];
   /** What hooks without an environment of their own get. */
   env: readonly string[];
 }): Phased {
   const { config, gate, filter } = options;
   const phased: Phased = {};
-  planStdin(phased, config);
+  planStdio(phased, config, options.nulls ?? []);
   planCgroupJoin(phased, options.tasks, options.unified);
   phased.ready = [{
     do: "sync",
@@ -87,7 +89,7 @@ export function planSteps(options: {
   }];
   if (gate === "keeper") {
     // A listener has to reach the host while that is still Deno.
-    const phase = filter?.notify ? "waitStart" : "close";
+    const phase = filter?.notify ? "waitStart" : "gate";
     (phased[phase] ??= []).push({
       do: "sync",
       id: SYNC.start,
@@ -106,33 +108,48 @@ export function planSteps(options: {
   return phased;
 }
 
-/** Without -i the command reads nothing. */
-function planStdin(phased: Phased, config: Config): void {
-  if (config.stdin || config.spec.process?.terminal) return;
-  phased.sources ??= [];
-  phased.sources.push({
+/** Without -i the command reads nothing; and what is the host's null device
+ * becomes the container's own, as under runc: another inode is another owner. */
+function planStdio(
+  phased: Phased,
+  config: Config,
+  nulls: readonly number[],
+): void {
+  const { process, mounts } = config.spec;
+  if (process?.terminal) return;
+  const fds = config.stdin ? nulls : [...new Set([0, ...nulls])];
+  if (fds.length === 0) return;
+  const fresh = mounts?.some((it) =>
+    it.destination === "/dev" && it.type === "tmpfs"
+  );
+  const place: Phase = fresh ? "console" : "sources";
+  phased[place] = [{
     do: "open",
-    into: "stdin",
-    at: "",
-    path: "/dev/null",
-    flags: 0,
+    into: "stdio",
+    at: fresh ? "root" : "",
+    path: fresh ? "dev/null" : "/dev/null",
+    flags: 2,
     mode: 0,
-    resolve: 0,
-    why: "have something empty to read",
+    // RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
+    resolve: fresh ? 0x12 : 0,
+    why: "have something empty to read and write",
   }, {
     do: "verify",
-    slot: "stdin",
+    slot: "stdio",
     type: 0o20000,
     rdev: 0x103,
     magic: 0,
     why: "make sure that it is the null device",
-  });
-  phased.console = [{
-    do: "dup",
-    slot: "stdin",
-    fd: 0,
-    why: "give the command an empty standard input",
   }];
+  phased.console = [
+    ...phased.console ?? [],
+    ...fds.map((fd): Op => ({
+      do: "dup",
+      slot: "stdio",
+      fd,
+      why: `make it descriptor ${fd}`,
+    })),
+  ];
 }
 
 function planCgroupJoin(
@@ -258,10 +275,11 @@ function planHooks(
       env: hook.env ?? env,
       stdin: state(status),
       timeout: hook.timeout ?? 0,
+      cwd: kind === "createContainer" ? config.bundle : "",
       why: `run the ${kind} hook "${hook.path}"`,
       from: `hooks.${kind}[${at}]`,
     }));
-  phased.hooks.push(...spawn("createContainer", "creating"));
+  phased.hooks.push(...spawn("createContainer", "created"));
   phased.startHooks = spawn("startContainer", "created");
 }
 

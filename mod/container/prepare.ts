@@ -178,6 +178,19 @@ function inheritSetgroups(facts: Facts): "deny" | undefined {
     : undefined;
 }
 
+/** Which of our standard streams are the null device. */
+function findNulls(): number[] {
+  return [0, 1, 2].filter((fd) => {
+    try {
+      return Deno.readLinkSync(`/proc/self/fd/${fd}`) === "/dev/null";
+    } catch (error) {
+      // Closed: then it is nothing to be replaced.
+      if (error instanceof Deno.errors.NotFound) return false;
+      throw error;
+    }
+  });
+}
+
 /**
  * Plans a container.
  *
@@ -222,6 +235,7 @@ export function prepare(
       tasks: joins.tasks,
       unified: joins.v2,
       filter,
+      nulls: findNulls(),
       // Reading the environment costs time.
       env: config.spec.hooks === undefined ? [] : options.place.env,
     }),

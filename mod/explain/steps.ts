@@ -147,6 +147,11 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
     title: "Nothing else stays open",
     lesson: "An open descriptor of the host would be a way out.",
   },
+  gate: {
+    title: "The keeper takes over",
+    lesson:
+      "rustyrun becomes a small program that waits, forwards signals and cleans up; only then the command may start.",
+  },
   seccomp: {
     title: "System calls",
     lesson:

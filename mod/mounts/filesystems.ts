@@ -12,11 +12,7 @@ import { planAttributes, planIdmap } from "./attributes.ts";
 import { planCgroupMount } from "./cgroup.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
-import {
-  isSuperblockOption,
-  type MountOptions,
-  parseMountOptions,
-} from "./options.ts";
+import { type MountOptions, parseMountOptions } from "./options.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { setAttr } from "./root.ts";
 
@@ -82,17 +78,6 @@ function checkEntry(entry: MountEntry): void {
         ? "it has no type"
         : 'the type "bind" alone makes no bind mount',
       'Add "bind" or "rbind" to its options, or name a type',
-    );
-  }
-  if (
-    options.bind && !options.remount &&
-    options.data.some((it) => !isSuperblockOption(it))
-  ) {
-    const word = options.data.find((it) => !isSuperblockOption(it));
-    refuse(
-      entry,
-      `a bind mount takes no option "${word}"`,
-      "Remove the option, or mount the file system itself",
     );
   }
   if (isUnder(destination, "/proc")) checkProc(entry);

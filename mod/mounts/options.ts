@@ -183,9 +183,3 @@ export function parseMountOptions(words: readonly string[]): MountOptions {
   result.recursiveClear = below.clear;
   return result;
 }
-
-/** Whether a word of the data is one that a bind mount can do without: it says
- * something about the superblock, which a bind mount shares. */
-export function isSuperblockOption(word: string): boolean {
-  return SUPERBLOCK.has(word) || word === "iversion";
-}
