@@ -76,6 +76,7 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
         env: [],
         stdin: bytes(""),
         timeout: 5,
+        cwd: "/bundle",
       },
       'run /bin/hook "a b", at most 5 s',
     ],

@@ -213,6 +213,7 @@ const hook = (kind: string): Op =>
     env: [],
     stdin: NOTHING,
     timeout: 5,
+    cwd: "",
     why: `run the ${kind} hook "/hook"`,
     from: `hooks.${kind}[0]`,
   });

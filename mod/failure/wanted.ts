@@ -150,7 +150,7 @@ export function wantedOf(op: Op, config: Config): string {
     case "ctty":
     case "dup":
       return op.from === undefined
-        ? op.why
+        ? "give the command its standard streams"
         : "connect the command to its terminal";
     case "capDrop":
       return "limit the capabilities to the bounding set";

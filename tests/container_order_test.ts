@@ -1,0 +1,345 @@
+/**
+ * The one order of a plan, compared as it is: what each step must come before
+ * and after, and the steps that belong to no manager.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import {
+  chooseJoins,
+  type Gate,
+  orderPlan,
+  planSteps,
+} from "../mod/container/order.ts";
+import type { Spec } from "../mod/config/config.ts";
+import { type Phase, PHASES } from "../mod/plan.ts";
+import { makeConfig, showPlan } from "./manager_fixtures.ts";
+
+/** The order itself. A change of PHASES has to be made here, too. */
+const ORDER: Phase[] = [
+  "warden",
+  "sources",
+  "cgroupOpen",
+  "user",
+  "time",
+  "namespaces",
+  "fork",
+  "cgroupJoin",
+  "session",
+  "network",
+  "uts",
+  "root",
+  "mounts",
+  "devices",
+  "hooks",
+  "console",
+  "pivot",
+  "sysctl",
+  "readonly",
+  "masked",
+  "rootReadonly",
+  "process",
+  "privileges",
+  "ready",
+  "labels",
+  "close",
+  "seccompEarly",
+  "credentials",
+  "findExec",
+  "gate",
+  "seccomp",
+  "waitStart",
+  "startHooks",
+  "exec",
+];
+
+Deno.test("PHASES is this order", () => {
+  assertEquals([...PHASES], ORDER);
+});
+
+/** [before, after, why] */
+const RULES: [Phase, Phase, string][] = [
+  ["warden", "sources", "what can be left behind has somebody to remove it"],
+  ["sources", "user", "a source under a 0700 directory is EACCES to other ids"],
+  ["cgroupOpen", "user", "the cgroup's files are the host's root's"],
+  ["cgroupOpen", "fork", "CLONE_INTO_CGROUP needs the directory"],
+  ["user", "time", "the user namespace owns those that are made after it"],
+  ["user", "fork", "the user namespace owns those that are made after it"],
+  ["time", "fork", "clone3(NEWTIME) makes the offsets unwritable"],
+  ["fork", "cgroupJoin", "only the container belongs into its cgroup"],
+  ["cgroupJoin", "mounts", "a cgroup mount shows the cgroup one is in"],
+  ["session", "console", "a controlling terminal needs a session leader"],
+  ["uts", "sysctl", "kernel.domainname is of the uts namespace"],
+  ["root", "mounts", "mounts need the root they are attached in"],
+  ["mounts", "devices", "/dev is a mount"],
+  ["mounts", "hooks", "hooks see the mounts; runtime.md"],
+  ["hooks", "pivot", "createContainer runs before pivot_root; runtime.md"],
+  ["pivot", "rootReadonly", "the root is writable while it is filled"],
+  ["mounts", "readonly", "a path in a mount can be made read-only"],
+  ["sysctl", "readonly", "/proc/sys is read-only afterwards"],
+  ["mounts", "masked", "a path in a mount can be masked"],
+  ["process", "credentials", "a better priority needs CAP_SYS_NICE"],
+  ["privileges", "seccomp", "a filter without CAP_SYS_ADMIN needs it"],
+  ["ready", "credentials", "rlimits are set from outside by then"],
+  ["seccompEarly", "credentials", "it needs CAP_SYS_ADMIN"],
+  ["labels", "credentials", "a profile may need CAP_MAC_ADMIN"],
+  ["credentials", "findExec", "the command is found as its user"],
+  ["findExec", "waitStart", "create itself fails when there is no command"],
+  ["close", "waitStart", "nothing of the host waits together with it"],
+  ["close", "seccompEarly", "a filter need not allow close_range"],
+  ["close", "seccomp", "a filter need not allow close_range"],
+  ["findExec", "gate", "an error is worded while this is still Deno"],
+  ["seccomp", "exec", "nothing runs unfiltered"],
+  ["waitStart", "startHooks", "startContainer hooks are start's"],
+  ["startHooks", "exec", "startContainer hooks run before the command"],
+];
+
+for (const [before, after, why] of RULES) {
+  Deno.test(`PHASES has ${before} before ${after}: ${why}`, () => {
+    assert(PHASES.indexOf(before) < PHASES.indexOf(after));
+  });
+}
+
+Deno.test("orderPlan() sorts steps, keeps the parts' order, leaves out empty ones", () => {
+  const op = (why: string) => ({ do: "setsid" as const, why });
+  assertEquals(
+    orderPlan([
+      { exec: [op("a")], fork: [op("b")], uts: [] },
+      { fork: [op("c"), op("d")] },
+      { warden: [op("e")] },
+    ]).map(([phase, ops]) => [phase, ops.map((it) => it.why).join("")]),
+    [["warden", "e"], ["fork", "bcd"], ["exec", "a"]],
+  );
+});
+
+/** The steps for a gate, as lines. */
+function steps(
+  gate: Gate,
+  spec: Partial<Spec> = {},
+  more: Partial<Parameters<typeof planSteps>[0]> = {},
+  changes = {},
+): string[] {
+  return showPlan(planSteps({
+    config: makeConfig(
+      { process: { cwd: "/", args: ["sh"], env: ["A=1"] }, ...spec },
+      { stdin: true, ...changes },
+    ),
+    gate,
+    tasks: [],
+    env: ["CALLER=1"],
+    ...more,
+  }));
+}
+
+const END = ["# exec", "signals", "exec [sh] [A=1]"];
+
+Deno.test("planSteps() of the foreground waits for the keeper", () => {
+  assertEquals(steps("keeper"), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 - -",
+    "# gate",
+    "sync 5",
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() of create waits at the fifo", () => {
+  assertEquals(steps("fifo"), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 fifo proc",
+    "# waitStart",
+    "waitStart fifo proc",
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() of exec waits for nothing", () => {
+  assertEquals(steps("none"), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 - -",
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() without -i gives the host's null device where there is no /dev", () => {
+  assertEquals(steps("none", {}, {}, { stdin: false }).slice(0, 6), [
+    "# sources",
+    "open stdio - /dev/null 2 0 0",
+    "verify stdio 0x2000 0x103 0",
+    "# console",
+    "dup stdio 0",
+    "# ready",
+  ]);
+});
+
+Deno.test("planSteps() makes null devices among the streams the container's own", () => {
+  const mounts = [{ destination: "/dev", type: "tmpfs" }];
+  const nulls = { nulls: [0, 2] };
+  const lines = [
+    "# console",
+    "open stdio root dev/null 2 0 0x12",
+    "verify stdio 0x2000 0x103 0",
+    "dup stdio 0",
+    "dup stdio 2",
+    "# ready",
+  ];
+  for (const stdin of [false, true]) {
+    assertEquals(
+      steps("none", { mounts }, nulls, { stdin }).slice(0, 6),
+      lines,
+    );
+  }
+});
+
+Deno.test("planSteps() with a terminal leaves standard input to it", () => {
+  const process = { cwd: "/", args: ["sh"], env: ["A=1"], terminal: true };
+  assertEquals(
+    steps("none", { process }, {}, { stdin: false }),
+    steps("none"),
+  );
+});
+
+Deno.test("planSteps() preserves descriptors and runs a small init", () => {
+  assertEquals(steps("none", {}, {}, { preserveFds: 2, init: true }), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 2 - -",
+    "# exec",
+    "init",
+    "signals",
+    "exec [sh] [A=1]",
+  ]);
+});
+
+Deno.test("planSteps() opens the cgroups, and joins them after the fork", () => {
+  assertEquals(
+    steps("none", {}, {
+      tasks: ["/cg/cpu/box/tasks", "/cg/pids/box/tasks"],
+      unified: "/cg/unified/box",
+    }).slice(0, 9),
+    [
+      "# cgroupOpen",
+      "sync 1",
+      `open cgroup - /cg/unified/box 0x${
+        (0o10000000 | (Deno.build.arch === "aarch64" ? 0o40000 : 0o200000))
+          .toString(16)
+      } 0 0`,
+      "open tasks0 - /cg/cpu/box/tasks 1 0 0",
+      "open tasks1 - /cg/pids/box/tasks 1 0 0",
+      "# cgroupJoin",
+      "close cgroup",
+      'writeFd tasks0 "0"',
+      'writeFd tasks1 "0"',
+    ],
+  );
+});
+
+const FILTER = { filter: new Uint8Array([6, 1]), flags: 1, notify: false };
+const NNP: Partial<Spec> = {
+  process: { cwd: "/", args: ["sh"], env: ["A=1"], noNewPrivileges: true },
+};
+
+Deno.test("planSteps() filters late with no_new_privs", () => {
+  assertEquals(steps("fifo", NNP, { filter: FILTER }), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 fifo proc",
+    "# seccomp",
+    "seccomp 0601 1 -",
+    "# waitStart",
+    "waitStart fifo proc",
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() filters early without, while it has CAP_SYS_ADMIN", () => {
+  assertEquals(steps("keeper", {}, { filter: FILTER }), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 - -",
+    "# seccompEarly",
+    "seccomp 0601 1 -",
+    "# gate",
+    "sync 5",
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() hands a listener over before the keeper takes over", () => {
+  const filter = { ...FILTER, notify: true };
+  assertEquals(steps("keeper", NNP, { filter }), [
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 - -",
+    "# seccomp",
+    "seccomp 0601 1 listener",
+    "sendFd listener 2",
+    "# waitStart",
+    "sync 5",
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() runs hooks in the namespace and at the time of their kind", () => {
+  const hooks = {
+    prestart: [{ path: "/a" }],
+    createContainer: [{ path: "/b", args: ["b", "x"], env: ["B=1"] }],
+    startContainer: [{ path: "/c", timeout: 3 }],
+    poststop: [{ path: "/d" }],
+  };
+  const state = (status: string) =>
+    JSON.stringify(
+      `{"ociVersion":"1.3.0","id":"box","status":"${status}","bundle":"/bundle","pid":`,
+    );
+  assertEquals(steps("none", { hooks }), [
+    "# hooks",
+    "sync 3",
+    `spawn /b [b x] [B=1] ${state("created")} 0 /bundle`,
+    "# ready",
+    "sync 4",
+    "# close",
+    "closeFds 0 - -",
+    "# startHooks",
+    `spawn /c [/c] [CALLER=1] ${state("created")} 3 -`,
+    ...END,
+  ]);
+});
+
+Deno.test("planSteps() does not wait for the host where it has no hooks to run", () => {
+  const hooks = { createContainer: [{ path: "/b" }] };
+  assert(!steps("none", { hooks }).includes("sync 3"));
+});
+
+Deno.test("chooseJoins() enters a v2 cgroup by clone3 without a user namespace", () => {
+  const joins = { tasks: ["/a"], v2: "/cg/box" };
+  assertEquals(chooseJoins(makeConfig(), joins), joins);
+});
+
+for (const path of [undefined, "/proc/1/ns/user"]) {
+  Deno.test(
+    `chooseJoins() enters a v2 cgroup by cgroup.procs from a user namespace ${
+      path === undefined ? "that is new" : "that is joined"
+    }`,
+    () => {
+      const config = makeConfig({
+        linux: { namespaces: [{ type: "user", ...(path && { path }) }] },
+      });
+      assertEquals(
+        chooseJoins(config, { tasks: ["/a"], v2: "/cg/box" }),
+        { tasks: ["/a", "/cg/box/cgroup.procs"] },
+      );
+      assertEquals(chooseJoins(config, { tasks: ["/a"] }), { tasks: ["/a"] });
+    },
+  );
+}
