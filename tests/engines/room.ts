@@ -257,7 +257,9 @@ true`;
         await holder.status;
         for (const path of findCgroups(name).toReversed()) {
           try {
-            Deno.removeSync(path);
+            // Recursive: podman makes plain files where a directory looks like
+            // a hierarchy and none is mounted; of a cgroup they cannot go.
+            Deno.removeSync(path, { recursive: true });
           } catch {
             // Not empty yet: what `left` says is worth more than this.
           }
