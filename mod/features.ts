@@ -96,8 +96,8 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
         monitoring: false,
       },
       memoryPolicy: {
-        modes: Object.keys(MPOL).map((it) => `MPOL_${it}`),
-        flags: Object.keys(MPOL_F).map((it) => `MPOL_F_${it}`),
+        modes: Object.keys(MPOL),
+        flags: Object.keys(MPOL_F),
       },
       mountExtensions: { idmap: { enabled: true } },
       netDevices: { enabled: true },

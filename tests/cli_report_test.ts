@@ -1,0 +1,206 @@
+/**
+ * How errors are printed, exit codes, tables, times, and where states are kept.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { formatTable } from "../mod/cli/lifecycle.ts";
+import { defaultRoot } from "../mod/cli/main.ts";
+import {
+  exitCodeOf,
+  formatError,
+  formatLogLine,
+  openLog,
+  toContainerError,
+} from "../mod/cli/report.ts";
+import { parseDuration } from "../mod/cli/resources.ts";
+import { ContainerError } from "../mod/errors.ts";
+import { formatFindings } from "../mod/doctor.ts";
+
+Deno.test("formatError() is a line of cause and a line of hint", () => {
+  assertEquals(
+    formatError(
+      new ContainerError('Cannot use "x": no', { code: "x", hint: "Do y" }),
+    ),
+    'rustyrun: Cannot use "x": no\n  hint: Do y\n',
+  );
+});
+
+Deno.test("formatError() without a hint is one line", () => {
+  assertEquals(
+    formatError(new ContainerError("Cannot", { code: "x" })),
+    "rustyrun: Cannot\n",
+  );
+});
+
+const TIME = "2026-01-02T03:04:05.678Z";
+
+for (
+  const [format, message, want] of [
+    ["json", "a", `{"level":"error","msg":"a","time":"${TIME}"}\n`],
+    [
+      "json",
+      'Cannot use "x"\n',
+      `{"level":"error","msg":"Cannot use \\"x\\"\\n","time":"${TIME}"}\n`,
+    ],
+    ["text", "a", `time="${TIME}" level=error msg="a"\n`],
+    [
+      "text",
+      'Cannot use "x"\n',
+      `time="${TIME}" level=error msg="Cannot use \\"x\\"\\n"\n`,
+    ],
+  ] as const
+) {
+  Deno.test(`formatLogLine() of ${JSON.stringify(message)} as ${format}`, () => {
+    assertEquals(formatLogLine(message, format, TIME), want);
+  });
+}
+
+for (
+  const [command, friendly, code, want] of [
+    ["run", true, 125, 125],
+    ["run", true, 126, 126],
+    ["run", true, 127, 127],
+    ["run", false, 125, 1],
+    ["run", false, 127, 1],
+    ["create", false, 125, 1],
+    ["exec", false, 125, 255],
+    ["exec", false, 127, 255],
+    ["kill", false, 1, 1],
+    ["nonesuch", false, 3, 3],
+    ["exec", false, 3, 3],
+  ] as const
+) {
+  Deno.test(
+    `exitCodeOf() ${command}${friendly ? " by flags" : ""} ${code} is ${want}`,
+    () => assertEquals(exitCodeOf({ command, friendly }, code), want),
+  );
+}
+
+Deno.test("toContainerError() keeps one that is told already", () => {
+  const error = new ContainerError("Cannot", { code: "x" });
+  assert(toContainerError(error) === error);
+});
+
+for (
+  const [thrown, message] of [
+    [new TypeError("no x"), "Cannot go on: TypeError: no x"],
+    ["text", "Cannot go on: text"],
+    [undefined, "Cannot go on: undefined"],
+  ] as const
+) {
+  Deno.test(`toContainerError() owns up to ${thrown}`, () => {
+    const error = toContainerError(thrown);
+    assertEquals(error.toJSON(), {
+      error: message,
+      code: "internal",
+      hint:
+        "This is a bug in rustyrun: please report it with the output of --verbose",
+      exitCode: 125,
+    });
+    assertEquals(error.cause, thrown);
+  });
+}
+
+const REPORTING = { logFormat: "text", json: false, verbose: false } as const;
+
+Deno.test("openLog() makes the file, and keeps what it holds", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-log-" });
+  try {
+    const log = `${dir}/log`;
+    openLog({ ...REPORTING, log });
+    assertEquals(Deno.readTextFileSync(log), "");
+    Deno.writeTextFileSync(log, "old\n");
+    openLog({ ...REPORTING, log });
+    assertEquals(Deno.readTextFileSync(log), "old\n");
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("openLog() says that it cannot", () => {
+  let thrown: unknown;
+  try {
+    openLog({ ...REPORTING, log: "/proc/nowhere/log" });
+  } catch (error) {
+    thrown = error;
+  }
+  assert(thrown instanceof ContainerError);
+  assertEquals(
+    [thrown.code, thrown.hint],
+    ["log", "Name a file that you may write: --log"],
+  );
+  assert(
+    thrown.message.startsWith('Cannot write the log "/proc/nowhere/log": '),
+  );
+});
+
+for (
+  const [uid, dir, want] of [
+    [1000, "/run/user/1000", "/run/user/1000/rustyrun"],
+    [1000, undefined, "/tmp/rustyrun-1000"],
+    [1000, "", "/tmp/rustyrun-1000"],
+  ] as const
+) {
+  Deno.test(`defaultRoot() of ${uid} with ${dir ?? "nothing"} is ${want}`, () => {
+    assertEquals(defaultRoot(uid, dir), want);
+  });
+}
+
+for (
+  const [text, want] of [
+    ["5s", 5000],
+    ["500ms", 500],
+    ["1m30s", 90_000],
+    ["1h", 3_600_000],
+    ["1.5s", 1500],
+    ["250us", 0.25],
+    ["0s", 0],
+    ["", undefined],
+    ["5", undefined],
+    ["-5s", undefined],
+    ["s", undefined],
+    ["5 s", undefined],
+    ["5s ", undefined],
+    ["1d", undefined],
+    ["5sx", undefined],
+    [".5s", undefined],
+  ] as const
+) {
+  Deno.test(`parseDuration() of ${JSON.stringify(text)} is ${want}`, () => {
+    assertEquals(parseDuration(text), want);
+  });
+}
+
+Deno.test("formatTable() has columns of twelve and more, the last one as it is", () => {
+  assertEquals(
+    formatTable([
+      ["ID", "PID", "OWNER"],
+      ["a-long-identifier", "4711", "root"],
+      ["b", "0", ""],
+    ]),
+    "ID                  PID         OWNER\n" +
+      "a-long-identifier   4711        root\n" +
+      "b                   0           \n",
+  );
+});
+
+Deno.test("formatFindings() marks, aligns, and says what would change it", () => {
+  assertEquals(
+    formatFindings([
+      { name: "kernel", verdict: "fine", detail: "6.12.0" },
+      {
+        name: "user-namespace",
+        verdict: "fails",
+        detail: "unshare: EPERM",
+        fix: "sysctl -w x=1",
+      },
+      { name: "overlay", verdict: "lacks", detail: "none" },
+    ]),
+    "ok  kernel          6.12.0\n" +
+      "NO  user-namespace  unshare: EPERM\n" +
+      "                    fix: sysctl -w x=1\n" +
+      "--  overlay         none\n",
+  );
+});
