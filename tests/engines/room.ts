@@ -256,12 +256,14 @@ true`;
         await reader.cancel();
         await holder.status;
         for (const path of findCgroups(name).toReversed()) {
-          try {
-            // Recursive: podman makes plain files where a directory looks like
-            // a hierarchy and none is mounted; of a cgroup they cannot go.
-            Deno.removeSync(path, { recursive: true });
-          } catch {
-            // Not empty yet: what `left` says is worth more than this.
+          // podman makes plain files where a directory looks like a hierarchy
+          // and none is mounted: they go recursively, a cgroup does not.
+          for (const recursive of [false, true]) {
+            try {
+              Deno.removeSync(path, { recursive });
+            } catch {
+              // Not empty yet: what `left` says is worth more than this.
+            }
           }
         }
         if (Deno.env.get("RUSTYRUN_KEEP") === undefined) {
