@@ -106,9 +106,10 @@ export function claimState(
       sleep(2);
       continue;
     }
-    if (reused && (hasState(path) || !isStateDirectory(path))) {
+    const taken = reused && hasState(path) && readState(root, id) !== undefined;
+    if (reused && (taken || !isStateDirectory(path))) {
       closeFd(fd);
-      throw hasState(path) ? exists(id) : foreign(id, path);
+      throw taken ? exists(id) : foreign(id, path);
     }
     return { path, fd, reused };
   }
@@ -282,7 +283,14 @@ export function readState(root: string, id: string): State | undefined {
     ) return undefined;
     throw error;
   }
-  return JSON.parse(text);
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // A rename is whole, but for a machine that went down before the file had
+    // reached its disk: no container has outlived that.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
 }
 
 /**
@@ -425,39 +433,4 @@ export function makeExecFifo(dir: StateDir): number {
   return openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
 }
 
-/** Start time of a process (field 22 of /proc/PID/stat) and its state letter;
- * undefined when it is gone. */
-export function readProcess(
-  pid: number,
-): { startTime: string; letter: string } | undefined {
-  let text: string;
-  try {
-    text = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    // ESRCH: it went while we read.
-    if (error instanceof Error && error.message.includes("os error 3")) {
-      return undefined;
-    }
-    throw error;
-  }
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { letter: fields[0] ?? "?", startTime: fields[19] ?? "" };
-}
-
-let boot: string | undefined;
-
-/** This boot's id. */
-export function bootId(): string {
-  return boot ??= Deno.readTextFileSync("/proc/sys/kernel/random/boot_id")
-    .trim();
-}
-
-/** Says whether a state's first process is there: same boot, same pid, same
- * start time, and no zombie. */
-export function isAlive(state: State): boolean {
-  if (state.bootId !== bootId()) return false;
-  const now = readProcess(state.pid);
-  return now !== undefined && now.startTime === state.startTime &&
-    now.letter !== "Z" && now.letter !== "X";
-}
+export { bootId, isAlive, readProcess } from "./state/identity.ts";

@@ -133,3 +133,23 @@ testOn(
     }
   },
 );
+
+testOn(
+  NEEDS,
+  "a state that never reached the disk is none: create takes the id over",
+  async () => {
+    await using box = makeCrashBox();
+    const id = box.name;
+    for (const text of ["", "{"]) {
+      Deno.mkdirSync(`${box.root}/${id}`, { mode: 0o700 });
+      for (const name of ["state.json", "leftovers.json", "config.json"]) {
+        Deno.writeTextFileSync(`${box.root}/${id}/${name}`, text);
+      }
+      assertEquals(await box.status(id), "none");
+      await box.callQuiet("create", "--bundle", box.bundle, id);
+      assertEquals(await box.status(id), "created");
+      await box.callQuiet("delete", "--force", id);
+      assertEquals(await box.findRest(), []);
+    }
+  },
+);
