@@ -194,6 +194,9 @@ static void run_chdir(const char *path, int64_t flags)
 	int fd = -1;
 	long r;
 
+	/* A filter that forbids the check forbids the last try, too. */
+	if (flags & 8 && there && syscall(SYS_getcwd, now, sizeof(now)) < 0)
+		return;
 	if (flags & 4) {
 		r = chdir(path);
 	} else {

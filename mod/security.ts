@@ -70,7 +70,7 @@ export function planSecurity(
     sysctl: planSysctls(config),
     process: planProcess(config),
     privileges: planPrivileges(config),
-    labels: planLabels(config, facts),
+    labels: [...planLabels(config, facts), ...planEntry(config)],
     credentials: process === undefined
       ? []
       : planCredentials(config, facts, options),
@@ -103,6 +103,21 @@ function planDirectory(config: Config, options: SecurityOptions): Op[] {
     why: options.keepCwd
       ? `go to "${cwd}"`
       : `go to "${cwd}", making it where it is missing`,
+    from: "process.cwd",
+  }];
+}
+
+/** By name, now that everything is mounted: what the first look held may be
+ * covered. Still before any filter. */
+function planEntry(config: Config): Op[] {
+  const { process } = config.spec;
+  if (process === undefined) return [];
+  const path = process.cwd || "/";
+  return [{
+    do: "chdir",
+    path,
+    create: 6,
+    why: `be in what "${path}" is now, with all that is mounted`,
     from: "process.cwd",
   }];
 }
@@ -208,13 +223,6 @@ function planCredentials(
     from: "process.capabilities",
   });
   return [
-    {
-      do: "chdir",
-      path: cwd,
-      create: 6,
-      why: `be in what "${cwd}" is now, with all that is mounted`,
-      from: "process.cwd",
-    },
     {
       do: "capDrop",
       keep: sets.bounding,

@@ -240,16 +240,22 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
     );
   }
   const slot = `mount.${index}`;
-  addSource(
-    context,
-    cloneTree(slot, "", source, options.recursiveBind, {
-      why: `take "${source}" of the host`,
-      from,
-    }),
-  );
+  const take = cloneTree(slot, "", source, options.recursiveBind, {
+    why: `take "${source}" of the host`,
+    from,
+  });
   // Only the owner of the file system may map its ids: before a user namespace.
-  context.sources.push(...planIdmap(context, entry, slot));
+  const idmap = planIdmap(context, entry, slot);
+  // Taken in its turn where nothing speaks against it: mountinfo lists mounts
+  // by their age since 6.8, and they must be found in the order of the list.
+  const inTurn = !context.userns && config.ephemeral === undefined &&
+    idmap.length === 0;
+  if (!inTurn) {
+    addSource(context, take);
+    context.sources.push(...idmap);
+  }
   return [
+    ...(inTurn ? [take] : []),
     ...planTarget(
       context,
       entry,
