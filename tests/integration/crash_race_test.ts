@@ -208,6 +208,28 @@ eachRound(
   },
 );
 
+testOn(
+  NEEDS,
+  "delete --force ends an exec that waits in a paused container, and does not wait for it",
+  async () => {
+    await using box = makeCrashBox();
+    const id = box.name;
+    await box.callQuiet(...create(box, id));
+    await box.callQuiet("start", id);
+    await box.callQuiet("pause", id);
+    const exec = box.call("exec", "--ignore-paused", id, "true");
+    await new Promise((resolve) => setTimeout(resolve, 300 * SLOW));
+    assertEquals(await box.status(id), "paused");
+    const from = performance.now();
+    await box.callQuiet("delete", "--force", id);
+    const took = performance.now() - from;
+    assert(took < 5000 * SLOW, `${took} ms`);
+    const { code, stderr } = await exec;
+    assert(code !== 0);
+    assert(!/Uncaught|at file:/.test(stderr), stderr);
+  },
+);
+
 eachRound(
   "run() of one name twice at once has one winner",
   async (box, id, round) => {
