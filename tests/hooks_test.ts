@@ -17,12 +17,16 @@ import { type HookState, runHook, runHooks } from "../mod/hooks.ts";
 libc();
 waitProcess(spawnWithStreams("/bin/true", ["true"], [], new Map()));
 
+/** Where the hooks run. */
+const BUNDLE = Deno.makeTempDirSync({ prefix: "rustyrun-hooks-bundle-" });
+addEventListener("unload", () => Deno.removeSync(BUNDLE));
+
 const STATE: HookState = {
   ociVersion: "1.3.0",
   id: "box",
   status: "creating",
   pid: 4711,
-  bundle: "/bundle",
+  bundle: BUNDLE,
   annotations: { "a.b": "ü" },
 };
 
@@ -66,6 +70,29 @@ Deno.test("runHook() gives the state on stdin, whole and at its beginning", () =
     `PATH=${Deno.env.get("PATH")}`,
   ]);
   assertEquals(JSON.parse(dir.read("state")), STATE);
+});
+
+Deno.test("runHook() runs in the bundle", () => {
+  using dir = makeDir();
+  runHook("prestart", shell(`pwd >${dir.path}/cwd`), STATE, []);
+  assertEquals(dir.read("cwd"), `${Deno.realPathSync(BUNDLE)}\n`);
+});
+
+Deno.test("runHook() throws when there is no bundle", () => {
+  const error = assertThrows(
+    () =>
+      runHook(
+        "prestart",
+        shell("exit 0"),
+        { ...STATE, bundle: "/nowhere" },
+        [],
+      ),
+    ContainerError,
+  );
+  assertEquals(
+    error.message,
+    'Cannot run the prestart hook "/bin/sh": posix_spawn: ENOENT (no such file or directory)',
+  );
 });
 
 Deno.test("runHook() gives a large state whole", () => {
@@ -145,6 +172,22 @@ Deno.test("runHook() gives an empty environment where the hook says so", () => {
     ["CALLER=yes"],
   );
   assertEquals(dir.read("env"), "unset\n");
+});
+
+Deno.test("runHook() runs in the bundle, and in a session of its own", () => {
+  using dir = makeDir();
+  runHook(
+    "prestart",
+    shell("pwd >where; cut -d' ' -f1,6 /proc/self/stat >session", {
+      env: ["PATH=/usr/bin:/bin"],
+    }),
+    { ...STATE, bundle: dir.path },
+    [],
+  );
+  assertEquals(dir.read("where"), `${dir.path}\n`);
+  const session = Number(dir.read("session").split(" ")[1]);
+  assert(session > 0 && session !== Deno.pid);
+  assertThrows(() => Deno.statSync(`/proc/${session}`), Deno.errors.NotFound);
 });
 
 Deno.test("runHook() lends no descriptor of its own", () => {
