@@ -114,6 +114,13 @@ _Noreturn void fuzz_bad(const char *what)
 	_exit(1);
 }
 
+size_t fuzz_bounds(size_t n, size_t room)
+{
+	if (n > room)
+		fuzz_bad("a copy goes beyond a structure's member");
+	return n;
+}
+
 static void on_alarm(int sig)
 {
 	(void)sig;
@@ -188,6 +195,41 @@ static bool same_op(const struct op *a, const struct op *b)
 	return true;
 }
 
+/* What an argument takes in the plan, its padding included. */
+static size_t arg_bytes(const struct arg *a, char kind)
+{
+	if (kind == 'n' || kind == 'f')
+		return 8;
+	return 8 + ((a->len + (size_t)(kind == 's') + 7) & ~(size_t)7);
+}
+
+/* The records are the plan: nothing between them, nothing within them that no
+ * argument accounts for. */
+static void check_sizes(void)
+{
+	struct plan_head head;
+	struct plan_record record;
+	const char *args;
+	size_t at = sizeof(head), size;
+
+	memcpy(&head, fuzz.plan, sizeof(head));
+	at += (head.fds * (size_t)4 + 7) & ~(size_t)7;
+	for (uint32_t i = 0; i < fuzz.count; i++) {
+		memcpy(&record, fuzz.plan + at, sizeof(record));
+		args = fuzz_signature(fuzz.ops[i].code);
+		size = sizeof(record);
+		for (int j = 0; args[j]; j++)
+			size += arg_bytes(&fuzz.ops[i].a[j], args[j]);
+		if (record.size != size || record.code != fuzz.ops[i].code)
+			fuzz_bad("a record is not what was read of it");
+		at += size;
+	}
+	if (head.magic != PLAN_MAGIC || head.version != PLAN_VERSION ||
+	    head.ops != fuzz.count || at != head.size ||
+	    at != fuzz.plan_size)
+		fuzz_bad("the head is not what was read");
+}
+
 /* Opens and walks the plan twice; returns whether the decoder takes it. */
 static bool decode(void)
 {
@@ -219,6 +261,7 @@ static bool decode(void)
 	}
 	if (plan[0].next != plan[0].ops || plan[0].at != plan[0].size)
 		fuzz_bad("the walk ends before the plan does");
+	check_sizes();
 	for (uint32_t i = 0; plan_next(&plan[1], &op) == 0; i++)
 		if (!same_op(&op, &fuzz.ops[i]))
 			fuzz_bad("an operation differs the second time");
@@ -231,6 +274,7 @@ static void run_helper(void)
 	char name[] = "rustyrun-helper", fd[] = "9";
 	char verb[8] = "child";
 	char *argv[] = { name, verb, fd, NULL };
+	static const uint32_t rates[] = { 0, 4, 40, 400 };
 	int how;
 
 	fuzz_reset_child();
@@ -239,6 +283,8 @@ static void run_helper(void)
 	child.channel = -1;
 	child.warden = -1;
 	fuzz.calls = 0;
+	fuzz.opened = 0;
+	fuzz.missing_rate = rates[fuzz_below(4)];
 	if (fuzz.mode == FUZZ_KEEPER)
 		memcpy(verb, "keeper", 7);
 	how = setjmp(fuzz.end);
@@ -380,7 +426,9 @@ static void loop(uint64_t seed, int seconds)
 		a = fuzz_below(seed_count);
 		b = fuzz_below(seed_count);
 		size = seeds[a].size;
-		if (fuzz_below(20))
+		if (fuzz_below(3) == 0)
+			size = fuzz_make(out);
+		else if (fuzz_below(20))
 			size = fuzz_mutate(seeds[a].p, size, seeds[b].p,
 					   seeds[b].size, out);
 		else

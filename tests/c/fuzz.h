@@ -18,7 +18,7 @@
 #define FUZZ_PLAN_MAX (1u << 18)
 #define FUZZ_OPS 4096
 /* System calls of one execution: an endless retry ends here. */
-#define FUZZ_CALLS 4000
+#define FUZZ_CALLS 12000
 
 enum fuzz_end {
 	FUZZ_EXIT = 1, /* _exit */
@@ -36,6 +36,8 @@ struct fuzz {
 	uint32_t count;
 	enum fuzz_mode mode;
 	uint32_t error_rate; /* one call in so many fails; 0: none */
+	uint32_t missing_rate; /* one path in so many is not there; 0: none */
+	uint32_t opened; /* the operation that has opened a path, and one */
 	uint32_t calls;
 	int status; /* of _exit */
 	jmp_buf end;
@@ -58,7 +60,12 @@ _Noreturn void fuzz_bad(const char *what);
 size_t fuzz_mutate(const unsigned char *seed, size_t size,
 		   const unsigned char *other, size_t other_size,
 		   unsigned char *out);
+/* Makes a plan of a few operations of one kind, with made-up arguments. */
+size_t fuzz_make(unsigned char *out);
 const char *fuzz_signature(uint16_t code);
+
+/* fuzz.c, for fuzz_bounds.h: returns n, which must not be more than room. */
+size_t fuzz_bounds(size_t n, size_t room);
 
 /* fuzz_unit.c: the statics of the files as at the start of a process. */
 void fuzz_reset_child(void);

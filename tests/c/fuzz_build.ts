@@ -72,7 +72,16 @@ function compileUnit(name: string, dir: string): string {
   ];
   runTool(
     "gcc",
-    [...FLAGS, "--coverage", "-c", ...source, "-o", object],
+    [
+      ...FLAGS,
+      "--coverage",
+      "-include",
+      `${ROOT}tests/c/fuzz_bounds.h`,
+      "-c",
+      ...source,
+      "-o",
+      object,
+    ],
     dir,
   );
   return object;
@@ -92,7 +101,7 @@ function listWanted(objects: readonly string[], dir: string): string[] {
   }
   return [...wanted].filter((name) =>
     !have.has(name) && !PURE.has(name) &&
-    !/^(__(asan|ubsan)_|__gcov_(exit|init|merge_add)$|_GLOBAL_OFFSET_TABLE_)/
+    !/^(fuzz_bounds$|__(asan|ubsan)_|__gcov_(exit|init|merge_add)$|_GLOBAL_OFFSET_TABLE_)/
       .test(name)
   );
 }
@@ -121,6 +130,8 @@ export function buildFuzzer(dir: string): string {
       ...FLAGS,
       "-Wall",
       "-Wextra",
+      // A fake kernel has little use for most of what it is told.
+      "-Wno-unused-parameter",
       "-Werror",
       "--coverage",
       ...own,

@@ -47,7 +47,6 @@ static int on_path(const char *path)
 
 int fake_access(const char *path, int mode)
 {
-	(void)mode;
 	return on_path(path);
 }
 
@@ -65,7 +64,6 @@ int fake_clock_gettime(clockid_t clock, struct timespec *now)
 {
 	static int64_t ms;
 
-	(void)clock;
 	ms += fuzz_below(64) ? fuzz_below(20) : fuzz_below(40000);
 	now->tv_sec = ms / 1000;
 	now->tv_nsec = ms % 1000 * 1000000;
@@ -74,7 +72,6 @@ int fake_clock_gettime(clockid_t clock, struct timespec *now)
 
 int fake_close(int fd)
 {
-	(void)fd;
 	return simple();
 }
 
@@ -82,7 +79,6 @@ int fake_dup2(int from, int to)
 {
 	const struct op *op = running();
 
-	(void)from;
 	if (op && op->code == OP_DUP && op->a[1].n != to)
 		fuzz_bad("a descriptor was cut to 32 bits");
 	return fails() ? -1 : to;
@@ -103,30 +99,21 @@ int fake_execve(const char *path, char *const argv[], char *const env[])
 
 int fake_fchdir(int fd)
 {
-	(void)fd;
 	return simple();
 }
 
 int fake_fchmod(int fd, mode_t mode)
 {
-	(void)fd;
-	(void)mode;
 	return simple();
 }
 
 int fake_fchmodat(int at, const char *path, mode_t mode, int flags)
 {
-	(void)at;
-	(void)mode;
-	(void)flags;
 	return on_path(path);
 }
 
 int fake_fchown(int fd, uid_t uid, gid_t gid)
 {
-	(void)fd;
-	(void)uid;
-	(void)gid;
 	return simple();
 }
 
@@ -136,8 +123,6 @@ int fake_fchownat(int at, const char *path, uid_t uid, gid_t gid, int flags)
 	const struct op *op = running();
 	int i = op && op->code == OP_CHOWN ? 1 : 4;
 
-	(void)at;
-	(void)flags;
 	if (op && (op->code == OP_CHOWN || op->code == OP_MKNOD) &&
 	    ((op->a[i].n != (int64_t)uid && op->a[i].n != (int32_t)uid) ||
 	     (op->a[i + 1].n != (int64_t)gid &&
@@ -148,7 +133,6 @@ int fake_fchownat(int at, const char *path, uid_t uid, gid_t gid, int flags)
 
 int fake_fcntl(int fd, int command, ...)
 {
-	(void)fd;
 	if (fails())
 		return -1;
 	if (command == F_GET_SEALS)
@@ -160,7 +144,6 @@ ssize_t fake_fgetxattr(int fd, const char *name, void *to, size_t size)
 {
 	size_t n = fuzz_below(16) ? fuzz_below(100) : size;
 
-	(void)fd;
 	take_text(name);
 	if (fails())
 		return -1;
@@ -172,7 +155,6 @@ ssize_t fake_flistxattr(int fd, char *to, size_t size)
 {
 	size_t n = fuzz_below(16) ? fuzz_below(40) : size;
 
-	(void)fd;
 	if (fails())
 		return -1;
 	for (size_t i = 0; i < n; i++)
@@ -185,8 +167,6 @@ ssize_t fake_flistxattr(int fd, char *to, size_t size)
 int fake_fsetxattr(int fd, const char *name, const void *p, size_t size,
 		   int flags)
 {
-	(void)fd;
-	(void)flags;
 	take_text(name);
 	take(p, size);
 	return simple();
@@ -196,7 +176,7 @@ pid_t fake_fork(void)
 {
 	if (fails())
 		return -1;
-	return fuzz_below(2) ? 0 : 1 + (pid_t)fuzz_below(100000);
+	return fuzz_below(2) ? 0 : 2 + (pid_t)fuzz_below(100000);
 }
 
 /* What the operation hopes for, or anything else. */
@@ -213,7 +193,7 @@ static int fill_stat(struct stat *st)
 	st->st_ino = fuzz_below(2);
 	st->st_size = (off_t)fuzz.plan_size;
 	st->st_rdev = fuzz_below(2) ? makedev(1, 3) : 0;
-	if (!op || !fuzz_below(4))
+	if (!op || !fuzz_below(op->code == OP_TARGET ? 400 : 4))
 		return 0;
 	if (op->code == OP_VERIFY) {
 		st->st_mode = (mode_t)op->a[1].n;
@@ -223,6 +203,12 @@ static int fill_stat(struct stat *st)
 		st->st_rdev = (dev_t)op->a[3].n;
 	} else if (op->code == OP_TARGET) {
 		st->st_mode = op->a[3].n == 2 ? S_IFREG : S_IFDIR;
+		/* A link now and then: a long way is walked to its end. */
+		if (!fuzz_below(fuzz.missing_rate ? fuzz.missing_rate : 40))
+			st->st_mode = S_IFLNK;
+	} else if (op->code == OP_PTY) {
+		st->st_mode = S_IFCHR;
+		st->st_rdev = makedev(5, 2);
 	} else if (op->code == OP_FIND_EXEC) {
 		st->st_mode = S_IFREG | 0755;
 	} else if (op->code == OP_PIVOT) {
@@ -233,14 +219,11 @@ static int fill_stat(struct stat *st)
 
 int fake_fstat(int fd, struct stat *st)
 {
-	(void)fd;
 	return fill_stat(st);
 }
 
 int fake_fstatat(int at, const char *path, struct stat *st, int flags)
 {
-	(void)at;
-	(void)flags;
 	take_text(path);
 	return fill_stat(st);
 }
@@ -255,7 +238,6 @@ int fake_fstatfs(int fd, struct statfs *fs)
 {
 	const struct op *op = running();
 
-	(void)fd;
 	if (fails())
 		return -1;
 	memset(fs, 0, sizeof(*fs));
@@ -271,7 +253,6 @@ uid_t fake_geteuid(void)
 
 pid_t fake_getpgid(pid_t pid)
 {
-	(void)pid;
 	return fails() ? -1 : (pid_t)fuzz_below(3);
 }
 
@@ -301,7 +282,6 @@ int fake_ioctl(int fd, unsigned long request, ...)
 	va_list ap;
 	void *p;
 
-	(void)fd;
 	va_start(ap, request);
 	p = va_arg(ap, void *);
 	va_end(ap);
@@ -313,8 +293,11 @@ int fake_ioctl(int fd, unsigned long request, ...)
 		take(p, sizeof(struct winsize));
 	if (request == TIOCGWINSZ)
 		memset(p, 1, sizeof(struct winsize));
-	if (request == SIOCGIFFLAGS || request == SIOCSIFFLAGS)
+	if (request == SIOCGIFFLAGS || request == SIOCSIFFLAGS) {
 		take(p, sizeof(struct ifreq));
+		if (!memchr(p, 0, IFNAMSIZ))
+			fuzz_bad("a device's name without its NUL");
+	}
 	if (request == TIOCSPTLCK)
 		take(p, sizeof(int));
 	return 0;
@@ -322,7 +305,10 @@ int fake_ioctl(int fd, unsigned long request, ...)
 
 int fake_kill(pid_t pid, int sig)
 {
-	if (pid <= 0)
+	const struct op *op = running();
+
+	/* A hook goes with its session; -1 is everybody, 0 those around us. */
+	if (pid <= 0 && !(op && op->code == OP_SPAWN && pid < -1))
 		fuzz_bad("kill: a process group, or every process");
 	if (sig < 1 || sig > 64)
 		fuzz_bad("kill: no signal");
@@ -331,36 +317,27 @@ int fake_kill(pid_t pid, int sig)
 
 off_t fake_lseek(int fd, off_t offset, int whence)
 {
-	(void)fd;
-	(void)whence;
 	return fails() ? -1 : offset;
 }
 
 int fake_mkdir(const char *path, mode_t mode)
 {
-	(void)mode;
 	return on_path(path);
 }
 
 int fake_mkdirat(int at, const char *path, mode_t mode)
 {
-	(void)at;
-	(void)mode;
 	return on_path(path);
 }
 
 int fake_mknodat(int at, const char *path, mode_t mode, dev_t dev)
 {
-	(void)at;
-	(void)mode;
-	(void)dev;
 	return on_path(path);
 }
 
 int fake_mount(const char *source, const char *target, const char *type,
 	       unsigned long flags, const void *data)
 {
-	(void)flags;
 	if (source || type || data)
 		fuzz_bad("mount: only propagation is changed by name");
 	return on_path(target);
@@ -374,20 +351,16 @@ static int opened(const char *path)
 
 int fake_open(const char *path, int flags, ...)
 {
-	(void)flags;
 	return opened(path);
 }
 
 int fake_openat(int at, const char *path, int flags, ...)
 {
-	(void)at;
-	(void)flags;
 	return opened(path);
 }
 
 int fake_pipe2(int fds[2], int flags)
 {
-	(void)flags;
 	if (fails())
 		return -1;
 	fds[0] = new_fd();
@@ -411,9 +384,6 @@ int fake_prctl(int option, ...)
 
 ssize_t fake_sendfile(int out, int in, off_t *offset, size_t size)
 {
-	(void)out;
-	(void)in;
-	(void)offset;
 	return fails() ? -1 : fuzz_below(2) * (ssize_t)fuzz_below((uint32_t)size);
 }
 
@@ -435,15 +405,11 @@ int fake_sethostname(const char *name, size_t size)
 
 int fake_setns(int fd, int type)
 {
-	(void)fd;
-	(void)type;
 	return simple();
 }
 
 int fake_setpgid(pid_t pid, pid_t group)
 {
-	(void)pid;
-	(void)group;
 	return simple();
 }
 
@@ -454,7 +420,6 @@ pid_t fake_setsid(void)
 
 int fake_sigaction(int sig, const struct sigaction *now, struct sigaction *old)
 {
-	(void)sig;
 	if (now)
 		take(now, sizeof(*now));
 	memset(old, 0, sizeof(*old));
@@ -465,15 +430,11 @@ int fake_sigaction(int sig, const struct sigaction *now, struct sigaction *old)
 
 void (*fake_signal(int sig, void (*handler)(int)))(int)
 {
-	(void)sig;
-	(void)handler;
 	return SIG_DFL;
 }
 
 int fake_sigprocmask(int how, const sigset_t *set, sigset_t *old)
 {
-	(void)how;
-	(void)old;
 	take(set, sizeof(*set));
 	return simple();
 }
@@ -489,29 +450,22 @@ int fake_sigwaitinfo(const sigset_t *set, siginfo_t *info)
 
 int fake_socket(int family, int type, int protocol)
 {
-	(void)family;
-	(void)type;
-	(void)protocol;
 	return new_fd();
 }
 
 int fake_socketpair(int family, int type, int protocol, int fds[2])
 {
-	(void)family;
-	(void)protocol;
 	return fake_pipe2(fds, type);
 }
 
 int fake_symlinkat(const char *target, int at, const char *path)
 {
-	(void)at;
 	take_text(target);
 	return on_path(path);
 }
 
 int fake_tcgetattr(int fd, struct termios *t)
 {
-	(void)fd;
 	memset(t, 0, sizeof(*t));
 	t->c_lflag = fuzz_below(4) ? ICANON | ISIG : 0;
 	t->c_cc[VINTR] = 3;
@@ -520,22 +474,17 @@ int fake_tcgetattr(int fd, struct termios *t)
 
 pid_t fake_tcgetpgrp(int fd)
 {
-	(void)fd;
 	return fails() ? -1 : (pid_t)fuzz_below(3);
 }
 
 int fake_tcsetattr(int fd, int how, const struct termios *t)
 {
-	(void)fd;
-	(void)how;
 	take(t, sizeof(*t));
 	return simple();
 }
 
 int fake_tcsetpgrp(int fd, pid_t group)
 {
-	(void)fd;
-	(void)group;
 	return simple();
 }
 
@@ -546,7 +495,6 @@ mode_t fake_umask(mode_t mask)
 
 int fake_umount2(const char *path, int flags)
 {
-	(void)flags;
 	return on_path(path);
 }
 
@@ -556,7 +504,6 @@ int fake_unlinkat(int at, const char *path, int flags)
 	static const int directory[] = { ENOTEMPTY, EBUSY, ENOTDIR, ENOENT };
 	static const int file[] = { EISDIR, EISDIR, EACCES, ENOENT };
 
-	(void)at;
 	if (on_path(path) < 0)
 		return -1;
 	if (fuzz_below(2))
@@ -567,21 +514,17 @@ int fake_unlinkat(int at, const char *path, int flags)
 
 int fake_unshare(int flags)
 {
-	(void)flags;
 	return simple();
 }
 
 int fake_usleep(unsigned int microseconds)
 {
-	(void)microseconds;
 	return simple();
 }
 
 int fake_utimensat(int at, const char *path, const struct timespec times[2],
 		   int flags)
 {
-	(void)at;
-	(void)flags;
 	take(times, 2 * sizeof(*times));
 	return on_path(path);
 }
@@ -597,8 +540,6 @@ static pid_t init_pid(void)
 
 int fake_waitid(int type, id_t id, siginfo_t *info, int options)
 {
-	(void)type;
-	(void)options;
 	memset(info, 0, sizeof(*info));
 	if (fuzz_below(2))
 		info->si_pid = (pid_t)id;
@@ -609,7 +550,8 @@ pid_t fake_waitpid(pid_t pid, int *status, int options)
 {
 	if (fails())
 		return -1;
-	if (options & WNOHANG && !fuzz_below(3))
+	/* Some executions are of things that last. */
+	if (options & WNOHANG && fuzz_below(fuzz.missing_rate ? 2 : 40))
 		return 0;
 	if (status)
 		switch (fuzz_below(4)) {

@@ -160,7 +160,6 @@ ssize_t fake_write(int fd, const void *p, size_t size)
 
 ssize_t fake_send(int fd, const void *p, size_t size, int flags)
 {
-	(void)flags;
 	return fake_write(fd, p, size);
 }
 
@@ -169,8 +168,6 @@ ssize_t fake_recv(int fd, void *to, size_t size, int flags)
 	struct report *packet = to;
 	int32_t *words = to;
 
-	(void)fd;
-	(void)flags;
 	memset(to, 0xa5, size);
 	if (fails())
 		return -1;
@@ -200,8 +197,6 @@ ssize_t fake_sendmsg(int fd, const struct msghdr *msg, int flags)
 {
 	size_t n = 0;
 
-	(void)fd;
-	(void)flags;
 	for (size_t i = 0; i < msg->msg_iovlen; i++) {
 		take(msg->msg_iov[i].iov_base, msg->msg_iov[i].iov_len);
 		n += msg->msg_iov[i].iov_len;
@@ -218,8 +213,6 @@ ssize_t fake_recvmsg(int fd, struct msghdr *msg, int flags)
 	const uint32_t fds = fuzz_below(3);
 	int fd_now = 77;
 
-	(void)fd;
-	(void)flags;
 	memset(msg->msg_iov->iov_base, 0, msg->msg_iov->iov_len);
 	if (fails())
 		return -1;
@@ -240,7 +233,6 @@ int fake_poll(struct pollfd *p, nfds_t n, int timeout)
 {
 	int ready = 0;
 
-	(void)timeout;
 	for (nfds_t i = 0; i < n; i++)
 		p[i].revents = 0;
 	if (fails())
@@ -255,11 +247,6 @@ int fake_poll(struct pollfd *p, nfds_t n, int timeout)
 
 void *fake_mmap(void *at, size_t size, int prot, int flags, int fd, off_t off)
 {
-	(void)at;
-	(void)prot;
-	(void)flags;
-	(void)fd;
-	(void)off;
 	if (size != fuzz.plan_size)
 		fuzz_bad("mmap: another size than the file's");
 	return fails() ? MAP_FAILED : fuzz.plan;
@@ -320,6 +307,11 @@ static long fill_link(char *to, size_t size)
 		return (long)n;
 	}
 	n = fuzz_below(2) ? size - fuzz_below(4) : fuzz_below((uint32_t)size);
+	if (fuzz_below(2)) {
+		for (size_t i = 0; i < n; i++)
+			to[i] = "ab/"[i % 3];
+		return (long)n;
+	}
 	for (size_t i = 0; i < n; i++)
 		to[i] = "ab/."[fuzz_below(4)];
 	return (long)n;
@@ -327,7 +319,6 @@ static long fill_link(char *to, size_t size)
 
 ssize_t fake_readlinkat(int at, const char *path, char *to, size_t size)
 {
-	(void)at;
 	take_text(path);
 	return fails() ? -1 : fill_link(to, size);
 }
@@ -366,7 +357,7 @@ static long clone_call(struct k_clone_args *args)
 	take(args, sizeof(*args));
 	if (args->flags & K_CLONE_PIDFD)
 		memcpy((void *)(uintptr_t)args->pidfd, &pidfd, sizeof(pidfd));
-	return fuzz_below(2) ? 0 : 1 + (long)fuzz_below(100000);
+	return fuzz_below(2) ? 0 : 2 + (long)fuzz_below(100000);
 }
 
 /* sched_setattr(2) reads as much as the first word says; 0: 48 bytes. */
@@ -462,6 +453,20 @@ static long keyed(long number, va_list ap)
 	return path_call(number, a, ap);
 }
 
+/* What is not there is found out by openat2(2): an operation's first path
+ * often, so that it makes what it needs, and those after it now and then. */
+static bool is_missing(void)
+{
+	const bool first = fuzz.opened != child.index + 1;
+
+	fuzz.opened = child.index + 1;
+	if (fuzz_below(first ? 3 : fuzz.missing_rate) ||
+	    (!first && !fuzz.missing_rate))
+		return false;
+	errno = fuzz_below(8) ? ENOENT : EAGAIN;
+	return true;
+}
+
 /* The calls of the mount API, and those with a directory and a name. */
 long path_call(long number, long a, va_list ap)
 {
@@ -472,11 +477,7 @@ long path_call(long number, long a, va_list ap)
 	case SYS_openat2:
 		take_text(va_arg(ap, char *));
 		take(va_arg(ap, void *), sizeof(struct k_open_how));
-		/* What is not there is found out by this call. */
-		if (fuzz_below(4))
-			return new_fd();
-		errno = fuzz_below(4) ? ENOENT : EAGAIN;
-		return -1;
+		return is_missing() ? -1 : new_fd();
 	case SYS_open_tree:
 	case SYS_fspick:
 		take_text(va_arg(ap, char *));

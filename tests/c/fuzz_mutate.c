@@ -87,9 +87,9 @@ static void pad(struct draft *d, uint32_t len)
 static uint32_t pick_length(void)
 {
 	static const uint32_t edges[] = { 0, 1, 7, 8, 15, 16, 63, 64, 255, 256,
-					  257, 1023, 4094, 4095, 4096, 4097 };
+					  257, 511, 4094, 4095, 4096, 4097 };
 
-	return fuzz_below(4) ? fuzz_below(24) : edges[fuzz_below(16)];
+	return fuzz_below(3) ? edges[fuzz_below(16)] : fuzz_below(24);
 }
 
 static uint32_t make_text(char *to)
@@ -97,17 +97,18 @@ static uint32_t make_text(char *to)
 	uint32_t len, unit;
 	const char *word = words[fuzz_below(WORDS)];
 
-	if (fuzz_below(4)) {
+	if (fuzz_below(2)) {
 		len = (uint32_t)strlen(word);
 		memcpy(to, word, len);
 		return len;
 	}
 	len = pick_length();
-	unit = fuzz_below(3);
+	unit = fuzz_below(6);
 	for (uint32_t i = 0; i < len; i++)
 		to[i] = unit == 0 ? "a/"[i & 1] :
 			unit == 1 ? "../"[i % 3] :
-				    (char)(1 + fuzz_below(255));
+			unit == 2 ? (char)(1 + fuzz_below(255)) :
+				    'a';
 	return len;
 }
 
@@ -116,8 +117,8 @@ static void make_list(struct draft *d)
 	char text[8192];
 	uint32_t count = fuzz_below(5), at, len = 0;
 
-	if (!fuzz_below(400))
-		count = PLAN_LIST - 1 + fuzz_below(3);
+	if (!fuzz_below(100))
+		count = (fuzz_below(2) ? PLAN_LIST : 4096) - 1 + fuzz_below(3);
 	put_u32(d, 0);
 	put_u32(d, count);
 	at = d->used;
@@ -131,6 +132,16 @@ static void make_list(struct draft *d)
 	pad(d, len);
 }
 
+/* As large as the warden's configuration may be, and larger. */
+static void make_blob(struct draft *d, uint32_t len)
+{
+	static const unsigned char zero[(1u << 17) + 8];
+
+	put_u32(d, len);
+	put_u32(d, 0);
+	put(d, zero, len);
+}
+
 static void make_arg(struct draft *d, char kind)
 {
 	char text[8192];
@@ -138,15 +149,22 @@ static void make_arg(struct draft *d, char kind)
 
 	switch (kind) {
 	case 'n':
-		put_i64(d, fuzz_below(2) ? fuzz_below(8) : fuzz_edge());
+		put_i64(d, fuzz_below(4) ? fuzz_below(8) : fuzz_edge());
 		break;
 	case 'f':
-		put_i64(d, fuzz_below(16) ? (int64_t)fuzz_below(40) - 1 :
-					    fuzz_edge());
+		put_i64(d, !fuzz_below(8)  ? -1 :
+			   !fuzz_below(16) ? fuzz_edge() :
+					     fuzz_below(40));
 		break;
 	case 'l':
 		make_list(d);
 		break;
+	case 'b':
+		if (!fuzz_below(40)) {
+			make_blob(d, (1u << 17) + 8 * fuzz_below(2));
+			break;
+		}
+		/* fall through */
 	default:
 		len = make_text(text);
 		text[len] = 0;
@@ -240,7 +258,8 @@ static struct piece change_arg(struct draft *d, const struct piece *r,
 			return *r;
 		if (i != which)
 			put(d, r->p + from, size);
-		else if (code == OP_WARDEN && i == 1 && !depth)
+		else if (code == OP_WARDEN && i == 1 && !depth &&
+			 fuzz_below(8))
 			make_inner(d, depth, r, from);
 		else
 			make_arg(d, args[i]);
@@ -343,6 +362,13 @@ static void insert(struct draft *d, uint32_t at, struct piece r)
 	d->records++;
 }
 
+/* The helper's tables have room for 8 trees and 32 cgroups. */
+static void repeat(struct draft *d, uint32_t at, struct piece r)
+{
+	for (uint32_t times = 1 + fuzz_below(40); times--;)
+		insert(d, at, r);
+}
+
 static void change_descriptors(struct draft *d)
 {
 	switch (fuzz_below(4)) {
@@ -375,11 +401,13 @@ static void change_draft(struct draft *d, int depth,
 		return;
 	}
 	r = d->record[at];
-	switch (fuzz_below(13)) {
+	switch (fuzz_below(16)) {
 	case 0:
 	case 1:
 	case 2:
 	case 3:
+	case 13:
+	case 14:
 		d->record[at] = change_arg(d, &r, depth);
 		return;
 	case 4:
@@ -389,6 +417,8 @@ static void change_draft(struct draft *d, int depth,
 		d->record[at] = change_code(d, &r);
 		return;
 	case 6:
+		if (!fuzz_below(4))
+			repeat(d, at, r);
 		insert(d, fuzz_below(n + 1), r);
 		return;
 	case 7:
@@ -499,4 +529,38 @@ size_t fuzz_mutate(const unsigned char *seed, size_t size,
 		   unsigned char *out)
 {
 	return mutate_at(0, seed, size, other, other_size, out, FUZZ_PLAN_MAX);
+}
+
+/* What the keeper's other operations need. */
+static struct piece make_run(struct draft *d)
+{
+	uint32_t at = begin(d, OP_K_RUN);
+
+	put_i64(d, 4242);
+	put_i64(d, fuzz_below(2) * 4241);
+	for (int i = 0; i < 4; i++)
+		put_i64(d, (int64_t)fuzz_below(3) - 1);
+	return end(d, at);
+}
+
+size_t fuzz_make(unsigned char *out)
+{
+	struct draft *d = &drafts[0];
+	uint16_t code = codes[fuzz_below(CODES)];
+
+	d->room = rooms[0];
+	d->used = 0;
+	d->records = 0;
+	d->head = (struct plan_head){ PLAN_MAGIC, PLAN_VERSION, 0, 0, 0 };
+	d->fds = 40;
+	for (uint32_t i = 0; i < d->fds; i++)
+		d->fd[i] = (int32_t)(70000 + i);
+	if (code > OP_K_RUN)
+		insert(d, 0, make_run(d));
+	do
+		insert(d, d->records, make_record(d, code));
+	while (fuzz_below(2));
+	if (code == OP_FIND_EXEC)
+		insert(d, d->records, make_record(d, OP_EXEC));
+	return put_together(d, out, FUZZ_PLAN_MAX);
 }

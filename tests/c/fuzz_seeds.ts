@@ -87,7 +87,6 @@ const FLAGS: string[][] = [
   ["-it"],
   ["--init", "--read-only", "--memory", "64m", "--pids-limit", "9"],
   ["--user", "1000:1000", "--workdir", "/work", "--env", "A=b"],
-  ["--userns", "auto"],
   ["--no-pivot", "--tmpfs", "/tmp"],
   ["-v", "/etc/hosts:/data/hosts:ro", "--hostname", "h"],
 ];
@@ -247,6 +246,15 @@ export function makeSeeds(dir: string): Uint8Array[] {
       seeds.push(...makePlans(config, facts, root, gate));
     }
   }
+  const rootless = defaultSpec({ rootless: true, uid: 1000, gid: 1000 });
+  seeds.push(
+    ...makePlans(
+      makeConfig(rootless, { rootfs, bundle: dir }),
+      makeFacts(),
+      root,
+      "fifo",
+    ),
+  );
   const names = Object.keys(OPS) as OpName[];
   seeds.push(...names.map(makeSynthetic));
   // The shapes that no operation gives: nothing at all, and a long list.

@@ -4,6 +4,7 @@
  * c/plan.h, and each structure and number of c/kernel.h beside its twin in
  * <linux/...> ("kernel NAME OURS THEIRS").
  */
+#include <dirent.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -82,9 +83,14 @@ int main(void)
 	KERNEL("clone_args", sizeof(struct k_clone_args), CLONE_ARGS_SIZE_VER2);
 	FIELD(clone_args, flags);
 	FIELD(clone_args, pidfd);
+	FIELD(clone_args, child_tid);
+	FIELD(clone_args, parent_tid);
 	FIELD(clone_args, exit_signal);
 	FIELD(clone_args, stack);
+	FIELD(clone_args, stack_size);
+	FIELD(clone_args, tls);
 	FIELD(clone_args, set_tid);
+	FIELD(clone_args, set_tid_size);
 	FIELD(clone_args, cgroup);
 	NUMBER(CLONE_PIDFD);
 	NUMBER(CLONE_PARENT);
@@ -131,6 +137,14 @@ int main(void)
 	       sizeof(struct __user_cap_header_struct));
 	KERNEL("cap_data", sizeof(struct k_cap_data),
 	       sizeof(struct __user_cap_data_struct));
+#define CAP_FIELD(name, field) \
+	KERNEL("cap_" #name "." #field, offsetof(struct k_cap_##name, field), \
+	       offsetof(struct __user_cap_##name##_struct, field))
+	CAP_FIELD(header, version);
+	CAP_FIELD(header, pid);
+	CAP_FIELD(data, effective);
+	CAP_FIELD(data, permitted);
+	CAP_FIELD(data, inheritable);
 	KERNEL("CAPABILITY_VERSION_3", K_CAPABILITY_VERSION_3,
 	       _LINUX_CAPABILITY_VERSION_3);
 	NUMBER(PR_CAPBSET_READ);
@@ -143,6 +157,16 @@ int main(void)
 	NUMBER(KEYCTL_GET_KEYRING_ID);
 	NUMBER(KEYCTL_DESCRIBE);
 	NUMBER(KEY_SPEC_SESSION_KEYRING);
+	/* The kernel keeps struct linux_dirent64 to itself; libc's is the same. */
+#define DIRENT(field) \
+	KERNEL("dirent64." #field, offsetof(struct k_dirent64, field), \
+	       offsetof(struct dirent64, field))
+	DIRENT(d_ino);
+	DIRENT(d_off);
+	DIRENT(d_reclen);
+	DIRENT(d_type);
+	DIRENT(d_name);
+	NUMBER(DT_DIR);
 	KERNEL("TIOCGPTPEER", K_TIOCGPTPEER, TIOCGPTPEER);
 	return 0;
 }
