@@ -50,18 +50,21 @@ Deno.test("planSecurity() gives root the default capabilities and no new privile
     },
   }));
   assertEquals(showPlan(phased), [
+    "# pivot",
+    "chdir / 3",
     "# privileges",
     "prctl 4 0 0 0 0",
     "prctl 0x26 1 0 0 0",
+    "# labels",
+    "chdir / 6",
     "# credentials",
-    "chdir / 3",
     "capDrop 0xa80425fb",
     "prctl 8 1 0 0 0",
     'setgroups ""',
     "setgid 0",
     "setuid 0",
     "prctl 8 0 0 0 0",
-    "chdir / 0",
+    "chdir / 0xc",
     "capSet 0xa80425fb 0xa80425fb 0",
     "capAmbient 0",
     "umask 0x12",
@@ -115,6 +118,8 @@ Deno.test("planSecurity() plans every property of a process in its step", () => 
     "open self - /proc/self 0x200000 0 0",
     "verify self 0 0 0x9fa0",
     'write self oom_score_adj "-5" 0',
+    "# pivot",
+    "chdir /work 3",
     "# sysctl",
     'write proc sys/net/ipv4/ip_forward "1" 0',
     'write proc sys/net/ipv4/conf/eth0.1/mtu "9" 0',
@@ -131,15 +136,15 @@ Deno.test("planSecurity() plans every property of a process in its step", () => 
     "# labels",
     'write proc self/attr/apparmor/exec "exec box" 0',
     'write proc self/attr/exec "u:r:t:s0" 0',
+    "chdir /work 6",
     "# credentials",
-    "chdir /work 3",
     "capDrop 0x20",
     "prctl 8 1 0 0 0",
     "setgroups 0700000008000000",
     "setgid 5",
     "setuid 0x3e8",
     "prctl 8 0 0 0 0",
-    "chdir /work 0",
+    "chdir /work 0xc",
     "capSet 0 0x20 0x20",
     "capAmbient 0x20",
     "umask 0x3f",
@@ -161,10 +166,25 @@ Deno.test("planSecurity() leaves setgroups alone where it is denied", () => {
 });
 
 Deno.test("planSecurity() takes unconfined for done where AppArmor is off", () => {
-  assertEquals(plan(of({ apparmorProfile: "unconfined" })).labels, []);
+  assertEquals(
+    pickSteps(plan(of({ apparmorProfile: "unconfined" })), "labels"),
+    ["# labels", "chdir / 6"],
+  );
 });
 
-Deno.test("planSecurity() plans no credentials without a process", () => {
+Deno.test("planSecurity() makes no working directory where it is told to keep it", () => {
+  const phased = plan(of({ cwd: "/work" }), {}, { keepCwd: true });
+  assertEquals(pickSteps(phased, "pivot", "labels"), [
+    "# pivot",
+    "chdir /work 2",
+    "# labels",
+    "chdir /work 6",
+  ]);
+});
+
+Deno.test("planSecurity() plans no directory and no credentials without a process", () => {
+  assertEquals(plan({}).pivot, []);
+  assertEquals(plan({}).labels, []);
   assertEquals(plan({}).credentials, []);
 });
 
