@@ -381,7 +381,7 @@ Deno.test("planCgroups() plans a whole v1 container", () => {
   assertEquals(devices?.writes, [
     { file: `${dir("devices")}/devices.deny`, value: "a" },
     ...[
-      "c 10:229 rwm",
+      "c 10:229 rw",
       ...DEFAULT_DEVICES,
       "c 5:1 rwm",
     ].map((value) => ({ file: `${dir("devices")}/devices.allow`, value })),

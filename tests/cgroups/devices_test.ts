@@ -232,14 +232,21 @@ for (const { name, devices, message, hint } of REFUSALS) {
   });
 }
 
-Deno.test("completeList() drops what a wider exception says already", () => {
+Deno.test("completeList() drops what wider exceptions say, and takes over what they let open", () => {
   const list = reduceRules([
     rule("-a *:* rwm"),
     rule("+c *:* m"),
     rule("+c 1:3 m"),
     rule("+c 1:5 rw"),
+    rule("+b 8:* r"),
+    rule("+b 8:20 w"),
   ]);
-  assertEquals([...completeList(list)], [["c *:*", "m"], ["c 1:5", "rwm"]]);
+  assertEquals([...completeList(list)], [
+    ["c *:*", "m"],
+    ["c 1:5", "rw"],
+    ["b 8:*", "r"],
+    ["b 8:20", "rw"],
+  ]);
 });
 
 Deno.test("changeList() allows what is new before it denies what is gone", () => {
@@ -249,7 +256,7 @@ Deno.test("changeList() allows what is new before it denies what is gone", () =>
   );
   assertEquals(changeList("/d", now, next), [
     { file: "/d/devices.allow", value: "c 1:3 rm" },
-    { file: "/d/devices.allow", value: "c 1:5 rwm" },
+    { file: "/d/devices.allow", value: "c 1:5 rw" },
     { file: "/d/devices.deny", value: "c 1:3 w" },
     { file: "/d/devices.deny", value: "c 10:229 rwm" },
   ]);
