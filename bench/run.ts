@@ -15,7 +15,7 @@
 import { cgroupLayout, gatherFacts } from "../mod/host.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { BUNDLE, bundle } from "../scripts/bundle.ts";
-import { enterHugetlb } from "../tests/conformance/runtimes.ts";
+import { enterHugetlb } from "../tests/conformance/room.ts";
 import { makeRootfs } from "../tests/harness.ts";
 import { findProgram, hasNeed } from "../tests/needs.ts";
 
