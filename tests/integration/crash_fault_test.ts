@@ -3,7 +3,7 @@
  * make, by tests/c/fault.c: afterwards `state` is sane, and `delete --force` or
  * the next command leave nothing.
  *
- * RUSTYRUN_FAULTS says at how many calls of each row (6 unless told; "all" for
+ * RUSTYRUN_FAULTS says at how many calls of each row (3 unless told; "all" for
  * every one), RUSTYRUN_SEED which.
  *
  * @module
@@ -15,7 +15,7 @@ import { type Need, probe, testOn } from "../needs.ts";
 import { type CrashBox, makeCrashBox } from "./crash_box.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox", "cc"];
-const FAULTS = Deno.env.get("RUSTYRUN_FAULTS") ?? "6";
+const FAULTS = Deno.env.get("RUSTYRUN_FAULTS") ?? "3";
 const SEED = Number(
   Deno.env.get("RUSTYRUN_SEED") ??
     crypto.getRandomValues(new Uint16Array(1))[0],

@@ -14,7 +14,7 @@ import { type Need, testOn } from "../needs.ts";
 import { type CrashBox, makeCrashBox } from "./crash_box.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox"];
-const ROUNDS = Number(Deno.env.get("RUSTYRUN_ROUNDS") ?? 3);
+const ROUNDS = Number(Deno.env.get("RUSTYRUN_ROUNDS") ?? 2);
 const CYCLES = Number(Deno.env.get("RUSTYRUN_CYCLES") ?? 0);
 
 function create(box: CrashBox, id: string): string[] {
