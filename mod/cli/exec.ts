@@ -48,7 +48,9 @@ function changeProcess(call: Call, own: Process): Process {
   const user = flagValue(flags, "user");
   if (user !== undefined) {
     const typed = flagTyped(flags, "user");
-    const [uid = "", gid] = user.split(":");
+    const colon = user.indexOf(":");
+    const uid = colon < 0 ? user : user.slice(0, colon);
+    const gid = colon < 0 ? undefined : user.slice(colon + 1);
     // HOME is that user's own.
     process.env = process.env.filter((it) => !it.startsWith("HOME="));
     process.user = {
