@@ -13,8 +13,10 @@ export const NEEDS: Need[] = ["root", "helper", "busybox", "cc"];
 
 let built: string | undefined;
 
-/** Compiles the hostile program, once, and puts it into a root file system. */
-export function plant(rootfs: string): void {
+/** Compiles the hostile program, once, and puts it into a root file system.
+ *
+ * @param owner user and group of all of it, for a user namespace */
+export function plant(rootfs: string, owner = 0): void {
   if (built === undefined) {
     const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-attack-" });
     addEventListener("unload", () => Deno.removeSync(dir, { recursive: true }));
@@ -33,6 +35,9 @@ export function plant(rootfs: string): void {
   Deno.copyFileSync(built, `${rootfs}/bin/payload`);
   Deno.chmodSync(`${rootfs}/bin/payload`, 0o755);
   Deno.writeTextFileSync(`${rootfs}/this-is-the-container`, "");
+  if (owner === 0) return;
+  new Deno.Command("chown", { args: ["-R", `${owner}:${owner}`, rootfs] })
+    .outputSync();
 }
 
 /** The hostile program on the host's side of a shared directory. */

@@ -10,7 +10,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { makeBox } from "../harness.ts";
 import { testOn } from "../needs.ts";
-import { makeTarget, NEEDS, plant, type Target } from "./attack.ts";
+import { makeTarget, NEEDS, type Target } from "./attack.ts";
 import { makeCaller, type Spec } from "./caller.ts";
 
 /** The ways into a root. */
