@@ -31,7 +31,7 @@ import { readResources, readUlimits } from "./flags/limits.ts";
 import { type FlagMount, readMounts } from "./flags/mounts.ts";
 import { parseInteger } from "./flags/numbers.ts";
 import { checkRules } from "./flags/rules.ts";
-import { readEphemeral, readRootfs } from "./flags/rootfs.ts";
+import { hideDaemons, readEphemeral, readRootfs } from "./flags/rootfs.ts";
 import {
   readDevices,
   readSecurityOptions,
@@ -314,7 +314,10 @@ export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
 
   const own = readMounts(flags, host);
   const mounts = mergeMounts(
-    listDefaultMounts(hostNetwork && userns.mode !== ""),
+    [
+      ...listDefaultMounts(hostNetwork && userns.mode !== ""),
+      ...flagOn(flags, "read-only") ? hideDaemons(rootfs, ephemeral, host) : [],
+    ],
     own,
     note,
   );
