@@ -7,7 +7,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { makeBox, runCli, start } from "../harness.ts";
-import { asUser, testOn, USERS } from "../needs.ts";
+import { asUser, findProgram, testOn, USERS } from "../needs.ts";
 import { makeTarget, NEEDS, payloadPath, plant } from "./attack.ts";
 
 const STRANGER = USERS.single;
@@ -279,3 +279,39 @@ testOn(
     assertEquals(Deno.statSync(payloadPath(box.rootfs)).isFile, true);
   },
 );
+
+for (const way of [[], ["--userns", "0:100000:65536"]]) {
+  testOn(
+    [...NEEDS, "python3"],
+    `run ${way.join(" ")} --rootfs / --read-only reaches no daemon of the host`,
+    async () => {
+      const path = `/run/rustyrun-test-${Deno.pid}.sock`;
+      const listener = Deno.listen({ transport: "unix", path });
+      const accepted = listener.accept().then(() => "reached", () => "");
+      try {
+        Deno.chmodSync(path, 0o777);
+        const python = findProgram("python3")!;
+        const { code, stdout } = await runCli([
+          "run",
+          ...way,
+          "--read-only",
+          "--rootfs",
+          "/",
+          "--",
+          "sh",
+          "-c",
+          `ls -A /run; ${python} -c 'import socket; ` +
+          `socket.socket(socket.AF_UNIX).connect("${path}")' 2>&1 | tail -1`,
+        ]);
+        assertEquals(code, 0);
+        assertEquals(
+          stdout,
+          "FileNotFoundError: [Errno 2] No such file or directory\n",
+        );
+      } finally {
+        listener.close();
+      }
+      assertEquals(await accepted, "");
+    },
+  );
+}
