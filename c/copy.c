@@ -49,11 +49,17 @@ static void copy_times(int dir, const char *name, const struct stat *st)
 static void copy_file(int from, int to, const char *name,
 		      const struct stat *st)
 {
-	int in = open_at2(from, name, O_RDONLY | O_NOFOLLOW, 0, INSIDE);
+	/* In a shared volume a FIFO may have come in its place. */
+	int in = open_at2(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0,
+			  INSIDE);
+	struct stat now;
 	int out;
 	ssize_t n;
 
 	check(in, name);
+	check(fstat(in, &now), name);
+	if (!S_ISREG(now.st_mode))
+		fail(EAGAIN, name);
 	out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	check(out, name);
 	do {
