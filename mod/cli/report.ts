@@ -56,6 +56,16 @@ export function printStdout(text: string): void {
 /** Turns whatever was thrown into an error that can be told. */
 export function toContainerError(error: unknown): ContainerError {
   if (error instanceof ContainerError) return error;
+  if (
+    error instanceof RangeError &&
+    error.message.startsWith("Cannot encode the plan")
+  ) {
+    return new ContainerError(error.message, {
+      code: "plan-limits",
+      hint: "Give fewer mounts, devices, arguments or variables",
+      cause: error,
+    });
+  }
   const message = error instanceof Error
     ? `${error.name}: ${error.message}`
     : String(error);
