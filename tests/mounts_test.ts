@@ -660,6 +660,31 @@ Deno.test("planMounts() changes what is mounted already", () => {
   ]);
 });
 
+Deno.test("planMounts() takes a host tree in its turn among the mounts", () => {
+  const phased = plan(
+    {
+      mounts: [
+        { destination: "/t", type: "tmpfs", source: "t" },
+        { destination: "/b", source: "/src", options: ["bind"] },
+      ],
+    },
+    {},
+    { sources: new Map([[1, "directory"]]) },
+  );
+  assertEquals(pickSteps(phased, "sources", "mounts"), [
+    "# sources",
+    "openTree root - /bundle/rootfs 0x8001",
+    "# mounts",
+    "fsmount mount tmpfs [source=t mode=755] 0 0",
+    "target target root /t 1 0x1ed",
+    "moveMount mount target",
+    "openTree mount.1 - /src 1",
+    "target target root /b 1 0x1ed",
+    "mountSetattr mount.1 - 0x8000 0 0 0x80000 -",
+    "moveMount mount.1 target",
+  ]);
+});
+
 Deno.test("planMounts() maps the ids of a mount by a user namespace of the same maps", () => {
   const uidMappings = [{ containerID: 0, hostID: 5, size: 9 }];
   const mount = { source: "/src", uidMappings, gidMappings: uidMappings };
