@@ -204,3 +204,27 @@ Deno.test("formatFindings() marks, aligns, and says what would change it", () =>
       "--  overlay         none\n",
   );
 });
+
+Deno.test("placeOf() has the caller's environment, without what Deno adds", () => {
+  const { stdout } = new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--no-check",
+      `import { placeOf } from "${import.meta.resolve("../mod/cli/run.ts")}";
+       console.log(JSON.stringify(placeOf({ root: "/r" })));`,
+    ],
+    clearEnv: true,
+    env: {
+      A: "1=2",
+      DENO_DIR: Deno.env.get("DENO_DIR") ??
+        `${Deno.env.get("HOME")}/.cache/deno`,
+    },
+    stderr: "inherit",
+  }).outputSync();
+  const place = JSON.parse(new TextDecoder().decode(stdout));
+  assertEquals(
+    place.env.map((it: string) => it.split("=")[0]).sort(),
+    ["A", "DENO_DIR"],
+  );
+  assertEquals([place.root, place.env.includes("A=1=2")], ["/r", true]);
+});

@@ -19,10 +19,22 @@ import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStderr } from "./report.ts";
 
+/** The caller's environment, "NAME=VALUE". Not Deno.env: where PATH has no node,
+ * Deno 2.9 puts a directory of its own into it. */
+function readEnvironment(): string[] {
+  return Deno.readTextFileSync("/proc/self/environ").split("\0")
+    .filter((it) => it.indexOf("=") > 0);
+}
+
 /** The caller's surroundings. */
 export function flagsHost(): FlagsHost {
   return {
-    env: Deno.env.toObject(),
+    env: Object.fromEntries(
+      readEnvironment().map((it) => {
+        const at = it.indexOf("=");
+        return [it.slice(0, at), it.slice(at + 1)];
+      }),
+    ),
     cwd: Deno.cwd(),
     uid: Deno.uid() ?? 0,
     gid: Deno.gid() ?? 0,
@@ -54,8 +66,7 @@ export function placeOf(call: Call): Place {
   return {
     root: call.root,
     get env() {
-      const env = Object.entries(Deno.env.toObject());
-      return env.map(([k, v]) => `${k}=${v}`);
+      return readEnvironment();
     },
   };
 }
