@@ -24,7 +24,7 @@ import { checkTerminal, handOver } from "./handover.ts";
 import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
 import { hookState, type Place } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
-import { readFileLimit } from "./prepare.ts";
+import { keepLast, readFileLimit } from "./prepare.ts";
 import { readInRoot } from "./rootfs_files.ts";
 import { loadSaved } from "./saved.ts";
 import { findState, statusOf } from "./status.ts";
@@ -135,7 +135,8 @@ function configOf(
 /** HOME as for the first process: from the container's own passwd. */
 function applyHome(config: Config, state: State): void {
   const process = config.spec.process!;
-  const env = process.env ?? [];
+  const env = keepLast(process.env ?? []);
+  process.env = env;
   if (env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) return;
   const user = resolveUser(
     config,

@@ -101,7 +101,8 @@ export function handOver(
     fds: ["seccompFd"],
     pid: run.pid,
     ...(seccomp.listenerMetadata ? { metadata: seccomp.listenerMetadata } : {}),
-    state,
+    // It has not started: config-linux.md "containerProcessState".
+    state: { ...state, status: "creating" },
   };
   send(
     "the seccomp listener",

@@ -118,6 +118,13 @@ export function checkRootfs(config: Config): void {
   );
 }
 
+/** An environment in which each name stands once, with its last value, as runc
+ * makes it. */
+export function keepLast(env: readonly string[]): string[] {
+  const names = env.map((it) => it.slice(0, it.indexOf("=")));
+  return env.filter((_, at) => names.lastIndexOf(names[at]!) === at);
+}
+
 /** Looks up a user that was given by name, and HOME, in the root file system. */
 function applyUser(config: Config): void {
   const { process } = config.spec;
@@ -126,7 +133,8 @@ function applyUser(config: Config): void {
   if (config.userName !== undefined) {
     setUser(config.spec, user.uid, user.gid, user.additionalGids);
   }
-  const env = process.env ?? [];
+  const env = keepLast(process.env ?? []);
+  process.env = env;
   if (!env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) {
     process.env = [
       ...env.filter((it) => it !== "HOME="),
