@@ -144,7 +144,7 @@ testOn(NEEDS, "hooks of six kinds run in order, place and status", async () => {
         ? "running"
         : kind === "poststop"
         ? "stopped"
-        : "creating",
+        : "created",
       ...(kind === "poststop" ? {} : { pid: inside ? 1 : pid }),
       bundle,
       annotations: { a: "b" },
