@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import {
   cliCommand,
   type CliOptions,
@@ -175,11 +175,13 @@ for (const { who, options, needs } of CALLERS.slice(1)) {
          head -c 4 /etc/passwd; echo`,
         options,
       );
-      assertEquals([code, stdout], [
-        0,
-        "cat: /etc/shadow: Permission denied\n" +
-        "chown: changing ownership of '/etc/passwd': Read-only file system\nroot\n",
-      ]);
+      assertEquals(code, 0);
+      // EROFS where something is mounted below the host's /etc, so that it is
+      // shown as it is; EINVAL where an overlay has the file and not the id.
+      assertMatch(
+        stdout,
+        /^cat: \/etc\/shadow: Permission denied\nchown: changing ownership of '\/etc\/passwd': (Read-only file system|Invalid argument)\nroot\n$/,
+      );
     },
   );
 }
