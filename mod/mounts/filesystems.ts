@@ -246,10 +246,12 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
   });
   // Only the owner of the file system may map its ids: before a user namespace.
   const idmap = planIdmap(context, entry, slot);
-  // Taken in its turn where nothing speaks against it: mountinfo lists mounts
-  // by their age since 6.8, and they must be found in the order of the list.
-  const inTurn = !context.userns && config.ephemeral === undefined &&
-    idmap.length === 0;
+  // A bundle's are taken in their turn where nothing speaks against it:
+  // mountinfo lists mounts by their age since 6.8, and they must be found in the
+  // order of the list. A volume is taken before "/" becomes private: an rslave
+  // one has to have a master.
+  const inTurn = config.mode === "oci" && !context.userns &&
+    config.ephemeral === undefined && idmap.length === 0;
   if (!inTurn) {
     addSource(context, take);
     context.sources.push(...idmap);
