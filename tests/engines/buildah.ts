@@ -67,7 +67,7 @@ testOn(
         [["#", LOOK], ["\n31 97", "exit 5\n"]],
         { env },
       );
-      assertMatch(stdout, /\n42\n\/dev\/(pts\/0|console)\n([^]*\n)?31 97\n/);
+      assertMatch(stdout, /42\n\/dev\/(pts\/0|console)\n([^]*\n)?31 97\n/);
       assertEquals(code, 5);
     });
 

@@ -66,7 +66,7 @@ address = "${socket}"
         [...words, "run", "--rm", "-t", ...flags, IMAGE, "four", "sh"],
         [["#", LOOK], ["\n31 97", "exit 5\n"]],
       );
-      assertMatch(stdout, /\n42\n\/dev\/(pts\/0|console)\n([^]*\n)?31 97\n/);
+      assertMatch(stdout, /42\n\/dev\/(pts\/0|console)\n([^]*\n)?31 97\n/);
       assertEquals(code, 5);
     });
 

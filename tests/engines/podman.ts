@@ -74,7 +74,7 @@ under-test = ["${room.runtime}"]
         [["#", LOOK], ["\n31 97", "exit 5\n"]],
         { env },
       );
-      assertMatch(stdout, /\n42\n\/dev\/(pts\/0|console)\n([^]*\n)?31 97\n/);
+      assertMatch(stdout, /42\n\/dev\/(pts\/0|console)\n([^]*\n)?31 97\n/);
       assertEquals(code, 5);
     });
 

@@ -100,8 +100,12 @@ testOn(ROOT, "run --pids-limit 20 stops a fork bomb", async () => {
     "--",
     "sh",
     "-c",
-    // A child that fails to fork ends; the bomb is over when none can.
-    `${READ}; bomb() { bomb & bomb; }; (bomb) 2>/dev/null; read ${FS}/pids/pids.max ${FS}/pids.max; echo over`,
+    // A child that fails to fork ends; the bomb is over when none can. What
+    // follows forks no more: there may be no room yet.
+    `bomb() { bomb & bomb; }; (bomb) 2>/dev/null
+     for file in ${FS}/pids/pids.max ${FS}/pids.max; do
+       [ -e $file ] && read -r max <$file && echo $max
+     done; echo over`,
   ]);
   assertEquals([code, stdout, stderr], [0, "20\nover\n", ""]);
 });
@@ -150,7 +154,7 @@ const FILES: [string, string[], string, string, string, string][] = [
     "cpu/cpu.shares",
     "cpu.weight",
     "512",
-    "20",
+    "59",
   ],
   [
     "--cpuset-cpus",
@@ -201,7 +205,9 @@ testOn(ROOT, "run limits nothing that was not asked for", async () => {
     "-c",
     `${READ}; read ${FS}/pids/pids.max ${FS}/pids.max; read ${FS}/cpu/cpu.cfs_quota_us ${FS}/cpu.max`,
   ]);
-  assertMatch(stdout, /^max\n(-1|max 100000)\n$/);
+  // On v2 a controller that no limit asks for is not even there.
+  assertMatch(stdout, /^(max\n)?((-1|max 100000)\n)?$/);
+  if (!hasNeed("cgroup-v2")) assertEquals(stdout, "max\n-1\n");
 });
 
 testOn(ROOT, "run leaves no parent cgroup of its own", async () => {
