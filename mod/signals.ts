@@ -4,21 +4,17 @@
  * @module
  */
 
+import { SIGNALS, SIGRTMAX, SIGRTMIN } from "../ffi/constants.ts";
 import { ContainerError } from "./errors.ts";
 
-const NAMES =
-  ("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM " +
-    "STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO " +
-    "PWR SYS").split(" ");
-const RTMIN = 34;
-const RTMAX = 64;
+const NAMES = [...SIGNALS.keys()];
 
 /** Name of a signal: 9 -> "SIGKILL", 36 -> "SIGRTMIN+2". */
 export function signalName(signal: number): string {
   const name = NAMES[signal - 1];
   if (name !== undefined) return `SIG${name}`;
-  if (signal < RTMIN || signal > RTMAX) return `signal ${signal}`;
-  return signal === RTMIN ? "SIGRTMIN" : `SIGRTMIN+${signal - RTMIN}`;
+  if (signal < SIGRTMIN || signal > SIGRTMAX) return `signal ${signal}`;
+  return signal === SIGRTMIN ? "SIGRTMIN" : `SIGRTMIN+${signal - SIGRTMIN}`;
 }
 
 /**
@@ -30,7 +26,7 @@ export function signalName(signal: number): string {
 export function parseSignal(text: string): number {
   if (/^\d{1,3}$/.test(text)) {
     const number = Number(text);
-    if (number <= RTMAX) return number;
+    if (number <= SIGRTMAX) return number;
   }
   const name = text.toUpperCase().replace(/^SIG/, "");
   const at = NAMES.indexOf(
@@ -39,10 +35,10 @@ export function parseSignal(text: string): number {
   if (at >= 0) return at + 1;
   const real = /^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name);
   if (real !== null) {
-    const base = real[1] === "MIN" ? RTMIN : RTMAX;
+    const base = real[1] === "MIN" ? SIGRTMIN : SIGRTMAX;
     const step = Number(real[3] ?? 0) * (real[2] === "-" ? -1 : 1);
     const number = base + step;
-    if (number >= RTMIN && number <= RTMAX) return number;
+    if (number >= SIGRTMIN && number <= SIGRTMAX) return number;
   }
   throw new ContainerError(`Cannot send the signal "${text}": unknown signal`, {
     code: "signal-unknown",

@@ -167,13 +167,15 @@ export function planKeeper(
     why,
   });
   if (words.json !== undefined) {
-    ops.push({ do: "kJson", head: words.json, signals: SIGNAL_NAMES, why });
+    ops.push({ do: "kJson", head: words.json, signals: signalNames(), why });
   }
   return ops;
 }
 
 /** By number, as JSON; 0 stands for no signal. */
-const SIGNAL_NAMES = Array.from(
-  { length: 65 },
-  (_, signal) => signal === 0 ? "null" : `"${signalName(signal)}"`,
-);
+function signalNames(): string[] {
+  return Array.from(
+    { length: 65 },
+    (_, signal) => signal === 0 ? "null" : `"${signalName(signal)}"`,
+  );
+}
