@@ -92,7 +92,9 @@ export function bundle(others: readonly string[] = []): void {
     const code = joinParts(Deno.readTextFileSync(`${dir}/code.js`), rare);
     Deno.writeTextFileSync(
       part,
-      `#!/usr/bin/env -S deno run -A\nglobalThis.${EMBEDDED}=${
+      // Without -q Deno draws its progress, nothing but erased lines, on the
+      // terminal of whoever runs this: an engine's, in the middle of a line.
+      `#!/usr/bin/env -S deno run -q -A\nglobalThis.${EMBEDDED}=${
         lazyStrings(helpers)
       };\n${code}`,
     );

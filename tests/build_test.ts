@@ -217,6 +217,28 @@ testOn(
       );
       assertEquals([ran.code, ran.stderr], [0, ""]);
       assert(ran.stdout.includes(version), ran.stdout);
+      // By its first line, on a terminal: Deno may draw nothing there.
+      const typed = await runToEnd(
+        [
+          "script",
+          "-qec",
+          "stty rows 31 cols 97; ./rustyrun.js --version",
+          "/dev/null",
+        ],
+        {
+          cwd: alone,
+          env: {
+            DENO_DIR: `${alone}/deno`,
+            PATH: `${Deno.execPath().replace(/\/[^/]*$/, "")}:${
+              Deno.env.get("PATH")
+            }`,
+          },
+        },
+      );
+      assertEquals(
+        [typed.code, typed.stdout.replaceAll("\r", "")],
+        [0, ran.stdout],
+      );
     } finally {
       Deno.removeSync(dir, { recursive: true });
       Deno.removeSync(alone, { recursive: true });

@@ -130,8 +130,11 @@ export function wordsOf(call: Call, id: string): KeeperWords {
 
 /** The command line that runs this very rustyrun with other words. */
 export function selfCommand(words: readonly string[]): string[] {
-  const script = Deno.build.standalone
-    ? []
-    : ["run", "-A", decodeURIComponent(new URL(Deno.mainModule).pathname)];
+  const script = Deno.build.standalone ? [] : [
+    "run",
+    "-q",
+    "-A",
+    decodeURIComponent(new URL(Deno.mainModule).pathname),
+  ];
   return [Deno.execPath(), ...script, ...words];
 }
