@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MOUNT_ATTR as ATTR, O, RESOLVE } from "../../ffi/constants.ts";
+import { MOUNT_ATTR as ATTR, MS, O, RESOLVE } from "../../ffi/constants.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import type { CgroupMount } from "../host.ts";
@@ -78,6 +78,7 @@ function planVersion2(
       setAttr("mount", {
         recursive: true,
         set: options.set | ATTR.RDONLY,
+        propagation: MS.PRIVATE,
       }, { why: "keep the host's cgroups from the container", from }),
       ...target,
       attach("mount", entry),
@@ -212,6 +213,7 @@ function planHierarchy(
     setAttr("mount", {
       recursive: true,
       set: options.set | (context.userns ? ATTR.RDONLY : 0),
+      propagation: MS.PRIVATE,
     }, { why: "set the attributes of the mount", from }),
   ];
 }

@@ -7,13 +7,14 @@
  * @module
  */
 
-import { makedev, S_IF } from "../../ffi/constants.ts";
+import { makedev, MS, S_IF } from "../../ffi/constants.ts";
 import type { Device } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
 import { joinPath, splitPath } from "./path.ts";
+import { setAttr } from "./root.ts";
 
 const DEFAULTS: readonly (readonly [string, number, number])[] = [
   ["null", 1, 3],
@@ -147,6 +148,7 @@ function planBound(
       why: `make sure that "${node.source}" is that device`,
       ...note,
     },
+    makePrivate(slot, note),
   );
   return [
     {
@@ -250,5 +252,15 @@ export function planNull(context: MountContext): void {
       why: "make sure that it is the null device",
       from: "linux.maskedPaths",
     },
+    makePrivate("null", { from: "linux.maskedPaths" }),
   );
+}
+
+/** A copy of a mount of the host is in its peer group: what the container
+ * mounts over it would lie on the host's own device as well. */
+function makePrivate(slot: string, note: { from?: string }): Op {
+  return setAttr(slot, { propagation: MS.PRIVATE }, {
+    why: "keep what is mounted on it from the host",
+    ...note,
+  });
 }

@@ -8,7 +8,7 @@
  * @module
  */
 
-import { MOUNT_ATTR, O, RESOLVE } from "../../ffi/constants.ts";
+import { MOUNT_ATTR, MS, O, RESOLVE } from "../../ffi/constants.ts";
 import type { IdMapping } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
@@ -106,7 +106,7 @@ function planFile(
     }),
   );
   after.push(
-    setAttr(slot, { set: MOUNT_ATTR.RDONLY }, {
+    setAttr(slot, { set: MOUNT_ATTR.RDONLY, propagation: MS.PRIVATE }, {
       why: "leave the host's file as it is",
       from,
     }),
