@@ -31,9 +31,12 @@ export interface RoomResult {
 /** How a command in the room is run. */
 export interface RoomOptions {
   env?: Record<string, string>;
-  /** Seconds until SIGKILL; 40 unless told. */
-  timeout?: number;
 }
+
+/** Seconds until a command in the room counts as hung, on a machine that has
+ * other work; one on a terminal is ended before that, and says what it showed. */
+const HUNG = 90 * SLOW;
+const LATE = 40 * SLOW;
 
 /** One engine's surroundings. */
 export interface Room extends AsyncDisposable {
@@ -45,9 +48,18 @@ export interface Room extends AsyncDisposable {
   image: string;
   /** The runtime under test. */
   runtime: string;
-  /** Runs a command in the room. */
+  /** Runs a command in the room. One that hangs is the room's end: its
+   * descendants may hold its output for ever.
+   *
+   * @throws {Error} for one that hangs
+   */
   run(argv: readonly string[], options?: RoomOptions): Promise<RoomResult>;
-  /** The same on a terminal: waits for a text, types a line, and so on. */
+  /** The same on a terminal of 31 lines of 97 characters: waits for a text,
+   * types a line, and so on.
+   *
+   * @throws {Error} when a text, or the end, does not come; what the engine left
+   * is gone
+   */
   type(
     argv: readonly string[],
     steps: readonly (readonly [string, string])[],
@@ -83,7 +95,8 @@ function findRuntime(dir: string): string {
   Deno.mkdirSync(cache, { mode: 0o700 });
   Deno.writeTextFileSync(
     path,
-    `#!/bin/sh\nDENO_DIR=${cache} exec ${Deno.execPath()} run -A --no-config ${bundle} "$@"\n`,
+    // -q as in the bundle's own first line: Deno draws on terminals.
+    `#!/bin/sh\nDENO_DIR=${cache} exec ${Deno.execPath()} run -q -A --no-config ${bundle} "$@"\n`,
   );
   Deno.chmodSync(path, 0o755);
   return path;
@@ -106,6 +119,27 @@ function findCgroups(name: string): string[] {
 
 async function pause(seconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+}
+
+/** Removes what is left of the room's cgroups; its processes may be just about
+ * to end. */
+async function removeCgroups(name: string): Promise<void> {
+  for (let i = 0; i < 20 * SLOW; i++) {
+    const paths = findCgroups(name);
+    if (paths.length === 0) return;
+    if (i > 0) await pause(0.1);
+    for (const path of paths.toReversed()) {
+      // podman makes plain files where a directory looks like a hierarchy
+      // and none is mounted: they go recursively, a cgroup does not.
+      for (const recursive of [false, true]) {
+        try {
+          Deno.removeSync(path, { recursive });
+        } catch {
+          // Not empty yet: what the room says was left is worth more than this.
+        }
+      }
+    }
+  }
 }
 
 /** Makes a room. */
@@ -159,15 +193,22 @@ export async function makeRoom(engine: string): Promise<Room> {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const limit = (options.timeout ?? 40) * SLOW * 1000;
-    const timer = setTimeout(() => child.kill("SIGKILL"), limit);
+    let hung = false;
+    const timer = setTimeout(() => {
+      hung = true;
+      holder.kill("SIGKILL");
+    }, HUNG * 1000);
     const { code, stdout, stderr } = await child.output();
     clearTimeout(timer);
-    return {
+    const result = {
       code,
       stdout: decoder.decode(stdout).trim(),
       stderr: decoder.decode(stderr).trim(),
     };
+    if (!hung) return result;
+    throw new Error(
+      `It hung: ${JSON.stringify(argv)}: ${JSON.stringify(result)}`,
+    );
   };
 
   const daemons: { child: Deno.ChildProcess; pidFile: string }[] = [];
@@ -179,6 +220,23 @@ export async function makeRoom(engine: string): Promise<Room> {
       clearTimeout(timer);
     }
     daemons.length = 0;
+  };
+
+  /** The states of containers, wherever an engine has them kept. */
+  const findStates = async (): Promise<string[]> => {
+    const found = await run(["find", "/run", "-name", "state.json"]);
+    return found.stdout.split("\n").filter((line) => line !== "");
+  };
+
+  /** Removes the containers that an engine which was ended has left. */
+  const discard = async (before: readonly string[]): Promise<void> => {
+    for (const path of await findStates()) {
+      const [, root = "", id = ""] =
+        /^(.*)\/([^/]+)\/state\.json$/.exec(path) ??
+          [];
+      if (before.includes(path)) continue;
+      await run([runtime, "--root", root, "delete", "--force", id]);
+    }
   };
 
   /** What is left in the room: processes, mounts, state. */
@@ -214,13 +272,21 @@ true`;
     run,
     stop,
     async type(argv, steps, options = {}) {
+      const before = await findStates();
       const result = await run([
         "python3",
         `${import.meta.dirname}/terminal.py`,
+        `${LATE}`,
         JSON.stringify(steps),
         ...argv,
       ], options);
-      return { ...result, stdout: result.stdout.replaceAll("\r", "") };
+      if (result.code !== 124) {
+        return { ...result, stdout: result.stdout.replaceAll("\r", "") };
+      }
+      await discard(before);
+      throw new Error(
+        `${result.stderr}; the terminal shows ${JSON.stringify(result.stdout)}`,
+      );
     },
     async serve(argv, socket) {
       const log = `${outside}/daemon${daemons.length}.log`;
@@ -255,17 +321,7 @@ true`;
         holder.kill("SIGKILL");
         await reader.cancel();
         await holder.status;
-        for (const path of findCgroups(name).toReversed()) {
-          // podman makes plain files where a directory looks like a hierarchy
-          // and none is mounted: they go recursively, a cgroup does not.
-          for (const recursive of [false, true]) {
-            try {
-              Deno.removeSync(path, { recursive });
-            } catch {
-              // Not empty yet: what `left` says is worth more than this.
-            }
-          }
-        }
+        await removeCgroups(name);
         if (Deno.env.get("RUSTYRUN_KEEP") === undefined) {
           Deno.removeSync(outside, { recursive: true });
         }
