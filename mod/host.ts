@@ -5,6 +5,8 @@
  * @module
  */
 
+import { look } from "./looks.ts";
+
 /** One mounted cgroup hierarchy. */
 export interface CgroupMount {
   /** 1 or 2. */
@@ -19,6 +21,17 @@ export interface CgroupMount {
   root: string;
   /** The caller's own cgroup in this hierarchy (/proc/self/cgroup): "/user". */
   own: string;
+}
+
+/** The resctrl file system, which holds classes of service. */
+export interface Resctrl {
+  /** The kernel has it (/proc/filesystems). */
+  known: boolean;
+  /** Where it is mounted. */
+  path?: string;
+  /** Directories in info/: what it can allocate ("L3", "MB") and monitor
+   * ("L3_MON"). */
+  resources: readonly string[];
 }
 
 /** What the managers know about the machine. */
@@ -42,6 +55,8 @@ export interface Facts {
   pid: number;
   /** The caller's umask. */
   umask?: number;
+  /** Looked for only where linux.intelRdt asks for it. */
+  resctrl?: Resctrl;
 }
 
 /** Layout of the machine's cgroups: hybrid has v1 controllers and a v2
@@ -157,14 +172,7 @@ export function outerRoot(): number {
  * @throws {Deno.errors.NotFound} when /proc is not mounted
  */
 export function gatherFacts(): Facts {
-  const status = read("/proc/self/status");
-  const field = (name: string): string => {
-    const at = status.indexOf(`\n${name}:`);
-    return at < 0
-      ? ""
-      : status.slice(at + name.length + 2, status.indexOf("\n", at + 1)).trim();
-  };
-  const ids = (name: string): number => Number(field(name).split("\t")[1]);
+  const [uid, gid, caps] = look("ids").split(" ");
   const release = read("/proc/sys/kernel/osrelease").trim();
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
   let cgroups: CgroupMount[] | undefined;
@@ -172,10 +180,12 @@ export function gatherFacts(): Facts {
   return {
     arch: Deno.build.arch,
     kernel: { release, major, minor },
-    uid: ids("Uid"),
-    gid: ids("Gid"),
-    caps: BigInt("0x" + field("CapEff")),
-    pid: Deno.pid,
+    uid: Number(uid),
+    gid: Number(gid),
+    caps: BigInt(`0x${caps}`),
+    get pid() {
+      return Deno.pid;
+    },
     get umask() {
       return Deno.umask();
     },
@@ -184,7 +194,7 @@ export function gatherFacts(): Facts {
     },
     get cgroups() {
       return cgroups ??= parseCgroups(
-        read("/proc/self/mountinfo"),
+        look("cgroupMounts"),
         read("/proc/self/cgroup"),
         (path) => readOr(`${path}/cgroup.controllers`, ""),
       );

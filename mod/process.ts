@@ -138,12 +138,17 @@ export class PlanRun {
   /** The process that forks the first one, as far as it is known. */
   #forker: number | undefined;
 
-  constructor(ops: readonly Op[], channel: number, helper: number) {
+  constructor(
+    ops: readonly Op[],
+    channel: number,
+    helper: number,
+    warded = ops[0]?.do === "warden",
+  ) {
     this.ops = ops;
     this.channel = channel;
     this.helper = helper;
     // A warden's other half is a process that only its reports name.
-    this.#forker = ops[0]?.do === "warden" ? undefined : helper;
+    this.#forker = warded ? undefined : helper;
   }
 
   /** Lets the child stage go on from a `sync`. */
@@ -266,20 +271,39 @@ export function startPlan(
   ops: readonly Op[],
   inherited: ReadonlyMap<string, number> = new Map(),
 ): PlanRun {
-  const helper = openHelper();
-  const [host, child] = packetPair();
+  const [channel, child] = packetPair();
   const slots = new Map([["channel", child], ...inherited]);
-  const plan = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
+  const helper = startHelper(encodePlan(ops, slots), channel, slots);
+  return new PlanRun(ops, channel, helper);
+}
+
+/**
+ * Starts the helper on the bytes of a plan.
+ *
+ * @param channel the host's end of the report channel; closed when this throws
+ * @param slots descriptors that go along; the first is the helper's end of the
+ * channel, which is closed here
+ * @returns the helper's pid
+ * @throws {ContainerError} when it cannot be started
+ */
+export function startHelper(
+  plan: Uint8Array,
+  channel: number,
+  slots: ReadonlyMap<string, number>,
+): number {
+  const fds = [...slots.values()];
+  let memfd = -1;
   try {
-    const pid = spawnProgram(
+    const helper = openHelper();
+    memfd = sealedMemfd("rustyrun-plan", plan);
+    return spawnProgram(
       `/proc/self/fd/${helper}`,
-      ["rustyrun-helper", "child", String(plan)],
+      ["rustyrun-helper", "child", String(memfd)],
       [],
-      [plan, ...slots.values()],
+      [memfd, ...fds],
     );
-    return new PlanRun(ops, host, pid);
   } catch (cause) {
-    closeFd(host);
+    closeFd(channel);
     if (!(cause instanceof SyscallError)) throw cause;
     throw new ContainerError(`Cannot start the helper: ${cause.message}`, {
       code: "helper-start",
@@ -289,25 +313,27 @@ export function startPlan(
       cause,
     });
   } finally {
-    closeFd(plan);
-    closeFd(child);
+    if (memfd >= 0) closeFd(memfd);
+    closeFd(fds[0]!);
   }
 }
 
 /**
  * Becomes the keeper: this process goes on as the helper, same pid.
  *
+ * @param plan the bytes of its plan
+ * @param fds descriptors that go along
  * @throws {SyscallError} when the exec fails; else it does not return
  */
 export function becomeKeeper(
-  ops: readonly Op[],
-  inherited: ReadonlyMap<string, number>,
+  plan: Uint8Array,
+  fds: Iterable<number>,
 ): never {
-  const plan = sealedMemfd("rustyrun-plan", encodePlan(ops, inherited));
+  const memfd = sealedMemfd("rustyrun-plan", plan);
   return execProgram(
     `/proc/self/fd/${openHelper()}`,
-    ["rustyrun-keeper", "keeper", String(plan)],
+    ["rustyrun-keeper", "keeper", String(memfd)],
     [],
-    [plan, ...inherited.values()],
+    [memfd, ...fds],
   );
 }

@@ -47,6 +47,8 @@ export interface State {
   sharesPids: boolean;
   /** Its cgroups, as mod/cgroups.ts planned them. */
   cgroup: { dirs: StateCgroup[]; parents?: readonly string[] };
+  /** Its class of service: ClassPlan of mod/intel_rdt.ts. */
+  resctrl?: StateClass | undefined;
   /** NOTIFY_SOCKET of who made it; start tells it of readiness. */
   notifySocket?: string | undefined;
   /** Hooks that run after it, so that delete need not read config.json. */
@@ -55,12 +57,26 @@ export interface State {
   hasPoststart: boolean;
 }
 
+/** What a state says of its container's first process. */
+export type StateProcess = Pick<
+  State,
+  "pid" | "startTime" | "bootId" | "created"
+>;
+
 /** One cgroup of a container: CgroupDir of mod/cgroups.ts. */
 export interface StateCgroup {
   path: string;
   mount: string;
   controllers: string[];
   version: 1 | 2;
+}
+
+/** A container's class of service: what exec, update and delete need of it. */
+export interface StateClass {
+  mount: string;
+  group: string;
+  tasks: readonly string[];
+  remove: readonly string[];
 }
 
 /** A state directory that this process owns through its lock. */
@@ -335,6 +351,15 @@ export function emptyState(dir: StateDir): void {
 
 const LEFTOVERS = "leftovers.json";
 
+/** Writes a file of a state directory, readable for its owner only. */
+export function writeBytes(
+  dir: StateDir,
+  name: string,
+  bytes: Uint8Array,
+): void {
+  Deno.writeFileSync(`${dir.path}/${name}`, bytes, { mode: 0o600 });
+}
+
 /** Writes ROOT/ID/leftovers.json: the names of what is about to be made. While
  * there is no state.json, only this file knows them. */
 export function writeLeftovers(dir: StateDir, leftovers: unknown): void {
@@ -433,4 +458,9 @@ export function makeExecFifo(dir: StateDir): number {
   return openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
 }
 
-export { bootId, isAlive, readProcess } from "./state/identity.ts";
+export {
+  bootId,
+  describeProcess,
+  isAlive,
+  readProcess,
+} from "./state/identity.ts";

@@ -10,7 +10,11 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import { EMBEDDED } from "../ffi/helper.ts";
+import { PACKED } from "../mod/cli/load.ts";
+import { BUILD } from "../mod/container/replay.ts";
 import {
   type Arch,
   BuildError,
@@ -18,7 +22,13 @@ import {
   helperPath,
   ROOT,
 } from "./build.ts";
-import { type Heat, joinParts, lazyStrings, splitParts } from "./hot.ts";
+import {
+  type Heat,
+  joinParts,
+  lazyStrings,
+  splitEntry,
+  splitParts,
+} from "./hot.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
@@ -48,6 +58,13 @@ const HEAT: Heat = {
   ),
 };
 
+/** What recipes of one build are told from another's by. */
+function nameBuild(code: string, helpers: ReadonlyMap<Arch, string>): string {
+  const hash = createHash("sha256").update(code);
+  for (const helper of helpers.values()) hash.update(helper);
+  return hash.digest("hex").slice(0, 32);
+}
+
 function runBundler(args: string[]): void {
   const { success, stderr } = new Deno.Command(Deno.execPath(), {
     args: ["bundle", "--quiet", "--platform=deno", "--frozen", ...args],
@@ -62,19 +79,46 @@ function runBundler(args: string[]): void {
   );
 }
 
+/** The two files of rustyrun, and what they are told by global properties. */
+export interface Program {
+  /** The entry; it loads the rest by import() of what it was made for. */
+  entry: string;
+  rest: string;
+  /** Statements for the top of the entry. */
+  globals: string;
+  helpers: readonly Arch[];
+}
+
+/** Bundles some files once more, minified, to one. */
+function joinFiles(
+  dir: string,
+  files: ReadonlyMap<string, string>,
+  entry: string,
+): string {
+  Deno.mkdirSync(dir);
+  for (const [name, text] of files) {
+    Deno.writeTextFileSync(`${dir}/${name}`, text);
+  }
+  runBundler(["--minify", `--output=${dir}/out.js`, `${dir}/${entry}`]);
+  return Deno.readTextFileSync(`${dir}/out.js`);
+}
+
 /**
- * Writes the bundle; builds the helper before, if need be.
+ * Makes the program; builds the helper before, if need be.
  *
+ * @param rest the argument of the import() by which the entry loads the rest
  * @param others helpers to carry beside this machine's
  * @throws {BuildError} when a part of it fails
  */
-export function bundle(others: readonly string[] = []): void {
+export function makeProgram(
+  rest: string,
+  others: readonly string[] = [],
+): Program {
   buildHelper();
   const helpers = new Map(
     [...others, helperPath(Deno.build.arch as Arch)].map(readHelper),
   );
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-bundle-" });
-  const part = `${BUNDLE}.${Deno.pid}`;
   try {
     runBundler(["--code-splitting", `--outdir=${dir}/parts`, `${ROOT}main.ts`]);
     const parts = new Map(
@@ -84,35 +128,58 @@ export function bundle(others: readonly string[] = []): void {
       ]),
     );
     const { hot, rare } = splitParts(parts, HEAT);
-    Deno.mkdirSync(`${dir}/hot`);
-    for (const [name, text] of hot) {
-      Deno.writeTextFileSync(`${dir}/hot/${name}`, text);
-    }
-    runBundler(["--minify", `--output=${dir}/code.js`, `${dir}/hot/main.js`]);
-    const code = joinParts(Deno.readTextFileSync(`${dir}/code.js`), rare);
+    const code = joinParts(joinFiles(`${dir}/rest`, hot, "rest.js"), rare);
+    const entry = joinParts(
+      joinFiles(`${dir}/entry`, splitEntry(parts, rest), "main.js"),
+      new Map(),
+    );
+    const build = nameBuild(entry + code, helpers);
+    return {
+      entry,
+      rest: code,
+      globals: `globalThis.${EMBEDDED}=${lazyStrings(helpers)};` +
+        `globalThis.${BUILD}="${build}";\n`,
+      helpers: [...helpers.keys()],
+    };
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+}
+
+/**
+ * Writes the bundle.
+ *
+ * @param others helpers to carry beside this machine's
+ * @throws {BuildError} when a part of it fails
+ */
+export function bundle(others: readonly string[] = []): void {
+  const { entry, rest, globals, helpers } = makeProgram('"data:,"', others);
+  const packed = { packed: gzipSync(rest, { level: 9 }).toString("base64") };
+  const part = `${BUNDLE}.${Deno.pid}`;
+  try {
     Deno.writeTextFileSync(
       part,
       // Without -q Deno draws its progress, nothing but erased lines, on the
       // terminal of whoever runs this: an engine's, in the middle of a line.
-      `#!/usr/bin/env -S deno run -q -A\nglobalThis.${EMBEDDED}=${
-        lazyStrings(helpers)
-      };\n${code}`,
+      `#!/usr/bin/env -S deno run -q -A\n${globals}globalThis.${PACKED}=${
+        lazyStrings(Object.entries(packed))
+      };\n${entry}`,
     );
     Deno.chmodSync(part, 0o755);
     Deno.renameSync(part, BUNDLE);
-    console.log(
-      `Bundled dist/rustyrun.js: ${
-        Math.ceil(code.length / 1024)
-      } KiB of code, helper for ${[...helpers.keys()].join(" and ")}`,
-    );
   } finally {
-    Deno.removeSync(dir, { recursive: true });
     try {
       Deno.removeSync(part);
     } catch {
       // Renamed, or never made.
     }
   }
+  const kib = (text: string) => Math.ceil(text.length / 1024);
+  console.log(
+    `Bundled dist/rustyrun.js: ${kib(entry)} KiB of code and ${
+      kib(rest)
+    } KiB packed, helper for ${helpers.join(" and ")}`,
+  );
 }
 
 function main(args: string[]): void {

@@ -11,7 +11,7 @@
  */
 
 import { BuildError, ROOT } from "./build.ts";
-import { BUNDLE, bundle } from "./bundle.ts";
+import { makeProgram } from "./bundle.ts";
 
 /**
  * Bundles and compiles.
@@ -19,7 +19,10 @@ import { BUNDLE, bundle } from "./bundle.ts";
  * @throws {BuildError} when a part of it fails
  */
 export function compile(): void {
-  bundle();
+  const { entry, rest, globals } = makeProgram('"./rest.js"');
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-compile-" });
+  Deno.writeTextFileSync(`${dir}/main.js`, globals + entry);
+  Deno.writeTextFileSync(`${dir}/rest.js`, rest);
   const line = Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
     [Deno.execPath()];
   const out = `${ROOT}dist/rustyrun`;
@@ -38,9 +41,9 @@ export function compile(): void {
       "--no-config",
       "--no-lock",
       `--output=${part}`,
-      BUNDLE,
+      `${dir}/main.js`,
     ],
-    cwd: `${ROOT}dist`,
+    cwd: dir,
     env: { NO_COLOR: "1" },
   }).outputSync();
   try {
@@ -53,6 +56,7 @@ export function compile(): void {
     }
     Deno.renameSync(part, out);
   } finally {
+    Deno.removeSync(dir, { recursive: true });
     try {
       Deno.removeSync(part);
     } catch {

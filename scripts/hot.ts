@@ -1,7 +1,9 @@
 /**
- * Makes one file of what `deno bundle --code-splitting` wrote, for a fast start.
+ * Makes two files of what `deno bundle --code-splitting` wrote, for a fast start:
+ * the entry, which can start a container that it has started before, and the
+ * rest.
  *
- * What engines call often is code of that file. The functions that a container's
+ * What engines call often is code of the rest. The functions that a container's
  * start needs are put in parentheses: that makes V8 compile them with the file,
  * so that Deno's cache of compiled code holds them. Everything else (help,
  * completions, doctor, explain ...) rides along as text that nobody parses, and
@@ -15,7 +17,7 @@ export type Parts = ReadonlyMap<string, string>;
 
 /** What {@linkcode splitParts} makes. */
 export interface Split {
-  /** Files for a second bundling, which starts at main.js. */
+  /** Files for a second bundling, which starts at rest.js. */
   hot: Map<string, string>;
   /** The other files, as text: imports name "rustyrun:FILE", or "rustyrun:"
    * for the bundle itself. */
@@ -37,9 +39,13 @@ const names = (text: string, pattern: RegExp): string[] =>
 /** "mod/cli/run.ts" comes out as run-OO2BKBQK.js. */
 const stem = (name: string): string => name.replace(/-[A-Z0-9]{8}\.js$/, "");
 
-/** The files that are in reach of main.js: its imports, and of what is only
- * imported on the way the ones in `also`. */
-function reach(parts: Parts, also: ReadonlySet<string>): Set<string> {
+/** The files that are in reach of one: its imports, and of what is only imported
+ * on the way the ones in `also`. */
+function reach(
+  parts: Parts,
+  from: string,
+  also: ReadonlySet<string> = new Set(),
+): Set<string> {
   const found = new Set<string>();
   const visit = (name: string) => {
     if (found.has(name)) return;
@@ -48,7 +54,7 @@ function reach(parts: Parts, also: ReadonlySet<string>): Set<string> {
     names(text, STATIC).forEach(visit);
     names(text, DYNAMIC).filter((it) => also.has(stem(it))).forEach(visit);
   };
-  visit("main.js");
+  visit(from);
   return found;
 }
 
@@ -77,9 +83,32 @@ export interface Heat {
   cold: RegExp;
 }
 
-/** Divides the parts. */
+/** The part that main.js loads when it is not enough by itself. */
+function findRest(parts: Parts): string {
+  const [name] = names(parts.get("main.js") ?? "", DYNAMIC);
+  if (name === undefined) throw new Error("main.js loads no other part");
+  return name;
+}
+
+/**
+ * The files of main.js itself, all of it compiled with the file.
+ *
+ * @param rest how it loads the rest: the argument of import()
+ */
+export function splitEntry(parts: Parts, rest: string): Map<string, string> {
+  return new Map(
+    [...reach(parts, "main.js")].map((name) => [
+      name,
+      markFunctions(parts.get(name) ?? "", /^$/)
+        .replace(DYNAMIC, `import(${rest})`),
+    ]),
+  );
+}
+
+/** Divides the parts that main.js loads. The entry of `hot` is rest.js. */
 export function splitParts(parts: Parts, { warm, cold }: Heat): Split {
-  const hotNames = reach(parts, warm);
+  const entry = findRest(parts);
+  const hotNames = reach(parts, entry, warm);
   const exported = new Set<string>();
   const rare = new Map<string, string>();
   const prefix = new Map([...hotNames].map((name, i) => [name, `h${i}$`]));
@@ -122,8 +151,10 @@ export function splitParts(parts: Parts, { warm, cold }: Heat): Split {
     );
     hot.set(name, [...imports, markFunctions(text, cold)].join("\n"));
   }
-  // Only of the entry's own text does the bundler leave import.meta.main.
-  hot.set("main.js", [hot.get("main.js"), ...exported].join("\n"));
+  hot.set(
+    "rest.js",
+    [`export { main } from "./${entry}";`, ...exported].join("\n"),
+  );
   return { hot, rare };
 }
 

@@ -5,17 +5,20 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { flagOn } from "../config/flags/use.ts";
+import { flagOn, flagValue } from "../config/flags/use.ts";
+import { configFromBundle } from "../config/from_bundle.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
 import { createContainer } from "../container/create.ts";
 import { checkTerminal } from "../container/handover.ts";
+import { keepRecipe } from "../container/recipe.ts";
 import { startContainer } from "../container/start.ts";
 import type { KeeperWords } from "../container/keeper.ts";
 import type { Place } from "../container/launch.ts";
 import { ContainerError } from "../errors.ts";
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
+import { look } from "../looks.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStderr } from "./report.ts";
 
@@ -55,9 +58,8 @@ export function flagsHost(): FlagsHost {
 }
 
 /** The configuration that a command line describes. */
-async function readConfig(call: Call): Promise<Config> {
+function readConfig(call: Call): Config {
   if (call.friendly) return configFromFlags(call, flagsHost());
-  const { configFromBundle } = await import("../config/from_bundle.ts");
   return configFromBundle(call, Deno.cwd());
 }
 
@@ -89,9 +91,27 @@ export function refuseSharedCache(): void {
   }
 }
 
+/** All that {@linkcode run} reads, once more, for a container of another id. */
+function readAgain(call: Call, id: string) {
+  const config = call.friendly
+    ? configFromFlags(call, { ...flagsHost(), env: LOOKED_UP }, id)
+    : configFromBundle({ ...call, args: [id] }, Deno.cwd());
+  refuseSharedCache();
+  return { config, facts: gatherFacts(), words: wordsOf(call, id) };
+}
+
+/** The caller's environment, of which each variable is a look of its own. */
+const LOOKED_UP: FlagsHost["env"] = new Proxy({}, {
+  get: (_, name) => look("env", String(name)).slice(1),
+  getOwnPropertyDescriptor: (_, name) =>
+    look("env", String(name)) === ""
+      ? undefined
+      : { configurable: true, enumerable: true },
+});
+
 /** Runs a container in the foreground, or explains it. */
 export async function run(call: Call): Promise<number> {
-  const config = await readConfig(call);
+  const config = readConfig(call);
   const facts = gatherFacts();
   if (flagOn(call.flags, "explain")) {
     const { explain } = await import("./explain.ts");
@@ -106,10 +126,29 @@ export async function run(call: Call): Promise<number> {
     startContainer(config.id, facts, place);
     return 0;
   }
+  const words = wordsOf(call, config.id);
+  const keep = flagOn(call.flags, "keep");
   return runForeground(config, facts, {
     place,
-    words: wordsOf(call, config.id),
-    keep: flagOn(call.flags, "keep"),
+    words,
+    keep,
+    keepPlan(prepared, noted, token) {
+      const named = flagValue(call.flags, "name") !== undefined;
+      const why = keepRecipe({
+        argv: Deno.args,
+        named,
+        place,
+        prepared,
+        noted,
+        token,
+        words,
+        keep,
+        again: (id) => readAgain(call, id),
+      });
+      if (why !== undefined && call.reporting.verbose) {
+        printStderr(`rustyrun: the plan is not kept: ${why}\n`);
+      }
+    },
     warn: (message) => printStderr(`rustyrun: ${message}\n`),
     get poststop() {
       return selfCommand(["--root", call.root, "poststop", config.id]);

@@ -6,7 +6,8 @@
 
 import type { Config } from "./config.ts";
 import { flagOn, flagValue, resolvePath } from "./flags/use.ts";
-import { checkId, type FlagsInput, readLaunchOptions } from "./from_flags.ts";
+import { type FlagsInput, readLaunchOptions } from "./from_flags.ts";
+import { checkId } from "./id.ts";
 import { loadSpec } from "./load.ts";
 
 /**

@@ -24,6 +24,7 @@ import {
   READONLY_PATHS,
 } from "./flags/defaults.ts";
 import { readCapabilities } from "./flags/capabilities.ts";
+import { checkId, makeId } from "./id.ts";
 import { readEnvironment, type Variable } from "./flags/environment.ts";
 import { makeFiles } from "./flags/files.ts";
 import type { FlagsHost } from "./flags/host.ts";
@@ -103,30 +104,6 @@ export function readLaunchOptions(
   if (consoleSocket) options.consoleSocket = resolvePath(cwd, consoleSocket);
   if (pidfdSocket) options.pidfdSocket = resolvePath(cwd, pidfdSocket);
   return options;
-}
-
-/**
- * Checks a container's id.
- *
- * @throws {ContainerError} when it is not [A-Za-z0-9_+.-]+, or "." or "..";
- * with runc's words "invalid container ID format"
- */
-export function checkId(id: string): string {
-  if (/^[A-Za-z0-9_+.-]{1,255}$/.test(id) && id !== "." && id !== "..") {
-    return id;
-  }
-  throw new ContainerError(
-    `Cannot use the id ${JSON.stringify(id)}: invalid container ID format`,
-    {
-      code: "invalid-id",
-      hint: "Use letters, digits and _ + . - only, at most 255 of them",
-    },
-  );
-}
-
-function makeId(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(6));
-  return `rr-${bytes.toHex()}`;
 }
 
 function readHostname(flags: Flags): string {
@@ -232,9 +209,14 @@ export function dropTtyGroup(mounts: Mount[]): void {
  * {@linkcode dropTtyGroup} where they leave out group 5), what
  * `hostDevices` are, and the default seccomp profile.
  *
+ * @param ownId the id where `--name` gives none
  * @throws {ContainerError} for a value that cannot be, with a hint
  */
-export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
+export function configFromFlags(
+  input: FlagsInput,
+  host: FlagsHost,
+  ownId: string = makeId(),
+): Config {
   const { flags } = input;
   const origin = new Map<string, string>();
   const note = (key: string, typed: string) => {
@@ -250,7 +232,7 @@ export function configFromFlags(input: FlagsInput, host: FlagsHost): Config {
   const hostname = readHostname(flags);
   noteFlag("hostname", "hostname");
   const name = flagValue(flags, "name");
-  const id = name === undefined ? makeId() : checkId(name);
+  const id = name === undefined ? ownId : checkId(name);
   noteFlag("id", "name");
 
   const userns = readUserns(flags, host);

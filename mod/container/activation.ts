@@ -36,8 +36,11 @@ function valueOf(env: readonly string[], name: string): string | undefined {
  */
 export function applyListenFds(config: Config, place: Place): void {
   const count = Number(valueOf(place.env, "LISTEN_FDS") ?? 0);
-  const mine = valueOf(place.env, "LISTEN_PID") === String(Deno.pid);
-  if (mine && Number.isInteger(count) && count > 0 && config.spec.process) {
+  if (
+    Number.isInteger(count) && count > 0 &&
+    valueOf(place.env, "LISTEN_PID") === String(Deno.pid) &&
+    config.spec.process
+  ) {
     config.preserveFds += count;
     config.spec.process.env = [
       ...config.spec.process.env ?? [],

@@ -7,7 +7,7 @@
 
 import { closeFd, openFd, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { removeCgroups } from "../cgroups.ts";
-import { checkId } from "../config/from_flags.ts";
+import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
 import { runHook } from "../hooks.ts";
 import {

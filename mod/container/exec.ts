@@ -15,7 +15,7 @@ import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { planNamespaces } from "../namespaces.ts";
-import { type Op, type Phased, SYNC } from "../plan.ts";
+import { encodePlan, type Op, type Phased, SYNC } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import { planSecurity, resolveUser, rlimitsOf } from "../security.ts";
 import { isAlive, lockState, replaceFile, type State } from "../state.ts";
@@ -25,7 +25,7 @@ import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
 import { hookState, type Place } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
 import { keepLast, readFileLimit } from "./prepare.ts";
-import { readInRoot } from "./rootfs_files.ts";
+import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./saved.ts";
 import { findState, statusOf } from "./status.ts";
 
@@ -402,11 +402,9 @@ export function execProcess(
   const slots = new Map([["channel", run.channel]]);
   const master = run.received.get(FD_TAG.master);
   if (master !== undefined) slots.set("master", master);
-  return becomeKeeper(
-    [
-      ...planWatch(run, { runs: false, warden: 0 }),
-      ...planLateErrors(ops, config, facts, words),
-    ],
-    slots,
-  );
+  const plan = [
+    ...planWatch(run, { runs: false, warden: 0 }),
+    ...planLateErrors(ops, config, facts, words),
+  ];
+  return becomeKeeper(encodePlan(plan, slots), slots.values());
 }

@@ -19,6 +19,8 @@ import {
   type SeccompHost,
   type SeccompProfile,
 } from "../seccomp.ts";
+import { aside } from "../looks.ts";
+import { writeCache } from "./cache.ts";
 import { checkStateRoot } from "../state/root.ts";
 import type { Filter } from "./order.ts";
 
@@ -32,25 +34,6 @@ function readCached(path: string): Uint8Array | undefined {
     return bytes.length > 0 && bytes.length % 8 === 0 ? bytes : undefined;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** A cache that cannot be written is no reason to fail: it is only a cache. */
-function writeCached(root: string, name: string, filter: Uint8Array): void {
-  const dir = `${root}/${CACHE}`;
-  try {
-    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
-    checkStateRoot(root);
-    Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
-    const temporary = `${dir}/.${name}.${Deno.pid}`;
-    Deno.writeFileSync(temporary, filter, { mode: 0o600 });
-    Deno.renameSync(temporary, `${dir}/${name}`);
-  } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return;
-    if (error instanceof Error && /os error (28|30)/.test(error.message)) {
-      return;
-    }
     throw error;
   }
 }
@@ -140,9 +123,9 @@ export function loadFilter(
     ? defaultSeccompKey(host)
     : seccompCacheKey(profile, facts.arch);
   if (!isDefault) refuseDeadlock(profile);
-  const cached = checkStateRoot(root)
-    ? readCached(`${root}/${CACHE}/${key}`)
-    : undefined;
+  const cached = aside(() =>
+    checkStateRoot(root) ? readCached(`${root}/${CACHE}/${key}`) : undefined
+  );
   if (cached !== undefined) {
     const { flags, notify } = isDefault
       ? { flags: 0, notify: false }
@@ -152,7 +135,7 @@ export function loadFilter(
   const compiled = compileSeccomp(isDefault ? defaultSeccomp(host) : profile, {
     arch: facts.arch,
   });
-  writeCached(root, key, compiled.filter);
+  aside(() => writeCache(root, CACHE, key, compiled.filter));
   return compiled;
 }
 

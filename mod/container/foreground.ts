@@ -5,19 +5,14 @@
  * @module
  */
 
-import {
-  closeFd,
-  packetPair,
-  trySyscall,
-  waitProcess,
-} from "../../ffi/libc.ts";
+import { closeFd, packetPair } from "../../ffi/libc.ts";
 import { makeCgroups, removeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
-import type { Op } from "../plan.ts";
+import { encodePlan, type Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import {
   removeState,
@@ -27,12 +22,18 @@ import {
 } from "../state.ts";
 import { sweep, type Warn } from "./delete.ts";
 import { handOver } from "./handover.ts";
-import { type KeeperWords, planKeeper, planWatch } from "./keeper.ts";
+import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, planNoted, removeNoted } from "./reclaim.ts";
+import {
+  claimContainer,
+  type Noted,
+  planNoted,
+  removeNoted,
+} from "./reclaim.ts";
 import { makeToken } from "./token.ts";
+import { abandon, tellWarden, type Warded } from "./warded.ts";
 
 /** How a container is run in the foreground. */
 export interface ForegroundOptions {
@@ -42,28 +43,19 @@ export interface ForegroundOptions {
   keep: boolean;
   /** Says of what could not be swept, and of hooks that may only warn. */
   warn: Warn;
+  /** Keeps the plan for a quicker start next time. */
+  keepPlan?: (prepared: Prepared, noted: Noted, token: string) => void;
   /** The program and arguments that run the poststop hooks of this container
    * at its end, when it has any. */
   poststop: readonly string[];
 }
 
-/** Gives up: the warden removes everything that there is already; or this
- * process, when something has killed the warden. */
-function giveUp(
-  { run, control }: { run: PlanRun; control: number },
-  prepared: Prepared,
-  dir: StateDir,
-): void {
-  run.abort();
-  closeFd(control);
-  if (waitProcess(run.helper) === 0) return;
+/** Gives up; what the warden did not remove, this process does. */
+function giveUp(warded: Warded, prepared: Prepared, dir: StateDir): void {
+  if (abandon(warded)) return;
   removeCgroups(prepared.cgroup);
   removeNoted(dir);
   removeState(dir);
-}
-
-function say(control: number, letter: string): void {
-  trySyscall("write", control, new TextEncoder().encode(letter), 1);
 }
 
 /** Removes a state directory that nothing was made for yet. */
@@ -77,7 +69,7 @@ function releaseState(dir: StateDir): void {
 function startWarded(
   prepared: Prepared,
   dir: StateDir,
-): { run: PlanRun; control: number } {
+): Warded {
   const [control, wardens] = packetPair();
   try {
     const slots = new Map([["control", wardens], ["state", dir.fd]]);
@@ -119,16 +111,14 @@ export function runForeground(
   facts: Facts,
   options: ForegroundOptions,
 ): never {
-  const { place, words, keep } = options;
+  const { place, keep } = options;
   sweep(place, options.warn);
-  const prepared = prepare(config, facts, {
-    place,
-    gate: "keeper",
-    token: makeToken(),
-  });
+  const token = makeToken();
+  const prepared = prepare(config, facts, { place, gate: "keeper", token });
   const noted = planNoted(prepared);
+  options.keepPlan?.(prepared, noted, token);
   const dir = claimContainer(place.root, config.id);
-  let started: { run: PlanRun; control: number };
+  let started: Warded;
   try {
     addWarden(prepared, place, dir.fd);
     started = startWarded(prepared, dir);
@@ -140,13 +130,11 @@ export function runForeground(
   try {
     writeLeftovers(dir, noted);
     makeCgroups(prepared.cgroup);
-    say(control, "C");
+    tellWarden(control, "C");
     const kind = { foreground: !keep, waits: false };
     let end: Op[] = [];
     serveLaunch(run, prepared, dir, kind, place, () => {
-      end = planKeeper(prepared, place.root, words).filter((op) =>
-        !keep || op.do !== "kState" && op.do !== "kCgroup"
-      );
+      end = planEnd(prepared, place.root, options.words, keep);
     });
     handOver(
       run,
@@ -175,10 +163,10 @@ export function runForeground(
         why: "run the poststop hooks",
       });
     }
-    return becomeKeeper(plan, slots);
+    return becomeKeeper(encodePlan(plan, slots), slots.values());
   } catch (error) {
     // Cgroups that were there before belong to somebody else.
-    if (!prepared.cgroup.made) say(control, "N");
+    if (!prepared.cgroup.made) tellWarden(control, "N");
     const worded = wordPlanError(error, config, facts);
     try {
       giveUp(started, prepared, dir);

@@ -91,7 +91,7 @@ export function planLateErrors(
 
 /** What the keeper watches. */
 export function planWatch(
-  run: PlanRun,
+  run: Pick<PlanRun, "pid" | "received">,
   options: { runs: boolean; warden: number },
 ): Op[] {
   return [{
@@ -115,11 +115,12 @@ export function planKeeper(
   root: string,
   words: KeeperWords,
 ): Op[] {
-  const { config, cgroup } = prepared;
+  const { config, cgroup, resctrl } = prepared;
   const why = WHY;
   const ops = planLeftovers({
     cgroups: cgroup.dirs,
     parents: cgroup.parents,
+    resctrl,
     state: { root, id: config.id },
     ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
     sharesPids: namespaceUse(config, "pid") !== "new",
@@ -170,6 +171,20 @@ export function planKeeper(
     ops.push({ do: "kJson", head: words.json, signals: signalNames(), why });
   }
   return ops;
+}
+
+/** The same for a container in the foreground.
+ *
+ * @param keep its state and cgroups stay */
+export function planEnd(
+  prepared: Prepared,
+  root: string,
+  words: KeeperWords,
+  keep: boolean,
+): Op[] {
+  return planKeeper(prepared, root, words).filter((op) =>
+    !keep || op.do !== "kState" && op.do !== "kCgroup"
+  );
 }
 
 /** By number, as JSON; 0 stands for no signal. */

@@ -12,10 +12,10 @@ import { type HookState, runHooks } from "../hooks.ts";
 import { SYNC } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
 import {
-  bootId,
-  readProcess,
+  describeProcess,
   type State,
   type StateDir,
+  type StateProcess,
   writeSaved,
   writeState,
 } from "../state.ts";
@@ -27,23 +27,18 @@ import type { Prepared } from "./prepare.ts";
 /** The part of a state that says how its container was made. */
 export type LaunchKind = Pick<State, "foreground" | "waits" | "notifySocket">;
 
-/** The state file of a container. */
-export function makeState(
+/** The part of a state that is known before there is a process. */
+export function describeContainer(
   prepared: Prepared,
-  pid: number,
   kind: LaunchKind,
-): State {
+): Omit<State, keyof StateProcess> {
   const { config, cgroup } = prepared;
   return {
     version: 1,
     id: config.id,
     ociVersion: config.spec.ociVersion,
-    pid,
-    startTime: readProcess(pid)?.startTime ?? "",
-    bootId: bootId(),
     bundle: config.bundle,
     rootfs: config.rootfs,
-    created: new Date().toISOString(),
     ...(config.spec.annotations === undefined
       ? {}
       : { annotations: config.spec.annotations }),
@@ -152,7 +147,10 @@ export function serveLaunch(
       }
       if (step === SYNC.ready) {
         applyRlimits(run.pid, prepared);
-        writeState(dir, makeState(prepared, run.pid, kind));
+        writeState(dir, {
+          ...describeContainer(prepared, kind),
+          ...describeProcess(run.pid),
+        });
       }
     },
   });

@@ -5,13 +5,14 @@
  * @module
  */
 
-import { limitProcess } from "../../ffi/libc.ts";
 import { type CgroupPlan, planCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { setUser } from "../config/from_flags.ts";
 import { ContainerError } from "../errors.ts";
 import { type Facts, parseNofile } from "../host.ts";
+import { look } from "../looks.ts";
+import { type ClassPlan, gatherResctrl, planIntelRdt } from "../intel_rdt.ts";
 import { inspectMounts, planMounts } from "../mounts.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { type IdMaps, resolveIdMaps } from "../namespaces/idmaps.ts";
@@ -33,6 +34,7 @@ import {
   planNetDevices,
 } from "./net_devices.ts";
 import { planLeftovers } from "./leftovers.ts";
+import { lookAtGroup, readBandwidthStep } from "./resctrl.ts";
 import {
   chooseJoins,
   type Filter,
@@ -41,7 +43,6 @@ import {
   planSteps,
   type Step,
 } from "./order.ts";
-import { readInRoot } from "./rootfs_files.ts";
 
 /** A configuration that is ready to run. */
 export interface Prepared {
@@ -51,6 +52,7 @@ export interface Prepared {
   steps: Step[];
   ops: Op[];
   cgroup: CgroupPlan;
+  resctrl: ClassPlan | undefined;
   idMaps: IdMaps | undefined;
   /** Whether setgroups(2) is allowed in the container's user namespace;
    * undefined outside of any. */
@@ -129,7 +131,10 @@ export function keepLast(env: readonly string[]): string[] {
 function applyUser(config: Config): void {
   const { process } = config.spec;
   if (process === undefined) return;
-  const user = resolveUser(config, (path) => readInRoot(config.rootfs, path));
+  const user = resolveUser(config, (path) => {
+    const seen = look("inRoot", `${config.rootfs}\0${path}`);
+    return seen === "" ? undefined : seen.slice(1);
+  });
   if (config.userName !== undefined) {
     setUser(config.spec, user.uid, user.gid, user.additionalGids);
   }
@@ -143,38 +148,11 @@ function applyUser(config: Config): void {
   }
 }
 
-/** Empty for pid 1, whose parent is outside, and where hidepid hides it. */
-function readParentLimits(): string {
-  try {
-    return Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`);
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.PermissionDenied
-    ) return "";
-    throw error;
-  }
-}
-
 /** RLIMIT_NOFILE as the caller had it, as far as that can be known. */
 export function readFileLimit(): FileLimit {
-  const parent = parseNofile(readParentLimits());
-  const hard = limitProcess(0, 7)[1];
+  const parent = parseNofile(look("parentFiles"));
+  const hard = BigInt(look("hardFiles"));
   return { hard, ...(parent === undefined ? {} : { parent }) };
-}
-
-/** Resource Director Technology: nothing here has it to be tried with.
- *
- * @throws {ContainerError} when the configuration asks for it */
-function refuseIntelRdt(config: Config): void {
-  if (config.spec.linux?.intelRdt === undefined) return;
-  throw new ContainerError(
-    "Cannot apply linux.intelRdt: this machine has no resctrl that rustyrun could use",
-    {
-      code: "intel-rdt",
-      hint: "Leave linux.intelRdt out",
-    },
-  );
 }
 
 /** A caller's own user namespace may have given up setgroups(2), as that of
@@ -188,15 +166,7 @@ function inheritSetgroups(facts: Facts): "deny" | undefined {
 
 /** Which of our standard streams are the null device. */
 function findNulls(): number[] {
-  return [0, 1, 2].filter((fd) => {
-    try {
-      return Deno.readLinkSync(`/proc/self/fd/${fd}`) === "/dev/null";
-    } catch (error) {
-      // Closed: then it is nothing to be replaced.
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
-  });
+  return [0, 1, 2].filter((fd) => look("isNull", String(fd)) === "yes");
 }
 
 /**
@@ -213,7 +183,12 @@ export function prepare(
   checkRootfs(config);
   applyUser(config);
   applyListenFds(config, options.place);
-  refuseIntelRdt(config);
+  const resctrl = planIntelRdt(
+    config,
+    () => facts.resctrl ?? gatherResctrl(),
+    lookAtGroup,
+    readBandwidthStep,
+  );
   const idMaps = namespaceUse(config, "user") === "new"
     ? resolveIdMaps(config, facts, readSubordinateIds(facts))
     : undefined;
@@ -242,6 +217,7 @@ export function prepare(
       gate: options.gate,
       tasks: joins.tasks,
       unified: joins.v2,
+      classes: resctrl?.tasks,
       filter,
       nulls: findNulls(),
       // Reading the environment costs time.
@@ -262,6 +238,7 @@ export function prepare(
     steps,
     ops: steps.flatMap(([, ops]) => ops),
     cgroup,
+    resctrl,
     idMaps,
     setgroups,
     rlimits: rlimitsOf(config, facts, readFileLimit()),
@@ -282,10 +259,11 @@ export function addWarden(
   place: Place,
   stateFd: number,
 ): void {
-  const { config, cgroup, upper } = prepared;
+  const { config, cgroup, resctrl, upper } = prepared;
   const left = planLeftovers({
     cgroups: cgroup.dirs,
     parents: cgroup.parents,
+    resctrl,
     state: { root: place.root, id: config.id },
     ...(upper === undefined ? {} : { upper }),
     sharesPids: namespaceUse(config, "pid") !== "new",

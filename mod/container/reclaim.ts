@@ -7,9 +7,10 @@
  * @module
  */
 
-import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
+import { closeFd } from "../../ffi/libc.ts";
 import { type CgroupPlan, removeCgroups } from "../cgroups.ts";
 import { ContainerError } from "../errors.ts";
+import { look } from "../looks.ts";
 import {
   claimState,
   emptyState,
@@ -21,20 +22,18 @@ import {
 } from "../state.ts";
 import { isStateDirectory } from "../state/root.ts";
 import type { Prepared } from "./prepare.ts";
+import { removeClass } from "./resctrl.ts";
 
 /** ROOT/ID/leftovers.json: only what was not there before. */
 export interface Noted {
   cgroups: { path: string }[];
   parents: string[];
   upper?: { parent: string; name: string };
+  /** Groups of resctrl. */
+  resctrl?: readonly string[];
 }
 
-function isMissing(path: string): boolean {
-  // O_PATH | O_CLOEXEC
-  const fd = trySyscall("openat", -100, cstring(path), 0o12000000, 0);
-  if (fd >= 0) closeFd(fd);
-  return fd === -2;
-}
+const isMissing = (path: string): boolean => look("isMissing", path) === "yes";
 
 /** The directories above a cgroup that do not exist, outermost first. */
 function missingAbove(path: string, mount: string): string[] {
@@ -85,11 +84,15 @@ export function claimContainer(root: string, id: string): StateDir {
  *
  * @returns what {@linkcode writeLeftovers} takes */
 export function planNoted(
-  { cgroup, upper }: Pick<Prepared, "cgroup" | "upper">,
+  { cgroup, resctrl, upper }: Pick<Prepared, "cgroup" | "resctrl" | "upper">,
 ): Noted {
   const noted = newCgroups(cgroup);
   cgroup.parents = noted.parents;
-  return upper === undefined ? noted : { ...noted, upper };
+  return {
+    ...noted,
+    ...(upper === undefined ? {} : { upper }),
+    ...(resctrl === undefined ? {} : { resctrl: resctrl.remove }),
+  };
 }
 
 /** Removes what ROOT/ID/leftovers.json names. A cgroup that stays busy is by
@@ -97,9 +100,10 @@ export function planNoted(
 export function removeNoted(dir: StateDir): void {
   const noted = readLeftovers(dir) as Noted | undefined;
   if (noted === undefined) return;
-  const { cgroups, parents, upper } = noted;
+  const { cgroups, parents, resctrl, upper } = noted;
   try {
     removeCgroups({ dirs: cgroups, parents });
+    removeClass(resctrl ?? []);
   } catch (error) {
     if (!(error instanceof ContainerError)) throw error;
   }

@@ -6,7 +6,7 @@
 
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
-import { checkId } from "../config/from_flags.ts";
+import { checkId } from "../config/id.ts";
 import { isAlive, readState, type State } from "../state.ts";
 
 /** runtime.md "Lifecycle", and runc's "paused". */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { State } from "../state.ts";
+import type { State, StateProcess } from "../state.ts";
 
 /** Start time of a process (field 22 of /proc/PID/stat) and its state letter;
  * undefined when it is gone. */
@@ -33,6 +33,16 @@ let boot: string | undefined;
 export function bootId(): string {
   return boot ??= Deno.readTextFileSync("/proc/sys/kernel/random/boot_id")
     .trim();
+}
+
+/** What a new state says of its container's first process, which is there. */
+export function describeProcess(pid: number): StateProcess {
+  return {
+    pid,
+    startTime: readProcess(pid)?.startTime ?? "",
+    bootId: bootId(),
+    created: new Date().toISOString(),
+  };
 }
 
 /** Says whether a state's first process is there: same boot, same pid, same

@@ -4,13 +4,7 @@
  * @module
  */
 
-import {
-  closeFd,
-  cstring,
-  openFd,
-  syscall,
-  trySyscall,
-} from "../../ffi/libc.ts";
+import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
 
 /** A file larger than this is not read. */
 const CAP = 1 << 20;
