@@ -8,6 +8,7 @@
 import type { CgroupPlan } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
 import type { Step } from "./container/order.ts";
+import type { ClassPlan } from "./intel_rdt.ts";
 import { describeOp, type Held, remember } from "./explain/describe.ts";
 import {
   CHAPTERS,
@@ -103,14 +104,42 @@ function explainCgroup(cgroup: CgroupPlan): Omit<Explained, "step">[] {
   return lines;
 }
 
+/** What the host itself does for the container's class of service. */
+function explainClass(plan: ClassPlan): Omit<Explained, "step">[] {
+  const from = "linux.intelRdt";
+  const make = (path: string, why: string) => ({
+    action: `mkdir ${path}`,
+    why,
+    from,
+  });
+  const file = `${plan.group}/schemata`;
+  return [
+    ...plan.exists
+      ? []
+      : [make(plan.group, "have a share of the processor's caches and bus")],
+    ...plan.lines.map((line) => ({
+      action: `write "${line}" to ${file}`,
+      why: "say which share",
+      from,
+    })),
+    ...plan.monitor === undefined
+      ? []
+      : [make(plan.monitor, "count what the container uses of them")],
+  ];
+}
+
 /** The whole explanation, in the order in which things happen. */
 export function explainPlan(
   steps: readonly Step[],
   cgroup: CgroupPlan,
   config: Config,
+  resctrl?: ClassPlan,
 ): Explained[] {
-  const lines: Explained[] = explainCgroup(cgroup)
-    .map((it) => ({ step: "cgroup", ...it }));
+  const made = [
+    ...explainCgroup(cgroup),
+    ...resctrl === undefined ? [] : explainClass(resctrl),
+  ];
+  const lines: Explained[] = made.map((it) => ({ step: "cgroup", ...it }));
   const slots: Held = new Map();
   for (const [step, ops] of steps) {
     for (const op of ops) {

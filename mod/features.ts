@@ -90,11 +90,7 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
       },
       apparmor: { enabled: true },
       selinux: { enabled: true },
-      intelRdt: {
-        enabled: false,
-        schemata: false,
-        monitoring: false,
-      },
+      intelRdt: { enabled: true, schemata: true, monitoring: true },
       memoryPolicy: {
         modes: Object.keys(MPOL),
         flags: Object.keys(MPOL_F),

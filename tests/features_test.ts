@@ -87,7 +87,7 @@ Deno.test("describeFeatures() on x86_64, kernel 6.12, cgroup v2", () => {
       },
       apparmor: { enabled: true },
       selinux: { enabled: true },
-      intelRdt: { enabled: false, schemata: false, monitoring: false },
+      intelRdt: { enabled: true, schemata: true, monitoring: true },
       memoryPolicy: {
         modes: [
           "MPOL_DEFAULT",

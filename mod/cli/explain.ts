@@ -27,7 +27,8 @@ export function explain(
     token: "00000000",
   });
   if (gate === "keeper") addWarden(prepared, place, 0);
-  const lines = explainPlan(prepared.steps, prepared.cgroup, config);
+  const { steps, cgroup, resctrl } = prepared;
+  const lines = explainPlan(steps, cgroup, config, resctrl);
   printStdout(
     flagOn(call.flags, "json")
       ? JSON.stringify(lines) + "\n"

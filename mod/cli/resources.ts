@@ -17,6 +17,7 @@ import { type Flags, flagValue, refuse } from "../config/flags/use.ts";
 import { flagOn, flagTyped } from "../config/flags/use.ts";
 import { parseResources } from "../config/load.ts";
 import type { Resources } from "../config/schema.ts";
+import { updateClass } from "../container/resctrl.ts";
 import { loadSaved, rewriteSaved } from "../container/saved.ts";
 import { findState, statusOf } from "../container/status.ts";
 import { ContainerError } from "../errors.ts";
@@ -121,15 +122,10 @@ export function update(call: Call): number {
     : file === "-"
     ? parseResources(readStdin(), "stdin")
     : parseResources(Deno.readTextFileSync(file), file);
-  if (flags.has("l3-cache-schema") || flags.has("mem-bw-schema")) {
-    throw new ContainerError(
-      "Cannot change the Intel RDT schema: the container has no closID",
-      {
-        code: "intel-rdt",
-        hint: "Only a config.json with linux.intelRdt gives it one",
-      },
-    );
-  }
+  const classChange = defined({
+    l3CacheSchema: flagValue(flags, "l3-cache-schema"),
+    memBwSchema: flagValue(flags, "mem-bw-schema"),
+  });
   findState(root, id);
   const lock = lockState(root, id);
   try {
@@ -144,6 +140,10 @@ export function update(call: Call): number {
       { friendly: mode === "friendly", rootless: gatherFacts().uid !== 0 },
     );
     spec.linux = { ...spec.linux, resources };
+    if (classChange !== undefined) {
+      updateClass(state, [classChange.l3CacheSchema, classChange.memBwSchema]);
+      spec.linux.intelRdt = { ...spec.linux.intelRdt, ...classChange };
+    }
     rewriteSaved(root, id, saved);
   } finally {
     if (lock !== undefined) closeFd(lock);

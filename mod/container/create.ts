@@ -25,6 +25,7 @@ import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
 import { claimContainer, planNoted } from "./reclaim.ts";
+import { makeClass, undoClass } from "./resctrl.ts";
 import { makeToken } from "./token.ts";
 
 /** Removes what a create that fails has made. Where that fails too, the
@@ -35,6 +36,7 @@ function discard(
   error: unknown,
 ): void {
   try {
+    if (prepared?.resctrl !== undefined) undoClass(prepared.resctrl, error);
     if (prepared !== undefined) removeCgroups(prepared.cgroup);
     removeState(dir);
   } catch (failure) {
@@ -67,6 +69,7 @@ export function createContainer(
     });
     writeLeftovers(dir, planNoted(prepared));
     makeCgroups(prepared.cgroup);
+    if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
     const fifo = makeExecFifo(dir);
     run = startPlan(prepared.ops, new Map([["fifo", fifo]]));
     closeFd(fifo);

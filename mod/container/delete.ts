@@ -24,6 +24,7 @@ import {
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
 import { removeNoted, removeRubbish } from "./reclaim.ts";
+import { removeClass } from "./resctrl.ts";
 import { loadSaved } from "./saved.ts";
 import { findState, listIds, statusOf } from "./status.ts";
 
@@ -87,6 +88,7 @@ function removeContainer(
   warn: Warn,
 ): void {
   removeCgroups(state.cgroup);
+  removeClass(state.resctrl?.remove ?? []);
   try {
     if (state.hasPoststop) runPoststop(place.root, state.id, place, warn);
   } catch (error) {

@@ -347,6 +347,7 @@ export function execProcess(
       gate: options.detach ? "none" : "keeper",
       tasks: joins.tasks,
       unified: joins.v2,
+      classes: state.resctrl?.tasks,
       filter,
       env: place.env,
     }),

@@ -32,6 +32,7 @@ import {
   planNoted,
   removeNoted,
 } from "./reclaim.ts";
+import { makeClass, undoClass } from "./resctrl.ts";
 import { makeToken } from "./token.ts";
 import { abandon, tellWarden, type Warded } from "./warded.ts";
 
@@ -52,7 +53,9 @@ export interface ForegroundOptions {
 
 /** Gives up; what the warden did not remove, this process does. */
 function giveUp(warded: Warded, prepared: Prepared, dir: StateDir): void {
-  if (abandon(warded)) return;
+  const cleaned = abandon(warded);
+  if (prepared.resctrl !== undefined) undoClass(prepared.resctrl, undefined);
+  if (cleaned) return;
   removeCgroups(prepared.cgroup);
   removeNoted(dir);
   removeState(dir);
@@ -130,6 +133,7 @@ export function runForeground(
   try {
     writeLeftovers(dir, noted);
     makeCgroups(prepared.cgroup);
+    if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
     tellWarden(control, "C");
     const kind = { foreground: !keep, waits: false };
     let end: Op[] = [];

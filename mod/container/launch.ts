@@ -14,6 +14,7 @@ import type { PlanRun } from "../process.ts";
 import {
   describeProcess,
   type State,
+  type StateClass,
   type StateDir,
   type StateProcess,
   writeSaved,
@@ -27,12 +28,16 @@ import type { Prepared } from "./prepare.ts";
 /** The part of a state that says how its container was made. */
 export type LaunchKind = Pick<State, "foreground" | "waits" | "notifySocket">;
 
+function describeClass({ mount, group, tasks, remove }: StateClass) {
+  return { mount, group, tasks, remove };
+}
+
 /** The part of a state that is known before there is a process. */
 export function describeContainer(
   prepared: Prepared,
   kind: LaunchKind,
 ): Omit<State, keyof StateProcess> {
-  const { config, cgroup } = prepared;
+  const { config, cgroup, resctrl } = prepared;
   return {
     version: 1,
     id: config.id,
@@ -46,6 +51,7 @@ export function describeContainer(
     ...kind,
     sharesPids: namespaceUse(config, "pid") !== "new",
     cgroup: { dirs: cgroup.dirs, parents: cgroup.parents },
+    ...(resctrl === undefined ? {} : { resctrl: describeClass(resctrl) }),
     hasPoststart: (config.spec.hooks?.poststart?.length ?? 0) > 0,
     hasPoststop: (config.spec.hooks?.poststop?.length ?? 0) > 0,
   };

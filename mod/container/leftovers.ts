@@ -23,6 +23,8 @@ export interface Leftovers {
   cgroups: readonly LeftCgroup[];
   /** Directories above them that were made too: removed where empty. */
   parents?: readonly string[];
+  /** Its groups of resctrl. */
+  resctrl?: { mount: string; remove: readonly string[] } | undefined;
   /** ROOT and the id; slot "state" holds the lock. */
   state: { root: string; id: string };
   /** The subdirectory with the upper layer of a throw-away root. */
@@ -51,6 +53,18 @@ export function planLeftovers(left: Leftovers): Op[] {
     kind: kindOf(it),
     why: WHY,
   }));
+  // To be removed they are like a v1 cgroup without processes.
+  for (const path of left.resctrl?.remove ?? []) {
+    const root = left.resctrl!.mount;
+    ops.push({
+      do: "kCgroup",
+      root,
+      path: path.slice(root.length + 1),
+      own: 1,
+      kind: 0,
+      why: WHY,
+    });
+  }
   ops.push({
     do: "kState",
     parent: left.state.root,

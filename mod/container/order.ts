@@ -63,6 +63,8 @@ export function planSteps(options: {
   /** v1 `tasks` files to join, and the v2 directory. */
   tasks: readonly string[];
   unified?: string | undefined;
+  /** `tasks` files of resctrl. */
+  classes?: readonly string[] | undefined;
   filter?: Filter | undefined;
   /** Which of 0, 1 and 2 are the null device. */
   nulls?: readonly number[];
@@ -72,7 +74,10 @@ export function planSteps(options: {
   const { config, gate, filter } = options;
   const phased: Phased = {};
   planStdio(phased, config, options.nulls ?? []);
-  planCgroupJoin(phased, options.tasks, options.unified);
+  planCgroupJoin(phased, [
+    ...options.tasks.map(cgroupTasks),
+    ...(options.classes ?? []).map(classTasks),
+  ], options.unified);
   phased.ready = [{
     do: "sync",
     id: SYNC.ready,
@@ -152,9 +157,31 @@ function planStdio(
   ];
 }
 
+/** A list of tasks that the container's first process enters itself into. */
+interface Tasks {
+  path: string;
+  of: string;
+  why: string;
+  from: string;
+}
+
+const cgroupTasks = (path: string): Tasks => ({
+  path,
+  of: "the cgroup",
+  why: `join the cgroup ${path.slice(0, path.lastIndexOf("/"))}`,
+  from: "linux.cgroupsPath",
+});
+
+const classTasks = (path: string): Tasks => ({
+  path,
+  of: "the class of service",
+  why: `join the resctrl group ${path.slice(0, path.lastIndexOf("/"))}`,
+  from: "linux.intelRdt",
+});
+
 function planCgroupJoin(
   phased: Phased,
-  tasks: readonly string[],
+  tasks: readonly Tasks[],
   unified: string | undefined,
 ): void {
   if (tasks.length === 0 && unified === undefined) return;
@@ -187,7 +214,7 @@ function planCgroupJoin(
       from,
     });
   }
-  tasks.forEach((path, i) => {
+  tasks.forEach(({ path, of, why, from }, i) => {
     // Opened with the host's rights; "0" is whoever writes it.
     phased.cgroupOpen!.push({
       do: "open",
@@ -197,14 +224,14 @@ function planCgroupJoin(
       flags: 1,
       mode: 0,
       resolve: 0,
-      why: "hold the list of the cgroup's tasks",
+      why: `hold the list of ${of}'s tasks`,
       from,
     });
     phased.cgroupJoin!.push({
       do: "writeFd",
       slot: `tasks${i}`,
       data: new Uint8Array([0x30]),
-      why: `join the cgroup ${path.slice(0, path.lastIndexOf("/"))}`,
+      why,
       from,
     });
   });

@@ -200,9 +200,22 @@ const ROWS: Partial<Record<OpName, Rows>> = {
   },
 };
 
+/** Entering a class of service: rdtgroup_tasks_write() in the kernel. */
+const CLASS: Rows = {
+  code: "resctrl-join",
+  ENOENT: "Somebody removed the class meanwhile: its processes are in no class",
+  EACCES: "Only root may change resctrl",
+  EPERM: "Only root may change resctrl",
+  EINVAL:
+    "The class locks a part of a cache (pseudo-locked): no process may be in it",
+};
+
 /** The row of a failure in the table; where there is none, a code made of the
  * operation's name: "plan-umask". */
 export function findRow({ op, errno }: Failure): Row {
+  if (op.from === "linux.intelRdt") {
+    return { code: CLASS.code, hint: CLASS[errnoName(errno)] };
+  }
   const rows = ROWS[op.do];
   if (rows === undefined) return { code: `plan-${op.do.toLowerCase()}` };
   return { code: rows.code, hint: rows[errnoName(errno)] ?? rows.else };
