@@ -65,6 +65,7 @@ const NUMBERS = {
   pipe2: [293, 59],
   prlimit64: [302, 261],
   memfd_create: [319, 279],
+  statx: [332, 291],
   bpf: [321, 280],
   pidfd_send_signal: [424, 424],
   pidfd_open: [434, 434],

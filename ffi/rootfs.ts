@@ -1,5 +1,5 @@
 /**
- * Reads a file of a root file system from the host, never outside it.
+ * Reads files of a root file system from the host, never outside it.
  *
  * @module
  */
@@ -52,5 +52,66 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
     return new TextDecoder().decode(bytes.subarray(0, at));
   } finally {
     for (const it of [root, file, fd]) if (it >= 0) closeFd(it);
+  }
+}
+
+const AT_EMPTY_PATH = 0x1000;
+/** STATX_TYPE; where struct statx has stx_mode, statx(2). */
+const STATX_TYPE = 1, STX_MODE = 28;
+
+function isRegular(fd: number): boolean {
+  const info = new Uint8Array(256);
+  const done = trySyscall(
+    "statx",
+    fd,
+    cstring(""),
+    AT_EMPTY_PATH,
+    STATX_TYPE,
+    info,
+  );
+  return done === 0 &&
+    (new DataView(info.buffer).getUint16(STX_MODE, true) & 0o170000) ===
+      0o100000;
+}
+
+/**
+ * Reads the first bytes of a file inside `rootfs`.
+ *
+ * @returns undefined when there is no such file; "other" when it is not
+ * regular, or not to be read
+ */
+export function readHead(
+  rootfs: string,
+  path: string,
+  size: number,
+): Uint8Array | "other" | undefined {
+  const open: number[] = [];
+  const hold = (fd: number) => {
+    if (fd >= 0) open.push(fd);
+    return fd;
+  };
+  try {
+    const root = hold(
+      trySyscall("openat", -100, cstring(rootfs), O_PATH | O_CLOEXEC, 0),
+    );
+    if (root < 0) return "other";
+    const how = new BigUint64Array([BigInt(O_CLOEXEC | O_PATH), 0n, IN_ROOT]);
+    const file = hold(trySyscall(
+      "openat2",
+      root,
+      cstring(path.replace(/^\/+/, "")),
+      new Uint8Array(how.buffer),
+      24,
+    ));
+    if (file < 0) return file === -2 ? undefined : "other";
+    if (!isRegular(file)) return "other";
+    const again = cstring(`/proc/self/fd/${file}`);
+    const fd = hold(trySyscall("openat", -100, again, O_CLOEXEC, 0));
+    if (fd < 0) return "other";
+    const bytes = new Uint8Array(size);
+    const n = trySyscall("read", fd, bytes, size);
+    return n < 0 ? "other" : bytes.subarray(0, n);
+  } finally {
+    for (const fd of open) closeFd(fd);
   }
 }

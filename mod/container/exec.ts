@@ -290,6 +290,12 @@ function planProc(config: Config): Phased {
   };
 }
 
+/** The configuration with the root file system as the process sees it: with all
+ * that is mounted. For errors only. */
+function asSeen(config: Config, { pid }: State): Config {
+  return { ...config, rootfs: `/proc/${pid}/root` };
+}
+
 function checkRunning(
   root: string,
   state: State,
@@ -394,7 +400,7 @@ export function execProcess(
   } catch (error) {
     run?.abort();
     if (run !== undefined) waitProcess(run.helper);
-    throw wordPlanError(error, config, facts);
+    throw wordPlanError(error, asSeen(config, state), facts);
   }
   if (options.detach) {
     waitProcess(run.helper);
@@ -405,7 +411,7 @@ export function execProcess(
   if (master !== undefined) slots.set("master", master);
   const plan = [
     ...planWatch(run, { runs: false, warden: 0 }),
-    ...planLateErrors(ops, config, facts, words),
+    ...planLateErrors(ops, asSeen(config, state), facts, words),
   ];
   return becomeKeeper(encodePlan(plan, slots), slots.values());
 }

@@ -27,6 +27,11 @@ export interface KeeperWords {
   json?: string;
 }
 
+/** Where a plan searches the command. */
+export function candidatesOf(ops: readonly Op[]): readonly string[] {
+  return ops.find((it) => it.do === "findExec")?.candidates ?? [];
+}
+
 /** Exit codes of exec's late failures, worded before it is too late. */
 export function planLateErrors(
   ops: readonly Op[],
@@ -37,12 +42,11 @@ export function planLateErrors(
   const at = ops.findIndex((it) => it.do === "exec");
   const op = ops[at];
   if (op === undefined) return [];
+  const candidates = candidatesOf(ops);
+  const text = config.spec.process?.args?.[0] ?? "";
   const row = (errno: number): Op => {
-    const error = wordFailure(
-      { op, errno, detail: 0, text: config.spec.process?.args?.[0] ?? "" },
-      config,
-      facts,
-    );
+    const failure = { op, errno, detail: 0, text, candidates };
+    const error = wordFailure(failure, config, facts);
     return {
       do: "kText",
       op: at,

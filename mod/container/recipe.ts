@@ -9,6 +9,7 @@
 
 import { namespaceUse } from "../config/namespaces.ts";
 import type { Config } from "../config/config.ts";
+import { findFormat } from "../failure/format.ts";
 import type { Facts } from "../host.ts";
 import { look } from "../looks.ts";
 import { record } from "../looks/record.ts";
@@ -16,7 +17,12 @@ import { encodePlan } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
 import { encodeState } from "../state.ts";
 import { writeCache } from "./cache.ts";
-import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
+import {
+  candidatesOf,
+  type KeeperWords,
+  planEnd,
+  planWatch,
+} from "./keeper.ts";
 import { describeContainer, type Place } from "./launch.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
 import { type Noted, planNoted } from "./reclaim.ts";
@@ -56,13 +62,17 @@ export interface Plannable {
 
 /** Whether all of a start is in the plans: what a hook, an id map, a terminal
  * or a descriptor of the caller's needs on the way is not. */
-function isPlain({ config, netDevices, idMaps, upper, filter }: Prepared) {
+function isPlain(
+  { config, ops, netDevices, idMaps, upper, filter }: Prepared,
+) {
   return config.spec.hooks === undefined && netDevices.length === 0 &&
     idMaps === undefined && upper === undefined && !filter?.notify &&
     namespaceUse(config, "user") === "inherit" &&
     !config.spec.process?.terminal && config.preserveFds === 0 &&
     config.consoleSocket === undefined && config.pidfdSocket === undefined &&
-    config.spec.linux?.intelRdt === undefined;
+    config.spec.linux?.intelRdt === undefined &&
+    // What is wrong with it now need not be next time.
+    findFormat(config, candidatesOf(ops)) === undefined;
 }
 
 /** Parts of a {@linkcode Recipe} that are templates. */

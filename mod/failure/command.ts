@@ -8,6 +8,7 @@
 
 import { describeErrno, errnoName } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
+import { findFormat } from "./format.ts";
 import type { Row } from "./rows.ts";
 import type { Failure } from "./wanted.ts";
 
@@ -71,15 +72,19 @@ export function wordCommand(failure: Failure, config: Config): Row {
         hint: "Name a program in it",
         exitCode: 126,
       };
-    case "ENOEXEC":
+    case "ENOEXEC": {
+      const format = findFormat(config, failure.candidates ?? [text]);
       return {
         code: "command-format",
         message:
-          `Cannot run the command: exec: "${text}": exec format error: permission denied`,
-        hint:
+          `Cannot run the command: exec: "${text}": exec format error: permission denied${
+            format === undefined ? "" : `: ${format.what}`
+          }`,
+        hint: format?.hint ??
           "It is built for another architecture, or a script without a #! line",
         exitCode: 126,
       };
+    }
     case "ETXTBSY":
       return {
         code: "command-busy",

@@ -17,6 +17,8 @@ export interface Failure {
   detail: number;
   /** The path that failed, a call, or the kernel's own words. */
   text: string;
+  /** Where the command is searched, for one that has not failed yet. */
+  candidates?: readonly string[];
 }
 
 /** In double quotes. */

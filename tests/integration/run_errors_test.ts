@@ -84,8 +84,19 @@ const COMMANDS: Row[] = [
     args: () => ["--", "/bin/foreign"],
     code: 126,
     message:
-      'Cannot run the command: exec: "/bin/foreign": exec format error: permission denied',
-    hint: "It is built for another architecture, or a script without a #! line",
+      `Cannot run the command: exec: "/bin/foreign": exec format error: permission denied: it is a program for sparc64, and this machine is ${Deno.build.arch}`,
+    hint:
+      `Use an image for ${Deno.build.arch}, or register an emulator with the kernel: qemu-user-static and binfmt_misc`,
+  },
+  {
+    name: "a script without #!",
+    prepare: (box) => put(box, "bin/words", "echo hi\n"),
+    args: () => ["--", "words"],
+    code: 126,
+    message:
+      'Cannot run the command: exec: "words": exec format error: permission denied: it is text without a #! line',
+    hint:
+      "Let it begin with a line such as #!/bin/sh, or run it by a shell: sh /usr/bin/words",
   },
   {
     name: "a script whose interpreter is missing",
