@@ -153,6 +153,7 @@ export function makeProgram(
  * @throws {BuildError} when a part of it fails
  */
 export function bundle(others: readonly string[] = []): void {
+  const started = new Date();
   const { entry, rest, globals, helpers } = makeProgram('"data:,"', others);
   const packed = { packed: gzipSync(rest, { level: 9 }).toString("base64") };
   const part = `${BUNDLE}.${Deno.pid}`;
@@ -166,6 +167,8 @@ export function bundle(others: readonly string[] = []): void {
       };\n${entry}`,
     );
     Deno.chmodSync(part, 0o755);
+    // A source that changes meanwhile is newer than this.
+    Deno.utimeSync(part, started, started);
     Deno.renameSync(part, BUNDLE);
   } finally {
     try {

@@ -6,8 +6,7 @@
  *     await using box = makeBox();
  *     const { code, stdout } = await box.run(["--", "hostname"]);
  *
- * RUSTYRUN_BIN names another program to test than `deno run -A main.ts`: an
- * executable, or a .js bundle. RUSTYRUN_SLOW multiplies every time limit.
+ * program.ts says what is tested; RUSTYRUN_SLOW multiplies every time limit.
  *
  * @module
  */
@@ -19,12 +18,12 @@ import {
   type User,
   USERS,
 } from "./needs.ts";
+import { cliCommand, findPlaces, otherUser, run } from "./program.ts";
+
+export { cliCommand, ROOT } from "./program.ts";
 
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
-
-/** The repository's root, without a slash at the end. */
-export const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
 
 /** Time limits are multiplied by this (an emulated machine is 50 times slower). */
 export const SLOW = Number(Deno.env.get("RUSTYRUN_SLOW") ?? 1);
@@ -32,7 +31,41 @@ export const SLOW = Number(Deno.env.get("RUSTYRUN_SLOW") ?? 1);
 /** Every process that a test starts, and every descendant, carries this
  * oom_score_adj: it is inherited over fork, exec and setsid, and nothing else
  * tells a reparented orphan of ours from the rest of the machine. */
-const MARK = 100 + crypto.getRandomValues(new Uint16Array(1))[0]! % 800;
+const MARK = claimMark();
+
+/** Takes a mark that nobody has: no process (desktops mark theirs as well), and
+ * by the lock of a file no other test file that runs at the same time. It is
+ * more than what we carry ourselves: without rights nobody can have less. */
+function claimMark(): number {
+  const own = Number(Deno.readTextFileSync("/proc/self/oom_score_adj"));
+  const least = Math.max(100, own + 1);
+  const first = crypto.getRandomValues(new Uint16Array(1))[0]!;
+  const dir = Deno.env.get("TMPDIR") ?? "/tmp";
+  for (let i = 0; i < 1000 - least; i++) {
+    const mark = least + (first + i) % (1000 - least);
+    if (listProcesses(mark).length > 0) continue;
+    const path = `${dir}/rustyrun-test-mark-${Deno.uid()}-${mark}`;
+    const file = Deno.openSync(path, { create: true, write: true });
+    if (file.tryLockSync(true) && isSameFile(file, path)) {
+      addEventListener("unload", () => {
+        Deno.removeSync(path);
+        file.close();
+      });
+      return mark;
+    }
+    file.close();
+  }
+  throw new Error("Cannot mark processes: other tests have every mark");
+}
+
+/** Whether the file still has that name: who had it may have removed it. */
+function isSameFile(file: Deno.FsFile, path: string): boolean {
+  try {
+    return file.statSync().ino === Deno.statSync(path).ino;
+  } catch {
+    return false;
+  }
+}
 
 /** How a command line is run. */
 export interface CliOptions {
@@ -43,6 +76,8 @@ export interface CliOptions {
   /** Added to the environment, which else holds PATH, HOME, TERM and DENO_DIR. */
   env?: Record<string, string>;
   cwd?: string;
+  /** Run main.ts, whatever else there is to test. */
+  sources?: boolean;
   /** Seconds until SIGKILL; 60 unless told. */
   timeout?: number;
 }
@@ -66,89 +101,6 @@ export interface Running {
   kill(signal: Deno.Signal): void;
   /** The end. */
   done: Promise<CliResult>;
-}
-
-interface Places {
-  deno: string;
-  root: string;
-  home: string;
-  cache: string;
-}
-
-const placesOf = new Map<User, Places>();
-
-/** The user that `options` ask for, when we have to become it. */
-function otherUser(user: boolean | User | undefined): User | undefined {
-  if (!user || Deno.uid() !== 0) return undefined;
-  return user === true ? "single" : user;
-}
-
-/** Deno, the sources, HOME and DENO_DIR for an unprivileged user. The clone or
- * Deno itself may lie in somebody's private home: then a copy serves. */
-function findPlaces(user: User): Places {
-  const known = placesOf.get(user);
-  if (known) return known;
-  const home = Deno.makeTempDirSync({ prefix: "rustyrun-test-home-" });
-  const cache = `${home}/deno`;
-  Deno.mkdirSync(cache);
-  // The user starts with the packages that this process has already got.
-  const ours = Deno.env.get("DENO_DIR") ??
-    `${
-      Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME")}/.cache`
-    }/deno`;
-  run("cp", "-r", `${ours}/npm`, cache);
-  let deno = Deno.execPath();
-  let root = ROOT;
-  const reach = (path: string) => {
-    const [program, ...args] = asUser(["test", "-r", path], user);
-    return run(program!, ...args);
-  };
-  Deno.chmodSync(home, 0o755);
-  if (!reach(deno)) {
-    run("cp", "-L", deno, `${home}/deno-bin`);
-    deno = `${home}/deno-bin`;
-  }
-  if (!reach(`${ROOT}/mod/plan.ts`)) {
-    root = `${home}/clone`;
-    Deno.mkdirSync(root);
-    for (
-      const name of [
-        "deno.json",
-        "deno.lock",
-        "main.ts",
-        "mod",
-        "ffi",
-        "types",
-        "dist",
-      ]
-    ) run("cp", "-r", `${ROOT}/${name}`, root);
-    run("chmod", "-R", "a+rX", root);
-  }
-  run("chown", "-R", `${USERS[user]}:${USERS[user]}`, cache);
-  Deno.chownSync(home, USERS[user], USERS[user]);
-  const places = { deno, root, home, cache };
-  placesOf.set(user, places);
-  addEventListener("unload", () => Deno.removeSync(home, { recursive: true }));
-  return places;
-}
-
-function run(program: string, ...args: string[]): boolean {
-  return new Deno.Command(program, { args, stdout: "null", stderr: "null" })
-    .outputSync().success;
-}
-
-/** The command line of rustyrun under test, without its arguments. */
-export function cliCommand(
-  options: { user?: boolean | User } = {},
-): string[] {
-  const other = otherUser(options.user);
-  const { deno, root } = other
-    ? findPlaces(other)
-    : { deno: Deno.execPath(), root: ROOT };
-  const bin = Deno.env.get("RUSTYRUN_BIN");
-  if (bin?.endsWith(".js")) return [deno, "run", "-A", bin];
-  if (bin) return [bin];
-  return [deno, "run", "-A", `${root}/main.ts`];
 }
 
 /** Starts `argv`, marked for {@linkcode findLeaks}. */
@@ -260,6 +212,15 @@ export function runCli(
   return runToEnd([...cliCommand(options), ...args], options);
 }
 
+let applets: string[] | undefined;
+
+function listApplets(busybox: string): string[] {
+  applets ??= decoder.decode(
+    new Deno.Command(busybox, { args: ["--list"] }).outputSync().stdout,
+  ).trim().split("\n");
+  return applets;
+}
+
 /** Makes a busybox root file system in a new temporary directory. */
 export function makeRootfs(): string {
   const busybox = findStaticBusybox();
@@ -285,10 +246,11 @@ export function makeRootfs(): string {
   Deno.chmodSync(root, 0o755);
   Deno.copyFileSync(busybox, `${root}/bin/busybox`);
   Deno.chmodSync(`${root}/bin/busybox`, 0o755);
-  const { stdout } = new Deno.Command(busybox, { args: ["--list"] })
-    .outputSync();
-  for (const name of decoder.decode(stdout).trim().split("\n")) {
-    if (name !== "busybox") Deno.symlinkSync("busybox", `${root}/bin/${name}`);
+  for (const name of listApplets(busybox)) {
+    // No symbolic links: ext4 takes 40 times as long to make 400 new inodes.
+    if (name !== "busybox") {
+      Deno.linkSync(`${root}/bin/busybox`, `${root}/bin/${name}`);
+    }
   }
   Deno.symlinkSync("../bin", `${root}/usr/bin`);
   Deno.writeTextFileSync(
@@ -396,13 +358,13 @@ export function takeSnapshot(): Snapshot {
 
 /** The marked processes: "pid name". A zombie that PID 1 has not reaped does
  * not count. */
-function listProcesses(): string[] {
+function listProcesses(wanted = MARK): string[] {
   const found: string[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
       const mark = Deno.readTextFileSync(`/proc/${name}/oom_score_adj`);
-      if (Number(mark) !== MARK) continue;
+      if (Number(mark) !== wanted) continue;
       const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
       const end = stat.lastIndexOf(")");
       if (!/^ [ZX]/.test(stat.slice(end + 1))) {

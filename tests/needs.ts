@@ -42,7 +42,8 @@ export function findProgram(name: string): string | undefined {
   return undefined;
 }
 
-function isFile(path: string | undefined): boolean {
+/** Whether there is a file of that name. */
+export function isFile(path: string | undefined): boolean {
   try {
     return path !== undefined && Deno.statSync(path).isFile;
   } catch {
@@ -57,15 +58,21 @@ function mountTypes(): string[] {
 }
 
 /** The unprivileged users that tests become when root runs them: uid and gid.
- * When somebody else does, both are the caller. */
+ * When somebody else does, all are the caller. */
 export const USERS = Deno.uid() === 0
   ? {
     /** Without a name, without a range of ids: a container has a single one. */
     single: 61234,
     /** With a range in /etc/subuid and /etc/subgid; .ci/run makes it. */
     subuid: 61233,
+    /** Of one test alone, which takes away what the user has in /tmp. */
+    robbed: 61235,
   }
-  : { single: Deno.uid() ?? 0, subuid: Deno.uid() ?? 0 };
+  : {
+    single: Deno.uid() ?? 0,
+    subuid: Deno.uid() ?? 0,
+    robbed: Deno.uid() ?? 0,
+  };
 
 /** One of {@linkcode USERS}. */
 export type User = keyof typeof USERS;
@@ -103,6 +110,20 @@ function hasRange(): boolean {
 function probeList(argv: readonly string[]): boolean {
   const [program, ...args] = argv;
   return program !== undefined && probe(program, ...args).code === 0;
+}
+
+/** Whether gcc links a program with both sanitizers, and it starts: their
+ * libraries are packages of their own, and not every kernel suits them. */
+function runsSanitized(): boolean {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-asan-" });
+  try {
+    Deno.writeTextFileSync(`${dir}/a.c`, "int main(void) { return 0; }\n");
+    const flags = ["-fsanitize=address,undefined", `${dir}/a.c`];
+    return probe("gcc", ...flags, "-o", `${dir}/a`).code === 0 &&
+      probe(`${dir}/a`).code === 0;
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
 }
 
 /** What a test may need, and how we see that it is there. */
@@ -144,17 +165,21 @@ export const NEEDS = {
   crun: () => findProgram("crun") !== undefined,
   /** A C compiler with a static libc. */
   cc: () => findProgram("cc") !== undefined,
-  /** gcc, for -fanalyzer and the sanitizers. */
   gcc: () => findProgram("gcc") !== undefined,
+  /** gcc with ASan and UBSan, whose programs run here, and gcov. */
+  asan: () => findProgram("gcov") !== undefined && runsSanitized(),
   musl: () => findProgram("musl-gcc") !== undefined,
   /** A cross compiler for aarch64, and qemu-user to run what it makes. */
   aarch64: () =>
     Deno.build.arch === "aarch64" ||
     findProgram("aarch64-linux-gnu-gcc") !== undefined &&
       findProgram("qemu-aarch64-static") !== undefined,
-  python3: () => probe("python3", "-c", "").code === 0,
-  /** libseccomp with its header, as the oracle of the seccomp compiler. */
-  libseccomp: () => probe("pkg-config", "--exists", "libseccomp").code === 0,
+  python3: () => probe(findPython(), "-c", "").code === 0,
+  /** libseccomp itself, as the oracle of the seccomp compiler. */
+  libseccomp: () => {
+    Deno.dlopen("libseccomp.so.2", {}).close();
+    return true;
+  },
   /** Engines, each with what it needs to run containers. */
   podman: () =>
     findProgram("podman") !== undefined && findProgram("conmon") !== undefined,
@@ -200,6 +225,13 @@ export function hasNeed(need: Need): boolean {
 /** The needs of a list that are not met here. */
 export function missingNeeds(needs: readonly Need[]): Need[] {
   return needs.filter((need) => !hasNeed(need));
+}
+
+/** The interpreter itself: what is in PATH may be a slow script of somebody's
+ * home. */
+export function findPython(): string {
+  const path = "/usr/bin/python3";
+  return isFile(path) ? path : findProgram("python3") ?? "python3";
 }
 
 /** A busybox without a dynamic loader: a root file system in one file. */

@@ -12,7 +12,7 @@ import {
   errnoText,
   SyscallError,
 } from "../../ffi/errno.ts";
-import { probe, testOn } from "../needs.ts";
+import { findPython, probe, testOn } from "../needs.ts";
 
 for (
   const [errno, name, text] of [
@@ -57,7 +57,7 @@ Deno.test("SyscallError says the call, the name and the words", () => {
 
 testOn(["python3"], "errnoName() and errnoText() are the C library's", () => {
   const { stdout } = probe(
-    "python3",
+    findPython(),
     "-c",
     "import errno, os, json; print(json.dumps({n: [getattr(errno, n), os.strerror(getattr(errno, n)).lower()] for n in dir(errno) if n[0] == 'E'}))",
   );

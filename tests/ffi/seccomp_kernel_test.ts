@@ -13,17 +13,9 @@ import {
   type SeccompProfile,
   syscallNumber,
 } from "../../mod/seccomp.ts";
+import { findPython, testOn } from "../needs.ts";
 
 const arch: NativeArch = Deno.build.arch;
-const hasPython = (() => {
-  try {
-    return new Deno.Command("python3", { args: ["-V"] }).outputSync().success;
-  } catch {
-    return false;
-  }
-})();
-const ignore = !hasPython && Deno.env.get("RUSTYRUN_MUST_RUN") !== "1";
-
 const nr = (name: string): number => syscallNumber(arch, name)!;
 const host = { arch, capabilities: [], kernel: { major: 6, minor: 18 } };
 const EPERM = -1;
@@ -38,7 +30,7 @@ function tryCalls(
   const file = Deno.makeTempFileSync();
   try {
     Deno.writeFileSync(file, filter);
-    const { code, signal, stdout } = new Deno.Command("python3", {
+    const { code, signal, stdout } = new Deno.Command(findPython(), {
       args: [
         new URL("seccomp_payload.py", import.meta.url).pathname,
         file,
@@ -55,11 +47,10 @@ function tryCalls(
   }
 }
 
-Deno.test({
-  name:
-    "compileSeccomp() makes a filter of the default profile that Linux takes",
-  ignore,
-  fn() {
+testOn(
+  ["python3"],
+  "compileSeccomp() makes a filter of the default profile that Linux takes",
+  () => {
     const { results, code } = tryCalls(defaultSeccomp(host), {
       umask: [nr("umask"), 0o22],
       mount: [nr("mount"), 0, 0, 0, 0, 0],
@@ -95,12 +86,12 @@ Deno.test({
     });
     assertEquals([EPERM, ENOSYS].includes(results.unix!), false);
   },
-});
+);
 
-Deno.test({
-  name: "compileSeccomp() gives the errno, the upper half counts",
-  ignore,
-  fn() {
+testOn(
+  ["python3"],
+  "compileSeccomp() gives the errno, the upper half counts",
+  () => {
     const { results } = tryCalls({
       defaultAction: "SCMP_ACT_ALLOW",
       flags: ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_TSYNC"],
@@ -117,35 +108,37 @@ Deno.test({
     });
     assertEquals(results, { seccomp: 0, below: -9, at: -95, above: -95 });
   },
-});
+);
 
-Deno.test({
-  name: "compileSeccomp() kills the process at SCMP_ACT_KILL_PROCESS",
-  ignore,
-  fn() {
+testOn(
+  ["python3"],
+  "compileSeccomp() kills the process at SCMP_ACT_KILL_PROCESS",
+  () => {
     const { signal } = tryCalls({
       defaultAction: "SCMP_ACT_ALLOW",
       syscalls: [{ names: ["acct"], action: "SCMP_ACT_KILL_PROCESS" }],
     }, { acct: [nr("acct"), 0] });
     assertEquals(signal, "SIGSYS");
   },
-});
+);
 
-Deno.test({
-  name: "compileSeccomp() kills calls of an architecture that is not listed",
-  ignore: ignore || arch !== "x86_64",
-  fn() {
-    const { signal } = tryCalls({ defaultAction: "SCMP_ACT_ALLOW" }, {
-      x32: [0x40000000 + 39],
-    });
-    assertEquals(signal, "SIGSYS");
-  },
-});
+if (arch === "x86_64") {
+  testOn(
+    ["python3"],
+    "compileSeccomp() kills calls of an architecture that is not listed",
+    () => {
+      const { signal } = tryCalls({ defaultAction: "SCMP_ACT_ALLOW" }, {
+        x32: [0x40000000 + 39],
+      });
+      assertEquals(signal, "SIGSYS");
+    },
+  );
+}
 
-Deno.test({
-  name: "compileSeccomp() makes a filter with a listener that Linux takes",
-  ignore,
-  fn() {
+testOn(
+  ["python3"],
+  "compileSeccomp() makes a filter with a listener that Linux takes",
+  () => {
     const { results } = tryCalls({
       defaultAction: "SCMP_ACT_ALLOW",
       flags: ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"],
@@ -155,4 +148,4 @@ Deno.test({
     // The listener's descriptor.
     assertEquals(results.seccomp! > 2, true);
   },
-});
+);

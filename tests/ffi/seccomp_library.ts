@@ -70,9 +70,6 @@ function open<const S extends Deno.ForeignLibraryInterface>(
 const library = open("libseccomp.so.2", SYMBOLS);
 const libc = open("libc.so.6", LIBC);
 
-/** Whether libseccomp is on this machine. */
-export const hasLibseccomp = library !== undefined && libc !== undefined;
-
 /** The number of a name for an architecture of libseccomp; negative where it
  * has none, -1 when the name is unknown everywhere. */
 export function resolveName(name: string, token?: number): number {

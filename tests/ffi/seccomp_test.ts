@@ -16,6 +16,7 @@ import {
   type SeccompProfile,
   syscallNumber,
 } from "../../mod/seccomp.ts";
+import { testOn } from "../needs.ts";
 import { checkBpf, runBpf } from "../seccomp/bpf.ts";
 import {
   FAMILIES,
@@ -30,12 +31,9 @@ import podman from "../seccomp/podman.json" with { type: "json" };
 import {
   compileWithLibseccomp,
   Conflict,
-  hasLibseccomp,
   resolveName,
   TOKENS,
 } from "./seccomp_library.ts";
-
-const ignore = !hasLibseccomp && Deno.env.get("RUSTYRUN_MUST_RUN") !== "1";
 
 const KERNEL = { major: 6, minor: 18 };
 
@@ -171,26 +169,24 @@ for (const arch of ["x86_64", "aarch64"] as const) {
       podman: resolveSeccompFile(podman, host),
     };
     for (const [which, profile] of Object.entries(profiles)) {
-      Deno.test({
-        name:
-          `compileSeccomp() agrees with libseccomp: ${which} profile, ${arch}, ${name}`,
-        ignore,
-        fn() {
+      testOn(
+        ["libseccomp"],
+        `compileSeccomp() agrees with libseccomp: ${which} profile, ${arch}, ${name}`,
+        () => {
           const { asked, different, ours, theirs } = compare(profile, arch, 1);
           if (Deno.env.get("RUSTYRUN_FIGURES")) {
             console.log(which, arch, name, { asked, ours, theirs });
           }
           assertEquals(different, {});
         },
-      });
+      );
     }
   }
 
-  Deno.test({
-    name:
-      `compileSeccomp() agrees with libseccomp: 300 random profiles, ${arch}`,
-    ignore,
-    fn() {
+  testOn(
+    ["libseccomp"],
+    `compileSeccomp() agrees with libseccomp: 300 random profiles, ${arch}`,
+    () => {
       const different: Record<string, number> = {};
       let asked = 0;
       let refused = 0;
@@ -217,13 +213,13 @@ for (const arch of ["x86_64", "aarch64"] as const) {
       );
       assert(refused < 100);
     },
-  });
+  );
 
   for (const [name, listed] of FAMILIES[arch]) {
-    Deno.test({
-      name: `syscallNumber() agrees with libseccomp: ${name}`,
-      ignore,
-      fn() {
+    testOn(
+      ["libseccomp"],
+      `syscallNumber() agrees with libseccomp: ${name}`,
+      () => {
         const names = new Set(
           [...docker.syscalls, ...podman.syscalls].flatMap((rule) =>
             rule.names
@@ -244,15 +240,14 @@ for (const arch of ["x86_64", "aarch64"] as const) {
           assertEquals([call, syscallNumber(name, call)], [call, number]);
         }
       },
-    });
+    );
   }
 }
 
-Deno.test({
-  name:
-    "compileSeccomp() differs from libseccomp at several orders on one call",
-  ignore,
-  fn() {
+testOn(
+  ["libseccomp"],
+  "compileSeccomp() differs from libseccomp at several orders on one call",
+  () => {
     const le = (value: bigint) => ({
       names: ["kill"],
       action: "SCMP_ACT_ALLOW",
@@ -266,7 +261,7 @@ Deno.test({
     const { different } = compare(profile, "x86_64", 1);
     assertEquals(Object.keys(different), ["several orders on one call"]);
   },
-});
+);
 
 Deno.test("AUDIT_ARCH has libseccomp's values but for x32", () => {
   assertEquals(AUDIT_ARCH, {

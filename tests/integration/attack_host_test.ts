@@ -7,7 +7,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { makeBox, runCli, start } from "../harness.ts";
-import { asUser, findProgram, testOn, USERS } from "../needs.ts";
+import { asUser, findPython, testOn, USERS } from "../needs.ts";
 import { makeTarget, NEEDS, payloadPath, plant } from "./attack.ts";
 
 const STRANGER = USERS.single;
@@ -76,9 +76,9 @@ testOn(
   [...NEEDS, "user"],
   "run() of a user keeps no state in a /tmp/rustyrun-UID that another made",
   async () => {
-    const root = `/tmp/rustyrun-${STRANGER}`;
-    await using box = makeBox({ user: "single" });
-    // An earlier test of this user may have made its own.
+    const root = `/tmp/rustyrun-${USERS.robbed}`;
+    await using box = makeBox({ user: "robbed" });
+    // An earlier run of this test may have made its own.
     const aside = `${root}.aside`;
     const had = rename(root, aside);
     try {
@@ -176,7 +176,7 @@ testOn(
     Deno.chownSync(dir.path, STRANGER, STRANGER);
     // Whatever appears becomes a link, as fast as it can.
     const swap = start(asUser([
-      "python3",
+      findPython(),
       "-c",
       `
 import os, sys, time
@@ -290,7 +290,6 @@ for (const way of [[], ["--userns", "0:100000:65536"]]) {
       const accepted = listener.accept().then(() => "reached", () => "");
       try {
         Deno.chmodSync(path, 0o777);
-        const python = findProgram("python3")!;
         const { code, stdout } = await runCli([
           "run",
           ...way,
@@ -300,7 +299,7 @@ for (const way of [[], ["--userns", "0:100000:65536"]]) {
           "--",
           "sh",
           "-c",
-          `ls -A /run; ${python} -c 'import socket; ` +
+          `ls -A /run; ${findPython()} -c 'import socket; ` +
           `socket.socket(socket.AF_UNIX).connect("${path}")' 2>&1 | tail -1`,
         ]);
         assertEquals(code, 0);

@@ -20,7 +20,7 @@ import {
   takeSnapshot,
   withTerminal,
 } from "../harness.ts";
-import { testOn } from "../needs.ts";
+import { findPython, testOn } from "../needs.ts";
 
 function sendSignal(pid: number, signal: number): void {
   new Deno.Command("kill", { args: [`-${signal}`, `${pid}`] }).outputSync();
@@ -64,7 +64,7 @@ testOn(
   async () => {
     const helper = `${ROOT}/dist/rustyrun-helper-${Deno.build.arch}`;
     const { code, stderr } = await runToEnd(
-      ["python3", `${ROOT}/tests/c/keeper_test.py`, helper],
+      [findPython(), `${ROOT}/tests/c/keeper_test.py`, helper],
       { timeout: 180 },
     );
     assertEquals(code, 0, stderr);

@@ -14,7 +14,7 @@ import {
   runToEnd,
   takeSnapshot,
 } from "../harness.ts";
-import { findProgram, type Need, testOn } from "../needs.ts";
+import { findPython, type Need, testOn } from "../needs.ts";
 
 const BASE: Need[] = ["helper"];
 const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
@@ -79,7 +79,7 @@ for (const { who, options, needs } of CALLERS) {
     `python3 works under --rootfs / --ephemeral, as ${who}`,
     async () => {
       const { code, stdout, stderr } = await runEphemeral(
-        `exec ${pythonPath()} -c '
+        `exec ${findPython()} -c '
 import os, sys, subprocess, multiprocessing, socket, ssl, json
 print(os.getpid(), os.getuid(), socket.gethostname())
 print(subprocess.run(["echo", "sub"], capture_output=True, text=True).stdout.strip())
@@ -152,17 +152,6 @@ with multiprocessing.Pool(2) as pool: print(pool.map(abs, [-1, -2]))
       );
     },
   );
-}
-
-/** The interpreter itself: what is in PATH may be a script of somebody's home. */
-function pythonPath(): string {
-  return ["/usr/bin/python3", findProgram("python3")].find((path) => {
-    try {
-      return path !== undefined && Deno.statSync(path).isFile;
-    } catch {
-      return false;
-    }
-  }) ?? "python3";
 }
 
 for (const { who, options, needs } of CALLERS.slice(1)) {

@@ -17,7 +17,7 @@ import {
   start,
   takeSnapshot,
 } from "../harness.ts";
-import { type Need, testOn } from "../needs.ts";
+import { findPython, type Need, testOn } from "../needs.ts";
 
 const ROOT: Need[] = ["root", "helper", "busybox"];
 const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
@@ -82,7 +82,7 @@ for (const { who, options, needs } of CALLERS) {
         "--name",
         id,
         "--",
-        "/usr/bin/python3",
+        findPython(),
         "-c",
         ESCAPE,
       ], options);
@@ -94,11 +94,17 @@ for (const { who, options, needs } of CALLERS) {
   );
 }
 
-/** A container that leaves much behind when nobody cleans up. */
-function startRich(box: Box, ...wrapper: string[]): Running {
+/** A container that leaves much behind when nobody cleans up.
+ *
+ * @param before what stands before `run`: a tracer, and flags for all commands */
+function startRich(
+  box: Box,
+  before: { tracer?: string[]; flags?: string[] } = {},
+): Running {
   return start([
-    ...wrapper,
+    ...before.tracer ?? [],
     ...cliCommand(),
+    ...before.flags ?? [],
     "run",
     "--rootfs",
     box.rootfs,
@@ -159,8 +165,7 @@ for (const [calls, times] of STEPS) {
       await using box = makeBox();
       const before = takeSnapshot();
       for (const when of times) {
-        const running = startRich(
-          box,
+        const tracer = [
           "strace",
           // The tracer is a grandchild: rustyrun keeps the pid.
           "-D",
@@ -170,7 +175,8 @@ for (const [calls, times] of STEPS) {
           `trace=${calls}`,
           "-e",
           `inject=${calls}:signal=KILL:when=${when}`,
-        );
+        ];
+        const running = startRich(box, { tracer });
         // A step that is not reached: the container runs, and is killed then.
         await Promise.race([
           running.waitFor("ready").catch(() => {}),
@@ -219,8 +225,11 @@ testOn(
   "the next run removes what is left when keeper and warden were killed",
   async () => {
     await using box = makeBox();
+    // Of its own: any other run that keeps its state there would sweep as well.
+    const root = `${box.rootfs}/root`;
+    const flags = ["--root", root];
     const before = takeSnapshot();
-    const running = startRich(box);
+    const running = startRich(box, { flags });
     await running.waitFor("ready");
     // Frozen, the warden cannot act between the two signals.
     let warden: number | undefined;
@@ -238,6 +247,7 @@ testOn(
     assert(cgroups().length > 0, "nothing was left to sweep");
     const { code, stdout, stderr } = await runToEnd([
       ...cliCommand(),
+      ...flags,
       "run",
       "--rootfs",
       box.rootfs,
@@ -248,6 +258,11 @@ testOn(
     assertEquals([code, stdout], [0, "next\n"], stderr);
     assertMatch(stderr, /^$|^rustyrun: /);
     assertEquals(await findLeaks(before, box.id), []);
+    assertEquals(
+      [...Deno.readDirSync(root)].map((it) => it.name)
+        .filter((it) => it !== ".cache"),
+      [],
+    );
     await running.done;
   },
 );

@@ -12,7 +12,7 @@ import {
   makeBox,
   runToEnd,
 } from "../harness.ts";
-import { type Need, testOn } from "../needs.ts";
+import { findPython, type Need, testOn } from "../needs.ts";
 
 const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
   { who: "root", options: {}, needs: ["root", "helper", "busybox", "python3"] },
@@ -44,7 +44,7 @@ async function drive(
   steps: PtyStep[],
 ): Promise<Seen> {
   const { stdout, stderr } = await runToEnd([
-    "/usr/bin/python3",
+    findPython(),
     `${import.meta.dirname}/pty_driver.py`,
     JSON.stringify(steps),
     ...cliCommand(options),

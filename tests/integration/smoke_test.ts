@@ -70,6 +70,23 @@ for (const { who, user, needs } of CALLERS) {
     });
   }
 
+  testOn(needs, `main.ts runs from its sources, as ${who}`, async () => {
+    await using box = makeBox({ user, sources: true });
+    assertEquals(
+      await box.run(["-i", "--init", "--", "sh", "-c", "cat; exit 7"], {
+        stdin: "hi\n",
+      }),
+      { code: 7, signal: null, stdout: "hi\n", stderr: "" },
+    );
+    const running = box.start(["--", "sh", "-c", "echo ready; sleep 1000"]);
+    await running.waitFor("ready");
+    running.kill("SIGKILL");
+    assertEquals((await running.done).signal, "SIGKILL");
+    const { code, stderr } = await box.run(["--", "nonesuch"]);
+    assertEquals(code, 127);
+    assertMatch(stderr, /"nonesuch"/);
+  });
+
   testOn(
     needs,
     `rustyrun run names a command that is not there, as ${who}`,

@@ -1,0 +1,176 @@
+/**
+ * Runs the tests: each file in a `deno test` of its own, as many at once as there
+ * are CPUs (4 at most). (`deno test --parallel` has all files in one process; some tests
+ * count its descriptors.)
+ *
+ *     deno task test [FILE | DIRECTORY]... [FLAG OF deno test]...
+ *
+ * Prints a line for each file, what was ignored, everything of a file that
+ * fails, and at last the line that `deno test` ends with. Types are for
+ * `deno check`. DENO_JOBS says how many files at once.
+ *
+ * @module
+ */
+
+import { ROOT } from "./build.ts";
+
+/** Files that look at all of the machine: they run when no other does. */
+const ALONE = ["tests/doctor_test.ts"];
+
+/** Files that take longest: they start first. */
+const LONG = [
+  "tests/fuzz_test.ts",
+  "tests/integration/crash_race_test.ts",
+  "tests/integration/crash_fault_test.ts",
+  "tests/integration/keeper_test.ts",
+  "tests/integration/run_programs_test.ts",
+  "tests/integration/",
+];
+
+/** The line that `deno test` ends with. */
+const END =
+  /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed.*\n(?![^]*^(?:ok|FAILED) \|)/m;
+
+/** How the tests of a file ended. */
+export interface Outcome {
+  passed: number;
+  failed: number;
+  /** Names; what is missing is in them. */
+  ignored: string[];
+}
+
+/**
+ * Reads what `deno test` prints without colours.
+ *
+ * @returns undefined when it has no closing line: nothing is known then
+ */
+export function readOutcome(text: string): Outcome | undefined {
+  const end = END.exec(text);
+  if (end === null) return undefined;
+  return {
+    passed: Number(end[1]),
+    failed: Number(end[2]),
+    ignored: text.matchAll(/^(.*) \.\.\. ignored \(/gm)
+      .map(([, name]) => name ?? "").toArray(),
+  };
+}
+
+/** The test files of a file or directory, relative to the repository. */
+function listFiles(path: string): string[] {
+  if (!Deno.statSync(ROOT + path).isDirectory) return [path];
+  return [...Deno.readDirSync(ROOT + path)].flatMap((it) => {
+    const inner = `${path}/${it.name}`;
+    if (it.isDirectory) return listFiles(inner);
+    return it.name.endsWith("_test.ts") ? [inner] : [];
+  }).sort();
+}
+
+/** A file's place in the order: long ones first. */
+function rank(file: string): number {
+  const at = LONG.findIndex((it) => file.startsWith(it));
+  return at < 0 ? LONG.length : at;
+}
+
+function formatTime(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return seconds < 60
+    ? `${seconds}s`
+    : `${Math.floor(seconds / 60)}m${seconds % 60}s`;
+}
+
+/** Runs one file; prints what there is to say of it. */
+async function testFile(file: string, flags: string[]): Promise<Outcome> {
+  const from = performance.now();
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["test", "-A", "--no-check", ...flags, file],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  const text = decoder.decode(stdout);
+  let outcome = readOutcome(text);
+  if (outcome === undefined || !success && outcome.failed === 0) {
+    outcome = { passed: 0, ignored: [], ...outcome, failed: 1 };
+  }
+  const { passed, failed, ignored } = outcome;
+  if (failed > 0) {
+    console.log(text.replace(END, "").trimEnd(), decoder.decode(stderr));
+  }
+  for (const name of ignored) console.log(`ignored: ${name}`);
+  const counts = [
+    `${passed} passed`,
+    ...(failed > 0 ? [`${failed} FAILED`] : []),
+    ...(ignored.length > 0 ? [`${ignored.length} ignored`] : []),
+  ];
+  // All were filtered out.
+  if (passed + failed + ignored.length === 0) return outcome;
+  const time = formatTime(performance.now() - from);
+  console.log(`${file}: ${counts.join(", ")} (${time})`);
+  return outcome;
+}
+
+/**
+ * Runs test files and prints the closing line.
+ *
+ * @param paths files and directories, relative to the repository
+ * @param flags for every `deno test`
+ * @param jobs how many at once
+ * @returns whether all is well: something ran, and nothing failed
+ */
+export async function testFiles(
+  paths: readonly string[],
+  flags: string[],
+  jobs: number,
+): Promise<boolean> {
+  const from = performance.now();
+  const files = paths.flatMap(listFiles)
+    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  const outcomes: [string, Outcome][] = [];
+  const work = async (queue: string[]) => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      outcomes.push([file, await testFile(file, flags)]);
+    }
+  };
+  const together = files.filter((file) => !ALONE.includes(file));
+  await Promise.all(Array.from({ length: jobs }, () => work(together)));
+  await work(files.filter((file) => ALONE.includes(file)));
+  const count = (of: (it: Outcome) => number) =>
+    outcomes.reduce((sum, [, it]) => sum + of(it), 0);
+  const failed = count((it) => it.failed);
+  const passed = count((it) => it.passed);
+  const bad = outcomes.filter(([, it]) => it.failed > 0);
+  if (bad.length > 0) {
+    console.log(`\nFailed: ${bad.map(([file]) => file).join(" ")}`);
+  }
+  console.log(
+    `\n${
+      failed > 0 ? "FAILED" : "ok"
+    } | ${passed} passed | ${failed} failed | ${
+      count((it) => it.ignored.length)
+    } ignored (${formatTime(performance.now() - from)})`,
+  );
+  return failed === 0 && passed > 0;
+}
+
+function isPath(word: string): boolean {
+  try {
+    return !word.startsWith("-") && Deno.statSync(ROOT + word) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+if (import.meta.main) {
+  const paths = Deno.args.filter(isPath);
+  const flags = Deno.args.filter((word) => !isPath(word));
+  const jobs = Number(
+    Deno.env.get("DENO_JOBS") ?? Math.min(navigator.hardwareConcurrency, 4),
+  );
+  const fine = await testFiles(
+    paths.length > 0 ? paths : ["tests"],
+    flags,
+    Math.max(1, jobs || 1),
+  );
+  Deno.exit(fine ? 0 : 1);
+}
