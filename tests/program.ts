@@ -152,7 +152,7 @@ function findTested(): string | undefined {
   const newer = path.startsWith(`${ROOT}/dist/`) ? findNewer(path) : undefined;
   if (newer !== undefined) {
     throw new Error(
-      `Cannot test "${named}": "${newer}" has changed since; make it anew`,
+      `Cannot test "${named}": "${newer}" has changed since (deno task bundle, deno task compile)`,
     );
   }
   tested = path;
