@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readKernel } from "./host/kernel.ts";
 import { look } from "./looks.ts";
 
 /** One mounted cgroup hierarchy. */
@@ -169,11 +170,11 @@ export function outerRoot(): number {
 /**
  * Gathers the facts of this machine; each is read when it is first asked for.
  *
- * @throws {Deno.errors.NotFound} when /proc is not mounted
+ * @throws {ContainerError} when /proc is not mounted
  */
 export function gatherFacts(): Facts {
+  const release = readKernel("osrelease");
   const [uid, gid, caps] = look("ids").split(" ");
-  const release = read("/proc/sys/kernel/osrelease").trim();
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
   let cgroups: CgroupMount[] | undefined;
   let inUserns: boolean | undefined;

@@ -1679,6 +1679,15 @@ const ROWS: Record<string, Row> = {
     hint:
       "It cannot be changed here: in a user namespace some sysctls stay the host's",
   },
+  "a sysctl that a mount hides": {
+    op: sysctl("net/ipv4/ip_forward", "1"),
+    errno: "EXDEV",
+    message:
+      'Cannot set the sysctl "net.ipv4.ip_forward" to "1" (linux.sysctl["x"]): write: EXDEV (invalid cross-device link)',
+    code: "sysctl",
+    hint:
+      "Something is mounted over it in the caller's /proc (a container?): findmnt -R /proc shows what",
+  },
   "a sysctl that may not be set": {
     op: sysctl("kernel/shmmax", "1"),
     errno: "EPERM",

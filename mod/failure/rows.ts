@@ -230,6 +230,8 @@ export function wordWrite({ op, errno }: Failure): Row {
       code: "sysctl",
       hint: name === "ENOENT"
         ? "This kernel has no such sysctl in the container's namespaces"
+        : name === "EXDEV" || name === "EROFS"
+        ? "Something is mounted over it in the caller's /proc (a container?): findmnt -R /proc shows what"
         : name === "EACCES" || name === "EPERM"
         ? "It cannot be changed here: in a user namespace some sysctls stay the host's"
         : "The kernel does not take that value",

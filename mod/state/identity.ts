@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readKernel } from "../host/kernel.ts";
 import type { State, StateProcess } from "../state.ts";
 
 /** Start time of a process (field 22 of /proc/PID/stat) and its state letter;
@@ -31,8 +32,7 @@ let boot: string | undefined;
 
 /** This boot's id. */
 export function bootId(): string {
-  return boot ??= Deno.readTextFileSync("/proc/sys/kernel/random/boot_id")
-    .trim();
+  return boot ??= readKernel("random/boot_id");
 }
 
 /** What a new state says of its container's first process, which is there. */
