@@ -423,11 +423,10 @@ _Noreturn static void hook_main(const struct op *op)
 		at += (uint32_t)n;
 	}
 	write_pid(fd, getppid());
-	if (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0)
-		_exit(125);
 	/* Its children go with it when its time is over. */
 	setsid();
-	if (op->a[5].len && chdir(op->a[5].p) < 0)
+	if (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0 ||
+	    (op->a[5].len && chdir(op->a[5].p) < 0))
 		_exit(125);
 	syscall(SYS_close_range, 3u, ~0u, 0);
 	run_signals();
@@ -445,6 +444,7 @@ static void run_spawn(const struct op *op)
 
 	if (op->a[4].n < 0 || op->a[4].n > INT32_MAX)
 		fail(EINVAL, "a hook's timeout");
+	check(op->a[5].len ? access(op->a[5].p, X_OK) : 0, "cwd");
 	check(access(op->a[0].p, X_OK), op->a[0].p);
 	left = op->a[4].n * 10;
 	pid = clone_child(0, -1, NULL);

@@ -7,12 +7,13 @@
 
 import {
   closeFd,
+  cstring,
   sealedMemfd,
   syscall,
   trySyscall,
   waitProcess,
 } from "../ffi/libc.ts";
-import { SyscallError } from "../ffi/errno.ts";
+import { errnoText, SyscallError } from "../ffi/errno.ts";
 import { spawnWithStreams } from "../ffi/spawn.ts";
 import type { Hook } from "./config/schema.ts";
 import { ContainerError } from "./errors.ts";
@@ -40,14 +41,56 @@ export interface HookState {
 /** Milliseconds between looks at a hook that has a timeout. */
 const TICK = 10;
 
-function failed(kind: HookKind, hook: Hook, why: string, cause?: unknown) {
+function failed(
+  kind: HookKind,
+  hook: Hook,
+  why: string,
+  hint = "The hook's own output above may say more",
+  cause?: unknown,
+) {
   return new ContainerError(
     `Cannot run the ${kind} hook "${hook.path}": ${why}`,
-    {
-      code: "hook",
-      hint: "The hook's own output above may say more",
+    { code: "hook", hint, cause },
+  );
+}
+
+/** What execve(2) says of the program itself. */
+const NOT_RUN = ["ENOENT", "EACCES", "ENOTDIR", "ENOEXEC", "EPERM"];
+
+/** Says of a hook that could not be started whether its working directory is
+ * to blame: posix_spawn(3) has one errno for both. */
+function wordStart(
+  kind: HookKind,
+  hook: Hook,
+  bundle: string,
+  cause: SyscallError,
+): ContainerError {
+  const fd = trySyscall(
+    "openat",
+    -100,
+    cstring(`${bundle}/.`),
+    // O_PATH | O_CLOEXEC
+    0o12000000,
+    0,
+  );
+  if (fd < 0) {
+    return failed(
+      kind,
+      hook,
+      `its working directory "${bundle}": ${errnoText(-fd)}`,
+      "It is the bundle, which must stay until the container is deleted",
       cause,
-    },
+    );
+  }
+  closeFd(fd);
+  return failed(
+    kind,
+    hook,
+    cause.message,
+    NOT_RUN.includes(cause.code)
+      ? "Its path is one of the host, and it must be executable; a script needs the program of its #! line"
+      : undefined,
+    cause,
   );
 }
 
@@ -96,7 +139,7 @@ export function runHook(
     );
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;
-    throw failed(kind, hook, cause.message, cause);
+    throw wordStart(kind, hook, state.bundle, cause);
   } finally {
     closeFd(stdin);
   }

@@ -2175,6 +2175,25 @@ const ROWS: Record<string, Row> = {
     code: "hook",
     hint: "Its path is one of the host, and it must be executable",
   },
+  "a hook whose directory is gone": {
+    op: { ...hook("createContainer"), cwd: "/bundle" } as Op,
+    errno: "ENOENT",
+    text: "cwd",
+    message:
+      'Cannot run the createContainer hook "/hook": its working directory "/bundle": no such file or directory',
+    code: "hook",
+    hint: "It is the bundle: something removed that",
+  },
+  "a hook whose directory is closed to the container's root": {
+    op: { ...hook("createContainer"), cwd: "/bundle" } as Op,
+    errno: "EACCES",
+    text: "cwd",
+    message:
+      'Cannot run the createContainer hook "/hook": its working directory "/bundle": permission denied',
+    code: "hook",
+    hint:
+      "It is the bundle, and a directory above it does not let the container's root in: chmod o+x",
+  },
   "a container's hook that is no program": {
     op: hook("startContainer"),
     errno: "EACCES",

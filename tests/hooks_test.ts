@@ -78,6 +78,34 @@ Deno.test("runHook() runs in the bundle", () => {
   assertEquals(dir.read("cwd"), `${Deno.realPathSync(BUNDLE)}\n`);
 });
 
+Deno.test("runHook() throws when the hook is missing, and the bundle is not", () => {
+  const hook = { path: "/none/such" };
+  const error = assertThrows(
+    () => runHook("poststop", hook, STATE, []),
+    ContainerError,
+  );
+  assertEquals([error.message, error.hint], [
+    'Cannot run the poststop hook "/none/such": posix_spawn: ENOENT (no such file or directory)',
+    "Its path is one of the host, and it must be executable; a script needs the program of its #! line",
+  ]);
+});
+
+Deno.test("runHook() throws when the bundle is a file", () => {
+  const bundle = Deno.makeTempFileSync({ prefix: "rustyrun-hooks-" });
+  try {
+    const error = assertThrows(
+      () => runHook("poststop", shell("exit 0"), { ...STATE, bundle }, []),
+      ContainerError,
+    );
+    assertEquals(
+      error.message,
+      `Cannot run the poststop hook "/bin/sh": its working directory "${bundle}": not a directory`,
+    );
+  } finally {
+    Deno.removeSync(bundle);
+  }
+});
+
 Deno.test("runHook() throws when there is no bundle", () => {
   const error = assertThrows(
     () =>
@@ -89,10 +117,10 @@ Deno.test("runHook() throws when there is no bundle", () => {
       ),
     ContainerError,
   );
-  assertEquals(
-    error.message,
-    'Cannot run the prestart hook "/bin/sh": posix_spawn: ENOENT (no such file or directory)',
-  );
+  assertEquals([error.message, error.hint], [
+    'Cannot run the prestart hook "/bin/sh": its working directory "/nowhere": no such file or directory',
+    "It is the bundle, which must stay until the container is deleted",
+  ]);
 });
 
 Deno.test("runHook() gives a large state whole", () => {

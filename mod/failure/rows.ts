@@ -289,10 +289,12 @@ export function wordVerify(failure: Failure, config: Config): Row {
 
 /** Words a hook that the container's first process ran: `detail` is its exit
  * status, or what a shell makes of a signal and of a failed execve(2). */
-export function wordHook({ op, errno, detail }: Failure): Row {
+export function wordHook({ op, errno, detail, text }: Failure): Row {
   const code = "hook";
   const said = "The hook's own output above may say more";
-  const { path, timeout } = op.do === "spawn" ? op : { path: "", timeout: 0 };
+  const { path, timeout, cwd } = op.do === "spawn"
+    ? op
+    : { path: "", timeout: 0, cwd: "" };
   const kind = /^hooks\.(\w+)/.exec(op.from ?? "")?.[1] ?? "";
   const it = `Cannot run the ${kind} hook ${quote(path)}`;
   if (errnoName(errno) === "ETIMEDOUT") {
@@ -300,6 +302,17 @@ export function wordHook({ op, errno, detail }: Failure): Row {
       code,
       message: `${it}: it took longer than its timeout of ${timeout} s`,
       hint: said,
+    };
+  }
+  if (text === "cwd") {
+    return {
+      code,
+      message: `${it}: its working directory ${quote(cwd)}: ${
+        errnoText(errno)
+      }`,
+      hint: errnoName(errno) === "EACCES"
+        ? "It is the bundle, and a directory above it does not let the container's root in: chmod o+x"
+        : "It is the bundle: something removed that",
     };
   }
   if (errnoName(errno) === "ENOENT" || errnoName(errno) === "EACCES") {

@@ -312,3 +312,46 @@ testOn(
     );
   },
 );
+
+testOn(NEEDS, "a hook whose bundle is gone is not blamed for it", async () => {
+  await using caller = makeCaller();
+  const { id, dir, bundle } = caller;
+  caller.write({
+    ...makeSpec(id),
+    hooks: {
+      createRuntime: [shell(`mv ${bundle} ${dir}/moved`)],
+      createContainer: [shell("exit 0")],
+    },
+  });
+  const { code, stderr } = await caller.call([
+    "create",
+    "--bundle",
+    bundle,
+    id,
+  ]);
+  Deno.renameSync(`${dir}/moved`, bundle);
+  assertEquals(code, 1);
+  assertMatch(
+    stderr,
+    /createContainer hook \\*"\/bin\/sh\\*": its working directory \\*"[^"]*bundle\\*": no such file or directory/,
+  );
+});
+
+testOn(NEEDS, "a poststop hook says that the bundle is gone", async () => {
+  await using caller = makeCaller();
+  const { id, dir, bundle } = caller;
+  caller.write({
+    ...makeSpec(id),
+    hooks: { poststop: [shell("exit 0")] },
+  });
+  await caller.hold(["create", "--bundle", bundle, id]);
+  assertEquals(await caller.call(["kill", id, "9"]), QUIET);
+  await caller.waitFor("stopped");
+  Deno.renameSync(bundle, `${dir}/moved`);
+  const { code, stderr } = await caller.call(["delete", id]);
+  Deno.renameSync(`${dir}/moved`, bundle);
+  assertEquals([code, stderr], [
+    0,
+    `rustyrun: Cannot run the poststop hook "/bin/sh": its working directory "${bundle}": no such file or directory\n`,
+  ]);
+});
