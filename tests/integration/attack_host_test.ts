@@ -226,7 +226,7 @@ testOn(
       "--",
       "sh",
       "-c",
-      "echo up; sleep 2",
+      "echo up; exec sleep 1000",
     ], {
       env: { TOKEN: secret },
     });
@@ -237,7 +237,8 @@ testOn(
     const seen = start(asUser(["sh", "-c", script]));
     const { stdout } = await seen.done;
     assertEquals(stdout.includes(secret), false);
-    await running.done;
+    running.kill("SIGKILL");
+    assertEquals((await running.done).signal, "SIGKILL");
   },
 );
 
@@ -246,7 +247,7 @@ testOn(
   "the helper of a running container cannot be written (CVE-2019-5736)",
   async () => {
     await using box = makeBox();
-    const running = box.start(["--", "sh", "-c", "echo up; sleep 1"]);
+    const running = box.start(["--", "sh", "-c", "echo up; exec sleep 1000"]);
     await running.waitFor("up\n");
     // The keeper is the helper: even root may not open it for writing.
     const exe = `/proc/${running.pid}/exe`;
@@ -259,7 +260,8 @@ testOn(
     }
     // ETXTBSY while it runs; its seals forbid it afterwards as well.
     assertStringIncludes(error, "os error 26");
-    await running.done;
+    running.kill("SIGKILL");
+    assertEquals((await running.done).signal, "SIGKILL");
   },
 );
 

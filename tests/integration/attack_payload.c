@@ -145,13 +145,12 @@ static int scan(double seconds)
 	return 0;
 }
 
-/* swap A B SECONDS: exchanges two names as fast as it can. */
-static int swap(const char *a, const char *b, double seconds)
+/* swap A B STOP: exchanges two names as fast as it can until STOP is there. */
+static int swap(const char *a, const char *b, const char *stop)
 {
-	double end = now() + seconds;
 	unsigned long n = 0;
 
-	while ((n & 255 || now() < end) && access("/nowhere", F_OK) != 0) {
+	while (access(stop, F_OK) != 0) {
 		syscall(SYS_renameat2, AT_FDCWD, a, AT_FDCWD, b, EXCHANGE);
 		n++;
 	}
@@ -300,7 +299,7 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "scan") && argc == 3)
 		return scan(atof(argv[2]));
 	if (!strcmp(what, "swap") && argc == 5)
-		return swap(argv[2], argv[3], atof(argv[4]));
+		return swap(argv[2], argv[3], argv[4]);
 	if (!strcmp(what, "tty"))
 		return tty();
 	if (!strcmp(what, "surface"))
