@@ -7,6 +7,7 @@
 
 import { closeFd, openFd, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { removeCgroups } from "../cgroups.ts";
+import { readPids } from "../cgroups/control.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
 import { runHook } from "../hooks.ts";
@@ -14,6 +15,7 @@ import {
   holdState,
   isAlive,
   lockState,
+  readProcess,
   readState,
   removeState,
   sleep,
@@ -36,13 +38,20 @@ const TICK = 20;
 /** Says of a poststop hook that failed: it may only warn. */
 export type Warn = (message: string) => void;
 
+/** Whether processes still die of their pid 1's end, which waits for them. */
+function areDying({ pid, startTime, cgroup }: State): boolean {
+  return cgroup.dirs.length > 0 &&
+    readProcess(pid)?.startTime === startTime &&
+    readPids(cgroup.dirs).some((it) => it !== pid);
+}
+
 /** Kills a container and waits for its end. */
 function endContainer(state: State): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
     signalContainer(state, SIGKILL);
     const end = performance.now() + GONE_MS;
-    while (isAlive(state)) {
+    while (isAlive(state) || areDying(state)) {
       if (performance.now() > end) {
         throw new ContainerError(
           `Cannot delete "${state.id}": its first process ${state.pid} does not die`,

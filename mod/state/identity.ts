@@ -8,11 +8,21 @@
 import { readKernel } from "../host/kernel.ts";
 import type { State, StateProcess } from "../state.ts";
 
-/** Start time of a process (field 22 of /proc/PID/stat) and its state letter;
- * undefined when it is gone. */
-export function readProcess(
-  pid: number,
-): { startTime: string; letter: string } | undefined {
+/** PF_EXITING of the kernel's sched.h. */
+const EXITING = 4;
+
+/** What /proc/PID/stat says of a process. */
+export interface ProcessStat {
+  /** Field 22, in clock ticks since boot. */
+  startTime: string;
+  /** Field 3. */
+  letter: string;
+  /** It is on its way out (field 9). */
+  exiting: boolean;
+}
+
+/** Reads what a process is; undefined when it is gone. */
+export function readProcess(pid: number): ProcessStat | undefined {
   let text: string;
   try {
     text = Deno.readTextFileSync(`/proc/${pid}/stat`);
@@ -25,7 +35,21 @@ export function readProcess(
     throw error;
   }
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { letter: fields[0] ?? "?", startTime: fields[19] ?? "" };
+  return {
+    letter: fields[0] ?? "?",
+    startTime: fields[19] ?? "",
+    exiting: (Number(fields[6]) & EXITING) !== 0,
+  };
+}
+
+/** Whether a process that is on its way out has nothing left of what it was. */
+function hasLeft(pid: number): boolean {
+  try {
+    Deno.readLinkSync(`/proc/${pid}/ns/mnt`);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
 }
 
 let boot: string | undefined;
@@ -45,11 +69,18 @@ export function describeProcess(pid: number): StateProcess {
   };
 }
 
-/** Says whether a state's first process is there: same boot, same pid, same
- * start time, and no zombie. */
+/**
+ * Says whether a state's first process is there: same boot, same pid, same
+ * start time, and no zombie.
+ *
+ * Nor one that waits for zombies: as pid 1 it has killed all others, given up
+ * its memory, files and namespaces, and stays until each has been reaped, those
+ * of a careless caller of exec too (zap_pid_ns_processes() in the kernel).
+ */
 export function isAlive(state: State): boolean {
   if (state.bootId !== bootId()) return false;
   const now = readProcess(state.pid);
   return now !== undefined && now.startTime === state.startTime &&
-    now.letter !== "Z" && now.letter !== "X";
+    now.letter !== "Z" && now.letter !== "X" &&
+    !(now.exiting && hasLeft(state.pid));
 }
