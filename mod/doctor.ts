@@ -13,7 +13,7 @@ import { readSubordinateIds, writeIdMaps } from "./container/id_maps.ts";
 import { makeToken } from "./container/token.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type Facts } from "./host.ts";
-import { type IdMaps, resolveIdMaps } from "./namespaces/idmaps.ts";
+import { areServed, type IdMaps, resolveIdMaps } from "./namespaces/idmaps.ts";
 import { type Op, SYNC } from "./plan.ts";
 import { OperationError, startPlan } from "./process.ts";
 
@@ -198,8 +198,19 @@ function checkSubordinateIds(facts: Facts): Finding {
   const name = "subordinate-ids";
   const found = readSubordinateIds(facts);
   const count = found.uids.reduce((sum, it) => sum + it.size, 0);
-  if (count > 0 && found.gids.length > 0 && (found.tools || facts.uid === 0)) {
+  const served = areServed(found, facts) || facts.uid === 0;
+  if (count > 0 && found.gids.length > 0 && served) {
     return { name, verdict: "fine", detail: `${count} ids of /etc/subuid` };
+  }
+  if (count > 0 && found.tools) {
+    return {
+      name,
+      verdict: "lacks",
+      detail:
+        `newuidmap wants the group of this user's login, ${found.loginGid}, and it is in ${facts.gid}: a container has a single id`,
+      fix:
+        "call rustyrun in that group (newgrp, sg), or set GRANT_AUX_GROUP_SUBIDS to yes in /etc/login.defs",
+    };
   }
   return {
     name,

@@ -7,6 +7,7 @@ import {
   planNamespaces,
   resolveIdMaps,
 } from "../mod/namespaces.ts";
+import type { SubordinateIds } from "../mod/namespaces/idmaps.ts";
 import {
   findBadNotes,
   makeConfig,
@@ -278,10 +279,12 @@ Deno.test("parseSubordinateIds() finds a user by name and by number", () => {
 const RANGE = [{ start: 100000, size: 65536 }];
 const NONE = { uids: [], gids: [], tools: false };
 const MANY = { uids: RANGE, gids: RANGE, tools: true };
+/** The caller is in group 1000. */
+const OTHER_GROUP = { ...MANY, loginGid: 100 };
 const IDS: [
   string,
   "auto" | "keep-id",
-  typeof NONE | typeof MANY,
+  SubordinateIds,
   Parameters<typeof makeFacts>[0],
   number[][],
   string,
@@ -301,6 +304,38 @@ const IDS: [
     UNPRIVILEGED,
     [[0, 1000, 1], [1, 100000, 65536]],
     "tools allow",
+  ],
+  [
+    "the caller as root and a range after it, in its login's group",
+    "auto",
+    { ...MANY, loginGid: 1000 },
+    UNPRIVILEGED,
+    [[0, 1000, 1], [1, 100000, 65536]],
+    "tools allow",
+  ],
+  [
+    "the caller alone where newuidmap would refuse its group",
+    "auto",
+    OTHER_GROUP,
+    UNPRIVILEGED,
+    [[0, 1000, 1]],
+    "direct deny",
+  ],
+  [
+    "the caller alone as itself where newuidmap would refuse its group",
+    "keep-id",
+    OTHER_GROUP,
+    UNPRIVILEGED,
+    [[1000, 1000, 1]],
+    "direct deny",
+  ],
+  [
+    "a range for root in any group",
+    "auto",
+    { ...MANY, loginGid: 100 },
+    {},
+    [[0, 100000, 65536]],
+    "direct allow",
   ],
   [
     "the caller alone as itself",
@@ -361,6 +396,21 @@ Deno.test("resolveIdMaps() does not give root's own id away", () => {
       "subordinate-ids-missing",
     ],
   );
+});
+
+Deno.test("resolveIdMaps() says that newuidmap refuses the caller's group", () => {
+  const config = makeConfig({
+    linux: { namespaces: [{ type: "user" }], ...MAPS },
+  });
+  const error = assertThrows(
+    () => resolveIdMaps(config, makeFacts(UNPRIVILEGED), OTHER_GROUP),
+    ContainerError,
+  );
+  assertEquals([error.message, error.code, error.hint], [
+    "Cannot map more than the caller's own id: newuidmap and newgidmap want the group of its login, 100, and it is in 1000",
+    "newuidmap-group",
+    "Call rustyrun in that group (newgrp, sg), map a single id, or let root set GRANT_AUX_GROUP_SUBIDS to yes in /etc/login.defs",
+  ]);
 });
 
 Deno.test("resolveIdMaps() wants newuidmap for a range of an unprivileged caller", () => {

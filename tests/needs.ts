@@ -134,6 +134,7 @@ export const NEEDS = {
   user: () => probeList(asUser(["true"])),
   /** An unprivileged user can make a user namespace. */
   userns: () => probeList(asUser(["unshare", "-Ur", "true"])),
+  newuidmap: () => findProgram("newuidmap") !== undefined,
   /** A user of the tests has a range in /etc/subuid, and newuidmap is there. */
   subuid: () =>
     findProgram("newuidmap") !== undefined && hasRange() &&

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { spawnProgram, waitProcess } from "../../ffi/libc.ts";
+import { closeFd, cstring, syscall, waitProcess } from "../../ffi/libc.ts";
+import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { formatIdMap } from "../config/namespaces.ts";
@@ -24,13 +25,15 @@ function readOrEmpty(path: string): string {
   }
 }
 
+/** A user's line in the host's /etc/passwd, passwd(5); empty without one. */
+function readLogin(uid: number): string[] {
+  return readOrEmpty("/etc/passwd").split("\n").map((it) => it.split(":"))
+    .find(([, , id]) => id === String(uid)) ?? [];
+}
+
 /** The caller's login name in the host's /etc/passwd; "" without one. */
 export function loginName(uid: number): string {
-  for (const line of readOrEmpty("/etc/passwd").split("\n")) {
-    const [name, , id] = line.split(":");
-    if (id === String(uid)) return name ?? "";
-  }
-  return "";
+  return readLogin(uid)[0] ?? "";
 }
 
 const TOOL_DIRS = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"];
@@ -50,12 +53,17 @@ function findTool(name: string): string | undefined {
 /** Looks up the caller's subordinate ids, subuid(5). Root's are those of the
  * user "root". */
 export function readSubordinateIds(facts: Facts): SubordinateIds {
-  const name = loginName(facts.uid);
+  const [name = "", , , gid] = readLogin(facts.uid);
+  // login.defs(5): yes lets the tools serve a user in any group of its.
+  const anyGroup = /^\s*GRANT_AUX_GROUP_SUBIDS\s+yes\b/mi.test(
+    readOrEmpty("/etc/login.defs"),
+  );
   return {
     uids: parseSubordinateIds(readOrEmpty("/etc/subuid"), name, facts.uid),
     gids: parseSubordinateIds(readOrEmpty("/etc/subgid"), name, facts.uid),
     tools: findTool("newuidmap") !== undefined &&
       findTool("newgidmap") !== undefined,
+    loginGid: gid === undefined || anyGroup ? undefined : Number(gid),
   };
 }
 
@@ -75,10 +83,24 @@ function runTool(name: string, pid: number, map: string): void {
   const tool = findTool(name);
   if (tool === undefined) throw cannotMap(`${name} is not installed`);
   const words = map.trim().split(/\s+/);
-  const child = spawnProgram(tool, [name, String(pid), ...words], [], []);
-  const status = waitProcess(child);
-  if (status !== 0) {
-    throw cannotMap(`${name} refused "${map.trim().replaceAll("\n", ", ")}"`);
+  // What it says goes into the message: on our standard error it would stand
+  // before that, and twice in a log.
+  const said = syscall("memfd_create", cstring("rustyrun-said"), 1);
+  try {
+    const child = spawnWithStreams(
+      tool,
+      [name, String(pid), ...words],
+      [],
+      new Map([[2, said]]),
+    );
+    if (waitProcess(child) === 0) return;
+    const text = Deno.readTextFileSync(`/proc/self/fd/${said}`).trim()
+      .replaceAll("\n", "; ");
+    throw cannotMap(
+      text || `${name} refused "${map.trim().replaceAll("\n", ", ")}"`,
+    );
+  } finally {
+    closeFd(said);
   }
 }
 

@@ -25,6 +25,18 @@ export interface SubordinateIds {
   gids: readonly IdRange[];
   /** newuidmap(1) and newgidmap(1) are both installed. */
   tools: boolean;
+  /** The group that the tools want the caller to be in, which is that of its
+   * entry in passwd(5); undefined where any will do. */
+  loginGid?: number | undefined;
+}
+
+/** Whether the tools serve the caller; with another group than that of its
+ * login they say that the process is somebody else's. */
+export function areServed(
+  { tools, loginGid }: SubordinateIds,
+  { gid }: Pick<Facts, "gid">,
+): boolean {
+  return tools && (loginGid === undefined || loginGid === gid);
 }
 
 /** Id maps, ready to be written. */
@@ -97,7 +109,7 @@ export function resolveIdMaps(
     );
   }
   const keep = config.userns === "keep-id";
-  const both = subordinate.tools && subordinate.uids.length > 0 &&
+  const both = areServed(subordinate, facts) && subordinate.uids.length > 0 &&
     subordinate.gids.length > 0;
   const root = (facts.caps & CAP_SETUID) !== 0n;
   const many = both || (root && subordinate.uids.length > 0 &&
@@ -178,6 +190,16 @@ function chooseWriter(
         code: "newuidmap-missing",
         hint:
           "Install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora), or map a single id",
+      },
+    );
+  }
+  if (!areServed(subordinate, facts)) {
+    throw new ContainerError(
+      `Cannot map more than the caller's own id: newuidmap and newgidmap want the group of its login, ${subordinate.loginGid}, and it is in ${facts.gid}`,
+      {
+        code: "newuidmap-group",
+        hint:
+          "Call rustyrun in that group (newgrp, sg), map a single id, or let root set GRANT_AUX_GROUP_SUBIDS to yes in /etc/login.defs",
       },
     );
   }
