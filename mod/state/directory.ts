@@ -1,0 +1,223 @@
+/**
+ * The directory ROOT/ID: who takes it, holds it, and removes it.
+ *
+ * @module
+ */
+
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
+import { SyscallError } from "../../ffi/errno.ts";
+import { ContainerError } from "../errors.ts";
+import type { StateDir } from "../state.ts";
+import { LEFTOVERS, readState } from "./files.ts";
+import { checkStateRoot, isStateDirectory } from "./root.ts";
+
+const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
+const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+/** O_PATH | O_CLOEXEC */
+const O_PATH = 0o12000000;
+const O_CLOEXEC = 0o2000000;
+const LOCK_EX = 2, LOCK_NB = 4;
+const ENOENT = -2, EWOULDBLOCK = -11;
+
+/** How long a claim waits for a lock that is none of a creator: who deletes a
+ * container, or only looks whether one is being made, holds it for less. */
+const PATIENCE_MS = 200;
+
+/** Blocks this thread: all that waits here is sync on purpose. */
+export function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+/**
+ * Takes ROOT/ID for a new container.
+ *
+ * @returns the directory, and whether it was there already: then it may hold
+ * what a create that was killed has left
+ * @throws {ContainerError} when a container has the id, or ROOT cannot be made
+ */
+export function claimState(
+  root: string,
+  id: string,
+): StateDir & { reused: boolean } {
+  const path = `${root}/${id}`;
+  const end = performance.now() + PATIENCE_MS;
+  let safe = checkStateRoot(root);
+  for (;;) {
+    const reused = !makeDirectory(root, path);
+    // Somebody else may have been faster with it in a directory for all.
+    safe ||= checkStateRoot(root);
+    const fd = lockDirectory(path);
+    // Between mkdir and the lock a delete has removed it: again.
+    if (fd === undefined) continue;
+    if (fd === "busy") {
+      if (performance.now() > end || hasState(path)) throw exists(id);
+      sleep(2);
+      continue;
+    }
+    const taken = reused && hasState(path) && readState(root, id) !== undefined;
+    if (reused && (taken || !isStateDirectory(path))) {
+      closeFd(fd);
+      throw taken ? exists(id) : foreign(id, path);
+    }
+    return { path, fd, reused };
+  }
+}
+
+/** Looked up this way since an error object costs 0.2 ms. */
+function hasState(path: string): boolean {
+  const fd = trySyscall("openat", -100, cstring(`${path}/state.json`), O_PATH);
+  if (fd >= 0) closeFd(fd);
+  return fd >= 0;
+}
+
+/** Locks a state directory without waiting: undefined when there is none,
+ * "busy" when somebody else holds it.
+ *
+ * @throws {ContainerError} when it is no directory, or not ours */
+function lockDirectory(path: string): number | "busy" | undefined {
+  const fd = trySyscall(
+    "openat",
+    -100,
+    cstring(path),
+    O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+    0,
+  );
+  if (fd === ENOENT) return undefined;
+  if (fd < 0) throw cannotMake(path, new SyscallError("openat", -fd));
+  const locked = trySyscall("flock", fd, LOCK_EX | LOCK_NB);
+  if (locked === 0 && isSameFile(path, fd)) return fd;
+  closeFd(fd);
+  if (locked === 0) return undefined;
+  if (locked === EWOULDBLOCK) return "busy";
+  throw cannotMake(path, new SyscallError("flock", -locked));
+}
+
+/**
+ * Takes the directory of a container that is to be removed; waits for whoever
+ * makes or removes it.
+ *
+ * @param milliseconds how long at the most; 0: not at all
+ * @returns undefined when there is no such directory, "busy" when the time is
+ * over
+ */
+export function holdState(
+  root: string,
+  id: string,
+  milliseconds: number,
+): StateDir | "busy" | undefined {
+  const path = `${root}/${id}`;
+  const end = performance.now() + milliseconds;
+  for (;;) {
+    const fd = lockDirectory(path);
+    if (fd === undefined) return undefined;
+    if (fd !== "busy") return { path, fd };
+    if (performance.now() >= end) return "busy";
+    sleep(5);
+  }
+}
+
+function exists(id: string): ContainerError {
+  return new ContainerError(
+    `Cannot create "${id}": container with given ID already exists`,
+    {
+      code: "id-exists",
+      hint: `Choose another id, or remove it first: rustyrun delete ${id}`,
+    },
+  );
+}
+
+function foreign(id: string, path: string): ContainerError {
+  return new ContainerError(
+    `Cannot create "${id}": "${path}" exists and is not rustyrun's`,
+    {
+      code: "state-directory",
+      hint: "Choose another id, or another directory for states: --root DIR",
+    },
+  );
+}
+
+/** @returns false when it was there */
+function makeDirectory(root: string, path: string): boolean {
+  try {
+    Deno.mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw cannotMake(root, error);
+    }
+  }
+  try {
+    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(path, { mode: 0o700 });
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw cannotMake(root, error);
+  }
+}
+
+function cannotMake(root: string, cause: unknown): ContainerError {
+  return new ContainerError(
+    `Cannot keep the container's state in "${root}": ${
+      cause instanceof Error ? cause.message : cause
+    }`,
+    {
+      code: "state-directory",
+      hint: "Name a directory that you may write: rustyrun --root DIR",
+      cause,
+    },
+  );
+}
+
+/** Whether a path is still what a descriptor was opened as. */
+export function isSameFile(path: string, fd: number): boolean {
+  try {
+    const a = Deno.lstatSync(path);
+    const b = Deno.statSync(`/proc/self/fd/${fd}`);
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/**
+ * Removes a state directory that this process holds: what is in it, then
+ * itself. One that is gone, or has become another container's, is left alone.
+ */
+export function removeState(dir: StateDir): void {
+  if (!isSameFile(dir.path, dir.fd)) return;
+  emptyState(dir);
+  try {
+    Deno.removeSync(dir.path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Makes a state directory rubbish: what it names is there for the taking. */
+export function disownState({ path }: StateDir): void {
+  try {
+    Deno.removeSync(`${path}/state.json`);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Removes what is in a state directory that this process holds. */
+export function emptyState(dir: StateDir): void {
+  const { path } = dir;
+  // state.json first: from then on the directory is rubbish, not a container.
+  // Its leftovers' names last: until then somebody may still need them.
+  const names = [...Deno.readDirSync(path)].map((it) => it.name)
+    .filter((it) => it !== "state.json" && it !== LEFTOVERS);
+  disownState(dir);
+  for (const name of [...names, LEFTOVERS]) {
+    try {
+      Deno.removeSync(`${path}/${name}`, { recursive: true });
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}

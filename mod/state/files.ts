@@ -1,0 +1,132 @@
+/**
+ * The files of a state directory: what stands in each, and how it is written so
+ * that a reader sees it whole.
+ *
+ * @module
+ */
+
+import { cstring, openFd, syscall } from "../../ffi/libc.ts";
+import type { State, StateDir } from "../state.ts";
+import { checkStateRoot } from "./root.ts";
+
+const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
+
+/** Writes a file: a new one, renamed over the old. A pid file may be in a
+ * directory for all, where somebody can have put a symbolic link before us. */
+export function replaceFile(path: string, text: string, mode = 0o600): void {
+  const temporary = `${path}.new`;
+  const write = () =>
+    Deno.writeTextFileSync(temporary, text, { mode, createNew: true });
+  try {
+    write();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    Deno.removeSync(temporary);
+    write();
+  }
+  Deno.renameSync(temporary, path);
+}
+
+/** Writes ROOT/ID/state.json. */
+export function writeState(dir: StateDir, state: State): void {
+  replaceFile(`${dir.path}/state.json`, encodeState(state));
+}
+
+// ES2025's JSON.rawJSON, which TypeScript 6 does not type yet.
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): unknown };
+
+/** JSON with integers beyond 2^53 kept: a bigint is written as a number. */
+export function encodeState(value: unknown): string {
+  return JSON.stringify(
+    value,
+    (_, it) => typeof it === "bigint" ? rawJSON(String(it)) : it,
+  );
+}
+
+/**
+ * Reads ROOT/ID/state.json.
+ *
+ * @returns undefined when there is no such container
+ * @throws {ContainerError} when somebody else could have written it
+ */
+export function readState(root: string, id: string): State | undefined {
+  if (!checkStateRoot(root)) return undefined;
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(`${root}/${id}/state.json`);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return undefined;
+    throw error;
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    // A rename is whole, but for a machine that went down before the file had
+    // reached its disk: no container has outlived that.
+    if (error instanceof SyntaxError) return undefined;
+    throw error;
+  }
+}
+
+/** Its file with the names of what is about to be made. */
+export const LEFTOVERS = "leftovers.json";
+
+/** Writes a file of a state directory, readable for its owner only. */
+export function writeBytes(
+  dir: StateDir,
+  name: string,
+  bytes: Uint8Array,
+): void {
+  Deno.writeFileSync(`${dir.path}/${name}`, bytes, { mode: 0o600 });
+}
+
+/** Writes ROOT/ID/leftovers.json: the names of what is about to be made. While
+ * there is no state.json, only this file knows them. */
+export function writeLeftovers(dir: StateDir, leftovers: unknown): void {
+  Deno.writeTextFileSync(
+    `${dir.path}/${LEFTOVERS}`,
+    JSON.stringify(leftovers),
+    { mode: 0o600 },
+  );
+}
+
+/** Reads ROOT/ID/leftovers.json.
+ *
+ * @returns undefined when nothing was made yet: then it is missing, or its
+ * writer was killed half way */
+export function readLeftovers(dir: StateDir): unknown {
+  try {
+    return JSON.parse(Deno.readTextFileSync(`${dir.path}/${LEFTOVERS}`));
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound || error instanceof SyntaxError
+    ) return undefined;
+    throw error;
+  }
+}
+
+/** Writes ROOT/ID/config.json: the saved copy that exec and update read, so
+ * that what happens to the bundle meanwhile changes nothing. */
+export function writeSaved(dir: StateDir, saved: unknown): void {
+  Deno.writeTextFileSync(`${dir.path}/config.json`, encodeState(saved), {
+    mode: 0o600,
+  });
+}
+
+/** Reads the text of ROOT/ID/config.json. */
+export function readSaved(root: string, id: string): string {
+  return Deno.readTextFileSync(`${root}/${id}/config.json`);
+}
+
+/** Makes ROOT/ID/exec.fifo and opens it without reading or writing (O_PATH).
+ *
+ * @returns the descriptor, close-on-exec */
+export function makeExecFifo(dir: StateDir): number {
+  // 0622 like runc: the container's root may have another id.
+  syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10622, 0);
+  Deno.chmodSync(`${dir.path}/exec.fifo`, 0o622);
+  return openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
+}
