@@ -110,6 +110,7 @@ async function buildPayload(work: string): Promise<string> {
     "-o",
     payload,
     `${REPOSITORY}/tests/c/payload.c`,
+    `${REPOSITORY}/tests/c/payload_json.c`,
     `${REPOSITORY}/tests/c/payload_host.c`,
   ]);
   if (built.code !== 0) throw new Error(built.stderr);

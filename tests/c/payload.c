@@ -37,170 +37,33 @@
 #include <unistd.h>
 
 #include "payload.h"
+#include "payload_json.h"
 
 extern char **environ;
-
-static FILE *out;
-static int comma;
-
-static void string(const char *s, size_t n)
-{
-	fputc('"', out);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		if (c == '"' || c == '\\')
-			fprintf(out, "\\%c", c);
-		else if (c < 32 || c > 126)
-			fprintf(out, "\\u%04x", c);
-		else
-			fputc(c, out);
-	}
-	fputc('"', out);
-}
-
-/* A key of the object or an item of the list that is open. */
-static void item(const char *key)
-{
-	if (comma)
-		fputs(",\n", out);
-	comma = 0;
-	if (key) {
-		string(key, strlen(key));
-		fputc(':', out);
-	}
-}
-
-static void begin(const char *key, char bracket)
-{
-	item(key);
-	fputc(bracket, out);
-	comma = 0;
-}
-
-static void end(char bracket)
-{
-	fputc(bracket, out);
-	comma = 1;
-}
-
-static void text(const char *key, const char *s)
-{
-	item(key);
-	if (s)
-		string(s, strlen(s));
-	else
-		fputs("null", out);
-	comma = 1;
-}
-
-static void number(const char *key, long long n)
-{
-	item(key);
-	fprintf(out, "%lld", n);
-	comma = 1;
-}
-
-static void hex(const char *key, unsigned long long n)
-{
-	char s[32];
-	snprintf(s, sizeof s, "0x%llx", n);
-	text(key, s);
-}
-
-/* A number, or the name of the error that came instead. */
-static void result(const char *key, long long n)
-{
-	char s[32];
-	if (n >= 0) {
-		number(key, n);
-		return;
-	}
-	snprintf(s, sizeof s, "errno %d", errno);
-	text(key, s);
-}
-
-static ssize_t slurp(const char *path, char *buf, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	ssize_t n = 0, m;
-	if (fd < 0)
-		return -1;
-	while ((m = read(fd, buf + n, size - 1 - (size_t)n)) > 0)
-		n += m;
-	if (m < 0 && n == 0)
-		n = -1;
-	close(fd);
-	if (n >= 0)
-		buf[n] = 0;
-	return n;
-}
-
-static void file(const char *key, const char *path)
-{
-	static char buf[1 << 18];
-	char s[32];
-	ssize_t n = slurp(path, buf, sizeof buf);
-	item(key);
-	if (n < 0) {
-		snprintf(s, sizeof s, "errno %d", errno);
-		string(s, strlen(s));
-	} else {
-		while (n > 0 && buf[n - 1] == '\n')
-			n--;
-		string(buf, (size_t)n);
-	}
-	comma = 1;
-}
-
-static void lines(const char *key, const char *path)
-{
-	static char buf[1 << 18];
-	ssize_t n = slurp(path, buf, sizeof buf);
-	if (n < 0) {
-		text(key, NULL);
-		return;
-	}
-	begin(key, '[');
-	for (char *l = strtok(buf, "\n"); l; l = strtok(NULL, "\n"))
-		text(NULL, l);
-	end(']');
-}
-
-static void link_target(const char *key, const char *path)
-{
-	char buf[4096];
-	ssize_t n = readlink(path, buf, sizeof buf);
-	item(key);
-	if (n < 0)
-		fputs("null", out);
-	else
-		string(buf, (size_t)n);
-	comma = 1;
-}
 
 static void ids(void)
 {
 	uid_t r, e, s;
 	gid_t groups[1024];
 	int n;
-	begin("ids", '{');
+	json_begin("ids", '{');
 	getresuid(&r, &e, &s);
-	begin("uid", '[');
-	number(NULL, r), number(NULL, e), number(NULL, s);
-	end(']');
+	json_begin("uid", '[');
+	json_number(NULL, r), json_number(NULL, e), json_number(NULL, s);
+	json_end(']');
 	getresgid(&r, &e, &s);
-	begin("gid", '[');
-	number(NULL, r), number(NULL, e), number(NULL, s);
-	end(']');
-	begin("groups", '[');
+	json_begin("gid", '[');
+	json_number(NULL, r), json_number(NULL, e), json_number(NULL, s);
+	json_end(']');
+	json_begin("groups", '[');
 	n = getgroups(1024, groups);
 	for (int i = 0; i < n; i++)
-		number(NULL, groups[i]);
-	end(']');
-	file("uid_map", "/proc/self/uid_map");
-	file("gid_map", "/proc/self/gid_map");
-	file("setgroups", "/proc/self/setgroups");
-	end('}');
+		json_number(NULL, groups[i]);
+	json_end(']');
+	json_file("uid_map", "/proc/self/uid_map");
+	json_file("gid_map", "/proc/self/gid_map");
+	json_file("setgroups", "/proc/self/setgroups");
+	json_end('}');
 }
 
 static void capabilities(void)
@@ -215,13 +78,13 @@ static void capabilities(void)
 		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, c, 0, 0) == 1)
 			ambient |= 1ULL << c;
 	}
-	begin("capabilities", '{');
-	hex("effective", data[0].e | (unsigned long long)data[1].e << 32);
-	hex("permitted", data[0].p | (unsigned long long)data[1].p << 32);
-	hex("inheritable", data[0].i | (unsigned long long)data[1].i << 32);
-	hex("bounding", bounding);
-	hex("ambient", ambient);
-	end('}');
+	json_begin("capabilities", '{');
+	json_hex("effective", data[0].e | (unsigned long long)data[1].e << 32);
+	json_hex("permitted", data[0].p | (unsigned long long)data[1].p << 32);
+	json_hex("inheritable", data[0].i | (unsigned long long)data[1].i << 32);
+	json_hex("bounding", bounding);
+	json_hex("ambient", ambient);
+	json_end('}');
 }
 
 static void attributes(void)
@@ -231,60 +94,60 @@ static void attributes(void)
 	unsigned long cpus[16] = { 0 }, nodes[16] = { 0 };
 	int signal = 0, mode = 0;
 	char name[64];
-	begin("process", '{');
-	result("no_new_privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
-	result("seccomp", prctl(PR_GET_SECCOMP, 0, 0, 0, 0));
-	result("securebits", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
-	result("dumpable", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
-	result("keepcaps", prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0));
-	result("timerslack", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
-	result("thp_disable", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+	json_begin("process", '{');
+	json_result("no_new_privs", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
+	json_result("seccomp", prctl(PR_GET_SECCOMP, 0, 0, 0, 0));
+	json_result("securebits", prctl(PR_GET_SECUREBITS, 0, 0, 0, 0));
+	json_result("dumpable", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
+	json_result("keepcaps", prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0));
+	json_result("timerslack", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
+	json_result("thp_disable", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
 	prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0);
-	number("pdeathsig", signal);
+	json_number("pdeathsig", signal);
 	signal = 0;
 	prctl(PR_GET_CHILD_SUBREAPER, &signal, 0, 0, 0);
-	number("subreaper", signal);
+	json_number("subreaper", signal);
 	prctl(PR_GET_NAME, name, 0, 0, 0);
-	text("comm", name);
+	json_text("comm", name);
 	memset(&sched, 0, sizeof sched);
 	sched.size = sizeof sched;
 	if (syscall(SYS_sched_getattr, 0, &sched, sizeof sched, 0) == 0) {
-		begin("scheduler", '{');
-		number("policy", sched.policy), number("flags", (long long)sched.flags);
-		number("nice", sched.nice), number("priority", sched.priority);
-		number("runtime", (long long)sched.runtime);
-		number("deadline", (long long)sched.deadline);
-		number("period", (long long)sched.period);
-		end('}');
+		json_begin("scheduler", '{');
+		json_number("policy", sched.policy), json_number("flags", (long long)sched.flags);
+		json_number("nice", sched.nice), json_number("priority", sched.priority);
+		json_number("runtime", (long long)sched.runtime);
+		json_number("deadline", (long long)sched.deadline);
+		json_number("period", (long long)sched.period);
+		json_end('}');
 	}
-	result("ioprio", syscall(SYS_ioprio_get, 1, 0));
-	result("personality", personality(0xffffffff));
+	json_result("ioprio", syscall(SYS_ioprio_get, 1, 0));
+	json_result("personality", personality(0xffffffff));
 	if (sched_getaffinity(0, sizeof cpus, (cpu_set_t *)cpus) == 0)
-		hex("affinity", cpus[0]);
+		json_hex("affinity", cpus[0]);
 	if (syscall(SYS_get_mempolicy, &mode, nodes, 1024, NULL, 0) == 0) {
-		hex("mempolicy", (unsigned)mode);
-		hex("mempolicy_nodes", nodes[0]);
+		json_hex("mempolicy", (unsigned)mode);
+		json_hex("mempolicy_nodes", nodes[0]);
 	}
-	file("oom_score_adj", "/proc/self/oom_score_adj");
-	file("label", "/proc/self/attr/current");
-	file("label_exec", "/proc/self/attr/exec");
-	file("coredump_filter", "/proc/self/coredump_filter");
-	number("umask", umask(0));
-	end('}');
+	json_file("oom_score_adj", "/proc/self/oom_score_adj");
+	json_file("label", "/proc/self/attr/current");
+	json_file("label_exec", "/proc/self/attr/exec");
+	json_file("coredump_filter", "/proc/self/coredump_filter");
+	json_number("umask", umask(0));
+	json_end('}');
 }
 
 static void relations(void)
 {
-	begin("relations", '{');
-	number("pid", getpid());
-	number("ppid", getppid());
-	number("pgid_is_pid", getpgid(0) == getpid());
-	number("sid_is_pid", getsid(0) == getpid());
-	link_target("exe", "/proc/self/exe");
-	link_target("exe1", "/proc/1/exe");
-	file("comm1", "/proc/1/comm");
-	link_target("root", "/proc/self/root");
-	end('}');
+	json_begin("relations", '{');
+	json_number("pid", getpid());
+	json_number("ppid", getppid());
+	json_number("pgid_is_pid", getpgid(0) == getpid());
+	json_number("sid_is_pid", getsid(0) == getpid());
+	json_link_target("exe", "/proc/self/exe");
+	json_link_target("exe1", "/proc/1/exe");
+	json_file("comm1", "/proc/1/comm");
+	json_link_target("root", "/proc/self/root");
+	json_end('}');
 }
 
 static void limits(void)
@@ -292,16 +155,16 @@ static void limits(void)
 	static const char *const names[] = { "CPU", "FSIZE", "DATA", "STACK", "CORE", "RSS",
 		"NPROC", "NOFILE", "MEMLOCK", "AS", "LOCKS", "SIGPENDING", "MSGQUEUE", "NICE",
 		"RTPRIO", "RTTIME" };
-	begin("rlimits", '{');
+	json_begin("rlimits", '{');
 	for (int i = 0; i < 16; i++) {
 		struct rlimit r;
 		char s[64];
 		getrlimit(i, &r);
 		snprintf(s, sizeof s, "%" PRIu64 ":%" PRIu64, (uint64_t)r.rlim_cur,
 			 (uint64_t)r.rlim_max);
-		text(names[i], s);
+		json_text(names[i], s);
 	}
-	end('}');
+	json_end('}');
 }
 
 static void signals(void)
@@ -317,36 +180,36 @@ static void signals(void)
 		else if (old.handler != (void *)SIG_DFL)
 			caught |= 1ULL << (i - 1);
 	}
-	begin("signals", '{');
-	hex("blocked", mask);
-	hex("ignored", ignored);
-	hex("caught", caught);
-	end('}');
+	json_begin("signals", '{');
+	json_hex("blocked", mask);
+	json_hex("ignored", ignored);
+	json_hex("caught", caught);
+	json_end('}');
 }
 
 static void terminal(void)
 {
-	begin("terminal", '[');
+	json_begin("terminal", '[');
 	for (int fd = 0; fd < 3; fd++) {
 		struct winsize w;
 		struct stat st;
 		if (!isatty(fd)) {
-			number(NULL, 0);
+			json_number(NULL, 0);
 			continue;
 		}
-		begin(NULL, '{');
+		json_begin(NULL, '{');
 		if (ioctl(fd, TIOCGWINSZ, &w) == 0) {
-			number("rows", w.ws_row);
-			number("cols", w.ws_col);
+			json_number("rows", w.ws_row);
+			json_number("cols", w.ws_col);
 		}
-		number("foreground", tcgetpgrp(fd) == getpgid(0));
+		json_number("foreground", tcgetpgrp(fd) == getpgid(0));
 		if (fstat(fd, &st) == 0) {
-			number("uid", st.st_uid), number("gid", st.st_gid);
-			hex("mode", st.st_mode);
+			json_number("uid", st.st_uid), json_number("gid", st.st_gid);
+			json_hex("mode", st.st_mode);
 		}
-		end('}');
+		json_end('}');
 	}
-	end(']');
+	json_end(']');
 }
 
 static void describe(const char *key, const char *path, int follow)
@@ -366,7 +229,7 @@ static void describe(const char *key, const char *path, int follow)
 	} else {
 		snprintf(s, sizeof s, "%o %u:%u", st.st_mode, st.st_uid, st.st_gid);
 	}
-	text(key, s);
+	json_text(key, s);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -379,10 +242,10 @@ static void directory(const char *key, const char *path)
 	struct dirent **list;
 	int n = scandir(path, &list, NULL, by_name);
 	if (n < 0) {
-		result(key, -1);
+		json_result(key, -1);
 		return;
 	}
-	begin(key, '{');
+	json_begin(key, '{');
 	for (int i = 0; i < n; i++) {
 		char full[1024];
 		if (!strcmp(list[i]->d_name, "..") || list[i]->d_name[0] == 0)
@@ -390,12 +253,12 @@ static void directory(const char *key, const char *path)
 		snprintf(full, sizeof full, "%s/%s", path, list[i]->d_name);
 		describe(list[i]->d_name, full, 0);
 	}
-	end('}');
+	json_end('}');
 }
 
 static void descriptors(void)
 {
-	begin("fds", '{');
+	json_begin("fds", '{');
 	for (int fd = 0; fd < 1024; fd++) {
 		char key[16], path[64], target[256], s[400];
 		struct stat st;
@@ -410,34 +273,34 @@ static void descriptors(void)
 		snprintf(s, sizeof s, "type %o flags %o cloexec %d %s", st.st_mode & S_IFMT,
 			 (unsigned)flags & ~(unsigned)(O_LARGEFILE | O_CLOEXEC),
 			 fcntl(fd, F_GETFD), target);
-		text(key, s);
+		json_text(key, s);
 	}
-	end('}');
+	json_end('}');
 }
 
 static void namespaces(void)
 {
 	static const char *const names[] = { "cgroup", "ipc", "mnt", "net", "pid", "time", "user",
 		"uts", "pid_for_children", "time_for_children" };
-	begin("namespaces", '{');
+	json_begin("namespaces", '{');
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		char path[64];
 		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i]);
-		link_target(names[i], path);
+		json_link_target(names[i], path);
 	}
-	end('}');
-	lines("timens_offsets", "/proc/self/timens_offsets");
+	json_end('}');
+	json_lines("timens_offsets", "/proc/self/timens_offsets");
 }
 
 static void keyrings(void)
 {
 	char s[256] = "";
-	begin("keyring", '{');
+	json_begin("keyring", '{');
 	/* KEYCTL_DESCRIBE = 6 of the session (-3) and the process keyring (-2). */
 	if (syscall(SYS_keyctl, 6, -3, s, sizeof s) < 0)
 		snprintf(s, sizeof s, "errno %d", errno);
-	text("session", s);
-	end('}');
+	json_text("session", s);
+	json_end('}');
 }
 
 static void sysctls(void)
@@ -449,28 +312,28 @@ static void sysctls(void)
 		"net/ipv4/ping_group_range", "net/ipv4/ip_unprivileged_port_start",
 		"net/ipv4/conf/all/forwarding", "net/ipv4/conf/default/rp_filter",
 		"net/core/somaxconn", "user/max_user_namespaces" };
-	begin("sysctl", '{');
+	json_begin("sysctl", '{');
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
 		char path[128];
 		snprintf(path, sizeof path, "/proc/sys/%s", names[i]);
-		file(names[i], path);
+		json_file(names[i], path);
 	}
-	end('}');
+	json_end('}');
 }
 
 static void network(void)
 {
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct if_nameindex *list = if_nameindex();
-	begin("network", '{');
+	json_begin("network", '{');
 	for (struct if_nameindex *i = list; i && i->if_name; i++) {
 		struct ifreq r;
 		memset(&r, 0, sizeof r);
 		strncpy(r.ifr_name, i->if_name, IFNAMSIZ - 1);
 		if (ioctl(fd, SIOCGIFFLAGS, &r) == 0)
-			text(i->if_name, r.ifr_flags & IFF_UP ? "up" : "down");
+			json_text(i->if_name, r.ifr_flags & IFF_UP ? "up" : "down");
 	}
-	end('}');
+	json_end('}');
 	close(fd);
 }
 
@@ -481,30 +344,30 @@ static void probe(const char *path)
 	struct statfs fs;
 	struct stat st;
 	int fd;
-	begin(path, '{');
+	json_begin(path, '{');
 	describe("what", path, 1);
 	if (statfs(path, &fs) == 0)
-		hex("filesystem", (unsigned long)fs.f_type);
+		json_hex("filesystem", (unsigned long)fs.f_type);
 	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) {
 		char test[1024];
 		directory("entries", path);
 		snprintf(test, sizeof test, "%s/.rustyrun-probe", path);
 		fd = open(test, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-		result("create", fd < 0 ? -1 : 0);
+		json_result("create", fd < 0 ? -1 : 0);
 		if (fd >= 0)
 			unlink(test);
 	} else {
 		ssize_t n = slurp(path, buf, 65);
 		if (n < 0)
-			result("read", -1);
+			json_result("read", -1);
 		else
-			number("read", n);
+			json_number("read", n);
 		fd = open(path, O_WRONLY | O_CLOEXEC | O_NONBLOCK);
-		result("write", fd < 0 ? -1 : 0);
+		json_result("write", fd < 0 ? -1 : 0);
 	}
 	if (fd >= 0)
 		close(fd);
-	end('}');
+	json_end('}');
 }
 
 /* One system call with numbers as arguments: what a seccomp filter answers. */
@@ -517,7 +380,7 @@ static void attempt(const char *words)
 		if (*rest == ':')
 			rest++;
 	}
-	result(words, syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]));
+	json_result(words, syscall(a[0], a[1], a[2], a[3], a[4], a[5], a[6]));
 }
 
 static int report(int argc, char **argv)
@@ -525,35 +388,34 @@ static int report(int argc, char **argv)
 	char cwd[4096];
 	struct utsname uts;
 	int code = 0, wait = 0;
-	out = stdout;
-	fputc('{', out);
-	begin("argv", '[');
+	json_start(stdout);
+	json_begin("argv", '[');
 	for (int i = 0; i < argc; i++)
-		text(NULL, argv[i]);
-	end(']');
-	begin("env", '[');
+		json_text(NULL, argv[i]);
+	json_end(']');
+	json_begin("env", '[');
 	for (char **e = environ; *e; e++)
-		text(NULL, *e);
-	end(']');
-	text("cwd", getcwd(cwd, sizeof cwd));
+		json_text(NULL, *e);
+	json_end(']');
+	json_text("cwd", getcwd(cwd, sizeof cwd));
 	descriptors(), ids(), capabilities(), relations(), limits(), signals(), terminal();
 	uname(&uts);
-	text("hostname", uts.nodename);
-	text("domainname", uts.domainname);
-	text("machine", uts.machine);
+	json_text("hostname", uts.nodename);
+	json_text("domainname", uts.domainname);
+	json_text("machine", uts.machine);
 	attributes(), namespaces(), keyrings(), network();
-	lines("cgroup", "/proc/self/cgroup");
-	lines("mounts", "/proc/self/mountinfo");
+	json_lines("cgroup", "/proc/self/cgroup");
+	json_lines("mounts", "/proc/self/mountinfo");
 	sysctls();
 	directory("root", "/");
 	directory("dev", "/dev");
 	directory("dev_pts", "/dev/pts");
-	begin("probes", '{');
+	json_begin("probes", '{');
 	for (int i = 2; i < argc; i++)
 		if (!strncmp(argv[i], "probe=", 6))
 			probe(argv[i] + 6);
-	end('}');
-	begin("syscalls", '{');
+	json_end('}');
+	json_begin("syscalls", '{');
 	for (int i = 2; i < argc; i++) {
 		if (!strncmp(argv[i], "sys=", 4))
 			attempt(argv[i] + 4);
@@ -562,10 +424,8 @@ static int report(int argc, char **argv)
 		else if (!strcmp(argv[i], "sleep"))
 			wait = 1;
 	}
-	end('}');
-	number("end", 1);
-	fputs("}\n", out);
-	fflush(out);
+	json_end('}');
+	json_finish();
 	if (wait)
 		pause();
 	return code;
@@ -576,6 +436,7 @@ static int hook(int argc, char **argv)
 	static char buf[1 << 16];
 	ssize_t n = 0, m;
 	char cwd[4096];
+	FILE *out;
 	int code = 0, seconds = 0;
 	while ((m = read(0, buf + n, sizeof buf - 1 - (size_t)n)) > 0)
 		n += m;
@@ -587,24 +448,21 @@ static int hook(int argc, char **argv)
 		else if (!strncmp(argv[i], "sleep=", 6))
 			seconds = atoi(argv[i] + 6);
 	}
-	fputc('{', out);
-	begin("argv", '[');
+	json_start(out);
+	json_begin("argv", '[');
 	for (int i = 0; i < argc; i++)
-		text(NULL, argv[i]);
-	end(']');
-	begin("env", '[');
+		json_text(NULL, argv[i]);
+	json_end(']');
+	json_begin("env", '[');
 	for (char **e = environ; *e; e++)
-		text(NULL, *e);
-	end(']');
-	text("cwd", getcwd(cwd, sizeof cwd));
-	item("stdin");
-	string(buf, (size_t)n);
-	comma = 1;
-	number("pid1", getpid() == 1);
+		json_text(NULL, *e);
+	json_end(']');
+	json_text("cwd", getcwd(cwd, sizeof cwd));
+	json_bytes("stdin", buf, (size_t)n);
+	json_number("pid1", getpid() == 1);
 	namespaces();
 	ids(), signals();
-	number("end", 1);
-	fputs("}\n", out);
+	json_finish();
 	fclose(out);
 	if (seconds)
 		sleep((unsigned)seconds);
