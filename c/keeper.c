@@ -59,6 +59,8 @@ static void close_foreign(struct keeper *k)
 			keep[n++] = take_slot(k, op.a[i].n);
 	if (find_op(k, OP_K_STATE, &op))
 		keep[n++] = take_slot(k, op.a[2].n);
+	if (find_op(k, OP_K_MOUNT, &op))
+		keep[n++] = take_slot(k, op.a[0].n);
 	close_others(keep, n);
 	syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC);
 }

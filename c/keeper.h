@@ -18,6 +18,7 @@
  *            each signal as JSON, by number
  *   kDelete  a program that runs at the end, before what is left is removed
  *   kFlags   TEARDOWN_SHARED_PID
+ *   kMount   the container's root, mounted in the caller's mount namespace
  *   kRefuse  the line for the second Ctrl-C
  */
 #ifndef RUSTYRUN_KEEPER_H

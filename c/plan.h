@@ -63,6 +63,7 @@ struct plan_record {
 	X(RECONFIGURE, 37, "fl") \
 	X(PIVOT, 38, "f") \
 	X(CHROOT, 39, "f") \
+	X(ENTER, 40, "f") \
 	X(PTY, 45, "fffnn") \
 	X(SETSID, 46, "") \
 	X(CTTY, 47, "f") \
@@ -98,7 +99,8 @@ struct plan_record {
 	X(K_JSON, 95, "sl") \
 	X(K_DELETE, 96, "ll") \
 	X(K_FLAGS, 97, "n") \
-	X(K_REFUSE, 98, "s")
+	X(K_REFUSE, 98, "s") \
+	X(K_MOUNT, 99, "f")
 
 #define X(name, code, args) OP_##name = (code),
 enum plan_op { PLAN_OPS(X) };

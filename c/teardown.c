@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -19,10 +20,13 @@
 
 /* How long a cgroup may stay busy: tasks leave it some time after they died. */
 #define BUSY_MS 1000
+/* How many mounts may lie on each other on the container's root. */
+#define MOUNTS_MAX 4096
 
 void teardown_init(struct teardown *t)
 {
 	memset(t, 0, sizeof(*t));
+	t->mount = -1;
 	t->state_dir = -1;
 	t->userns = -1;
 }
@@ -102,6 +106,16 @@ static int add_state(struct teardown *t, const struct arg *a,
 	return 1;
 }
 
+static int add_mount(struct teardown *t, const struct arg *a,
+		     const int slot[PLAN_SLOTS])
+{
+	if (t->mount >= 0 || a[0].n < 0 || a[0].n >= PLAN_SLOTS ||
+	    slot[a[0].n] < 0)
+		return invalid();
+	t->mount = slot[a[0].n];
+	return 1;
+}
+
 int teardown_add(struct teardown *t, const struct op *op,
 		 const int slot[PLAN_SLOTS])
 {
@@ -118,6 +132,8 @@ int teardown_add(struct teardown *t, const struct op *op,
 		r = add_tree(&t->tree[t->trees], op->a);
 		t->trees += r > 0;
 		return r;
+	case OP_K_MOUNT:
+		return add_mount(t, op->a, slot);
 	case OP_K_FLAGS:
 		t->flags = (int)op->a[0].n;
 		return 1;
@@ -139,6 +155,8 @@ unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS])
 	}
 	if (t->userns >= 0)
 		fd[n++] = t->userns;
+	if (t->mount >= 0)
+		fd[n++] = t->mount;
 	return n;
 }
 
@@ -206,6 +224,33 @@ static void remove_state(struct teardown *t)
 		close(dir);
 }
 
+/* All that the container has mounted in our mount namespace hangs on one mount,
+ * and the descriptor names it for as long as it is there: no path, which may
+ * have been renamed, is walked. umount2(2) takes the topmost mount on a place:
+ * what was mounted over the root goes before it. */
+static void remove_mount(struct teardown *t)
+{
+	struct k_mount_attr private = { .propagation = MS_PRIVATE };
+
+	if (t->mount < 0)
+		return;
+	for (int tries = 0; tries < MOUNTS_MAX; tries++) {
+		/* An unmount propagates like a mount: without this, what lies
+		 * below a volume would go from where the volume is from. */
+		if (syscall(SYS_mount_setattr, t->mount, "",
+			    K_AT_EMPTY_PATH | K_AT_RECURSIVE, &private,
+			    sizeof(private)) < 0 ||
+		    fchdir(t->mount) < 0 || umount2(".", MNT_DETACH) < 0)
+			break;
+		errno = EBUSY;
+	}
+	/* It is in no mount namespace: it never was, or is no more. */
+	if (errno != EINVAL)
+		note(t, "the mounts of the container");
+	if (chdir("/") < 0)
+		note(t, "/");
+}
+
 /* What users of a user namespace made belongs to ids that only it may touch:
  * its owner has every capability in it after setns(2). */
 static void remove_inside(struct teardown *t, bool owned)
@@ -237,6 +282,7 @@ int teardown_run(struct teardown *t, bool owned, bool all_die)
 	if (all_die && owned)
 		cgroup_kill(t);
 	remove_cgroups(t, owned, all_die && owned);
+	remove_mount(t);
 	remove_trees(t, owned);
 	if (t->failed && t->userns >= 0)
 		remove_inside(t, owned);

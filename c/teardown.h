@@ -42,6 +42,8 @@ struct teardown {
 	unsigned int cgroups;
 	unsigned int trees;
 	struct tree state;
+	int mount;     /* the container's root, in a mount namespace that is
+			* ours as well; -1: it has one of its own */
 	int state_dir; /* holds the lock; -1: there is no state */
 	int userns;    /* the container's, -1: the one we are in */
 	int flags;
@@ -61,7 +63,7 @@ int teardown_add(struct teardown *t, const struct op *op,
 int teardown_run(struct teardown *t, bool owned, bool all_die);
 /* Lists the descriptors that the table holds; returns how many (at most
  * TEARDOWN_FDS). */
-#define TEARDOWN_FDS (TEARDOWN_CGROUPS + TEARDOWN_TREES + 3)
+#define TEARDOWN_FDS (TEARDOWN_CGROUPS + TEARDOWN_TREES + 4)
 unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS]);
 
 /* cgroup.c: kills what is in the container's cgroups. */

@@ -244,7 +244,7 @@ void warden_split(struct child *c, const struct op *op)
 	c->warden = pair[0];
 	n = teardown_fds(&w->td, fds);
 	for (unsigned int i = 0; i < n; i++)
-		if (fds[i] != w->td.state_dir)
+		if (fds[i] != w->td.state_dir && fds[i] != w->td.mount)
 			close(fds[i]);
 	close(pair[1]);
 	close(w->control);

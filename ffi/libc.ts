@@ -69,7 +69,9 @@ const NUMBERS = {
   bpf: [321, 280],
   pidfd_send_signal: [424, 424],
   pidfd_open: [434, 434],
+  open_tree: [428, 428],
   openat2: [437, 437],
+  mount_setattr: [442, 442],
 } as const;
 
 /** A system call that the host stage makes. */

@@ -7,7 +7,7 @@
 
 import { MOUNT_ATTR, S_IF } from "../ffi/constants.ts";
 import type { Config } from "./config/config.ts";
-import { namespaceUse } from "./config/namespaces.ts";
+import { sharesMounts } from "./config/namespaces.ts";
 import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
 import { planConsole } from "./mounts/console.ts";
@@ -26,6 +26,11 @@ import {
   planRoot,
   setAttr,
 } from "./mounts/root.ts";
+import {
+  checkShared,
+  planSharedEntry,
+  planSharedRoot,
+} from "./mounts/shared.ts";
 import { type Op, type Phased, TARGET } from "./plan.ts";
 
 export { TERMINAL_TAG } from "./mounts/console.ts";
@@ -46,12 +51,13 @@ export function planMounts(
 ): Phased {
   const { spec } = config;
   checkConfig(config, facts);
+  const shared = sharesMounts(config);
   const context = createContext(config, facts, host);
   const proc = planProc(context);
   const masked = planMasked(context);
   const files = planFiles(context);
   const hidden = files.made.length > 0 ? ["files"] : [];
-  const root = planRoot(context, hidden);
+  const root = shared ? planSharedRoot() : planRoot(context, hidden);
   const mounts = [...planFileSystems(context), ...files.mounts];
   const devices = planDevices(context);
   const console = planConsole(context);
@@ -66,7 +72,7 @@ export function planMounts(
     sources: context.sources,
     root: [
       ...proc,
-      ...planPropagation(context),
+      ...(shared ? [] : planPropagation(context)),
       ...context.late,
       ...masked.made,
       ...files.made,
@@ -75,7 +81,7 @@ export function planMounts(
     mounts,
     devices,
     console,
-    pivot: planEntry(context),
+    pivot: shared ? planSharedEntry(context) : planEntry(context),
     readonly: planReadonly(context),
     masked: masked.masks,
     rootReadonly,
@@ -83,15 +89,7 @@ export function planMounts(
 }
 
 function checkConfig(config: Config, facts: Facts): void {
-  if (namespaceUse(config, "mount") === "inherit") {
-    throw new ContainerError(
-      "Cannot set up the root file system: the container has no mount namespace of its own",
-      {
-        code: "mount-namespace-missing",
-        hint: 'Add {"type":"mount"} to linux.namespaces',
-      },
-    );
-  }
+  if (sharesMounts(config)) checkShared(config, facts);
   if (config.spec.linux?.mountLabel && !facts.selinux) {
     throw new ContainerError(
       `Cannot label the mounts "${config.spec.linux.mountLabel}": SELinux is off on this host (linux.mountLabel)`,

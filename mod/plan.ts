@@ -85,6 +85,7 @@ export const OPS = {
   reconfigure: { code: 37, args: ["slot:f", "options:l"] },
   pivot: { code: 38, args: ["root:f"] },
   chroot: { code: 39, args: ["root:f"] },
+  enter: { code: 40, args: ["root:f"] },
   // Terminal.
   pty: {
     code: 45,
@@ -139,6 +140,7 @@ export const OPS = {
   kDelete: { code: 96, args: ["argv:l", "env:l"] },
   kFlags: { code: 97, args: ["flags:n"] },
   kRefuse: { code: 98, args: ["text:s"] },
+  kMount: { code: 99, args: ["tree:f"] },
 } as const;
 
 /** The name of an operation. */

@@ -74,12 +74,14 @@ Deno.test("planLeftovers() counts the parents that were made for it", () => {
       parents: ["/cg/a", "/cg/a/b", "/cg/a/b/bo", "/other"],
       state: STATE,
       upper: { parent: "/tmp/up", name: "box.1" },
+      mount: true,
       sharesPids: true,
     }).map(showOp),
     [
       "kCgroup /cg a/b/box 3 2",
       "kState /run/rustyrun box state",
       "kTree /tmp/up box.1",
+      "kMount root",
       "kFlags 1",
     ],
   );

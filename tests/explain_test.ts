@@ -235,6 +235,7 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
   ]],
   pivot: [[{ root: "root" }, 'pivot_root(".", "."), umount2(".", MNT_DETACH)']],
   chroot: [[{ root: "root" }, 'chroot(".")']],
+  enter: [[{ root: "root" }, 'chroot(".")']],
   pty: [[
     { master: "m", peer: "p", devpts: "d", rows: 0, cols: 0 },
     "open a new pseudoterminal",

@@ -1467,6 +1467,19 @@ const ROWS: Record<string, Row> = {
     code: "chroot",
     hint: "It needs CAP_SYS_CHROOT: run as root, or leave --no-pivot out",
   },
+  "a root in the caller's mount namespace": {
+    op: op("enter", {
+      root: "root",
+      why: "make it the root of this process, and of no other",
+      from: "linux.namespaces",
+    }),
+    errno: "EPERM",
+    text: "chroot",
+    message:
+      "Cannot change the root to the root file system (linux.namespaces): chroot: EPERM (operation not permitted)",
+    code: "chroot",
+    hint: "It needs CAP_SYS_CHROOT: run as root",
+  },
   "a root that cannot be moved": {
     op: op("chroot", {
       root: "root",

@@ -40,6 +40,12 @@ export function hasUserNamespace(config: Config): boolean {
   return namespaceUse(config, "user") !== "inherit";
 }
 
+/** Returns whether the container's mounts are made in the caller's mount
+ * namespace. */
+export function sharesMounts(config: Config): boolean {
+  return namespaceUse(config, "mount") === "inherit";
+}
+
 /** The text of /proc/PID/uid_map or gid_map, user_namespaces(7). */
 export function formatIdMap(maps: readonly IdMapping[]): string {
   return maps.map((it) => `${it.containerID} ${it.hostID} ${it.size}\n`)

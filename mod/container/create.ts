@@ -24,8 +24,9 @@ import { applyNotifySocket } from "./activation.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, planNoted } from "./reclaim.ts";
+import { claimContainer, planNoted, unmountNoted } from "./reclaim.ts";
 import { makeClass, undoClass } from "./resctrl.ts";
+import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
 import { makeToken } from "./token.ts";
 
 /** Removes what a create that fails has made. Where that fails too, the
@@ -38,6 +39,7 @@ function discard(
   try {
     if (prepared?.resctrl !== undefined) undoClass(prepared.resctrl, error);
     if (prepared !== undefined) removeCgroups(prepared.cgroup);
+    unmountNoted(dir);
     removeState(dir);
   } catch (failure) {
     if (error instanceof ContainerError) error.suppressed.push(failure);
@@ -67,11 +69,19 @@ export function createContainer(
       gate: "fifo",
       token: makeToken(),
     });
-    writeLeftovers(dir, planNoted(prepared));
+    const noted = planNoted(prepared);
+    holdSharedRoot(prepared, noted, dir, place);
+    writeLeftovers(dir, noted);
     makeCgroups(prepared.cgroup);
     if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
     const fifo = makeExecFifo(dir);
-    run = startPlan(prepared.ops, new Map([["fifo", fifo]]));
+    run = startPlan(
+      prepared.ops,
+      new Map([
+        ["fifo", fifo],
+        ...sharedSlots(prepared),
+      ]),
+    );
     closeFd(fifo);
     serveLaunch(run, prepared, dir, {
       foreground: false,

@@ -25,9 +25,10 @@ import {
 } from "../state.ts";
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
-import { removeNoted, removeRubbish } from "./reclaim.ts";
+import { removeNoted, removeRubbish, unmountNoted } from "./reclaim.ts";
 import { removeClass } from "./resctrl.ts";
 import { loadSaved } from "./saved.ts";
+import { ELSEWHERE } from "./shared_root.ts";
 import { findState, listIds, statusOf } from "./status.ts";
 
 const SIGKILL = 9;
@@ -98,6 +99,7 @@ function removeContainer(
 ): void {
   removeCgroups(state.cgroup);
   removeClass(state.resctrl?.remove ?? []);
+  unmountNoted(dir);
   try {
     if (state.hasPoststop) runPoststop(place.root, state.id, place, warn);
   } catch (error) {
@@ -193,10 +195,17 @@ export function sweep(place: Place, warn: Warn): void {
   const { root } = place;
   for (const id of listIds(root)) {
     const state = readState(root, id);
-    if (state === undefined) {
-      removeRubbish(root, id);
-    } else if (state.foreground) {
-      sweepForeground(id, place, warn);
+    try {
+      if (state === undefined) {
+        removeRubbish(root, id);
+      } else if (state.foreground) {
+        sweepForeground(id, place, warn);
+      }
+    } catch (error) {
+      // Whoever is in that mount namespace will see to it.
+      if (!(error instanceof ContainerError) || error.code !== ELSEWHERE) {
+        throw error;
+      }
     }
   }
 }

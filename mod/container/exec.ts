@@ -9,7 +9,7 @@
 import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
 import { joinCgroups } from "../cgroups/control.ts";
 import type { Config } from "../config/config.ts";
-import { hasUserNamespace } from "../config/namespaces.ts";
+import { hasUserNamespace, sharesMounts } from "../config/namespaces.ts";
 import type { Namespace, Process } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
@@ -264,6 +264,32 @@ export function cpuMask(list: string): Uint8Array {
   return mask;
 }
 
+/** Where the container has the caller's mount namespace, its root is its first
+ * process's alone: nothing that is joined leads there. */
+function planRoot(saved: Config, { pid }: State): Phased {
+  if (!sharesMounts(saved)) return {};
+  const from = "linux.namespaces";
+  return {
+    sources: [{
+      do: "open",
+      into: "inside",
+      at: "",
+      path: `/proc/${pid}/root`,
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: "hold the root of the container's first process",
+      from,
+    }],
+    root: [{
+      do: "enter",
+      root: "inside",
+      why: "make it the root of this process as well",
+      from,
+    }],
+  };
+}
+
 /** Labels are written through the host's own procfs, held from before the
  * container's namespaces are joined. */
 function planProc(config: Config): Phased {
@@ -365,6 +391,7 @@ export function execProcess(
       },
     ),
     planProc(config),
+    planRoot(saved.config, state),
     planTerminal(config),
     planSecurity(config, facts, {
       keepCwd: true,

@@ -33,6 +33,7 @@ import {
   removeNoted,
 } from "./reclaim.ts";
 import { makeClass, undoClass } from "./resctrl.ts";
+import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
 import { makeToken } from "./token.ts";
 import { abandon, tellWarden, type Warded } from "./warded.ts";
 
@@ -75,7 +76,11 @@ function startWarded(
 ): Warded {
   const [control, wardens] = packetPair();
   try {
-    const slots = new Map([["control", wardens], ["state", dir.fd]]);
+    const slots = new Map([
+      ["control", wardens],
+      ["state", dir.fd],
+      ...sharedSlots(prepared),
+    ]);
     const run = startPlan(prepared.ops, slots);
     return { run, control };
   } catch (error) {
@@ -123,6 +128,7 @@ export function runForeground(
   const dir = claimContainer(place.root, config.id);
   let started: Warded;
   try {
+    holdSharedRoot(prepared, noted, dir, place);
     addWarden(prepared, place, dir.fd);
     started = startWarded(prepared, dir);
   } catch (error) {
@@ -155,6 +161,7 @@ export function runForeground(
     }
     const runs = runPoststart(run, config, place);
     const slots = new Map([["control", control], ["state", dir.fd]]);
+    if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);
     if (!runs) slots.set("channel", run.channel);
     const master = run.received.get(FD_TAG.master);
     if (master !== undefined) slots.set("master", master);

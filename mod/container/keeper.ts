@@ -127,6 +127,7 @@ export function planKeeper(
     resctrl,
     state: { root, id: config.id },
     ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
+    mount: prepared.sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
   });
   if (cgroup.oom !== undefined) {

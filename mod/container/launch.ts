@@ -24,6 +24,7 @@ import { moveNetDevices } from "./net_devices.ts";
 import { saveConfig } from "./saved.ts";
 import { loginName, writeIdMaps } from "./id_maps.ts";
 import type { Prepared } from "./prepare.ts";
+import { releaseSharedLock } from "./shared_root.ts";
 
 /** The part of a state that says how its container was made. */
 export type LaunchKind = Pick<State, "foreground" | "waits" | "notifySocket">;
@@ -136,6 +137,10 @@ export function serveLaunch(
       }
       if (step === SYNC.netDevices) {
         moveNetDevices(prepared.netDevices, run.pid);
+      }
+      // Both come after the mounts.
+      if (step === SYNC.hooks || step === SYNC.ready) {
+        releaseSharedLock(prepared);
       }
       if (step === SYNC.hooks) {
         const state = hookState(

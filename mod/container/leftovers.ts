@@ -29,6 +29,8 @@ export interface Leftovers {
   state: { root: string; id: string };
   /** The subdirectory with the upper layer of a throw-away root. */
   upper?: { parent: string; name: string };
+  /** Slot "root" is its root, mounted in the caller's mount namespace. */
+  mount?: boolean;
   /** It has no pid namespace of its own. */
   sharesPids: boolean;
 }
@@ -75,6 +77,7 @@ export function planLeftovers(left: Leftovers): Op[] {
   if (left.upper !== undefined) {
     ops.push({ do: "kTree", ...left.upper, why: WHY });
   }
+  if (left.mount) ops.push({ do: "kMount", tree: "root", why: WHY });
   ops.push({
     do: "kFlags",
     flags: left.sharesPids ? 1 : 0,

@@ -43,6 +43,7 @@ import {
   planSteps,
   type Step,
 } from "./order.ts";
+import type { SharedRoot } from "./shared_root.ts";
 
 /** A configuration that is ready to run. */
 export interface Prepared {
@@ -62,6 +63,8 @@ export interface Prepared {
   netDevices: readonly NetDevice[];
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: { parent: string; name: string } | undefined;
+  /** Its root, once it is taken in hand: in the caller's mount namespace. */
+  sharedRoot?: SharedRoot;
 }
 
 /** How a plan is going to be run. */
@@ -259,19 +262,22 @@ export function addWarden(
   place: Place,
   stateFd: number,
 ): void {
-  const { config, cgroup, resctrl, upper } = prepared;
+  const { config, cgroup, resctrl, sharedRoot, upper } = prepared;
   const left = planLeftovers({
     cgroups: cgroup.dirs,
     parents: cgroup.parents,
     resctrl,
     state: { root: place.root, id: config.id },
     ...(upper === undefined ? {} : { upper }),
+    mount: sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
   });
+  const slots = new Map([["state", stateFd]]);
+  if (sharedRoot !== undefined) slots.set("root", sharedRoot.tree);
   const warden: Op = {
     do: "warden",
     control: "control",
-    config: encodePlan(left, new Map([["state", stateFd]])),
+    config: encodePlan(left, slots),
     why: "leave a process that cleans up if this one is killed",
   };
   prepared.steps.unshift(["warden", [warden]]);

@@ -23,6 +23,7 @@ import {
 import { isStateDirectory } from "../state/root.ts";
 import type { Prepared } from "./prepare.ts";
 import { removeClass } from "./resctrl.ts";
+import { type NotedMount, unmountShared } from "./shared_root.ts";
 
 /** ROOT/ID/leftovers.json: only what was not there before. */
 export interface Noted {
@@ -31,6 +32,8 @@ export interface Noted {
   upper?: { parent: string; name: string };
   /** Groups of resctrl. */
   resctrl?: readonly string[];
+  /** Its root, in the mount namespace of who made it. */
+  mount?: NotedMount;
 }
 
 const isMissing = (path: string): boolean => look("isMissing", path) === "yes";
@@ -95,18 +98,27 @@ export function planNoted(
   };
 }
 
+/** Unmounts what ROOT/ID/leftovers.json names.
+ *
+ * @throws {ContainerError} when it is mounted and cannot be unmounted here */
+export function unmountNoted(dir: StateDir): void {
+  const noted = readLeftovers(dir) as Noted | undefined;
+  if (noted?.mount !== undefined) unmountShared(noted.mount);
+}
+
 /** Removes what ROOT/ID/leftovers.json names. A cgroup that stays busy is by
  * now somebody else's: what we made in it ends when its maker ends. */
 export function removeNoted(dir: StateDir): void {
   const noted = readLeftovers(dir) as Noted | undefined;
   if (noted === undefined) return;
-  const { cgroups, parents, resctrl, upper } = noted;
+  const { cgroups, mount, parents, resctrl, upper } = noted;
   try {
     removeCgroups({ dirs: cgroups, parents });
     removeClass(resctrl ?? []);
   } catch (error) {
     if (!(error instanceof ContainerError)) throw error;
   }
+  if (mount !== undefined) unmountShared(mount);
   if (upper === undefined) return;
   try {
     Deno.removeSync(`${upper.parent}/${upper.name}`, { recursive: true });

@@ -113,6 +113,7 @@ export function remember(op: Op, slots: Held): void {
       break;
     case "pivot":
     case "chroot":
+    case "enter":
       slots.set(op.root, "/");
       break;
     default:
@@ -160,6 +161,7 @@ function describeMount(op: Op, config: Config, slots: Held) {
     case "pivot":
       return 'pivot_root(".", "."), umount2(".", MNT_DETACH)';
     case "chroot":
+    case "enter":
       return 'chroot(".")';
     default:
       return undefined;

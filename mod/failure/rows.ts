@@ -129,6 +129,11 @@ const ROWS: Partial<Record<OpName, Rows>> = {
     EPERM: "It needs CAP_SYS_CHROOT: run as root, or leave --no-pivot out",
     else: "rustyrun doctor shows what is missing here",
   },
+  enter: {
+    code: "chroot",
+    EPERM: "It needs CAP_SYS_CHROOT: run as root",
+    else: "rustyrun doctor shows what is missing here",
+  },
   prctl: {
     code: "process",
     EINVAL: "This kernel, or a seccomp filter, does not take it",

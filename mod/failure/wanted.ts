@@ -103,6 +103,7 @@ function wantedMount(op: Op, config: Config): string | undefined {
     case "pivot":
       return "make the root file system the container's root";
     case "chroot":
+    case "enter":
       return "change the root to the root file system";
     default:
       return undefined;
@@ -188,6 +189,7 @@ export function wantedOf(op: Op, config: Config): string {
 const NAMING: readonly OpName[] = [
   "pivot",
   "chroot",
+  "enter",
   "keyring",
   "fork",
   "spawn",

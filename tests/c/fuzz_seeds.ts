@@ -13,7 +13,11 @@ import { configFromFlags } from "../../mod/config/from_flags.ts";
 import type { Spec } from "../../mod/config/schema.ts";
 import { planKeeper, planWatch } from "../../mod/container/keeper.ts";
 import type { Gate } from "../../mod/container/order.ts";
-import { addWarden, prepare } from "../../mod/container/prepare.ts";
+import {
+  addWarden,
+  prepare,
+  type Prepared,
+} from "../../mod/container/prepare.ts";
 import type { Facts } from "../../mod/host.ts";
 import { encodePlan, type Op, type OpName, OPS } from "../../mod/plan.ts";
 import type { PlanRun } from "../../mod/process.ts";
@@ -53,9 +57,11 @@ function makePlans(
   facts: Facts,
   root: string,
   gate: Gate,
+  sharedRoot?: Prepared["sharedRoot"],
 ): Uint8Array[] {
   const place = { root, env: ["PATH=/bin"] };
   const prepared = prepare(config, facts, { place, gate, token: "0badcafe" });
+  if (sharedRoot !== undefined) prepared.sharedRoot = sharedRoot;
   const plain = encodePlan(prepared.ops, inherit(["control"]));
   const filled = encodeFilled(prepared.ops);
   const keeper = [
@@ -189,7 +195,8 @@ function makeSynthetic(name: OpName): Uint8Array {
       { do: "kTree", parent: "/tmp", name: "upper", why: "" },
       { do: "kCgroup", root: "/sys", path: "a/b/c", own: 2, kind: 1, why: "" },
       { do: "kState", parent: "/run", name: "box", dir: "state", why: "" },
-    ], inherit(["state"]));
+      { do: "kMount", tree: "root", why: "" },
+    ], inherit(["state", "root"]));
   }
   const ops = [op as unknown as Op];
   if (name === "exec") {
@@ -253,6 +260,26 @@ export function makeSeeds(dir: string): Uint8Array[] {
       makeFacts(),
       root,
       "fifo",
+    ),
+  );
+  // A root in the caller's mount namespace, in hand.
+  const shared = fullSpec();
+  shared.linux = {
+    ...shared.linux,
+    namespaces: [{ type: "pid" }],
+    rootfsPropagation: "runbindable",
+  };
+  for (const key of ["hostname", "domainname"] as const) delete shared[key];
+  for (const key of ["timeOffsets", "sysctl", "netDevices"] as const) {
+    delete shared.linux[key];
+  }
+  seeds.push(
+    ...makePlans(
+      makeConfig(shared, { rootfs, bundle: dir }),
+      makeFacts(),
+      root,
+      "keeper",
+      { tree: 1031, place: 1032, lock: -1 },
     ),
   );
   const names = Object.keys(OPS) as OpName[];
