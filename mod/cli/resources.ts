@@ -17,6 +17,7 @@ import { type Flags, flagValue, refuse } from "../config/flags/use.ts";
 import { flagOn, flagTyped } from "../config/flags/use.ts";
 import { parseResources } from "../config/load.ts";
 import type { Resources } from "../config/schema.ts";
+import { readClassStats } from "../container/resctrl_stats.ts";
 import { updateClass } from "../container/resctrl.ts";
 import { loadSaved, rewriteSaved } from "../container/saved.ts";
 import { findState, statusOf } from "../container/status.ts";
@@ -195,6 +196,7 @@ export async function events(call: Call): Promise<number> {
     printEvent("stats", id, {
       ...readStats(dirs),
       ...readNetwork(state.pid),
+      ...readClassStats(state.resctrl),
     });
   if (statusOf(root, state) === "stopped") throw notRunning(id);
   if (flagOn(flags, "stats")) {
