@@ -356,8 +356,21 @@ export function takeSnapshot(): Snapshot {
   };
 }
 
+/** Whether a process waits for nothing but the reaping of zombies: pid 1 of a
+ * pid namespace, with its memory, files and namespaces given up. */
+function hasEnded(pid: string, stat: string): boolean {
+  // PF_EXITING in field 9 of proc_pid_stat(5), counted behind the name.
+  if ((Number(stat.split(" ")[7]) & 4) === 0) return false;
+  try {
+    Deno.readLinkSync(`/proc/${pid}/ns/mnt`);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** The marked processes: "pid name". A zombie that PID 1 has not reaped does
- * not count. */
+ * not count, nor what only waits for such. */
 function listProcesses(wanted = MARK): string[] {
   const found: string[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {
@@ -367,7 +380,8 @@ function listProcesses(wanted = MARK): string[] {
       if (Number(mark) !== wanted) continue;
       const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
       const end = stat.lastIndexOf(")");
-      if (!/^ [ZX]/.test(stat.slice(end + 1))) {
+      const rest = stat.slice(end + 1);
+      if (!/^ [ZX]/.test(rest) && !hasEnded(name, rest)) {
         found.push(`process ${name} ${stat.slice(stat.indexOf("("), end + 1)}`);
       }
     } catch {
