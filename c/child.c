@@ -217,7 +217,7 @@ static void run_op(const struct op *op)
 		return;
 	}
 	if (!run_file_op(op) && !run_mount_op(op) && !run_namespace_op(op) &&
-	    !run_process_op(op))
+	    !run_process_op(op) && !run_cgroup_op(op))
 		fail(ENOSYS, NULL);
 }
 
@@ -265,12 +265,12 @@ int main(int argc, char **argv)
 {
 	static const char usage[] =
 		"rustyrun-helper: started by rustyrun, not by hand\n";
-	int fd = argc == 3 ? parse_fd(argv[2]) : -1;
+	int fd = argc >= 3 ? parse_fd(argv[2]) : -1;
 
-	if (fd >= 3 && !strcmp(argv[1], "child"))
+	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child"))
 		child_main(fd);
 	if (fd >= 3 && !strcmp(argv[1], "keeper"))
-		keeper_main(fd);
+		keeper_main(fd, argv + 3);
 	if (write(2, usage, sizeof(usage) - 1) < 0)
 		return 126;
 	return 125;

@@ -85,15 +85,19 @@ int run_file_op(const struct op *op);    /* files.c */
 int run_mount_op(const struct op *op);   /* mounts.c */
 int run_namespace_op(const struct op *op); /* namespaces.c */
 int run_process_op(const struct op *op);   /* process.c */
+int run_cgroup_op(const struct op *op);    /* cgroup_make.c */
 
 /* warden.c: runs OP_WARDEN. Returns in a new process (same parent as the
  * caller, see CLONE_PARENT) with child.warden set; the calling process
  * becomes the warden and never returns. */
 void warden_split(struct child *c, const struct op *op);
+/* warden.c: tells the warden that the cgroups are ours. */
+void warden_own(const struct child *c);
 /* warden.c: tells the warden of the container's first process. */
 void warden_tell(struct child *c, int pidfd, pid_t pid);
 
-/* keeper.c: the foreground process after Deno has gone. */
-_Noreturn void keeper_main(int plan_fd);
+/* keeper.c: the foreground process after Deno has gone. `again`: the command
+ * that starts over, see keeper.h. */
+_Noreturn void keeper_main(int plan_fd, char **again);
 
 #endif

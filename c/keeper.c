@@ -31,7 +31,7 @@ static int take_slot(const struct keeper *k, int64_t slot)
 
 static int take_run(struct keeper *k, const struct arg *a)
 {
-	if (a[0].n <= 0 || a[0].n > INT32_MAX || a[1].n < 0 ||
+	if (a[0].n < 0 || a[0].n > INT32_MAX || a[1].n < 0 ||
 	    a[1].n > INT32_MAX)
 		return -1;
 	k->init = (pid_t)a[0].n;
@@ -114,9 +114,9 @@ static bool is_ignored_here(int sig)
 	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
-static void kill_init(struct keeper *k)
+void kill_init(struct keeper *k)
 {
-	if (!k->ended)
+	if (!k->ended && k->init)
 		kill(k->init, SIGKILL);
 	cgroup_thaw(&k->td);
 }
@@ -163,7 +163,7 @@ static uint64_t read_mask(const char *text, const char *key)
 	return mask;
 }
 
-static const char *proc_path(char path[32], pid_t pid, const char *tail)
+const char *proc_path(char path[32], pid_t pid, const char *tail)
 {
 	char digits[12];
 	size_t n = sizeof(digits), len = 6;
@@ -226,6 +226,9 @@ static void reap(struct keeper *k)
 	int status;
 	pid_t pid;
 
+	/* Before its pid is known, it could be reaped unseen. */
+	if (!k->init)
+		return;
 	hold_userns(k);
 	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
 		if (pid == k->init) {
@@ -252,6 +255,25 @@ static void release_held(struct keeper *k)
 	k->held = 0;
 }
 
+static void start(struct keeper *k)
+{
+	if (k->channel < 0) {
+		k->about_to_exec = true;
+		return;
+	}
+	if (send(k->channel, "g", 1, MSG_NOSIGNAL) < 0)
+		return; /* its end is read next */
+}
+
+/* From here on the container runs, and nothing starts over. */
+static void pass_gate(struct keeper *k)
+{
+	if (k->tty.master < 0)
+		leave_stdio();
+	if (!k->aborted && !k->ended)
+		start(k);
+}
+
 /* Reads what the helper reports until the end: a failure, or execve. */
 static void read_channel(struct keeper *k)
 {
@@ -267,6 +289,13 @@ static void read_channel(struct keeper *k)
 		if (n == (ssize_t)sizeof(packet)) {
 			if (packet.kind == REPORT_ABOUT_TO_EXEC)
 				k->about_to_exec = true;
+			if (serve_packet(k, &packet))
+				pass_gate(k);
+			if (packet.kind == REPORT_FORKED && k->init) {
+				if (k->aborted)
+					kill_init(k);
+				reap(k);
+			}
 			if (packet.kind != REPORT_ERROR || k->failed)
 				continue;
 			k->late = packet;
@@ -275,6 +304,8 @@ static void read_channel(struct keeper *k)
 		}
 		close(k->channel);
 		k->channel = -1;
+		if (!k->init)
+			k->ended = true; /* it has never been */
 		if (k->about_to_exec && !k->failed && !k->aborted)
 			release_held(k);
 	}
@@ -343,16 +374,6 @@ static void read_signals(struct keeper *k)
 		for (ssize_t i = 0; i < n / (ssize_t)sizeof(info[0]); i++)
 			handle_signal(k, &info[i]);
 	} while (n == (ssize_t)sizeof(info));
-}
-
-static void start(struct keeper *k)
-{
-	if (k->channel < 0) {
-		k->about_to_exec = true;
-		return;
-	}
-	if (send(k->channel, "g", 1, MSG_NOSIGNAL) < 0)
-		return; /* its end is read next */
 }
 
 static void run(struct keeper *k)
@@ -439,6 +460,11 @@ _Noreturn static void finish(struct keeper *k)
 	if (k->about_to_exec && !k->aborted)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);
+	if (k->serving && !k->aborted && *k->again &&
+	    teardown_run(&k->td, false, shared) == 0) {
+		dismiss_warden(k);
+		start_again(k);
+	}
 	code = tell_end(k, &oom);
 	run_delete(k);
 	if (teardown_run(&k->td, true, shared) < 0)
@@ -448,12 +474,14 @@ _Noreturn static void finish(struct keeper *k)
 	_exit(code);
 }
 
-_Noreturn void keeper_main(int plan_fd)
+_Noreturn void keeper_main(int plan_fd, char **again)
 {
 	struct keeper *k = &keeper;
 	const uint64_t all = ~0ull;
+	struct op op;
 
-	block_signals();
+	k->again = again;
+	k->mask = block_signals();
 	k->signals = (int)syscall(SYS_signalfd4, -1, &all, sizeof(all),
 				  SFD_CLOEXEC | SFD_NONBLOCK);
 	if (k->signals < 0)
@@ -465,15 +493,16 @@ _Noreturn void keeper_main(int plan_fd)
 	teardown_init(&k->td);
 	k->tty.master = -1;
 	read_keeper_plan(k, plan_fd);
-	if (k->tty.master < 0)
-		leave_stdio();
+	k->serving = find_op(k, OP_K_SERVE, &op);
+	if (!k->init && !k->serving)
+		give_up("bad plan");
 	tty_open(&k->tty, k->tty.master);
 	prctl(PR_SET_DUMPABLE, 0);
 	tty_enter(&k->tty);
 	read_signals(k);
 	reap(k);
-	if (!k->aborted && !k->ended)
-		start(k);
+	if (!k->serving)
+		pass_gate(k);
 	run(k);
 	finish(k);
 }

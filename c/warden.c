@@ -85,6 +85,12 @@ void warden_tell(struct child *c, int pidfd, pid_t pid)
 		close(fds[1]);
 }
 
+void warden_own(const struct child *c)
+{
+	if (send(c->warden, "C", 1, MSG_NOSIGNAL) != 1)
+		fail(errno, "the warden");
+}
+
 /* Takes the packet of warden_tell, or the end of the child stage. */
 static void take_init(struct warden *w)
 {
@@ -105,6 +111,10 @@ static void take_init(struct warden *w)
 	n = recvmsg(w->tell, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
+	if (n == 1) { /* warden_own */
+		w->owned = true;
+		return;
+	}
 	head = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 	if (head && head->cmsg_level == SOL_SOCKET &&
 	    head->cmsg_type == SCM_RIGHTS &&

@@ -40,7 +40,8 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
     if (!info.isFile || info.size > CAP) return undefined;
     fd = trySyscall("openat", -100, cstring(again), O_CLOEXEC, 0);
     if (fd < 0) return undefined;
-    const bytes = new Uint8Array(CAP);
+    // More than it should be: its end must be seen.
+    const bytes = new Uint8Array(info.size + 4096);
     let at = 0;
     for (;;) {
       const rest = bytes.subarray(at);

@@ -13,7 +13,7 @@
  */
 
 import { closeFd, cstring, limitProcess, trySyscall } from "../ffi/libc.ts";
-import { readInRoot } from "../ffi/rootfs.ts";
+import { readHead, readInRoot } from "../ffi/rootfs.ts";
 
 /** What is written down of a look: its name, its argument, and what was seen:
  * "=" and a text, or "!" and the name of an error. */
@@ -48,6 +48,9 @@ export function parseFile(text: string): SeenFile {
   const kinds = Object.fromEntries(KINDS.map((it, at) => [it, at === kind]));
   return { ...kinds, mode, uid, gid, rdev, dev, ino } as SeenFile;
 }
+
+/** What of a file's start is enough to tell what it is, in bytes. */
+const HEAD_SIZE = 256;
 
 let environment: string | undefined;
 
@@ -123,6 +126,18 @@ const LOOKS = {
     const at = argument.indexOf("\0");
     const text = readInRoot(argument.slice(0, at), argument.slice(at + 1));
     return text === undefined ? "" : `=${text}`;
+  },
+  /** "=HEX" of the first bytes of a file inside a root file system:
+   * "ROOTFS\0PATH"; "" when there is none, "other" when it cannot be read. */
+  head(argument: string) {
+    const at = argument.indexOf("\0");
+    const head = readHead(
+      argument.slice(0, at),
+      argument.slice(at + 1),
+      HEAD_SIZE,
+    );
+    if (head === undefined) return "";
+    return head === "other" ? head : `=${head.toHex()}`;
   },
 } satisfies Record<string, (argument: string) => string>;
 

@@ -138,17 +138,12 @@ export class PlanRun {
   /** The process that forks the first one, as far as it is known. */
   #forker: number | undefined;
 
-  constructor(
-    ops: readonly Op[],
-    channel: number,
-    helper: number,
-    warded = ops[0]?.do === "warden",
-  ) {
+  constructor(ops: readonly Op[], channel: number, helper: number) {
     this.ops = ops;
     this.channel = channel;
     this.helper = helper;
     // A warden's other half is a process that only its reports name.
-    this.#forker = warded ? undefined : helper;
+    this.#forker = ops[0]?.do === "warden" ? undefined : helper;
   }
 
   /** Lets the child stage go on from a `sync`. */
@@ -318,22 +313,31 @@ export function startHelper(
   }
 }
 
+/** The command that starts over when the child stage fails before its gate. */
+export interface Again {
+  argv: readonly string[];
+  /** Its environment: NUL-terminated strings, as /proc/self/environ holds. */
+  env: Uint8Array;
+}
+
 /**
  * Becomes the keeper: this process goes on as the helper, same pid.
  *
  * @param plan the bytes of its plan
  * @param fds descriptors that go along
+ * @param again for a plan with `kServe`
  * @throws {SyscallError} when the exec fails; else it does not return
  */
 export function becomeKeeper(
   plan: Uint8Array,
   fds: Iterable<number>,
+  again: Again = { argv: [], env: new Uint8Array() },
 ): never {
   const memfd = sealedMemfd("rustyrun-plan", plan);
   return execProgram(
     `/proc/self/fd/${openHelper()}`,
-    ["rustyrun-keeper", "keeper", String(memfd)],
-    [],
+    ["rustyrun-keeper", "keeper", String(memfd), ...again.argv],
+    again.env,
     [memfd, ...fds],
   );
 }

@@ -84,12 +84,12 @@ export {
 } from "./state/directory.ts";
 export {
   encodeState,
+  LEFTOVERS,
   makeExecFifo,
   readLeftovers,
   readSaved,
   readState,
   replaceFile,
-  writeBytes,
   writeLeftovers,
   writeSaved,
   writeState,

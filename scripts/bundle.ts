@@ -11,7 +11,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync } from "node:zlib";
 import { EMBEDDED } from "../ffi/helper.ts";
 import { PACKED } from "../mod/cli/load.ts";
 import { BUILD } from "../mod/container/replay.ts";
@@ -57,6 +57,10 @@ const HEAT: Heat = {
       "|socket|spawn)",
   ),
 };
+
+/** Paths of modules in the entry that a start from a recipe does not call. */
+const ENTRY_COLD =
+  /^(mod\/(cli|errors|plan\.ts|cgroups\/(bpf|errors|model|remove))|ffi\/errno)/;
 
 /** What recipes of one build are told from another's by. */
 function nameBuild(code: string, helpers: ReadonlyMap<Arch, string>): string {
@@ -130,7 +134,7 @@ export function makeProgram(
     const { hot, rare } = splitParts(parts, HEAT);
     const code = joinParts(joinFiles(`${dir}/rest`, hot, "rest.js"), rare);
     const entry = joinParts(
-      joinFiles(`${dir}/entry`, splitEntry(parts, rest), "main.js"),
+      joinFiles(`${dir}/entry`, splitEntry(parts, rest, ENTRY_COLD), "main.js"),
       new Map(),
     );
     const build = nameBuild(entry + code, helpers);
@@ -155,7 +159,7 @@ export function makeProgram(
 export function bundle(others: readonly string[] = []): void {
   const started = new Date();
   const { entry, rest, globals, helpers } = makeProgram('"data:,"', others);
-  const packed = { packed: gzipSync(rest, { level: 9 }).toString("base64") };
+  const packed = { packed: brotliCompressSync(rest).toString("base64") };
   const part = `${BUNDLE}.${Deno.pid}`;
   try {
     Deno.writeTextFileSync(

@@ -67,7 +67,7 @@ function markFunctions(text: string, cold: RegExp): string {
     cold.test(module.slice(3, module.indexOf("\n"))) ? module : module.replace(
       /^(?:async )?function\*? ([\w$]+)\([^]*?^\}$/gm,
       (code, name) => {
-        marked.push(`var ${name} = ${EAGER}(${code});`);
+        marked.push(`var ${name} = /* @__PURE__ */ ${EAGER}(${code});`);
         return "";
       },
     )
@@ -91,15 +91,20 @@ function findRest(parts: Parts): string {
 }
 
 /**
- * The files of main.js itself, all of it compiled with the file.
+ * The files of main.js itself.
  *
  * @param rest how it loads the rest: the argument of import()
+ * @param cold paths of modules that a start from a recipe does not call
  */
-export function splitEntry(parts: Parts, rest: string): Map<string, string> {
+export function splitEntry(
+  parts: Parts,
+  rest: string,
+  cold: RegExp,
+): Map<string, string> {
   return new Map(
     [...reach(parts, "main.js")].map((name) => [
       name,
-      markFunctions(parts.get(name) ?? "", /^$/)
+      markFunctions(parts.get(name) ?? "", cold)
         .replace(DYNAMIC, `import(${rest})`),
     ]),
   );

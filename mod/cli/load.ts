@@ -10,16 +10,19 @@ import { denoCacheDir, refuseWritable } from "../../ffi/helper.ts";
 import { BUILD } from "../container/replay.ts";
 
 /** Property of globalThis, in a bundle: an object with the packed text (base64
- * of gzip), `packed`. */
+ * of brotli), `packed`. */
 export const PACKED = "__rustyrun_packed__";
 
 type Main = (argv: readonly string[]) => Promise<number>;
 
 const global = globalThis as Record<string, unknown>;
 
+/** Deno 2.9 has it, its types do not. */
+const BROTLI = "brotli" as CompressionFormat;
+
 async function unpack(packed: string): Promise<Uint8Array<ArrayBuffer>> {
   const stream = new Blob([Uint8Array.fromBase64(packed)]).stream()
-    .pipeThrough(new DecompressionStream("gzip"));
+    .pipeThrough(new DecompressionStream(BROTLI));
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 

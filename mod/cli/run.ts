@@ -19,6 +19,7 @@ import { ContainerError } from "../errors.ts";
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
 import { look } from "../looks.ts";
+import { selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStderr } from "./report.ts";
 
@@ -165,15 +166,4 @@ export function wordsOf(call: Call, id: string): KeeperWords {
     exit: (error: ContainerError) => exitCodeOf(call, error.exitCode),
     ...(json ? { json: `{"id":${JSON.stringify(id)},` } : {}),
   };
-}
-
-/** The command line that runs this very rustyrun with other words. */
-export function selfCommand(words: readonly string[]): string[] {
-  const script = Deno.build.standalone ? [] : [
-    "run",
-    "-q",
-    "-A",
-    decodeURIComponent(new URL(Deno.mainModule).pathname),
-  ];
-  return [Deno.execPath(), ...script, ...words];
 }

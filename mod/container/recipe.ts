@@ -9,131 +9,81 @@
 
 import { namespaceUse } from "../config/namespaces.ts";
 import type { Config } from "../config/config.ts";
-import { findFormat } from "../failure/format.ts";
 import type { Facts } from "../host.ts";
-import { look } from "../looks.ts";
+import { type Look, look } from "../looks.ts";
 import { record } from "../looks/record.ts";
-import { encodePlan } from "../plan.ts";
-import type { PlanRun } from "../process.ts";
-import { encodeState } from "../state.ts";
 import { writeCache } from "./cache.ts";
-import {
-  candidatesOf,
-  type KeeperWords,
-  planEnd,
-  planWatch,
-} from "./keeper.ts";
-import { describeContainer, type Place } from "./launch.ts";
-import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import { type Noted, planNoted } from "./reclaim.ts";
-import {
-  dumpCgroups,
-  isKnown,
-  type Order,
-  readOrder,
-  type Recipe,
-} from "./replay.ts";
-import { saveConfig } from "./saved.ts";
+import type { KeeperWords } from "./keeper.ts";
+import { prepare } from "./prepare.ts";
+import { planNoted } from "./reclaim.ts";
+import { isKnown, type Order, readOrder, type Recipe } from "./replay.ts";
 import {
   type Filling,
   fillTemplate,
   makeTemplate,
-  type Template,
   toBytes,
 } from "./template.ts";
+import {
+  planUnattended,
+  type StartNames,
+  type Unattended,
+} from "./unattended.ts";
 
-/** Most recipes that are kept; then they all make room. */
+/** Most recipes that are kept, and notes. */
 const MOST = 64;
 
 /** A container that is about to be made, and the way to plan it again. */
-export interface Plannable {
+export interface Plannable extends Unattended {
   argv: readonly string[];
   /** The command line's own word for the id, if it has one. */
   named: boolean;
-  place: Place;
-  prepared: Prepared;
-  noted: Noted;
   token: string;
-  words: KeeperWords;
-  keep: boolean;
   /** Reads the command line again, for a container of another id. */
   again(id: string): { config: Config; facts: Facts; words: KeeperWords };
 }
 
 /** Whether all of a start is in the plans: what a hook, an id map, a terminal
  * or a descriptor of the caller's needs on the way is not. */
-function isPlain(
-  { config, ops, netDevices, idMaps, upper, filter }: Prepared,
-) {
+function isPlain({ prepared, noted }: Plannable): boolean {
+  const { config, cgroup, netDevices, idMaps, upper, filter } = prepared;
   return config.spec.hooks === undefined && netDevices.length === 0 &&
     idMaps === undefined && upper === undefined && !filter?.notify &&
     namespaceUse(config, "user") === "inherit" &&
+    namespaceUse(config, "mount") === "new" &&
+    // A cgroup that was there before may hold somebody else's processes.
+    noted.cgroups.length === cgroup.dirs.length && noted.parents.length === 0 &&
     !config.spec.process?.terminal && config.preserveFds === 0 &&
     config.consoleSocket === undefined && config.pidfdSocket === undefined &&
-    config.spec.linux?.intelRdt === undefined &&
-    // What is wrong with it now need not be next time.
-    findFormat(config, candidatesOf(ops)) === undefined;
+    config.pidFile === undefined && config.spec.linux?.intelRdt === undefined;
 }
-
-/** Parts of a {@linkcode Recipe} that are templates. */
-type Parts<T> = Record<
-  "child" | "keeper" | "saved" | "state" | "leftovers" | "cgroup",
-  T
->;
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
-/** Descriptors and pids that stand for those of a start. */
-interface Numbers {
-  channel: number;
-  control: number;
-  state: number;
-  pid: number;
-  warden: number;
-}
-
-const numbersFrom = (first: number): Numbers => ({
-  channel: first,
-  control: first + 1,
-  state: first + 2,
-  pid: first + 3,
-  warden: first + 4,
+const toFilling = (names: StartNames): Filling => ({
+  id: encode(names.id),
+  token: encode(names.token),
+  created: encode(names.created),
+  channel: toBytes(names.channel, 4),
+  control: toBytes(names.control, 4),
+  state: toBytes(names.state, 4),
+  warden: toBytes(names.warden, 8),
 });
 
-const toFilling = (numbers: Numbers): Filling => ({
-  channel: toBytes(numbers.channel, 4),
-  control: toBytes(numbers.control, 4),
-  state: toBytes(numbers.state, 4),
-  pid: toBytes(numbers.pid, 8),
-  warden: toBytes(numbers.warden, 8),
-});
-
-/** Everything that a start takes, as it would be for these numbers. */
-function render(
-  plain: Prepared,
-  noted: Noted,
-  { place, keep }: Pick<Plannable, "place" | "keep">,
-  words: KeeperWords,
-  { channel, control, state, pid, warden }: Numbers,
-): Parts<Uint8Array> {
-  const prepared = { ...plain, steps: [...plain.steps], ops: [...plain.ops] };
-  addWarden(prepared, place, state);
-  const end = planEnd(prepared, place.root, words, keep);
-  const run: Pick<PlanRun, "pid" | "received"> = { pid, received: new Map() };
-  const kind = { foreground: !keep, waits: false };
+/** Names of a start that nothing else is called by. */
+function nameStart(
+  id: string,
+  token: string,
+  created: string,
+  first: number,
+): StartNames {
   return {
-    child: encodePlan(
-      prepared.ops,
-      new Map([["channel", channel], ["control", control], ["state", state]]),
-    ),
-    keeper: encodePlan(
-      [...planWatch(run, { runs: false, warden }), ...end],
-      new Map([["control", control], ["state", state], ["channel", channel]]),
-    ),
-    saved: encode(encodeState(saveConfig(prepared))),
-    state: encode(encodeState(describeContainer(prepared, kind))),
-    leftovers: encode(JSON.stringify(noted)),
-    cgroup: dumpCgroups(prepared.cgroup),
+    id,
+    token,
+    created,
+    channel: first,
+    control: first + 1,
+    state: first + 2,
+    warden: first + 3,
   };
 }
 
@@ -147,16 +97,12 @@ function makeMark(length: number): string {
   return [...bytes].map((it) => "JQXZ"[it % 4]).join("");
 }
 
-/** @returns undefined when this start can not be kept, with the reason */
-function makeRecipe(
-  order: Order,
-  plannable: Plannable,
-): Recipe | { spoiled: string } {
-  const { place, prepared, noted, token, words, keep } = plannable;
-  const { id } = prepared.config;
-  const mark = { id: makeMark(id.length), token: makeMark(token.length) };
-  const marked = record(() => {
-    const { config, facts, words } = plannable.again(mark.id);
+/** Plans everything again, for a container of these names, and records what is
+ * looked at. */
+function planAgain(plannable: Plannable, names: StartNames) {
+  const { place } = plannable;
+  return record(() => {
+    const { config, facts, words } = plannable.again(names.id);
     const prepared = prepare(config, facts, {
       place: {
         root: place.root,
@@ -169,59 +115,83 @@ function makeRecipe(
         },
       },
       gate: "keeper",
-      token: mark.token,
+      token: names.token,
     });
     const noted = planNoted(prepared);
-    const numbers = numbersFrom(0x71_3a_59_00);
-    return {
-      parts: render(prepared, noted, { place, keep }, words, numbers),
-      holes: toFilling(numbers),
-    };
+    return planUnattended({ ...plannable, prepared, noted, words }, names);
   });
-  if (marked.looks === undefined) {
-    return { spoiled: marked.spoiled ?? "nothing was recorded" };
+}
+
+const OF_FILES: ReadonlySet<string> = new Set(["text", "stat", "lstat"]);
+
+/** Whether a look is of a file that is not the kernel's: it says which things
+ * are to be made where. */
+function isOfFile([name, argument]: Look): boolean {
+  return OF_FILES.has(name) && !/^\/(proc|sys)\//.test(argument);
+}
+
+/** @returns why this start cannot be kept, or what is kept of it */
+function makeRecipe(order: Order, plannable: Plannable): Recipe | string {
+  const { prepared, token } = plannable;
+  const { id } = prepared.config;
+  const created = new Date(0).toISOString();
+  const real = nameStart(id, token, created, 0x2d164f00);
+  const mark = nameStart(
+    makeMark(id.length),
+    makeMark(token.length),
+    makeMark(created.length),
+    0x713a5900,
+  );
+  const { value, looks, spoiled } = planAgain(plannable, mark);
+  if (looks === undefined) return spoiled ?? "nothing was recorded";
+  const wanted = planUnattended(plannable, real);
+  if (typeof value === "string") return value;
+  if (typeof wanted === "string") return wanted;
+  const marks = toFilling(mark);
+  const child = makeTemplate(value.child, marks);
+  const keeper = makeTemplate(value.keeper, marks);
+  const filling = toFilling(real);
+  if (!isSame(fillTemplate(child, filling), wanted.child)) return "the plan";
+  if (!isSame(fillTemplate(keeper, filling), wanted.keeper)) {
+    return "the keeper's plan";
   }
-  const marks = { id: encode(mark.id), token: encode(mark.token) };
-  const names = { id: encode(id), token: encode(token) };
-  const numbers = numbersFrom(0x2d_16_4f_00);
-  const real = render(prepared, noted, { place, keep }, words, numbers);
-  const filling = { ...names, ...toFilling(numbers) };
-  const parts: Partial<Parts<Template>> = {};
-  for (const name of Object.keys(real) as (keyof typeof real)[]) {
-    const template = makeTemplate(marked.value.parts[name], {
-      ...marks,
-      ...marked.value.holes,
-    });
-    if (!isSame(fillTemplate(template, filling), real[name])) {
-      return { spoiled: name };
-    }
-    parts[name] = template;
-  }
-  const { pidFile } = prepared.config;
+  const keepLooks = (list: Look[]) =>
+    makeTemplate(encode(JSON.stringify(list)), marks);
   return {
     build: order.build,
     words: order.words,
     id: order.id === undefined && plannable.named ? id : "",
-    looks: makeTemplate(encode(JSON.stringify(marked.looks)), marks),
-    ...parts as Parts<Template>,
-    rlimits: prepared.rlimits.map((
-      { resource, soft, hard },
-    ) => [resource, String(soft), String(hard)]),
-    ...(pidFile === undefined ? {} : { pidFile }),
+    looks: keepLooks(looks.filter(isOfFile)),
+    otherLooks: keepLooks(looks.filter((it) => !isOfFile(it))),
+    child,
+    keeper,
   };
 }
 
-/** Makes room where there are many: a command line that never comes again
- * leaves an empty file. */
+/** Makes room where there are many. First go the notes of command lines that
+ * were seen once: most never come again. */
 function makeRoom({ root, dir }: Order): void {
   const path = `${root}/${dir}`;
   try {
-    if ([...Deno.readDirSync(path)].length >= MOST) {
-      Deno.removeSync(path, { recursive: true });
-    }
+    let names = [...Deno.readDirSync(path)].map((it) => `${path}/${it.name}`);
+    if (names.length < MOST) return;
+    const notes = names.filter((it) => Deno.statSync(it).size === 0);
+    if (notes.length > 0) names = notes;
+    for (const name of names) Deno.removeSync(name);
   } catch (error) {
+    // Not there yet; or somebody else makes room as well.
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+}
+
+/** replay.ts starts over like this when a start from a recipe has failed: the
+ * next one had better not try it again. */
+function forgetRecipe([, root, ...argv]: readonly string[]): string {
+  const order = readOrder(argv);
+  if (order?.root === root && order !== undefined && isKnown(order)) {
+    Deno.removeSync(`${root}/${order.dir}/${order.name}`);
+  }
+  return "it has a --root";
 }
 
 /**
@@ -231,10 +201,12 @@ function makeRoom({ root, dir }: Order): void {
  * @returns why it could not be kept; undefined when it was
  */
 export function keepRecipe(plannable: Plannable): string | undefined {
-  const order = readOrder(plannable.argv);
+  const { argv } = plannable;
+  if (argv[0] === "--root") return forgetRecipe(argv);
+  const order = readOrder(argv);
   const { root } = plannable.place;
   if (order === undefined || root !== order.root) return "no order";
-  if (!isPlain(plannable.prepared)) return "not plain";
+  if (!isPlain(plannable)) return "not plain";
   const { dir, name } = order;
   if (!isKnown(order)) {
     makeRoom(order);
@@ -242,7 +214,7 @@ export function keepRecipe(plannable: Plannable): string | undefined {
     return "seen once";
   }
   const recipe = makeRecipe(order, plannable);
-  if ("spoiled" in recipe) return recipe.spoiled;
+  if (typeof recipe === "string") return recipe;
   writeCache(root, dir, name, encode(JSON.stringify(recipe)));
   return undefined;
 }

@@ -12,24 +12,15 @@
 import {
   closeFd,
   cstring,
-  limitProcess,
   packetPair,
   trySyscall,
+  waitProcess,
 } from "../../ffi/libc.ts";
-import { type CgroupPlan } from "../cgroups/model.ts";
-import { makeCgroups } from "../cgroups/make.ts";
 import { makeId } from "../config/id.ts";
-import { isUnchanged } from "../looks.ts";
-import { SYNC } from "../plan.ts";
-import { becomeKeeper, PlanRun, startHelper } from "../process.ts";
-import {
-  claimState,
-  describeProcess,
-  removeState,
-  replaceFile,
-  type StateDir,
-  writeBytes,
-} from "../state.ts";
+import { isUnchanged, type Look } from "../looks.ts";
+import { becomeKeeper, startHelper } from "../process.ts";
+import { selfCommand } from "../program.ts";
+import { claimState, removeState, type StateDir } from "../state.ts";
 import { checkStateRoot } from "../state/root.ts";
 import {
   type Filling,
@@ -38,7 +29,6 @@ import {
   toBytes,
 } from "./template.ts";
 import { makeToken } from "./token.ts";
-import { abandon, tellWarden } from "./warded.ts";
 
 /** Where the states of root's containers are, and ROOT/.cache/run with the
  * recipes: nobody but root may write there. */
@@ -68,19 +58,13 @@ export interface Order {
 export interface Recipe extends Pick<Order, "build" | "words"> {
   /** The container's id where it is the same every time; "" for a new one. */
   id: string;
-  /** JSON of every look that planning took. */
+  /** JSON of every look that planning took: of the files that say what is to be
+   * made, and of everything else. */
   looks: Template;
+  otherLooks: Template;
   /** The plans of the child stage and of the keeper. */
   child: Template;
   keeper: Template;
-  /** ROOT/ID/config.json, state.json and leftovers.json; CgroupPlan. */
-  saved: Template;
-  state: Template;
-  leftovers: Template;
-  cgroup: Template;
-  /** prlimit(2): resource, soft and hard limit. */
-  rlimits: [resource: number, soft: string, hard: string][];
-  pidFile?: string;
 }
 
 /** FNV-1a, twice: which file it is, no more; the words in it are compared. */
@@ -91,7 +75,7 @@ function hash(text: string): string {
     a = Math.imul(a ^ code, 0x01000193);
     b = Math.imul(b ^ code, 0x85ebca6b);
   }
-  return ((a >>> 0) * 0x200000 + (b >>> 11)).toString(36);
+  return (a >>> 0).toString(16) + (b >>> 0).toString(16);
 }
 
 /**
@@ -116,7 +100,7 @@ export function readOrder(argv: readonly string[]): Order | undefined {
   return {
     root: ROOT,
     dir: CACHE,
-    name: hash(`${id?.length ?? ""} ${words.join("\0")}`),
+    name: hash(`${build} ${id?.length ?? ""} ${words.join("\0")}`),
     build,
     words,
     id,
@@ -152,9 +136,9 @@ function readRecipe(order: Order): Recipe | undefined {
 
 /** Whether a container in the foreground has lost its keeper and its warden:
  * the ordinary way removes it first. */
-function hasOrphan(root: string): boolean {
+function hasOrphan({ root }: Order, own: string): boolean {
   for (const { name, isDirectory } of Deno.readDirSync(root)) {
-    if (!isDirectory || name.startsWith(".")) continue;
+    if (!isDirectory || name.startsWith(".") || name === own) continue;
     const path = `${root}/${name}`;
     const fd = trySyscall("openat", -100, cstring(path), 0o2000000, 0);
     if (fd < 0) continue;
@@ -174,55 +158,36 @@ function hasOrphan(root: string): boolean {
 const encode = (text: string) => new TextEncoder().encode(text);
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
-/** The plan of the cgroups from the JSON of {@linkcode dumpCgroups}. */
-export function loadCgroups(bytes: Uint8Array): CgroupPlan {
-  const plan = JSON.parse(decode(bytes));
-  if (plan.devices) {
-    plan.devices.program = Uint8Array.fromBase64(plan.devices.program);
-  }
-  return { ...plan, flags: new Map(plan.flags) };
-}
+const NO_TOKEN = new Uint8Array();
 
-/** JSON of a plan of cgroups. */
-export function dumpCgroups(plan: CgroupPlan): Uint8Array {
-  const { devices, flags } = plan;
-  return encode(JSON.stringify({
-    ...plan,
-    flags: [...flags],
-    notes: [],
-    ...(devices && {
-      devices: { ...devices, rules: [], program: devices.program.toBase64() },
-    }),
-  }));
-}
+const readLooks = (looks: Template, names: Filling): Look[] =>
+  JSON.parse(decode(fillTemplate(looks, names)));
 
-/** Name of the state until it is true. */
-const STATE_TO_BE = "state.json.new";
-
-/** state.json of a template and of the process that is there now. */
-function finishState(template: Uint8Array, pid: number): Uint8Array {
-  const process = JSON.stringify(describeProcess(pid));
-  return encode(`${decode(template).slice(0, -1)},${process.slice(1)}`);
-}
-
-/** Starts the container; ends this program where that works. */
-function start(recipe: Recipe, dir: StateDir, names: Filling): void {
-  const fill = (template: Template, more: Filling = {}) =>
-    fillTemplate(template, { ...names, ...more });
-  const cgroup = loadCgroups(fill(recipe.cgroup));
+/** Starts the helper, whose first act is the warden, and becomes the keeper,
+ * which does the rest. Returns where that cannot be. */
+function start(
+  order: Order,
+  recipe: Recipe,
+  dir: StateDir,
+  names: Filling,
+  argv: readonly string[],
+): void {
   const [control, wardens] = packetPair();
   const [channel, child] = packetPair();
+  const slots = new Map([
+    ["channel", child],
+    ["control", wardens],
+    ["state", dir.fd],
+  ]);
   let helper: number;
   try {
-    helper = startHelper(
-      fill(recipe.child, {
-        channel: toBytes(child, 4),
-        control: toBytes(wardens, 4),
-        state: toBytes(dir.fd, 4),
-      }),
-      channel,
-      new Map([["channel", child], ["control", wardens], ["state", dir.fd]]),
-    );
+    const plan = fillTemplate(recipe.child, {
+      ...names,
+      channel: toBytes(child, 4),
+      control: toBytes(wardens, 4),
+      state: toBytes(dir.fd, 4),
+    });
+    helper = startHelper(plan, channel, slots);
   } catch (error) {
     closeFd(control);
     removeState(dir);
@@ -230,45 +195,31 @@ function start(recipe: Recipe, dir: StateDir, names: Filling): void {
   } finally {
     closeFd(wardens);
   }
-  const run = new PlanRun([], channel, helper, true);
   try {
-    writeBytes(dir, "leftovers.json", fill(recipe.leftovers));
-    makeCgroups(cgroup);
-    tellWarden(control, "C");
-    let keeper = new Uint8Array();
-    run.serve({
-      forked() {
-        writeBytes(dir, "config.json", fill(recipe.saved));
-        const state = finishState(fill(recipe.state), run.pid);
-        writeBytes(dir, STATE_TO_BE, state);
-        keeper = fill(recipe.keeper, {
-          control: toBytes(control, 4),
-          state: toBytes(dir.fd, 4),
-          channel: toBytes(channel, 4),
-          pid: toBytes(run.pid, 8),
-          warden: toBytes(helper, 8),
-        });
-      },
-      sync(step) {
-        if (step !== SYNC.ready) return;
-        for (const [resource, soft, hard] of recipe.rlimits) {
-          limitProcess(run.pid, resource, {
-            soft: BigInt(soft),
-            hard: BigInt(hard),
-          });
-        }
-        Deno.renameSync(`${dir.path}/${STATE_TO_BE}`, `${dir.path}/state.json`);
-      },
-    });
-    if (recipe.pidFile !== undefined) {
-      replaceFile(recipe.pidFile, String(run.pid), 0o644);
+    // The child stage works meanwhile: without the keeper it never passes its
+    // gate.
+    if (
+      isUnchanged(readLooks(recipe.otherLooks, names)) &&
+      !hasOrphan(order, dir.path.slice(order.root.length + 1))
+    ) {
+      const plan = fillTemplate(recipe.keeper, {
+        ...names,
+        control: toBytes(control, 4),
+        state: toBytes(dir.fd, 4),
+        channel: toBytes(channel, 4),
+        warden: toBytes(helper, 8),
+      });
+      becomeKeeper(plan, [control, dir.fd, channel], {
+        // No words of a `run` begin like this: it finds no recipe.
+        argv: selfCommand(["--root", order.root, ...argv]),
+        env: Deno.readFileSync("/proc/self/environ"),
+      });
     }
-    becomeKeeper(keeper, [control, dir.fd, channel]);
-  } catch (error) {
-    // Cgroups that were there before belong to somebody else.
-    if (!cgroup.made) tellWarden(control, "N");
-    abandon({ run, control });
-    throw error;
+  } finally {
+    // The warden removes what there is already when it is alone.
+    closeFd(channel);
+    closeFd(control);
+    waitProcess(helper);
   }
 }
 
@@ -283,15 +234,19 @@ export function replay(argv: readonly string[]): void {
     const recipe = readRecipe(order);
     if (recipe === undefined) return;
     const id = order.id ?? (recipe.id || makeId());
-    const names = { id: encode(id), token: encode(makeToken()) };
-    const looks = decode(fillTemplate(recipe.looks, names));
-    if (!isUnchanged(JSON.parse(looks)) || hasOrphan(order.root)) return;
+    const names = {
+      id: encode(id),
+      // Random numbers are slow to come the first time.
+      token: recipe.child.holes.token ? encode(makeToken()) : NO_TOKEN,
+      created: encode(new Date().toISOString()),
+    };
+    if (!isUnchanged(readLooks(recipe.looks, names))) return;
     const dir = claimState(order.root, id);
     if (dir.reused) {
       closeFd(dir.fd);
       return;
     }
-    start(recipe, dir, names);
+    start(order, recipe, dir, names, argv);
   } catch {
     // Whatever it was: the ordinary way comes to it as well, and words it.
   }

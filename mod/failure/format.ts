@@ -6,8 +6,8 @@
  * @module
  */
 
-import { readHead } from "../../ffi/rootfs.ts";
 import type { Config } from "../config/config.ts";
+import { look } from "../looks.ts";
 
 /** e_machine of elf.h, by the names that `uname -m` has for them. */
 const MACHINES: Record<number, string> = {
@@ -31,8 +31,6 @@ export interface Format {
   hint: string;
 }
 
-/** Enough to tell text from a program. */
-const HEAD = 256;
 /** Where an ELF file says its byte order and its machine; elf(5). */
 const EI_DATA = 5, E_MACHINE = 18;
 
@@ -98,9 +96,11 @@ export function findFormat(
   for (const candidate of candidates) {
     const path = candidate.startsWith("/") ? candidate : `${cwd}/${candidate}`;
     if (isCovered(path, config)) return undefined;
-    const head = readHead(config.rootfs, path, HEAD);
+    const head = look("head", `${config.rootfs}\0${path}`);
     if (head === "other") return undefined;
-    if (head !== undefined) return judgeFormat(head, candidate);
+    if (head !== "") {
+      return judgeFormat(Uint8Array.fromHex(head.slice(1)), candidate);
+    }
   }
   return undefined;
 }

@@ -74,15 +74,6 @@ export function readState(root: string, id: string): State | undefined {
 /** Its file with the names of what is about to be made. */
 export const LEFTOVERS = "leftovers.json";
 
-/** Writes a file of a state directory, readable for its owner only. */
-export function writeBytes(
-  dir: StateDir,
-  name: string,
-  bytes: Uint8Array,
-): void {
-  Deno.writeFileSync(`${dir.path}/${name}`, bytes, { mode: 0o600 });
-}
-
 /** Writes ROOT/ID/leftovers.json: the names of what is about to be made. While
  * there is no state.json, only this file knows them. */
 export function writeLeftovers(dir: StateDir, leftovers: unknown): void {

@@ -1,0 +1,149 @@
+/*
+ * The keeper in the host's place. After a start from a recipe
+ * (mod/container/replay.ts) Deno is gone while the child stage still works, and
+ * what it would have done at the gate is in the keeper's plan. Where the child
+ * stage fails, all of it is removed and rustyrun is started again, which goes
+ * the long way and finds the words for the error.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "keeper.h"
+#include "kernel.h"
+
+/* From outside, so that a tiny limit cannot break the setup; prlimit(2). */
+static int apply_limits(const struct keeper *k)
+{
+	struct plan walk = k->plan;
+	struct op op;
+
+	while (plan_next(&walk, &op) == 0) {
+		uint64_t limit[2];
+
+		if (op.code != OP_K_LIMIT)
+			continue;
+		limit[0] = (uint64_t)op.a[1].n;
+		limit[1] = (uint64_t)op.a[2].n;
+		if (syscall(SYS_prlimit64, k->init, (unsigned int)op.a[0].n,
+			    limit, NULL) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int write_all(int fd, const char *p, size_t size)
+{
+	ssize_t n;
+
+	while (size) {
+		n = write(fd, p, size);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		p += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+static int write_text(int fd, const char *text)
+{
+	return write_all(fd, text, strlen(text));
+}
+
+static const char *number_text(char room[16], pid_t n)
+{
+	size_t at = 15;
+
+	room[at] = '\0';
+	do {
+		room[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n && at);
+	return room + at;
+}
+
+/* Field 22 of /proc/PID/stat, the start time: proc_pid_stat(5). The name in
+ * field 2 may hold blanks and brackets. */
+static const char *start_time(char *stat)
+{
+	char *p = strrchr(stat, ')');
+
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p, ' ');
+		if (p)
+			p++;
+	}
+	if (p)
+		p[strspn(p, "0123456789")] = '\0';
+	return p && *p ? p : NULL;
+}
+
+/* The state, with what was not known when the plan was written. */
+static int write_state(const struct keeper *k, const struct op *op)
+{
+	const struct arg *text = &op->a[1];
+	char path[32], stat[1024], pid[16];
+	const char *start;
+	int fd;
+
+	if (k->td.state_dir < 0 ||
+	    read_whole(proc_path(path, k->init, "/stat"), stat,
+		       sizeof(stat)) < 0)
+		return -1;
+	start = start_time(stat);
+	if (!start)
+		return -1;
+	fd = openat(k->td.state_dir, op->a[2].p,
+		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	if (write_all(fd, text->p, text->len) < 0 ||
+	    write_text(fd, ",\"pid\":") < 0 ||
+	    write_text(fd, number_text(pid, k->init)) < 0 ||
+	    write_text(fd, ",\"startTime\":\"") < 0 ||
+	    write_text(fd, start) < 0 || write_text(fd, "\"}") < 0) {
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	return renameat(k->td.state_dir, op->a[2].p, k->td.state_dir,
+			op->a[3].p);
+}
+
+/* The gate opens when the child stage is there and its pid is known: the one
+ * may come before the other. */
+bool serve_packet(struct keeper *k, const struct report *packet)
+{
+	struct op op;
+
+	if (!k->serving || !find_op(k, OP_K_SERVE, &op))
+		return false;
+	if (packet->kind == REPORT_FORKED && !k->init)
+		k->init = packet->detail;
+	if (packet->kind == REPORT_SYNC && packet->detail == op.a[0].n)
+		k->at_gate = true;
+	if (!k->init || !k->at_gate || k->aborted || k->failed)
+		return false;
+	if (apply_limits(k) < 0 || write_state(k, &op) < 0) {
+		k->failed = true;
+		kill_init(k);
+		return false;
+	}
+	k->serving = false;
+	return true;
+}
+
+void start_again(const struct keeper *k)
+{
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+		;
+	restore_signals(k->mask);
+	execve(k->again[0], k->again, environ);
+}
