@@ -5,9 +5,8 @@
  *
  *     deno task engines [--only NAME]
  *
- * Tests dist/rustyrun where it is there, else the bundle dist/rustyrun.js;
- * RUSTYRUN_BIN names another runtime: with runc's path, what fails is the
- * machine's fault. An engine that is missing is skipped by name; with
+ * Tests the bundle, which it writes; RUSTYRUN_BIN names another runtime: with
+ * runc's path, what fails is the machine's fault. An engine that is missing is skipped by name; with
  * RUSTYRUN_MUST_RUN=1 it is a failure.
  *
  * @module
@@ -15,17 +14,9 @@
 
 import { lockProofs } from "../tests/conformance/room.ts";
 import { ROOT } from "./build.ts";
-import { BUNDLE, bundle } from "./bundle.ts";
+import { bundle } from "./bundle.ts";
 
 const ENGINES = ["podman", "containerd", "docker", "buildah"];
-
-function isFile(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
 
 /**
  * Runs the tests of these engines.
@@ -33,8 +24,7 @@ function isFile(path: string): boolean {
  * @returns the exit code of `deno test`
  */
 export async function testEngines(names: readonly string[]): Promise<number> {
-  const made = [`${ROOT}dist/rustyrun`, BUNDLE].some(isFile);
-  if (Deno.env.get("RUSTYRUN_BIN") === undefined && !made) bundle();
+  if (Deno.env.get("RUSTYRUN_BIN") === undefined) bundle();
   // Others of our proofs mount a hugetlb hierarchy, which engines see.
   using _lock = await lockProofs();
   const { code } = await new Deno.Command(Deno.execPath(), {

@@ -26,10 +26,13 @@ async function unpack(packed: string): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Where the text is kept; undefined where Deno has no place for its caches. */
+/** Where the text is kept: beside what Deno compiles; under an engine that sets
+ * no HOME, with the states. undefined where neither has a place. */
 function placeOf(build: string): { dir: string; file: string } | undefined {
-  const cache = denoCacheDir((name) => Deno.env.get(name));
-  if (cache === undefined) return undefined;
+  const env = (name: string) => Deno.env.get(name);
+  const run = Deno.uid() === 0 ? "/run" : env("XDG_RUNTIME_DIR");
+  const cache = denoCacheDir(env) ?? (run && `${run}/rustyrun/.cache`);
+  if (!cache) return undefined;
   const dir = `${cache}/rustyrun`;
   return { dir, file: `${dir}/${build}.js` };
 }

@@ -5,8 +5,7 @@
  * anything behind.
  *
  * RUSTYRUN_BIN names the runtime under test (runc's path, to tell our fault
- * from the machine's); else it is dist/rustyrun, or a script around
- * dist/rustyrun.js.
+ * from the machine's); else it is a script around dist/rustyrun.js.
  *
  * @module
  */
@@ -83,9 +82,6 @@ function isFile(path: string): boolean {
 function findRuntime(dir: string): string {
   const named = Deno.env.get("RUSTYRUN_BIN");
   if (named !== undefined && !named.endsWith(".js")) return named;
-  if (named === undefined && isFile(`${ROOT}/dist/rustyrun`)) {
-    return `${ROOT}/dist/rustyrun`;
-  }
   const bundle = named ?? `${ROOT}/dist/rustyrun.js`;
   if (!isFile(bundle)) {
     throw new Error(`Cannot find "${bundle}": deno task bundle makes it`);
