@@ -20,8 +20,8 @@
  *   kFlags   TEARDOWN_SHARED_PID
  *   kMount   the container's root, mounted in the caller's mount namespace
  *   kRefuse  the line for the second Ctrl-C
- *   kServe   the child stage is still on its way: id of the `sync` at its gate;
- *            state: the start of the state's text, written under the name
+ *   kServe   the child stage is still on its way: ids of the `sync` for its
+ *            limits (there may be none) and of the one at its gate; state: the start of the state's text, written under the name
  *            `from` and renamed to `to`. kRun's pid is 0 then
  *   kLimit   a resource limit of init: resource, soft, hard
  *
@@ -94,6 +94,8 @@ struct keeper {
 	uint64_t mask; /* signals that were blocked before */
 	char **again;  /* the command that starts over */
 	bool serving;  /* the container has not passed its gate */
+	bool at_ready; /* it waits for its limits */
+	bool limited;  /* it has them */
 	bool at_gate;  /* it waits there */
 	bool ended;
 	bool about_to_exec;

@@ -104,7 +104,7 @@ struct plan_record {
 	X(K_FLAGS, 97, "n") \
 	X(K_REFUSE, 98, "s") \
 	X(K_MOUNT, 99, "f") \
-	X(K_SERVE, 100, "nbss") \
+	X(K_SERVE, 100, "nnbss") \
 	X(K_LIMIT, 101, "nnn")
 
 #define X(name, code, args) OP_##name = (code),

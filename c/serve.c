@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,7 +89,7 @@ static const char *start_time(char *stat)
 /* The state, with what was not known when the plan was written. */
 static int write_state(const struct keeper *k, const struct op *op)
 {
-	const struct arg *text = &op->a[1];
+	const struct arg *text = &op->a[2];
 	char path[32], stat[1024], pid[16];
 	const char *start;
 	int fd;
@@ -100,7 +101,7 @@ static int write_state(const struct keeper *k, const struct op *op)
 	start = start_time(stat);
 	if (!start)
 		return -1;
-	fd = openat(k->td.state_dir, op->a[2].p,
+	fd = openat(k->td.state_dir, op->a[3].p,
 		    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
@@ -113,8 +114,26 @@ static int write_state(const struct keeper *k, const struct op *op)
 		return -1;
 	}
 	close(fd);
-	return renameat(k->td.state_dir, op->a[2].p, k->td.state_dir,
-			op->a[3].p);
+	return renameat(k->td.state_dir, op->a[3].p, k->td.state_dir,
+			op->a[4].p);
+}
+
+static bool give_limits(struct keeper *k)
+{
+	if (!k->limited && apply_limits(k) < 0)
+		return false;
+	k->limited = true;
+	if (!k->at_ready)
+		return true;
+	k->at_ready = false;
+	return send(k->channel, "g", 1, MSG_NOSIGNAL) == 1;
+}
+
+static bool fail_serving(struct keeper *k)
+{
+	k->failed = true;
+	kill_init(k);
+	return false;
 }
 
 /* The gate opens when the child stage is there and its pid is known: the one
@@ -128,14 +147,17 @@ bool serve_packet(struct keeper *k, const struct report *packet)
 	if (packet->kind == REPORT_FORKED && !k->init)
 		k->init = packet->detail;
 	if (packet->kind == REPORT_SYNC && packet->detail == op.a[0].n)
+		k->at_ready = true;
+	if (packet->kind == REPORT_SYNC && packet->detail == op.a[1].n)
 		k->at_gate = true;
-	if (!k->init || !k->at_gate || k->aborted || k->failed)
+	if (!k->init || k->aborted || k->failed)
 		return false;
-	if (apply_limits(k) < 0 || write_state(k, &op) < 0) {
-		k->failed = true;
-		kill_init(k);
+	if ((k->at_ready || k->at_gate) && !give_limits(k))
+		return fail_serving(k);
+	if (!k->at_gate)
 		return false;
-	}
+	if (write_state(k, &op) < 0)
+		return fail_serving(k);
 	k->serving = false;
 	return true;
 }

@@ -85,10 +85,16 @@ const LOOKS = {
     };
     return `${field("Uid", 2)} ${field("Gid", 2)} ${field("CapEff", 1)}`;
   },
-  /** The lines of /proc/self/mountinfo that are cgroup hierarchies. */
+  /** The lines of /proc/self/mountinfo that are cgroup hierarchies, without
+   * the ids of mounts and peer groups, which each mount namespace has of its
+   * own. */
   cgroupMounts() {
     return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
-      .filter((it) => it.includes(" - cgroup")).join("\n");
+      .filter((it) => it.includes(" - cgroup")).map((line) => {
+        const [where = "", what] = line.split(" - ");
+        const [, , , root, path] = where.split(" ");
+        return `0 0 0:0 ${root} ${path} - ${what}`;
+      }).join("\n");
   },
   /** "yes" when standard stream `fd` is the null device. */
   isNull(fd: string) {

@@ -145,7 +145,10 @@ export const OPS = {
   kFlags: { code: 97, args: ["flags:n"] },
   kRefuse: { code: 98, args: ["text:s"] },
   kMount: { code: 99, args: ["tree:f"] },
-  kServe: { code: 100, args: ["gate:n", "state:b", "from:s", "to:s"] },
+  kServe: {
+    code: 100,
+    args: ["ready:n", "gate:n", "state:b", "from:s", "to:s"],
+  },
   kLimit: { code: 101, args: ["resource:n", "soft:n", "hard:n"] },
 } as const;
 

@@ -44,12 +44,14 @@ export interface Plannable extends Unattended {
 
 /** Whether all of a start is in the plans: what a hook, an id map, a terminal
  * or a descriptor of the caller's needs on the way is not. */
-function isPlain({ prepared, noted }: Plannable): boolean {
+function isPlain({ prepared, noted, keep }: Plannable): boolean {
   const { config, cgroup, netDevices, idMaps, upper, filter } = prepared;
   return config.spec.hooks === undefined && netDevices.length === 0 &&
     idMaps === undefined && upper === undefined && !filter?.notify &&
     namespaceUse(config, "user") === "inherit" &&
     namespaceUse(config, "mount") === "new" &&
+    // The keeper must have the state's directory.
+    !keep &&
     // A cgroup that was there before may hold somebody else's processes.
     noted.cgroups.length === cgroup.dirs.length && noted.parents.length === 0 &&
     !config.spec.process?.terminal && config.preserveFds === 0 &&
@@ -124,10 +126,11 @@ function planAgain(plannable: Plannable, names: StartNames) {
 
 const OF_FILES: ReadonlySet<string> = new Set(["text", "stat", "lstat"]);
 
-/** Whether a look is of a file that is not the kernel's: it says which things
- * are to be made where. */
+/** Whether a look must come before the child stage makes anything: it says which
+ * things are to be made where, and are not there yet. */
 function isOfFile([name, argument]: Look): boolean {
-  return OF_FILES.has(name) && !/^\/(proc|sys)\//.test(argument);
+  return name === "isMissing" ||
+    OF_FILES.has(name) && !/^\/(proc|sys)\//.test(argument);
 }
 
 /** @returns why this start cannot be kept, or what is kept of it */
@@ -206,6 +209,11 @@ export function keepRecipe(plannable: Plannable): string | undefined {
   const order = readOrder(argv);
   const { root } = plannable.place;
   if (order === undefined || root !== order.root) return "no order";
+  const { id, mode } = plannable.prepared.config;
+  const isRead = order.id === undefined
+    ? mode === "friendly"
+    : mode === "oci" && order.id === id;
+  if (!isRead) return "its words are not understood";
   if (!isPlain(plannable)) return "not plain";
   const { dir, name } = order;
   if (!isKnown(order)) {

@@ -122,6 +122,7 @@ function planGate(
   return [
     {
       do: "kServe",
+      ready: SYNC.ready,
       gate: SYNC.start,
       // The keeper adds the pid, and closes the object.
       state: encode(state.slice(0, -1)),
@@ -139,8 +140,12 @@ function planGate(
   ];
 }
 
-/** What the host stage answers, and here nobody does. */
-const ATTENDED: readonly unknown[] = [SYNC.cgroups, SYNC.ready];
+/** Whether the keeper may still set limits at the gate; prlimit(2): without
+ * CAP_SYS_RESOURCE only those of a process with its own ids. */
+function staysRoot({ config }: Prepared): boolean {
+  const user = config.spec.process?.user;
+  return user?.uid === 0 && user.gid === 0;
+}
 
 /**
  * Plans a start that no host stage attends.
@@ -155,11 +160,13 @@ export function planUnattended(
   const { place, noted, words, keep } = start;
   const making = planMaking(start.prepared.cgroup);
   if (typeof making === "string") return making;
+  const late = staysRoot(start.prepared);
   const prepared = {
     ...start.prepared,
     steps: [],
     ops: start.prepared.ops.filter((op) =>
-      op.do !== "sync" || !ATTENDED.includes(op.id)
+      op.do !== "sync" ||
+      op.id !== SYNC.cgroups && !(late && op.id === SYNC.ready)
     ),
   };
   prepared.ops.unshift(
