@@ -30,15 +30,19 @@ function readEnvironment(): string[] {
     .filter((it) => it.indexOf("=") > 0);
 }
 
+function environmentByName(): FlagsHost["env"] {
+  return Object.fromEntries(
+    readEnvironment().map((it) => {
+      const at = it.indexOf("=");
+      return [it.slice(0, at), it.slice(at + 1)];
+    }),
+  );
+}
+
 /** The caller's surroundings. */
-export function flagsHost(): FlagsHost {
+export function flagsHost(env = environmentByName()): FlagsHost {
   return {
-    env: Object.fromEntries(
-      readEnvironment().map((it) => {
-        const at = it.indexOf("=");
-        return [it.slice(0, at), it.slice(at + 1)];
-      }),
-    ),
+    env,
     cwd: Deno.cwd(),
     uid: Deno.uid() ?? 0,
     gid: Deno.gid() ?? 0,
@@ -95,7 +99,7 @@ export function refuseSharedCache(): void {
 /** All that {@linkcode run} reads, once more, for a container of another id. */
 function readAgain(call: Call, id: string) {
   const config = call.friendly
-    ? configFromFlags(call, { ...flagsHost(), env: LOOKED_UP }, id)
+    ? configFromFlags(call, flagsHost(LOOKED_UP), id)
     : configFromBundle({ ...call, args: [id] }, Deno.cwd());
   refuseSharedCache();
   return { config, facts: gatherFacts(), words: wordsOf(call, id) };
