@@ -219,6 +219,8 @@ function isInhabited(namespace: string): boolean {
   return false;
 }
 
+const HIDDEN = "another mount hides it";
+
 function cannotUnmount(mount: NotedMount, why: string): ContainerError {
   return new ContainerError(
     `Cannot unmount the container's root file system "${mount.path}": ${why}`,
@@ -265,9 +267,8 @@ export function unmountShared(mount: NotedMount): void {
     const own = mounts.get(mount.id);
     if (own === undefined) return;
     const fd = trySyscall("openat", -100, cstring(own.path), O_PATH_NOFOLLOW);
-    if (fd < 0) {
-      throw cannotUnmount(mount, new SyscallError("openat", -fd).message);
-    }
+    // mountinfo says where it is, whatever lies over that.
+    if (fd < 0) throw cannotUnmount(mount, HIDDEN);
     try {
       const top = identifyMount(fd).id;
       if (top === mount.id) {
@@ -276,7 +277,7 @@ export function unmountShared(mount: NotedMount): void {
         own.path !== mount.path ||
         !listAncestors(mounts, top).some((it) => it.id === mount.id)
       ) {
-        throw cannotUnmount(mount, "another mount hides it");
+        throw cannotUnmount(mount, HIDDEN);
       }
       const done = detachMount(fd);
       if (done < 0 && done !== -EINVAL) {

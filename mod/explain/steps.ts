@@ -70,7 +70,7 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
   root: {
     title: "The root file system",
     lesson:
-      "The directory becomes a mount that is attached where nobody but the container sees it.",
+      "The directory becomes a mount of its own. In a new mount namespace nobody but the container sees it.",
   },
   mounts: {
     title: "Mounts",
@@ -93,7 +93,7 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
   pivot: {
     title: "The root becomes /",
     lesson:
-      "pivot_root(2) exchanges the roots, and the host's is unmounted: unlike after a chroot there is nothing left to break out to.",
+      "pivot_root(2) exchanges the roots, and the host's is unmounted: unlike after a chroot there is nothing left to break out to. (A container among its caller's mounts gets the chroot.)",
   },
   sysctl: {
     title: "Kernel settings",

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -79,6 +80,10 @@ int hold(const char *flags)
 {
 	char c;
 	if (unshare((int)strtol(flags, NULL, 0)) != 0)
+		return 1;
+	/* What is mounted here is not to be seen anywhere else. */
+	if (strtol(flags, NULL, 0) & CLONE_NEWNS &&
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		return 1;
 	puts("holding");
 	fflush(stdout);

@@ -22,6 +22,8 @@ export interface Place {
   payload: string;
   /** The process whose namespaces are joined; 0 for none. */
   holder: number;
+  /** The runtime is called in its mount namespace. */
+  inside: boolean;
   /** Writes config.json, once the holder is known. */
   writeConfig(): Promise<void>;
 }
@@ -98,6 +100,7 @@ export async function makeBundle(
     cgroup: `/proof-${Deno.pid}/${id}`,
     payload,
     holder: 0,
+    inside: item.inside ?? false,
     async writeConfig() {
       const words: Record<string, string> = {
         "@BUNDLE@": bundle,

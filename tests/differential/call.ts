@@ -125,6 +125,7 @@ export async function callRuntime(
     'out=$1; shift; ulimit -Sn 4096; exec "$@" </dev/null >"$out" 2>"$out.2"',
     "sh",
     out,
+    ...(place.inside ? ["nsenter", "--mount", `--target=${place.holder}`] : []),
     place.payload,
     "clean",
     "timeout",

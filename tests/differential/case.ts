@@ -49,6 +49,9 @@ export interface Case {
   flags?: string[];
   /** CLONE_* flags of a process whose namespaces `@NS@` names. */
   hold?: number;
+  /** The runtime is called in the held process's mount namespace: it mounts
+   * there what a container without one of its own mounts. */
+  inside?: boolean;
   /** The terminal is received over a console socket. */
   terminal?: boolean;
   /** A seccomp listener waits at `@OUT@/seccomp.sock`. */

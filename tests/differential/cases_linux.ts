@@ -55,6 +55,25 @@ const NAMESPACES: Case[] = [
     hostname: null,
     linux: { namespaces: namespacesBut(["uts"]) },
   }),
+  makeCase("namespaces/without-mount", {
+    root: { readonly: true },
+    linux: {
+      namespaces: namespacesBut(["mount"]),
+      maskedPaths: null,
+      readonlyPaths: null,
+    },
+  }, { hold: CLONE.mount, inside: true }),
+  makeCase("namespaces/without-mount-masked", {
+    linux: {
+      namespaces: namespacesBut(["mount"]),
+      maskedPaths: ["/proc/keys"],
+      readonlyPaths: ["/proc/sys"],
+    },
+  }, { hold: CLONE.mount, inside: true }),
+  makeCase("namespaces/none", {
+    hostname: null,
+    linux: { namespaces: [], maskedPaths: null, readonlyPaths: null },
+  }, { hold: CLONE.mount, inside: true }),
   makeCase("namespaces/mount-only", {
     hostname: null,
     linux: { namespaces: [{ type: "mount" }] },

@@ -303,6 +303,15 @@ async function removeContainer(
   }
 }
 
+/** What a runtime has left in, or done to, the mount namespace it was called
+ * in. */
+function readMounts(place: Place, seen: Observation): void {
+  const text = readText(`/proc/${place.holder}/mountinfo`) ?? "";
+  const left = text.split("\n").map((line) => line.split(" ")[4] ?? "")
+    .filter((path) => path.startsWith(`${place.dir}/`));
+  if (left.length > 0) seen.left.push("mounts");
+}
+
 /** Runs one bundle on one runtime. `keep` leaves the bundle where it is. */
 export async function observeCase(
   item: Case,
@@ -343,6 +352,7 @@ export async function observeCase(
     await mode(item, runtime, place, seen);
   } finally {
     await removeContainer(runtime, place, seen);
+    if (place.inside) readMounts(place, seen);
     if (holder !== undefined) await endHelper(holder);
     removeCgroup(place.cgroup);
   }
