@@ -72,6 +72,7 @@ const NUMBERS = {
   open_tree: [428, 428],
   openat2: [437, 437],
   mount_setattr: [442, 442],
+  statmount: [457, 457],
 } as const;
 
 /** A system call that the host stage makes. */

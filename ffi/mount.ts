@@ -53,6 +53,27 @@ export function identifyMount(fd: number): MountIdentity {
   };
 }
 
+const ENOENT = -2;
+const STATMOUNT_MNT_BASIC = 2n;
+
+/** Whether a mount is in our mount namespace, by its id of this boot; since
+ * 6.8, as such ids are. */
+export function isMounted(unique: string): boolean {
+  const request = new BigUint64Array([
+    24n,
+    BigInt(unique),
+    STATMOUNT_MNT_BASIC,
+  ]);
+  const answer = new Uint8Array(1024);
+  return trySyscall(
+    "statmount",
+    new Uint8Array(request.buffer),
+    answer,
+    answer.length,
+    0,
+  ) !== ENOENT;
+}
+
 /**
  * Copies a directory's mount, from there on and with all below it, into a tree
  * that is attached nowhere: it is gone with its descriptor. open_tree(2).

@@ -19,6 +19,7 @@ import {
   copyTree,
   detachMount,
   identifyMount,
+  isMounted,
   type MountIdentity,
 } from "../../ffi/mount.ts";
 import { sharesMounts } from "../config/namespaces.ts";
@@ -219,8 +220,6 @@ function isInhabited(namespace: string): boolean {
   return false;
 }
 
-const HIDDEN = "another mount hides it";
-
 function cannotUnmount(mount: NotedMount, why: string): ContainerError {
   return new ContainerError(
     `Cannot unmount the container's root file system "${mount.path}": ${why}`,
@@ -233,13 +232,47 @@ function cannotUnmount(mount: NotedMount, why: string): ContainerError {
 }
 
 /** Whether the mount behind a descriptor is the noted one, not another with
- * the id of one that is gone. */
-function isNoted(fd: number, mount: NotedMount, path: string): boolean {
+ * the id of one that is gone: before 6.8, whether it shows the same directory,
+ * wherever that has been moved to. */
+function isNoted(fd: number, mount: NotedMount): boolean {
   const now = identifyMount(fd);
   if (now.id !== mount.id) return false;
-  return mount.unique === undefined || now.unique === undefined
-    ? now.file === mount.file && path === mount.path
+  return mount.unique === undefined
+    ? now.file === mount.file
     : now.unique === mount.unique;
+}
+
+/** Unmounts what is topmost where the noted mount is: itself, or what somebody
+ * has mounted on it.
+ *
+ * @returns false when the mount of that id is another one
+ * @throws {ContainerError} when it is ours and cannot be unmounted */
+function detachTop(
+  mount: NotedMount,
+  own: MountLine,
+  mounts: ReadonlyMap<number, MountLine>,
+): boolean {
+  // Without an id of this boot only its place tells of one that is not seen.
+  const isOurs = mount.unique !== undefined || own.path === mount.path;
+  const fd = trySyscall("openat", -100, cstring(own.path), O_PATH_NOFOLLOW);
+  try {
+    const top = fd < 0 ? NaN : identifyMount(fd).id;
+    if (top === mount.id) {
+      if (!isNoted(fd, mount)) return false;
+    } else if (!isOurs) {
+      return false;
+    } else if (!listAncestors(mounts, top).some((it) => it.id === mount.id)) {
+      throw cannotUnmount(mount, "another mount hides it");
+    }
+    const done = detachMount(fd);
+    // EINVAL: somebody else was faster.
+    if (done < 0 && done !== -EINVAL) {
+      throw cannotUnmount(mount, new SyscallError("umount2", -done).message);
+    }
+    return true;
+  } finally {
+    if (fd >= 0) closeFd(fd);
+  }
 }
 
 /**
@@ -263,29 +296,10 @@ export function unmountShared(mount: NotedMount): void {
     );
   }
   for (let tries = 0; tries < STACKED_MAX; tries++) {
+    if (mount.unique !== undefined && !isMounted(mount.unique)) return;
     const mounts = readMounts();
     const own = mounts.get(mount.id);
-    if (own === undefined) return;
-    const fd = trySyscall("openat", -100, cstring(own.path), O_PATH_NOFOLLOW);
-    // mountinfo says where it is, whatever lies over that.
-    if (fd < 0) throw cannotUnmount(mount, HIDDEN);
-    try {
-      const top = identifyMount(fd).id;
-      if (top === mount.id) {
-        if (!isNoted(fd, mount, own.path)) return;
-      } else if (
-        own.path !== mount.path ||
-        !listAncestors(mounts, top).some((it) => it.id === mount.id)
-      ) {
-        throw cannotUnmount(mount, HIDDEN);
-      }
-      const done = detachMount(fd);
-      if (done < 0 && done !== -EINVAL) {
-        throw cannotUnmount(mount, new SyscallError("umount2", -done).message);
-      }
-    } finally {
-      closeFd(fd);
-    }
+    if (own === undefined || !detachTop(mount, own, mounts)) return;
   }
   throw cannotUnmount(mount, "what is mounted on it does not end");
 }

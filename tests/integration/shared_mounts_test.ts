@@ -53,6 +53,35 @@ function callIn(room: Room, box: CrashBox) {
   };
 }
 
+/** Puts the root file system into a directory that can be moved, which a mount
+ * point cannot, and makes a bundle for it. */
+async function addDeep(
+  box: CrashBox,
+  sh: ReturnType<typeof callIn>["sh"],
+  spec: Spec,
+) {
+  const rootfs = `${box.dir}/deep/rootfs`;
+  await sh(`mkdir ${box.dir}/deep && mv ${box.dir}/rootfs ${rootfs}`);
+  const id = `${box.name}-deep`;
+  const { linux, ...rest } = spec;
+  const bundle = box.addBundle(id, {
+    ...rest,
+    root: { path: rootfs },
+    linux: { ...linux, cgroupsPath: `/${id}` },
+  });
+  return { id, bundle, rootfs };
+}
+
+async function waitStopped(
+  call: ReturnType<typeof callIn>["call"],
+  id: string,
+): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    if ((await call("state", id)).stdout.includes('"stopped"')) return;
+  }
+  throw new Error(`"${id}" does not stop`);
+}
+
 const atRootfs = (box: CrashBox) => (line: string) =>
   line.includes(` ${box.dir}/rootfs`);
 
@@ -160,10 +189,7 @@ for (const namespaces of [[], ["pid", "ipc", "uts", "network", "cgroup"]]) {
         `${Deno.readLinkSync(`/proc/${room.pid}/ns/mnt`)}\n`,
       );
       await quiet("kill", box.name, "KILL");
-      for (let i = 0; i < 100; i++) {
-        const { stdout } = await call("state", box.name);
-        if (stdout.includes('"stopped"')) break;
-      }
+      await waitStopped(call, box.name);
       // They are there until it is deleted, as with runc.
       assertEquals(room.added().filter(atRootfs(box)).length, made);
       await quiet("delete", box.name);
@@ -356,17 +382,22 @@ for (const command of ["create", "run"]) {
     `delete --force takes back the mounts of a ${command} that was killed`,
     async () => {
       await using room = await makeRoom();
-      await using box = makeCrashBox(over("true", {
-        hooks: { createRuntime: hook("kill -9 $PPID; sleep 0.3") },
-      }));
+      await using box = makeCrashBox();
       const { call, quiet, sh } = callIn(room, box);
-      await call(command, "--bundle", box.bundle, box.name);
+      const spec = over("true", {
+        hooks: { createRuntime: hook("kill -9 $PPID; sleep 0.3") },
+      });
+      const { id, bundle } = await addDeep(box, sh, spec);
+      await call(command, "--bundle", bundle, id);
       if (command === "create") {
-        assert(room.added().some(atRootfs(box)), "the mounts were made");
-        // They can be told from others only by the note: by its path they cannot.
-        await sh(`mv ${box.dir}/rootfs ${box.dir}/moved`);
+        assert(
+          room.added().some((it) => it.includes(box.dir)),
+          "they are made",
+        );
+        const { stderr } = await sh(`mv ${box.dir}/deep ${box.dir}/else`);
+        assertEquals(stderr, "");
       }
-      await quiet("delete", "--force", box.name);
+      await quiet("delete", "--force", id);
       assertEquals(await room.findChanges(), []);
     },
   );
@@ -394,9 +425,7 @@ testOn(
     assertEquals(await room.findChanges(), []);
     assertEquals((await create()).code, 0);
     await quiet("start", box.name);
-    for (let i = 0; i < 100; i++) {
-      if ((await call("state", box.name)).stdout.includes('"stopped"')) break;
-    }
+    await waitStopped(call, box.name);
     assert(room.added().filter(atRootfs(box)).length > 8, "they are there");
     await quiet("delete", box.name);
     assertEquals(await room.findChanges(), []);
@@ -515,12 +544,38 @@ testOn(
   "delete finds the mounts of a bundle that was moved",
   async () => {
     await using room = await makeRoom();
-    await using box = makeCrashBox(over("true"));
-    const { quiet, create, sh } = callIn(room, box);
-    assertEquals((await create()).code, 0);
-    await sh(`mv ${box.dir}/rootfs ${box.dir}/elsewhere`);
-    await quiet("delete", box.name);
+    await using box = makeCrashBox();
+    const { call, quiet, sh } = callIn(room, box);
+    const { id, bundle } = await addDeep(box, sh, over("true"));
+    assertEquals((await call("create", "--bundle", bundle, id)).code, 0);
+    assertEquals((await sh(`mv ${box.dir}/deep ${box.dir}/else`)).stderr, "");
+    await quiet("delete", id);
     assertEquals(await room.findChanges(), []);
+  },
+);
+
+testOn(
+  NEEDS,
+  "delete leaves alone what came after mounts that somebody has unmounted",
+  async () => {
+    await using room = await makeRoom();
+    await using box = makeCrashBox(over("true"));
+    const { call, quiet, create, sh } = callIn(room, box);
+    assertEquals((await create()).code, 0);
+    await quiet("kill", box.name, "KILL");
+    await waitStopped(call, box.name);
+    const count = room.added().filter(atRootfs(box)).length;
+    const other = `${box.dir}/other`;
+    // Ids of mounts are used again: one of these has that of the root.
+    const { stderr } = await sh(
+      `umount -Rl ${box.dir}/rootfs && mkdir ${other} &&
+      for i in $(seq ${count + 2}); do mount -t tmpfs stranger ${other}; done`,
+    );
+    assertEquals(stderr, "");
+    const before = room.mounts();
+    await quiet("delete", box.name);
+    assertEquals(room.mounts(), before);
+    await sh(`for i in $(seq ${count + 2}); do umount ${other}; done`);
   },
 );
 
@@ -531,10 +586,7 @@ testOn(
     await using room = await makeRoom();
     await using box = makeCrashBox(over("true"));
     const { call, quiet, sh } = callIn(room, box);
-    const rootfs = `${box.dir}/deep/rootfs`;
-    await sh(`mkdir ${box.dir}/deep && mv ${box.dir}/rootfs ${rootfs}`);
-    const id = `${box.name}-deep`;
-    const bundle = box.addBundle(id, over("true", { root: { path: rootfs } }));
+    const { id, bundle, rootfs } = await addDeep(box, sh, over("true"));
     assertEquals((await call("create", "--bundle", bundle, id)).stderr, "");
     await sh(`mount -t tmpfs cover ${box.dir}/deep`);
     const hidden = await call("delete", id);
