@@ -93,7 +93,7 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
   pivot: {
     title: "The root becomes /",
     lesson:
-      "pivot_root(2) exchanges the roots, and the host's is unmounted: unlike after a chroot there is nothing left to break out to. (A container among its caller's mounts gets the chroot.)",
+      "pivot_root(2) exchanges the roots, and the host's is unmounted: unlike after a chroot there is nothing left to break out to. A container among its caller's mounts gets the chroot.",
   },
   sysctl: {
     title: "Kernel settings",
