@@ -65,14 +65,15 @@ let helperFd: number | undefined;
 /**
  * The helper as a sealed memfd, made once per process.
  *
+ * @param load reads its bytes
  * @throws {ContainerError} when there is no helper, or the kernel refuses
  * executable memfds (vm.memfd_noexec=2)
  */
-export function openHelper(): number {
+export function openHelper(load: () => Uint8Array = loadHelper): number {
   if (helperFd !== undefined) return helperFd;
   let bytes: Uint8Array;
   try {
-    bytes = loadHelper();
+    bytes = load();
   } catch (cause) {
     if (!(cause instanceof HelperError)) throw cause;
     throw new ContainerError(cause.message, {

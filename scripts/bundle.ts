@@ -83,13 +83,12 @@ function runBundler(args: string[]): void {
   );
 }
 
-/** The two files of rustyrun, and what they are told by global properties. */
+/** The two files of rustyrun. */
 export interface Program {
   /** The entry; it loads the rest by import() of what it was made for. */
   entry: string;
+  /** Everything else, the helpers too. */
   rest: string;
-  /** Statements for the top of the entry. */
-  globals: string;
   helpers: readonly Arch[];
 }
 
@@ -139,10 +138,8 @@ export function makeProgram(
     );
     const build = nameBuild(entry + code, helpers);
     return {
-      entry,
-      rest: code,
-      globals: `globalThis.${EMBEDDED}=${lazyStrings(helpers)};` +
-        `globalThis.${BUILD}="${build}";\n`,
+      entry: `globalThis.${BUILD}="${build}";\n${entry}`,
+      rest: `globalThis.${EMBEDDED}=${lazyStrings(helpers)};\n${code}`,
       helpers: [...helpers.keys()],
     };
   } finally {
@@ -158,7 +155,7 @@ export function makeProgram(
  */
 export function bundle(others: readonly string[] = []): void {
   const started = new Date();
-  const { entry, rest, globals, helpers } = makeProgram('"data:,"', others);
+  const { entry, rest, helpers } = makeProgram('"data:,"', others);
   const packed = { packed: brotliCompressSync(rest).toString("base64") };
   const part = `${BUNDLE}.${Deno.pid}`;
   try {
@@ -166,7 +163,7 @@ export function bundle(others: readonly string[] = []): void {
       part,
       // Without -q Deno draws its progress, nothing but erased lines, on the
       // terminal of whoever runs this: an engine's, in the middle of a line.
-      `#!/usr/bin/env -S deno run -q -A\n${globals}globalThis.${PACKED}=${
+      `#!/usr/bin/env -S deno run -q -A\nglobalThis.${PACKED}=${
         lazyStrings(Object.entries(packed))
       };\n${entry}`,
     );

@@ -19,9 +19,9 @@ import { makeProgram } from "./bundle.ts";
  * @throws {BuildError} when a part of it fails
  */
 export function compile(): void {
-  const { entry, rest, globals } = makeProgram('"./rest.js"');
+  const { entry, rest } = makeProgram('"./rest.js"');
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-compile-" });
-  Deno.writeTextFileSync(`${dir}/main.js`, globals + entry);
+  Deno.writeTextFileSync(`${dir}/main.js`, entry);
   Deno.writeTextFileSync(`${dir}/rest.js`, rest);
   const line = Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
     [Deno.execPath()];

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { loadHelper } from "../../ffi/helper.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import type { Config } from "../config/config.ts";
 import type { Facts } from "../host.ts";
@@ -16,7 +17,13 @@ import { writeCache } from "./cache.ts";
 import type { KeeperWords } from "./keeper.ts";
 import { prepare } from "./prepare.ts";
 import { planNoted } from "./reclaim.ts";
-import { isKnown, type Order, readOrder, type Recipe } from "./replay.ts";
+import {
+  helperOf,
+  isKnown,
+  type Order,
+  readOrder,
+  type Recipe,
+} from "./replay.ts";
 import {
   type Filling,
   fillTemplate,
@@ -197,6 +204,17 @@ function forgetRecipe([, root, ...argv]: readonly string[]): string {
   return "it has a --root";
 }
 
+/** Keeps the helper of this build, and of few others. */
+function keepHelper(order: Order): void {
+  const { dir, name } = helperOf(order);
+  if (isKnown({ ...order, dir, name })) return;
+  writeCache(order.root, dir, name, loadHelper());
+  const path = `${order.root}/${dir}`;
+  const others = [...Deno.readDirSync(path)].filter((it) => it.name !== name);
+  if (others.length < 4) return;
+  for (const other of others) Deno.removeSync(`${path}/${other.name}`);
+}
+
 /**
  * Keeps a start for replay.ts. The first time a command line is seen, only that
  * is noted. Nothing of the container may exist yet.
@@ -223,6 +241,7 @@ export function keepRecipe(plannable: Plannable): string | undefined {
   }
   const recipe = makeRecipe(order, plannable);
   if (typeof recipe === "string") return recipe;
+  keepHelper(order);
   writeCache(root, dir, name, encode(JSON.stringify(recipe)));
   return undefined;
 }

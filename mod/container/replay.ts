@@ -18,7 +18,7 @@ import {
 } from "../../ffi/libc.ts";
 import { makeId } from "../config/id.ts";
 import { isUnchanged, type Look } from "../looks.ts";
-import { becomeKeeper, startHelper } from "../process.ts";
+import { becomeKeeper, openHelper, startHelper } from "../process.ts";
 import { selfCommand } from "../program.ts";
 import { claimState, removeState, type StateDir } from "../state.ts";
 import { checkStateRoot } from "../state/root.ts";
@@ -52,6 +52,15 @@ export interface Order {
   /** The container's id: the last word, which is none of `words`; or what
    * `--name` says, or nothing. undefined then. */
   id: string | undefined;
+}
+
+/** Where the helper's bytes are kept for starts from recipes, below ROOT: in the
+ * bundle they are packed. */
+export function helperOf({ build }: Pick<Order, "build">): {
+  dir: string;
+  name: string;
+} {
+  return { dir: ".cache/helper", name: build };
 }
 
 /** What is kept of a start. */
@@ -187,6 +196,10 @@ function start(
       control: toBytes(wardens, 4),
       state: toBytes(dir.fd, 4),
     });
+    const kept = helperOf(order);
+    openHelper(() =>
+      Deno.readFileSync(`${order.root}/${kept.dir}/${kept.name}`)
+    );
     helper = startHelper(plan, channel, slots);
   } catch (error) {
     closeFd(control);
