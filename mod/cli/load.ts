@@ -6,7 +6,7 @@
  * @module
  */
 
-import { denoCacheDir, refuseWritable } from "../../ffi/helper.ts";
+import { denoCacheDir } from "../../ffi/helper.ts";
 import { BUILD } from "../container/replay.ts";
 
 /** Property of globalThis, in a bundle: an object with the packed text (base64
@@ -46,7 +46,6 @@ function isKept({ dir, file }: { dir: string; file: string }): boolean {
       if (uid !== 0 && uid !== Deno.uid()) return false;
       if ((mode ?? 0) & 0o022) return false;
     }
-    refuseWritable(dir);
     return true;
   } catch {
     return false;
