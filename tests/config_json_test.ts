@@ -99,22 +99,22 @@ Deno.test("parseConfigJson() reads back 500 random configurations", () => {
 });
 
 const FAULTS: [text: string, message: string, hint: string][] = [
-  ["", "the file is empty", "write a configuration with: rustyrun spec"],
-  [" \n", "the file is empty", "write a configuration with: rustyrun spec"],
+  ["", "the file is empty", "Write a configuration with rustyrun spec"],
+  [" \n", "the file is empty", "Write a configuration with rustyrun spec"],
   [
     '{"a": 1,}',
     'line 1, column 9: expected a name: found "}"',
-    "remove the comma before the closing bracket",
+    "Remove the comma before the closing bracket",
   ],
   [
     "[1,]",
     'line 1, column 4: expected a value: found "]"',
-    "remove the comma before the closing bracket",
+    "Remove the comma before the closing bracket",
   ],
   [
     '{\n  "a": 1\n  "b": 2\n}',
     'line 3, column 3: expected a comma or "}": found "\\"b\\": 2"',
-    "put a comma between two entries",
+    "Put a comma between two entries",
   ],
   [
     "{\n  'a': 1}",
@@ -124,7 +124,7 @@ const FAULTS: [text: string, message: string, hint: string][] = [
   [
     "{a: 1}",
     'line 1, column 2: expected a name or "}": found "a: 1}"',
-    "put double quotes around text",
+    "Put double quotes around text",
   ],
   [
     '{\n  // the version\n  "ociVersion": "1.3.0"}',
@@ -139,12 +139,12 @@ const FAULTS: [text: string, message: string, hint: string][] = [
   [
     '{"a": yes}',
     'line 1, column 7: expected a value: found "yes}"',
-    "put double quotes around text",
+    "Put double quotes around text",
   ],
   [
     '{"a": True}',
     'line 1, column 7: expected a value: found "True}"',
-    "write true, false or null in small letters",
+    "Write true, false or null in small letters",
   ],
   [
     '{"a": NaN}',
@@ -154,22 +154,22 @@ const FAULTS: [text: string, message: string, hint: string][] = [
   [
     '{"mode": 0755}',
     'line 1, column 10: expected a value: found "0755}"',
-    "write the number in decimal, without leading zeros",
+    "Write the number in decimal, without leading zeros",
   ],
   [
     '{"mode": 0x1f}',
     'line 1, column 10: expected a value: found "0x1f}"',
-    "write the number in decimal, without leading zeros",
+    "Write the number in decimal, without leading zeros",
   ],
   [
     '{"a": .5}',
     'line 1, column 7: expected a value: found ".5}"',
-    "start the number with a digit",
+    "Start the number with a digit",
   ],
   [
     '{"a": "b\n"}',
     'line 1, column 7: expected a string that ends on its line: found "\\"b"',
-    "close the string with a double quote",
+    "Close the string with a double quote",
   ],
   [
     '{"a": "b\tc"}',
@@ -179,7 +179,7 @@ const FAULTS: [text: string, message: string, hint: string][] = [
   [
     '{"a": "C:\\dir"}',
     'line 1, column 10: expected a known escape: found "\\\\dir\\"}"',
-    "write a backslash as \\\\",
+    "Write a backslash as \\\\",
   ],
   [
     '{"a" 1}',
@@ -189,7 +189,7 @@ const FAULTS: [text: string, message: string, hint: string][] = [
   [
     '{"a": [1',
     'line 1, column 9: expected a comma or "]": found the end of the file',
-    "the file ends too early: is it whole?",
+    "The file ends too early: is it whole?",
   ],
   [
     '{"a": 1}\n{}',
@@ -199,7 +199,7 @@ const FAULTS: [text: string, message: string, hint: string][] = [
   [
     '\ufeff{"a": 1}',
     'line 1, column 1: expected a value: found "\ufeff{\\"a\\": 1}"',
-    "remove the byte order mark",
+    "Remove the byte order mark",
   ],
 ];
 

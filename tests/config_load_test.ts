@@ -119,7 +119,7 @@ Deno.test("loadSpec() reports the first problem and carries all", () => {
   );
   assertEquals(
     error.hint,
-    "write a directory below it, or make root.path what you want there (and 2 more: rustyrun validate lists them)",
+    "Write a directory below it, or make root.path what you want there (and 2 more: rustyrun validate lists them)",
   );
   assertEquals(error.code, "config-invalid");
   assertEquals(error.problems.map(({ path }) => path), [
@@ -137,7 +137,7 @@ Deno.test("loadSpec() reports a document that is no object", () => {
     [error.message, error.hint],
     [
       `Cannot use "${bundle.path}/config.json": must be an object: found a list`,
-      "write an object: {...}",
+      "Write an object: {...}",
     ],
   );
 });
@@ -149,7 +149,7 @@ Deno.test("loadSpec() says where JSON ends", () => {
     [error.message, error.hint],
     [
       `Cannot parse "${bundle.path}/config.json": line 3, column 1: expected a name: found "}"`,
-      "remove the comma before the closing bracket",
+      "Remove the comma before the closing bracket",
     ],
   );
 });
@@ -189,7 +189,7 @@ Deno.test("loadSpec() names a missing config.json in runc's words", () => {
     [error.message, error.hint, error.code],
     [
       `Cannot read "${bundle.path}/config.json": no such file or directory`,
-      "write one with: rustyrun spec",
+      "Write one with rustyrun spec, or run a command without: rustyrun run --rootfs DIR COMMAND",
       "config-unreadable",
     ],
   );

@@ -13,6 +13,7 @@ import { describeFeatures } from "../features.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
 import { printStdout } from "./report.ts";
+import { fail } from "./usage_error.ts";
 
 /** `rustyrun spec`: writes a config.json to begin with. */
 export function spec(call: Call): number {
@@ -54,7 +55,16 @@ export function spec(call: Call): number {
 /** `rustyrun validate`: says everything that is wrong with a config.json. */
 export function validate(call: Call): number {
   const dir = resolvePath(Deno.cwd(), flagValue(call.flags, "bundle") || ".");
-  const file = flagValue(call.flags, "config");
+  const [word] = call.args;
+  const other = call.flags.get("config") ?? call.flags.get("bundle");
+  if (word !== undefined && other !== undefined) {
+    throw fail(
+      `${other[0]!.typed} and "${word}" exclude each other`,
+      "Name one configuration: rustyrun validate FILE",
+      1,
+    );
+  }
+  const file = word ?? flagValue(call.flags, "config");
   const { path, problems } = inspectSpec(
     dir,
     file === undefined ? undefined : resolvePath(Deno.cwd(), file),

@@ -142,15 +142,17 @@ function runFlags(): Row[] {
     ]),
     ...group({ group: "Container", form: "friendly" }, [
       flag("--name, --id NAME", "The container's id (rr- and 12 hex digits)"),
-      flag("--rm", "Remove the container when it ends (always so)"),
+      flag("--rm", "Remove the container when it ends (the default)"),
     ]),
-    ...group({ group: "Output and callers" }, launchFlags()),
-    ...group({ group: "OCI bundle", form: "oci" }, [BUNDLE(), CONFIG()]),
-    ...group({ group: "OCI bundle" }, [
-      DETACH(),
+    ...group({ group: "Container" }, [
+      flag("-d, --detach", "Return when it runs; rustyrun delete removes it"),
       flag("--keep", "Keep the container's state when it ends"),
+    ]),
+    ...group({ group: "Output and callers" }, [
+      ...launchFlags(),
       flag("--no-subreaper", "Do not adopt orphans while running"),
     ]),
+    ...group({ group: "OCI bundle", form: "oci" }, [BUNDLE(), CONFIG()]),
   ];
 }
 

@@ -28,7 +28,9 @@ function formatItem(term: string, text: string): string {
 }
 
 function formatFlags(flags: readonly Flag[]): string[] {
-  return flags.map((flag) => formatItem(formatFlag(flag), `${flag.help}.`));
+  return flags.map((flag) =>
+    formatItem(formatFlag(flag), `${flag.help.replace(/\.+$/, "")}.`)
+  );
 }
 
 function formatCode(lines: readonly string[]): string {
@@ -56,7 +58,6 @@ export function formatMan(version: string): string {
     ".SH COMMANDS",
   ];
   for (const command of listCommands().filter((it) => !it.hidden)) {
-    if (command.hidden) continue;
     lines.push(
       `.SS ${escapeRoff(command.name)}`,
       escapeRoff(`${command.summary}.`),

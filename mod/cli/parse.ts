@@ -178,6 +178,9 @@ function checkCount(command: Command, args: readonly string[], exit: number) {
   );
 }
 
+/** Flags of `run` that let a container outlive its process. */
+const STAYS: readonly string[] = ["detach", "keep"];
+
 /** Checks what `run` may have beside each other; returns whether it is the
  * friendly form. */
 function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
@@ -198,11 +201,24 @@ function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
       );
     }
   }
+  const removed = flags.get("rm")?.at(-1);
+  const stays = reader.taken.find(([flag]) =>
+    STAYS.includes(flag.name) && flags.get(flag.name)?.at(-1)?.value === true
+  );
+  if (removed?.value === true && stays) {
+    throw fail(
+      `--rm and ${stays[1]} exclude each other`,
+      "Leave one of them out: rustyrun delete ID removes a container that has ended",
+      125,
+    );
+  }
   if (!friendly && args.length !== 1) {
     throw fail(
       '"run" requires exactly 1 argument(s)',
       args.length === 0
         ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
+        : args.some((word) => /^--?rootfs(=|$)/.test(word))
+        ? "Write the flags before the command: rustyrun run --rootfs DIR COMMAND"
         : "Give --rootfs DIR for a command in a root file system; an OCI bundle takes only an ID",
       1,
     );

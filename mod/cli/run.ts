@@ -21,7 +21,7 @@ import { gatherFacts } from "../host.ts";
 import { look } from "../looks.ts";
 import { selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";
-import { exitCodeOf, formatError, printStderr } from "./report.ts";
+import { exitCodeOf, formatError, printStderr, printStdout } from "./report.ts";
 
 /** The caller's environment, "NAME=VALUE". Not Deno.env: where PATH has no node,
  * Deno 2.9 puts a directory of its own into it. */
@@ -129,10 +129,19 @@ export async function run(call: Call): Promise<number> {
   if (detach) {
     createContainer(config, facts, place);
     startContainer(config.id, facts, place);
+    // Docker's way. To an engine, which has chosen the id, nothing is said.
+    if (call.friendly) {
+      printStdout(
+        call.reporting.json
+          ? JSON.stringify({ id: config.id }) + "\n"
+          : `${config.id}\n`,
+      );
+    }
     return 0;
   }
   const words = wordsOf(call, config.id);
-  const keep = flagOn(call.flags, "keep");
+  const keep = flagOn(call.flags, "keep") ||
+    call.flags.get("rm")?.at(-1)?.value === false;
   return runForeground(config, facts, {
     place,
     words,

@@ -6,9 +6,9 @@
 
 import { ContainerError } from "../errors.ts";
 import type { FlagUse } from "../config/flags/use.ts";
-import { findNearest } from "../config/flags/nearest.ts";
+import { editDistance, findNearest } from "../config/flags/nearest.ts";
 import { findLong, readRow, type Row } from "./flag_row.ts";
-import { listCommands, UNSUPPORTED } from "./flags.ts";
+import { globalFlags, listCommands, UNSUPPORTED } from "./flags.ts";
 
 /** Returns an error in reading the command line. */
 export function fail(
@@ -55,7 +55,8 @@ export function unknownFlag(
       "unknown-flag",
     );
   }
-  const shown = rows.map(readRow).filter((f) => !f.hidden)
+  const shown = (command === "" ? [...rows, ...globals] : rows)
+    .map(readRow).filter((f) => !f.hidden)
     .flatMap((f) => [f.name, ...f.aliases]);
   const nearest = word.startsWith("--") || name.length > 2
     ? findNearest(name, shown)
@@ -83,11 +84,19 @@ export function unknownCommand(name: string): ContainerError {
       "unsupported",
     );
   }
-  const nearest = findNearest(name, listCommands().map((c) => c.name));
+  const nearest = findNearest(
+    name,
+    listCommands().filter((c) => !c.hidden).map((c) => c.name),
+  );
+  // The word may be the command of a container: no guess from afar.
+  const near = nearest !== undefined &&
+    (nearest.startsWith(name) || editDistance(name, nearest) <= 2);
   return fail(
     `unknown command "${name}"`,
-    nearest !== undefined
+    near
       ? `The nearest one is "${nearest}"`
+      : findLong(globalFlags(), name)
+      ? `Write rustyrun --${name}`
       : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",
     // runc's own exit code for it.
     3,

@@ -110,20 +110,20 @@ function faultAtValue(text: string, at: number, wanted: string): Fault {
   WORD.lastIndex = at;
   const word = WORD.exec(text)?.[0] ?? "";
   let hint = HINT;
-  if (char === undefined) hint = "the file ends too early: is it whole?";
+  if (char === undefined) hint = "The file ends too early: is it whole?";
   else if (char === "'") hint = 'JSON wants double quotes: "..."';
   else if (char === "/" || char === "#") hint = "JSON has no comments";
   else if (char === "]" || char === "}") {
-    hint = "remove the comma before the closing bracket";
-  } else if (char === "\ufeff") hint = "remove the byte order mark";
+    hint = "Remove the comma before the closing bracket";
+  } else if (char === "\ufeff") hint = "Remove the byte order mark";
   else if (/^[+-]?(?:NaN|Infinity)/i.test(word)) {
     hint = "JSON has no such number";
   } else if (/^(?:True|False|None)$/.test(word)) {
-    hint = "write true, false or null in small letters";
+    hint = "Write true, false or null in small letters";
   } else if (/^0[xX]?\d/.test(word)) {
-    hint = "write the number in decimal, without leading zeros";
-  } else if (/^[+.]/.test(word)) hint = "start the number with a digit";
-  else if (word !== "") hint = "put double quotes around text";
+    hint = "Write the number in decimal, without leading zeros";
+  } else if (/^[+.]/.test(word)) hint = "Start the number with a digit";
+  else if (word !== "") hint = "Put double quotes around text";
   return { at, wanted, hint };
 }
 
@@ -144,7 +144,7 @@ function findFault(text: string): Fault {
         return {
           at: start,
           wanted: "a string that ends on its line",
-          hint: "close the string with a double quote",
+          hint: "Close the string with a double quote",
         };
       }
       if (char < " ") {
@@ -158,7 +158,7 @@ function findFault(text: string): Fault {
         return {
           at,
           wanted: "a known escape",
-          hint: "write a backslash as \\\\",
+          hint: "Write a backslash as \\\\",
         };
       }
       if (char === "\\") at++;
@@ -224,7 +224,7 @@ function findFault(text: string): Fault {
           : {
             at,
             wanted: `a comma or "${closer}"`,
-            hint: "put a comma between two entries",
+            hint: "Put a comma between two entries",
           };
       }
       at++;
@@ -247,14 +247,14 @@ function explainSyntax(
   if (text.trim() === "") {
     return new ContainerError(`Cannot parse "${name}": the file is empty`, {
       code: "json-invalid",
-      hint: "write a configuration with: rustyrun spec",
+      hint: "Write a configuration with rustyrun spec",
       cause,
     });
   }
   if (!(cause instanceof SyntaxError)) {
     return new ContainerError(`Cannot parse "${name}": it is nested too deep`, {
       code: "json-invalid",
-      hint: "a configuration is fewer than ten levels deep",
+      hint: "A configuration is fewer than ten levels deep",
       cause,
     });
   }

@@ -64,6 +64,7 @@ function describeFailure(error: unknown): string {
 
 /** Reads a whole text file.
  *
+ * @param hint what to do where there is none
  * @throws {ContainerError} "config-unreadable"
  */
 function readText(path: string, hint: string): string {
@@ -72,7 +73,13 @@ function readText(path: string, hint: string): string {
   } catch (error) {
     throw new ContainerError(
       `Cannot read "${path}": ${describeFailure(error)}`,
-      { code: "config-unreadable", hint, cause: error },
+      {
+        code: "config-unreadable",
+        hint: error instanceof Deno.errors.NotFound
+          ? hint
+          : "Name a file that you may read",
+        cause: error,
+      },
     );
   }
 }
@@ -94,9 +101,8 @@ function refuse(name: string, problems: readonly Problem[]): never {
     problems,
     {
       code: "config-invalid",
-      hint: more === 0
-        ? first.instead
-        : `${first.instead} (and ${more} more: rustyrun validate lists them)`,
+      hint: first.instead.slice(0, 1).toUpperCase() + first.instead.slice(1) +
+        (more === 0 ? "" : ` (and ${more} more: rustyrun validate lists them)`),
     },
   );
 }
@@ -116,7 +122,10 @@ export function inspectSpec(
   const path = configPathOf(bundle, configPath);
   let text: string;
   try {
-    text = readText(path, "write one with: rustyrun spec");
+    text = readText(
+      path,
+      "Write one with rustyrun spec, or run a command without: rustyrun run --rootfs DIR COMMAND",
+    );
   } catch (error) {
     checkBundle(bundle);
     throw error;
@@ -138,7 +147,7 @@ function checkBundle(bundle: string): void {
       `Cannot open the bundle "${bundle}": ${describeFailure(error)}`,
       {
         code: "bundle-missing",
-        hint: "a bundle is a directory with a config.json: --bundle DIR",
+        hint: "A bundle is a directory with a config.json: --bundle DIR",
         cause: error,
       },
     );
@@ -147,7 +156,7 @@ function checkBundle(bundle: string): void {
     `Cannot open the bundle "${bundle}": not a directory`,
     {
       code: "bundle-missing",
-      hint: "a bundle is a directory with a config.json: --bundle DIR",
+      hint: "A bundle is a directory with a config.json: --bundle DIR",
     },
   );
 }
@@ -186,7 +195,7 @@ export function loadSpec(
  * @throws {ContainerError} as {@linkcode loadSpec} does
  */
 export function loadProcess(path: string): Process {
-  const text = readText(path, "write a process as in config.md#process there");
+  const text = readText(path, "Write a process as in config.md#process there");
   const value = parseConfigJson(text, path);
   const problems = checkProcess(value);
   if (problems.length === 0) {

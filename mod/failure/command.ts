@@ -42,7 +42,9 @@ export function wordCommand(failure: Failure, config: Config): Row {
         message: command.includes("/")
           ? `Cannot run the command: exec: ${shown}: stat ${command}: no such file or directory`
           : `Cannot run the command: exec: ${shown}: executable file not found in $PATH`,
-        hint: command.includes("/")
+        hint: /\s/.test(command)
+          ? "This is the name of one program, and never split: give its arguments as words of their own"
+          : command.includes("/")
           ? "The path is one inside the root file system"
           : `Searched in PATH=${pathOf(config)} inside the root file system`,
         exitCode: 127,

@@ -76,7 +76,7 @@ function readMemory(flags: Flags, note: Note): Memory | undefined {
   if (limit < LEAST_MEMORY) {
     throw refuse(
       typed,
-      `${limit} bytes are less than 6m`,
+      `${limit} ${limit === 1 ? "byte is" : "bytes are"} less than 6m`,
       "memory",
       /^\d+$/.test(text)
         ? `A number without a unit is bytes: perhaps ${text}m was meant`
