@@ -44,11 +44,26 @@ struct bpf_attach {
 _Static_assert(sizeof(struct bpf_load) == 72, "as the kernel has it");
 _Static_assert(sizeof(struct bpf_attach) == 16, "as the kernel has it");
 
-/* One that is there already is somebody else's: an error. */
+/* One that is there already is somebody else's, and so may be what its maker
+ * is about to make under our names: only what we made goes. */
 static void run_cgroup(const struct op *op)
 {
-	if (mkdir(op->a[0].p, 0755) < 0)
-		fail(errno, op->a[0].p);
+	const char *path = op->a[0].p;
+	int err;
+
+	if (child.cgroups == CHILD_CGROUPS)
+		fail(E2BIG, path);
+	if (mkdir(path, 0755) == 0) {
+		child.cgroup[child.cgroups++] = path;
+		return;
+	}
+	err = errno;
+	if (err == EEXIST) {
+		while (child.cgroups)
+			rmdir(child.cgroup[--child.cgroups]);
+		warden_own(&child, 'N');
+	}
+	fail(err, path);
 }
 
 static void run_devices(const struct op *op)
@@ -93,7 +108,7 @@ int run_cgroup_op(const struct op *op)
 		run_devices(op);
 		return 1;
 	case OP_OWN:
-		warden_own(&child);
+		warden_own(&child, 'C');
 		return 1;
 	}
 	return 0;

@@ -75,7 +75,7 @@ static void read_keeper_plan(struct keeper *k, int fd)
 
 	bytes = map_plan(fd, &size);
 	if (!bytes || plan_open(&k->plan, bytes, size, k->slot) < 0)
-		give_up("bad plan");
+		refuse_plan(k, "bad plan");
 	close_foreign(k);
 	walk = k->plan;
 	while (plan_next(&walk, &op) == 0) {
@@ -84,10 +84,12 @@ static void read_keeper_plan(struct keeper *k, int fd)
 		else
 			r = teardown_add(&k->td, &op, k->slot);
 		if (r < 0)
-			give_up(op.a[0].p ? op.a[0].p : "bad plan");
+			refuse_plan(k, op.a[0].p ? op.a[0].p : "bad plan");
 	}
-	if (!runs)
-		give_up("bad plan");
+	k->serving = find_op(k, OP_K_SERVE, &op);
+	/* Where nobody is yet, there must be who tells. */
+	if (!runs || (k->serving ? k->channel < 0 : !k->init))
+		refuse_plan(k, "bad plan");
 }
 
 /* stdout and stdin belong to the container alone: whoever reads or feeds them
@@ -113,6 +115,8 @@ static bool is_ignored_here(int sig)
 
 	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
+
+static void read_channel(struct keeper *k);
 
 void kill_init(struct keeper *k)
 {
@@ -221,12 +225,38 @@ static void hold_userns(struct keeper *k)
 			    O_RDONLY | O_CLOEXEC);
 }
 
+/* Before the pid of init is known. Who forks it tells of it before it ends: an
+ * end without that is the end of the start, whichever of the two it was. */
+static void reap_early(struct keeper *k)
+{
+	siginfo_t info;
+	pid_t pid;
+
+	while (!k->init && !k->ended) {
+		info.si_pid = 0;
+		if (waitid(P_ALL, 0, &info,
+			   WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+			return;
+		pid = info.si_pid;
+		if (!pid)
+			return;
+		if (pid == k->warden) {
+			k->warden = 0;
+			waitpid(pid, NULL, __WALL);
+			continue;
+		}
+		read_channel(k);
+		if (!k->init)
+			k->ended = true;
+	}
+}
+
 static void reap(struct keeper *k)
 {
 	int status;
 	pid_t pid;
 
-	/* Before its pid is known, it could be reaped unseen. */
+	reap_early(k);
 	if (!k->init)
 		return;
 	hold_userns(k);
@@ -291,11 +321,8 @@ static void read_channel(struct keeper *k)
 				k->about_to_exec = true;
 			if (serve_packet(k, &packet))
 				pass_gate(k);
-			if (packet.kind == REPORT_FORKED && k->init) {
-				if (k->aborted)
-					kill_init(k);
+			if (packet.kind == REPORT_FORKED && k->init)
 				reap(k);
-			}
 			if (packet.kind != REPORT_ERROR || k->failed)
 				continue;
 			k->late = packet;
@@ -324,7 +351,10 @@ static void handle_before_start(struct keeper *k, int sig)
 		return;
 	}
 	k->aborted = sig;
-	kill_init(k);
+	if (k->serving)
+		stop_serving(k);
+	else
+		kill_init(k);
 }
 
 static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
@@ -338,7 +368,7 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 	}
 	/* What the container's first process sends us must not come back to
 	 * it (kill(-1) without a pid namespace). */
-	if (by_user && (pid_t)info->ssi_pid == k->init)
+	if (by_user && k->init && (pid_t)info->ssi_pid == k->init)
 		return;
 	/* From our own write. */
 	if (sig == SIGPIPE && (pid_t)info->ssi_pid == getpid())
@@ -455,16 +485,13 @@ _Noreturn static void finish(struct keeper *k)
 	bool shared = k->td.flags & TEARDOWN_SHARED_PID, oom;
 	int code;
 
+	if (k->serving)
+		end_serving(k);
 	if (shared)
 		cgroup_kill(&k->td);
 	if (k->about_to_exec && !k->aborted)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);
-	if (k->serving && !k->aborted && *k->again &&
-	    teardown_run(&k->td, false, shared) == 0) {
-		dismiss_warden(k);
-		start_again(k);
-	}
 	code = tell_end(k, &oom);
 	run_delete(k);
 	if (teardown_run(&k->td, true, shared) < 0)
@@ -478,8 +505,8 @@ _Noreturn void keeper_main(int plan_fd, char **again)
 {
 	struct keeper *k = &keeper;
 	const uint64_t all = ~0ull;
-	struct op op;
 
+	prctl(PR_SET_DUMPABLE, 0);
 	k->again = again;
 	k->mask = block_signals();
 	k->signals = (int)syscall(SYS_signalfd4, -1, &all, sizeof(all),
@@ -493,11 +520,7 @@ _Noreturn void keeper_main(int plan_fd, char **again)
 	teardown_init(&k->td);
 	k->tty.master = -1;
 	read_keeper_plan(k, plan_fd);
-	k->serving = find_op(k, OP_K_SERVE, &op);
-	if (!k->init && !k->serving)
-		give_up("bad plan");
 	tty_open(&k->tty, k->tty.master);
-	prctl(PR_SET_DUMPABLE, 0);
 	tty_enter(&k->tty);
 	read_signals(k);
 	reap(k);

@@ -21,8 +21,9 @@
  *   kMount   the container's root, mounted in the caller's mount namespace
  *   kRefuse  the line for the second Ctrl-C
  *   kServe   the child stage is still on its way: ids of the `sync` for its
- *            limits (there may be none) and of the one at its gate; state: the start of the state's text, written under the name
- *            `from` and renamed to `to`. kRun's pid is 0 then
+ *            limits (there may be none) and of the one at its gate; state: the
+ *            start of the state's text, written under the name `from` and
+ *            renamed to `to`. kRun's pid is 0 then
  *   kLimit   a resource limit of init: resource, soft, hard
  *
  * Words of its command line behind the plan are the program that starts over
@@ -110,8 +111,13 @@ struct keeper {
 /* serve.c: takes a packet of the child stage. Returns true when the container
  * may pass the gate. */
 bool serve_packet(struct keeper *k, const struct report *packet);
-/* serve.c: becomes rustyrun again; returns when that fails. */
-void start_again(const struct keeper *k);
+/* serve.c: the container is not to pass its gate any more. */
+void stop_serving(struct keeper *k);
+/* serve.c: removes the container that has not passed its gate, and becomes
+ * rustyrun again unless a signal has ended the start. */
+_Noreturn void end_serving(struct keeper *k);
+/* serve.c: the plan cannot be kept to: becomes rustyrun again where it may. */
+_Noreturn void refuse_plan(const struct keeper *k, const char *why);
 /* keeper.c: "/proc/PID" and `tail`. */
 const char *proc_path(char path[32], pid_t pid, const char *tail);
 /* keeper.c: kills the container's first process, a frozen one too. */

@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -16,6 +18,9 @@
 
 #include "keeper.h"
 #include "kernel.h"
+
+/* How long the warden may take to remove what was never let through. */
+#define REMOVE_MS 10000
 
 /* From outside, so that a tiny limit cannot break the setup; prlimit(2). */
 static int apply_limits(const struct keeper *k)
@@ -131,9 +136,16 @@ static bool give_limits(struct keeper *k)
 
 static bool fail_serving(struct keeper *k)
 {
+	k->late.err = errno;
 	k->failed = true;
-	kill_init(k);
+	stop_serving(k);
 	return false;
+}
+
+static void wipe(char **words)
+{
+	for (; *words; words++)
+		memset(*words, 0, strlen(*words));
 }
 
 /* The gate opens when the child stage is there and its pid is known: the one
@@ -142,15 +154,15 @@ bool serve_packet(struct keeper *k, const struct report *packet)
 {
 	struct op op;
 
-	if (!k->serving || !find_op(k, OP_K_SERVE, &op))
+	if (!k->serving || k->ended || !find_op(k, OP_K_SERVE, &op))
 		return false;
-	if (packet->kind == REPORT_FORKED && !k->init)
+	if (packet->kind == REPORT_FORKED && !k->init && packet->detail > 0)
 		k->init = packet->detail;
 	if (packet->kind == REPORT_SYNC && packet->detail == op.a[0].n)
 		k->at_ready = true;
 	if (packet->kind == REPORT_SYNC && packet->detail == op.a[1].n)
 		k->at_gate = true;
-	if (!k->init || k->aborted || k->failed)
+	if (!k->init || k->failed)
 		return false;
 	if ((k->at_ready || k->at_gate) && !give_limits(k))
 		return fail_serving(k);
@@ -159,13 +171,71 @@ bool serve_packet(struct keeper *k, const struct report *packet)
 	if (write_state(k, &op) < 0)
 		return fail_serving(k);
 	k->serving = false;
+	/* The caller's command line and environment are in /proc/PID for as
+	 * long as we are, and the one of them for everybody. */
+	wipe(k->again);
+	wipe(environ);
 	return true;
 }
 
-void start_again(const struct keeper *k)
+void stop_serving(struct keeper *k)
+{
+	kill_init(k);
+	k->ended = true;
+}
+
+/* The warden knows by now what is ours and what is another's. Returns whether
+ * it has removed all of it. */
+static bool withdraw(struct keeper *k)
+{
+	struct pollfd p = { .fd = k->control, .events = POLLIN };
+	int status = -1;
+
+	if (k->control < 0 || !k->warden)
+		return false;
+	shutdown(k->control, SHUT_WR);
+	/* One that was stopped does not do it later. */
+	if (poll(&p, 1, REMOVE_MS) <= 0)
+		kill(k->warden, SIGKILL);
+	while (waitpid(k->warden, &status, __WALL) < 0 && errno == EINTR)
+		;
+	k->warden = 0;
+	return status == 0;
+}
+
+static void start_again(const struct keeper *k)
 {
 	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 		;
 	restore_signals(k->mask);
 	execve(k->again[0], k->again, environ);
+}
+
+_Noreturn void end_serving(struct keeper *k)
+{
+	const bool owned = k->init || k->at_gate;
+	bool clean, oom;
+	int code;
+
+	if (k->channel >= 0)
+		close(k->channel);
+	clean = withdraw(k) || teardown_run(&k->td, owned, owned) == 0;
+	if (clean && !k->aborted && *k->again)
+		start_again(k);
+	code = tell_end(k, &oom);
+	if (!clean)
+		tell_leftover(k);
+	_exit(code);
+}
+
+_Noreturn void refuse_plan(const struct keeper *k, const char *why)
+{
+	if (*k->again) {
+		/* The warden sees our end of its socket go. */
+		syscall(SYS_close_range, 3u, ~0u, 0u);
+		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
+			;
+		start_again(k);
+	}
+	give_up(why);
 }

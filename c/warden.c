@@ -85,10 +85,18 @@ void warden_tell(struct child *c, int pidfd, pid_t pid)
 		close(fds[1]);
 }
 
-void warden_own(const struct child *c)
+void warden_own(const struct child *c, char whose)
 {
-	if (send(c->warden, "C", 1, MSG_NOSIGNAL) != 1)
+	if (send(c->warden, &whose, 1, MSG_NOSIGNAL) != 1)
 		fail(errno, "the warden");
+}
+
+static void take_word(struct warden *w, char word)
+{
+	if (word == 'C')
+		w->owned = true;
+	if (word == 'N')
+		w->td.cgroups = w->td.trees = 0;
 }
 
 /* Takes the packet of warden_tell, or the end of the child stage. */
@@ -112,7 +120,7 @@ static void take_init(struct warden *w)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == 1) { /* warden_own */
-		w->owned = true;
+		take_word(w, *(const char *)&pid);
 		return;
 	}
 	head = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
@@ -146,10 +154,7 @@ static bool take_control(struct warden *w)
 		for (ssize_t i = 0; i < n; i++) {
 			if (byte[i] == 'D')
 				_exit(0);
-			if (byte[i] == 'C')
-				w->owned = true;
-			if (byte[i] == 'N')
-				w->td.cgroups = w->td.trees = 0;
+			take_word(w, byte[i]);
 		}
 	}
 }

@@ -13,6 +13,10 @@
 #include "../../c/kernel.h"
 #include "fuzz_kernel.h"
 
+static char variable[] = "TERM=x";
+static char *variables[] = { variable, NULL };
+char **fake_environ = variables;
+
 const struct op *running(void)
 {
 	return fuzz.mode == FUZZ_CHILD && child.index < fuzz.count ?
@@ -382,6 +386,22 @@ int fake_prctl(int option, ...)
 	return simple();
 }
 
+int fake_rmdir(const char *path)
+{
+	return on_path(path);
+}
+
+int fake_shutdown(int fd, int how)
+{
+	return simple();
+}
+
+int fake_renameat(int from_at, const char *from, int to_at, const char *to)
+{
+	take_text(from);
+	return on_path(to);
+}
+
 ssize_t fake_sendfile(int out, int in, off_t *offset, size_t size)
 {
 	return fails() ? -1 : fuzz_below(2) * (ssize_t)fuzz_below((uint32_t)size);
@@ -542,7 +562,8 @@ int fake_waitid(int type, id_t id, siginfo_t *info, int options)
 {
 	memset(info, 0, sizeof(*info));
 	if (fuzz_below(2))
-		info->si_pid = (pid_t)id;
+		info->si_pid = type == P_ALL ? 1 + (pid_t)fuzz_below(3) :
+					       (pid_t)id;
 	return simple();
 }
 

@@ -94,8 +94,11 @@ static size_t fill_text(char *to, size_t size)
 		"e proc: Unknown parameter 'x'\nmore\n", "g", "\n",
 		"Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\tffffffffffffffff\n"
 		"SigCgt:\t0000000180004003\n",
+		"42 (a) b (c) S 1 42 42 0 -1 4194560 9 9 9 9 9 9 9 9 20 0 1 0 "
+		"123456 2 3\n",
+		"42 (x) S 1 2 3",
 	};
-	const char *text = texts[fuzz_below(10)];
+	const char *text = texts[fuzz_below(12)];
 	size_t n = strlen(text);
 
 	if (fuzz_below(4)) {
@@ -163,6 +166,16 @@ ssize_t fake_send(int fd, const void *p, size_t size, int flags)
 	return fake_write(fd, p, size);
 }
 
+/* A pid, or a gate that the keeper knows. */
+static int32_t report_detail(void)
+{
+	for (uint32_t i = 0; i < fuzz.count && fuzz_below(4); i++)
+		if (fuzz.ops[i].code == OP_K_SERVE)
+			return (int32_t)fuzz.ops[i].a[fuzz_below(2)].n;
+	return fuzz_below(8) ? 1 + (int32_t)fuzz_below(5) :
+			       (int32_t)fuzz_random();
+}
+
 ssize_t fake_recv(int fd, void *to, size_t size, int flags)
 {
 	struct report *packet = to;
@@ -185,6 +198,7 @@ ssize_t fake_recv(int fd, void *to, size_t size, int flags)
 	}
 	if (size == sizeof(*packet) && fuzz_below(3)) {
 		packet->kind = fuzz_below(8);
+		packet->detail = report_detail();
 		packet->index = fuzz_below(100);
 		packet->err = (int32_t)fuzz_below(134);
 		return fuzz_below(16) ? (ssize_t)size : fuzz_below(272);
@@ -368,6 +382,25 @@ static void take_sched(const uint32_t *attr)
 		take(attr, *attr ? *attr : 48);
 }
 
+/* bpf(2): the parts that the helper fills. */
+static long bpf_call(long command, va_list ap)
+{
+	const struct {
+		uint32_t type;
+		uint32_t count;
+		uint64_t insns;
+		uint64_t license;
+	} *load = va_arg(ap, void *);
+	size_t size = va_arg(ap, size_t);
+
+	take(load, size);
+	if (command != 5)
+		return 0;
+	take((void *)(uintptr_t)load->insns, load->count * 8ul);
+	take_text((const char *)(uintptr_t)load->license);
+	return new_fd();
+}
+
 static long keyed(long number, va_list ap)
 {
 	long a = va_arg(ap, long), b;
@@ -445,6 +478,14 @@ static long keyed(long number, va_list ap)
 		(void)va_arg(ap, long);
 		memset(va_arg(ap, void *), 0, sizeof(int));
 		return 0;
+	case SYS_prlimit64:
+		if (a <= 0)
+			fuzz_bad("prlimit64: a limit of our own");
+		(void)va_arg(ap, unsigned int);
+		take(va_arg(ap, void *), 16);
+		return 0;
+	case SYS_bpf:
+		return bpf_call(a, ap);
 	case SYS_ioprio_set:
 	case SYS_personality:
 	case SYS_pidfd_send_signal:

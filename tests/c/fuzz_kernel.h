@@ -16,6 +16,8 @@
 
 #include "fuzz.h"
 
+extern char **fake_environ;
+
 /* Counts a call, ends the execution when there were too many, and says whether
  * this one fails (errno is set then). */
 int fails(void);
@@ -84,6 +86,9 @@ int fake_open(const char *path, int flags, ...);
 int fake_openat(int at, const char *path, int flags, ...);
 int fake_pipe2(int fds[2], int flags);
 int fake_prctl(int option, ...);
+int fake_rmdir(const char *path);
+int fake_shutdown(int fd, int how);
+int fake_renameat(int from_at, const char *from, int to_at, const char *to);
 ssize_t fake_sendfile(int out, int in, off_t *offset, size_t size);
 int fake_setdomainname(const char *name, size_t size);
 int fake_sethostname(const char *name, size_t size);
