@@ -80,7 +80,7 @@ export interface Caller extends AsyncDisposable {
 }
 
 /** Lays `over` over `base`, object by object. */
-function merge(base: Spec, over: Spec): Spec {
+export function merge(base: Spec, over: Spec): Spec {
   const result = { ...base };
   for (const [key, value] of Object.entries(over)) {
     const old = result[key];
