@@ -293,8 +293,12 @@ function planDevices(
     const device = look.device(host);
     if (device === undefined) {
       throw new ContainerError(
-        `Cannot give the container "${host}": it is not a device`,
-        { code: "device-missing", hint: `ls -l ${host}` },
+        `Cannot pass the device "${host}": the host has no such device`,
+        {
+          code: "device-missing",
+          hint:
+            `ls -l ${host} shows what it is; --volume shows a file or directory`,
+        },
       );
     }
     devices.push({ allow: true, ...device, access });

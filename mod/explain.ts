@@ -69,16 +69,26 @@ function readDeviceRule(file: string, value: string): string {
   return `${allow ? "allow" : "deny"} ${what}${how}`;
 }
 
+/** What the controllers are for that count nothing: cgroups(7). */
+const NOT_COUNTED: Record<string, string> = {
+  cpuset: "say on which CPUs and memory nodes the container may run",
+  devices: "say which devices the container may use",
+  freezer: "stop the container for a while: rustyrun pause",
+  net_cls: "mark the container's network packets",
+  net_prio: "give the container's network packets a priority",
+};
+
 /** What the host itself does for the container's cgroups. */
 function explainCgroup(cgroup: CgroupPlan): Omit<Explained, "step">[] {
   const devices = "linux.resources.devices";
   const lines: Omit<Explained, "step">[] = cgroup.dirs.map((dir) => {
-    const what = dir.controllers.map((it) => it.replace(/^name=/, ""));
+    const what = dir.controllers.filter((it) => !it.startsWith("name="));
     return {
       action: `mkdir ${dir.path}`,
       why: what.length === 0
         ? "hold the container's processes together"
-        : `count what the container uses: ${what.join(", ")}`,
+        : (what.length === 1 ? NOT_COUNTED[what[0]!] : undefined) ??
+          `count what the container uses: ${what.join(", ")}`,
     };
   });
   for (const { file, value } of cgroup.devices?.writes ?? []) {

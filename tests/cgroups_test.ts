@@ -325,9 +325,10 @@ const REFUSALS: {
       hostDevices: [{ host: "/dev/nope", container: "/dev/x", access: "rw" }],
     }),
     facts: MACHINES.v1,
-    message: 'Cannot give the container "/dev/nope": it is not a device',
+    message: 'Cannot pass the device "/dev/nope": the host has no such device',
     code: "device-missing",
-    hint: "ls -l /dev/nope",
+    hint:
+      "ls -l /dev/nope shows what it is; --volume shows a file or directory",
   },
 ];
 

@@ -131,8 +131,9 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
       "A filter that the kernel asks at every system call; without no_new_privs it has to come before the capabilities go.",
   },
   labels: {
-    title: "Security labels",
-    lesson: "The profile of a security module, in force from execve on.",
+    title: "In the finished root file system",
+    lesson:
+      "The working directory is entered once more; the profile of a security module, where one is named, is in force from execve on.",
   },
   credentials: {
     title: "User, groups, capabilities",
