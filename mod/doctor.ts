@@ -212,14 +212,19 @@ function checkSubordinateIds(facts: Facts): Finding {
         "call rustyrun in that group (newgrp, sg), or set GRANT_AUX_GROUP_SUBIDS to yes in /etc/login.defs",
     };
   }
+  const so = facts.uid === 0
+    ? "no --userns auto"
+    : "a container has a single id";
   return {
     name,
     verdict: "lacks",
     detail: found.tools
-      ? "no range in /etc/subuid and /etc/subgid: a container has a single id"
-      : "newuidmap and newgidmap are not installed: a container has a single id",
+      ? `no range in /etc/subuid and /etc/subgid: ${so}`
+      : `newuidmap and newgidmap are not installed: ${so}`,
     fix: found.tools
-      ? "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"
+      ? `${
+        facts.uid === 0 ? "" : "sudo "
+      }usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)`
       : "install the package uidmap (Debian, Ubuntu) or shadow-utils",
   };
 }
