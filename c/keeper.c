@@ -505,6 +505,7 @@ _Noreturn void keeper_main(int plan_fd, char **again)
 {
 	struct keeper *k = &keeper;
 	const uint64_t all = ~0ull;
+	bool serving;
 
 	prctl(PR_SET_DUMPABLE, 0);
 	k->again = again;
@@ -522,9 +523,11 @@ _Noreturn void keeper_main(int plan_fd, char **again)
 	read_keeper_plan(k, plan_fd);
 	tty_open(&k->tty, k->tty.master);
 	tty_enter(&k->tty);
+	serving = k->serving;
 	read_signals(k);
 	reap(k);
-	if (!k->serving)
+	/* Once only: a byte that nobody reads would cut the channel off. */
+	if (!serving)
 		pass_gate(k);
 	run(k);
 	finish(k);

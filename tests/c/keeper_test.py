@@ -662,6 +662,369 @@ class Teardown(Case):
         self.assertFalse([f for f in fds if f.startswith(("pipe", "/dev"))])
 
 
+AGAIN = r"""
+import json, os, re, signal, sys
+status = open("/proc/self/status").read()
+children = []
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        stat = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    except OSError:
+        continue
+    if int(stat[1]) == os.getpid():
+        children.append(stat[0])
+print(json.dumps({
+    "words": sys.argv[2:],
+    "env": sorted(k for k in os.environ if k != "LC_CTYPE"),
+    "blocked": int(re.search(r"SigBlk:\s*(\w+)", status)[1], 16),
+    "children": children,
+    "fds": sorted(int(n) for n in os.listdir("/proc/self/fd"))[:4],
+    "state": os.path.exists(sys.argv[1]),
+}))
+sys.exit(33)
+"""
+
+
+class Serving(Case):
+    """A start from a recipe: the keeper is there before the container."""
+    number = 0
+
+    def setUp(self):
+        Serving.number += 1
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        self.name = f"rustyrun-test-{os.getpid()}-serve-{Serving.number}"
+        self.cgroups = [(root, self.name, 1, kind)
+                        for root, kind in find_cgroups()]
+        self.state = f"{self.dir.name}/box"
+        self.fifo = f"{self.dir.name}/fifo"
+        os.mkfifo(self.fifo)
+        os.mkdir(self.state)
+
+    def serve(self, argv=(SH, "-c", "echo ran; exit 5"), **spec):
+        spec = {"again": [sys.executable, "-c", AGAIN, self.state, "two words",
+                          "", "ä"],
+                "state": [self.dir.name, "box"], "cgroups": self.cgroups,
+                "hold": self.fifo, "serve": True, **spec}
+        return Box(list(argv), **spec)
+
+    def left(self):
+        found = [f"{root}/{path}" for root, path, *_ in self.cgroups]
+        return [p for p in [self.state, *found] if os.path.exists(p)]
+
+    def check_again(self, box):
+        code, out, err = box.end()
+        self.assertEqual((code, err), (33, ""))
+        said = json.loads(out)
+        self.assertEqual(said["words"], ["two words", "", "ä"])
+        self.assertEqual(said["env"], ["PATH", "SECRET"])
+        self.assertEqual(said["blocked"], 0)
+        self.assertEqual(said["children"], [])
+        self.assertEqual(said["fds"], [0, 1, 2, 3])  # 3: its own listdir
+        self.assertFalse(said["state"])
+        self.assertEqual(self.left(), [])
+
+    def let_go(self):
+        """Opens the hold; who is there by then has it open for reading."""
+        os.close(os.open(self.fifo, os.O_WRONLY))
+
+    def held(self, box):
+        """Waits until the child stage stands at the hold: in open(2)."""
+        box.told()
+
+        def waits():
+            for name, pid in self.children(box).items():
+                try:
+                    with open(f"/proc/{pid}/syscall") as f:
+                        # openat2
+                        if f.read().split()[0] == "437":
+                            return True
+                except OSError:
+                    continue
+            return False
+
+        self.assertTrue(wait_until(waits))
+
+    def test_runs(self):
+        for ready in (False, True):
+            with self.subTest(ready=ready):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                box = self.serve(ready=ready)
+                self.assertEqual(box.end(), (5, "ran\n", ""))
+                self.assertEqual(self.left(), [])
+
+    def test_late_keeper(self):
+        self.assertEqual(self.serve(late=0.3).end(), (5, "ran\n", ""))
+        self.assertEqual(self.left(), [])
+
+    def test_state_and_limits(self):
+        box = self.serve(["/bin/sleep", "60"], limits=[(7, 33, 44)])
+        path = f"{self.state}/state.json"
+        self.assertTrue(wait_until(lambda: os.path.exists(path)))
+        with open(path) as f:
+            state = json.load(f)
+        with open(f"/proc/{state['pid']}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        self.assertEqual(state, {"version": 1, "pid": state["pid"],
+                                 "startTime": fields[19]})
+        self.assertEqual(sorted(os.listdir(self.state)),
+                         ["config.json", "state.json"])
+        with open(f"/proc/{state['pid']}/limits") as f:
+            self.assertRegex(f.read(), r"Max open files +33 +44 ")
+        os.kill(state["pid"], signal.SIGKILL)
+        self.assertEqual(box.end(), (137, "", ""))
+        self.assertEqual(self.left(), [])
+
+    def test_start_time_of_a_name_with_blanks_and_brackets(self):
+        box = self.play("forked", 0.1, "gate", name="a) R 1 (2 3")
+        seen = []
+
+        def see():
+            state = self.read_state()
+            if state:
+                with open(f"/proc/{state[0]['pid']}/stat") as f:
+                    seen.append((state[0]["startTime"], f.read()))
+            return seen
+
+        self.assertTrue(wait_until(see))
+        self.assertEqual(box.end(), (5, "opened\n", ""))
+        time, stat = seen[0]
+        self.assertIn("(a) R 1 (2 3)", stat)
+        self.assertEqual(time, stat.rsplit(")", 1)[1].split()[19])
+
+    def read_state(self):
+        try:
+            with open(f"{self.state}/state.json") as f:
+                return [json.load(f)]
+        except OSError:
+            return []
+
+    def children(self, box):
+        found = {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as f:
+                    stat = f.read()
+            except OSError:
+                continue
+            if int(stat.rsplit(")", 1)[1].split()[1]) == box.pid:
+                found[stat[stat.index("(") + 1:stat.rindex(")")]] = int(pid)
+        return found
+
+    def find_init(self, box):
+        wait_until(lambda: "rustyrun-init" in self.children(box), 2)
+        return self.children(box)["rustyrun-init"]
+
+    def test_words_and_environment_are_gone_once_it_runs(self):
+        box = self.serve(["/bin/sleep", "60"], hold_at="after")
+        self.held(box)
+        with open(f"/proc/{box.pid}/environ", "rb") as f:
+            self.assertIn(b"hidden", f.read())
+        self.let_go()
+        wait_until(lambda: self.read_state())
+        time.sleep(0.1)
+        with open(f"/proc/{box.pid}/environ", "rb") as f:
+            self.assertEqual(f.read().strip(b"\0"), b"")
+        with open(f"/proc/{box.pid}/cmdline", "rb") as f:
+            self.assertRegex(f.read().rstrip(b"\0"), rb"^[^\0]*\0keeper\0\d+$")
+        os.kill(self.read_state()[0]["pid"], signal.SIGKILL)
+        self.assertEqual(box.end()[0], 137)
+
+    def test_error_before_and_after_the_fork(self):
+        for place in ("before", "after"):
+            with self.subTest(place=place):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                self.check_again(self.serve(fail_at=place))
+
+    def test_shared_pid_namespace(self):
+        box = self.serve(pidns=False)
+        self.assertEqual(box.end(), (5, "ran\n", ""))
+        os.mkdir(self.state)
+        self.check_again(self.serve(pidns=False, fail_at="after"))
+
+    def test_kill_of_each_before_the_gate(self):
+        for place, who in (("before", "rustyrun-child"),
+                           ("after", "rustyrun-init")):
+            with self.subTest(who=who):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                box = self.serve(hold_at=place)
+                self.held(box)
+                os.kill(self.children(box)[who], signal.SIGKILL)
+                self.check_again(box)
+
+    def test_kill_of_the_warden_before_the_gate(self):
+        box = self.serve(hold_at="after")
+        self.held(box)
+        os.kill(box.told()["warden"], signal.SIGKILL)
+        self.let_go()
+        self.assertEqual(box.end(), (5, "ran\n", ""))
+        self.assertEqual(self.left(), [])
+
+    def test_warden_killed_then_a_failure(self):
+        box = self.serve(hold_at="after", fail_at="after")
+        self.held(box)
+        os.kill(box.told()["warden"], signal.SIGKILL)
+        self.let_go()
+        self.check_again(box)
+
+    def test_sigkill_of_the_keeper_before_the_gate(self):
+        for place in ("before", "after"):
+            with self.subTest(place=place):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                box = self.serve(hold_at=place)
+                self.held(box)
+                box.proc.kill()
+                if place == "before":
+                    self.let_go()  # nobody kills who has not forked
+                self.assertTrue(wait_until(lambda: not self.left()), self.left())
+                box.proc.communicate()
+
+    def test_signals_before_the_gate_end_the_start(self):
+        for place in ("before", "after"):
+            for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                with self.subTest(place=place, sig=sig):
+                    if not os.path.exists(self.state):
+                        os.mkdir(self.state)
+                    box = self.serve(hold_at=place)
+                    self.held(box)
+                    os.kill(box.pid, sig)
+                    if place == "before":
+                        time.sleep(0.05)
+                        self.let_go()
+                    self.assertEqual(box.end(), (128 + sig, "", ""))
+                    self.assertEqual(self.left(), [])
+
+    def test_signal_at_the_gate(self):
+        box = self.serve(late=0.3, pending=[signal.SIGTERM])
+        self.assertEqual(box.end(), (143, "", ""))
+        self.assertEqual(self.left(), [])
+
+    def test_other_signals_wait_for_the_start(self):
+        box = self.serve([sys.executable, "-c", "import signal\n"
+                          "signal.pthread_sigmask(signal.SIG_BLOCK,{10})\n"
+                          "print(signal.sigwait({10}))"], hold_at="after")
+        self.held(box)
+        # Held: the default action of Python's first steps would be the end,
+        # but pid 1 drops it; so it is sent until it is taken.
+        os.kill(box.pid, signal.SIGUSR1)
+        self.let_go()
+        wait_until(lambda: box.proc.poll() is not None or
+                   os.kill(box.pid, signal.SIGUSR1), 3)
+        self.assertEqual(box.end()[:2], (0, "10\n"))
+
+    def test_ignored_hangup_does_not_end_the_start(self):
+        box = self.serve(hold_at="after", ignore=[signal.SIGHUP])
+        self.held(box)
+        os.kill(box.pid, signal.SIGHUP)
+        self.let_go()
+        self.assertEqual(box.end(), (5, "ran\n", ""))
+
+    def test_limit_that_the_kernel_refuses(self):
+        self.check_again(self.serve(limits=[(7, 44, 33)]))
+
+    def test_state_file_that_is_there_already(self):
+        with open(f"{self.state}/state.json.new", "w") as f:
+            f.write("another")
+        self.check_again(self.serve())
+
+    def test_cgroup_of_another(self):
+        root, name, *_ = self.cgroups[-1]
+        os.mkdir(f"{root}/{name}")
+        self.addCleanup(os.rmdir, f"{root}/{name}")
+        code, out, err = self.serve().end()
+        self.assertEqual((code, err), (33, ""))
+        # Those made before it are gone; it is not, and neither is a process
+        # of it killed.
+        self.assertEqual(self.left(), [f"{root}/{name}"])
+
+    def test_processes_in_the_cgroup_of_another_live(self):
+        paths = [f"{root}/{name}" for root, name, *_ in self.cgroups]
+        other = subprocess.Popen(["/bin/sleep", "60"])
+        for path in paths[-1:]:
+            os.mkdir(path)
+            with open(f"{path}/cgroup.procs", "w") as f:
+                f.write(str(other.pid))
+        try:
+            self.assertEqual(self.serve(pidns=False).end()[0], 33)
+            self.assertTrue(alive(other.pid))
+        finally:
+            other.kill()
+            other.wait()
+            for path in paths[-1:]:
+                os.rmdir(path)
+
+    def test_bad_plan_starts_over(self):
+        self.check_again(self.serve(bad_plan=True))
+
+    def test_again_that_cannot_be_executed(self):
+        box = self.serve(fail_at="after", again=["/no/such/program", "x"])
+        code, out, err = box.end()
+        self.assertEqual((code, out), (125, ""))
+        self.assertRegex(err, r"^rustyrun: Cannot start the command: "
+                         r"operation \d+ failed with errno 2\n$")
+        self.assertEqual(self.left(), [])
+
+    def test_stopped_keeper_opens_nothing(self):
+        box = self.serve(hold_at="after")
+        self.held(box)
+        os.kill(box.pid, signal.SIGSTOP)
+        self.let_go()
+        time.sleep(0.3)
+        self.assertEqual(self.read_state(), [])
+        self.assertFalse(select.select([box.proc.stdout], [], [], 0)[0])
+        os.kill(box.pid, signal.SIGCONT)
+        self.assertEqual(box.end(), (5, "ran\n", ""))
+
+    def test_stdio_is_the_callers_until_the_gate(self):
+        box = self.serve([SH, "-c", "exec >&-; sleep 60"], hold_at="after",
+                         popen={"stdin": subprocess.PIPE})
+        self.held(box)
+        self.assertIn("pipe", os.readlink(f"/proc/{box.pid}/fd/0"))
+        self.assertIn("pipe", os.readlink(f"/proc/{box.pid}/fd/1"))
+        self.let_go()
+        self.assertTrue(select.select([box.proc.stdout], [], [], 3)[0])
+        self.assertEqual(os.readlink(f"/proc/{box.pid}/fd/0"), "/dev/null")
+        os.kill(self.read_state()[0]["pid"], signal.SIGKILL)
+        box.proc.stdin.close()
+        box.proc.stdin = None
+        self.assertEqual(box.end()[0], 137)
+
+    def play(self, *steps, **spec):
+        return self.serve(play=list(steps), cgroups=[], **spec)
+
+    def test_either_may_report_first(self):
+        for steps in (["forked", "gate"], ["gate", "forked"],
+                      ["gate", 0.2, "forked"], ["forked", 0.2, "gate"],
+                      ["ready", "forked", "gate"]):
+            with self.subTest(steps=steps):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                self.assertEqual(self.play(*steps).end(), (5, "opened\n", ""))
+
+    def test_who_forks_dies_before_it_tells(self):
+        for steps in (["gate", "die"], ["gate", 0.2, "die"], [0.2, "die"],
+                      ["die"]):
+            with self.subTest(steps=steps):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                box = self.play(*steps)
+                code, out, err = box.end()
+                self.assertEqual((code, err), (33, ""))
+
+    def test_init_dies_before_its_pid_is_known(self):
+        for steps in ([0.2, "forked", "gate"], ["forked", 0.2, "gate"]):
+            with self.subTest(steps=steps):
+                if not os.path.exists(self.state):
+                    os.mkdir(self.state)
+                box = self.play(*steps, init_dies=True)
+                code, out, err = box.end()
+                self.assertEqual((code, err), (33, ""))
+
+
 def run_copy(helper):
     """Some launchers run as another user, who may not read this clone."""
     with tempfile.TemporaryDirectory() as top:
