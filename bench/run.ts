@@ -64,7 +64,7 @@ function runOnce(contender: Contender, denoDir: string): void {
 }
 
 /** The middle value; the mean of the two in the middle of an even number. */
-export function median(values: readonly number[]): number {
+function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = Math.floor(sorted.length / 2);
   return sorted.length % 2

@@ -96,7 +96,7 @@ function findProgram(name: string): string | undefined {
 }
 
 /** The compilers to try for an architecture, best first. */
-export function listCompilers(arch: Arch): string[] {
+function listCompilers(arch: Arch): string[] {
   const own = Deno.env.get("CC");
   if (arch !== Deno.build.arch) {
     return [`${arch}-linux-musl-gcc`, `${arch}-linux-gnu-gcc`];
@@ -107,7 +107,7 @@ export function listCompilers(arch: Arch): string[] {
 /** The first compiler of {@linkcode listCompilers} that is installed.
  *
  * @throws {BuildError} when there is none: it names the package to install */
-export function findCompiler(arch: Arch): string {
+function findCompiler(arch: Arch): string {
   const names = listCompilers(arch);
   for (const name of names) if (findProgram(name)) return name;
   throw new BuildError(
@@ -217,7 +217,7 @@ export function buildHelper(
  *
  * @throws {BuildError} when a compiler objects
  */
-export function analyzeHelper(): void {
+function analyzeHelper(): void {
   const arch = Deno.build.arch as Arch;
   const sources = listSources(".c").map((path) => ROOT + path);
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-analyze-" });

@@ -23,7 +23,7 @@ const ENGINES = ["podman", "containerd", "docker", "buildah"];
  *
  * @returns the exit code of `deno test`
  */
-export async function testEngines(names: readonly string[]): Promise<number> {
+async function testEngines(names: readonly string[]): Promise<number> {
   if (Deno.env.get("RUSTYRUN_BIN") === undefined) bundle();
   // Others of our proofs mount a hugetlb hierarchy, which engines see.
   using _lock = await lockProofs();

@@ -118,7 +118,7 @@ async function testFile(file: string, flags: string[]): Promise<Outcome> {
  * @param jobs how many at once
  * @returns whether all is well: something ran, and nothing failed
  */
-export async function testFiles(
+async function testFiles(
   paths: readonly string[],
   flags: string[],
   jobs: number,

@@ -52,7 +52,7 @@ function roomOf(path: string): typeof ROOMS[number] {
 }
 
 /** Every rule that an import breaks. */
-export function judgeImport({ from, to, typeOnly }: Import): string[] {
+function judgeImport({ from, to, typeOnly }: Import): string[] {
   const broken: string[] = [];
   if (to === "@std/assert") broken.push("@std/assert is for tests");
   if (to === "@std/fs") broken.push("@std/fs is for the release's scripts");
@@ -90,7 +90,7 @@ function resolveImport(from: string, to: string): string {
 }
 
 /** The import statements of a source text. */
-export function readImports(from: string, text: string): Import[] {
+function readImports(from: string, text: string): Import[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, "").replace(
     /^\s*\/\/.*$/gm,
     "",

@@ -224,7 +224,7 @@ export function hasNeed(need: Need): boolean {
 }
 
 /** The needs of a list that are not met here. */
-export function missingNeeds(needs: readonly Need[]): Need[] {
+function missingNeeds(needs: readonly Need[]): Need[] {
   return needs.filter((need) => !hasNeed(need));
 }
 

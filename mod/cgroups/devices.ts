@@ -88,7 +88,7 @@ function readNumber(
 }
 
 /** A rule as the kernel writes it: "c 1:3 rwm". */
-export function formatRule(rule: Omit<DeviceRule, "allow">): string {
+function formatRule(rule: Omit<DeviceRule, "allow">): string {
   return `${rule.type} ${rule.major ?? "*"}:${
     rule.minor ?? "*"
   } ${rule.access}`;

@@ -40,7 +40,7 @@ function environmentByName(): FlagsHost["env"] {
 }
 
 /** The caller's surroundings. */
-export function flagsHost(env = environmentByName()): FlagsHost {
+function flagsHost(env = environmentByName()): FlagsHost {
   return {
     env,
     cwd: Deno.cwd(),

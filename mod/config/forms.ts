@@ -43,7 +43,7 @@ export function cleanPath(path: string): string {
 }
 
 /** Returns whether text is a list of numbers and ranges: "0-3,7". */
-export function isNumberList(text: string): boolean {
+function isNumberList(text: string): boolean {
   return text.split(",").every((part) => {
     const match = /^\s*(\d{1,6})(?:-(\d{1,6}))?\s*$/.exec(part);
     return match !== null &&

@@ -193,7 +193,7 @@ function mapsTtyGroup({ containerID, size }: IdMapping): boolean {
  * user namespace does not map. For the callers of `userns`, which know the ids
  * only later.
  */
-export function dropTtyGroup(mounts: Mount[]): void {
+function dropTtyGroup(mounts: Mount[]): void {
   const at = mounts.findIndex((m) => m.type === "devpts");
   const devpts = mounts[at];
   if (!devpts) return;

@@ -351,16 +351,12 @@ export type Root = Spec["root"];
 export type Process = z.infer<typeof processSchema>;
 /** `process.user`. A missing id is 0. */
 export type User = NonNullable<Process["user"]>;
-/** `process.capabilities`: a missing set is empty. */
-export type Capabilities = NonNullable<Process["capabilities"]>;
 /** `process.rlimits[]`. */
 export type Rlimit = NonNullable<Process["rlimits"]>[number];
 /** `process.scheduler`. */
 export type Scheduler = NonNullable<Process["scheduler"]>;
 /** `process.ioPriority`. */
 export type IoPriority = NonNullable<Process["ioPriority"]>;
-/** `process.execCPUAffinity`. */
-export type CpuAffinity = NonNullable<Process["execCPUAffinity"]>;
 /** `mounts[]`. */
 export type Mount = z.infer<typeof mount>;
 /** An entry of `linux.uidMappings` and its like. */
@@ -375,8 +371,6 @@ export type Linux = z.infer<typeof linux>;
 export type Namespace = NonNullable<Linux["namespaces"]>[number];
 /** "pid", "network", "mount", "ipc", "uts", "user", "cgroup" or "time". */
 export type NamespaceType = Namespace["type"];
-/** `linux.timeOffsets.boottime` and `.monotonic`. */
-export type TimeOffset = NonNullable<Linux["timeOffsets"]>[string];
 /** `linux.devices[]`. */
 export type Device = NonNullable<Linux["devices"]>[number];
 /** `linux.netDevices[name]`. */
@@ -391,10 +385,6 @@ export type Memory = NonNullable<Resources["memory"]>;
 export type Cpu = NonNullable<Resources["cpu"]>;
 /** `linux.resources.blockIO`. */
 export type BlockIo = NonNullable<Resources["blockIO"]>;
-/** `linux.resources.hugepageLimits[]`. */
-export type HugepageLimit = NonNullable<Resources["hugepageLimits"]>[number];
-/** `linux.resources.rdma[device]`. */
-export type Rdma = NonNullable<Resources["rdma"]>[string];
 /** `linux.seccomp`. */
 export type Seccomp = z.infer<typeof seccompSchema>;
 /** `linux.seccomp.syscalls[]`. */
@@ -403,15 +393,5 @@ export type SeccompSyscall = NonNullable<Seccomp["syscalls"]>[number];
 export type SeccompArg = NonNullable<SeccompSyscall["args"]>[number];
 /** "SCMP_ACT_ALLOW" and so on. */
 export type SeccompAction = z.infer<typeof seccompAction>;
-/** "SCMP_ARCH_X86_64" and so on. */
-export type SeccompArch = NonNullable<Seccomp["architectures"]>[number];
-/** "SECCOMP_FILTER_FLAG_LOG" and so on. */
-export type SeccompFlag = NonNullable<Seccomp["flags"]>[number];
-/** "SCMP_CMP_EQ" and so on. */
-export type SeccompOperator = SeccompArg["op"];
 /** `linux.intelRdt`. */
 export type IntelRdt = NonNullable<Linux["intelRdt"]>;
-/** `linux.memoryPolicy`. */
-export type MemoryPolicy = NonNullable<Linux["memoryPolicy"]>;
-/** `linux.personality`. */
-export type Personality = NonNullable<Linux["personality"]>;

@@ -249,7 +249,7 @@ function planAffinity(config: Config): Phased {
 }
 
 /** A list of CPUs ("0-2,7") as a bit mask, sched_setaffinity(2). */
-export function cpuMask(list: string): Uint8Array {
+function cpuMask(list: string): Uint8Array {
   const mask = new Uint8Array(128);
   for (const part of list.split(",")) {
     const [from, to = from] = part.trim().split("-").map(Number);

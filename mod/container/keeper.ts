@@ -28,7 +28,7 @@ export interface KeeperWords {
 }
 
 /** Where a plan searches the command. */
-export function candidatesOf(ops: readonly Op[]): readonly string[] {
+function candidatesOf(ops: readonly Op[]): readonly string[] {
   return ops.find((it) => it.do === "findExec")?.candidates ?? [];
 }
 

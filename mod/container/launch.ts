@@ -62,7 +62,7 @@ export function describeContainer(
  * that a tiny one cannot break its setup; prlimit(2).
  *
  * @throws {ContainerError} when the kernel refuses one */
-export function applyRlimits(pid: number, prepared: Prepared): void {
+function applyRlimits(pid: number, prepared: Prepared): void {
   for (const { resource, soft, hard, name } of prepared.rlimits) {
     try {
       limitProcess(pid, resource, { soft, hard });

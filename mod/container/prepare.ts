@@ -77,7 +77,7 @@ export interface PrepareOptions {
 }
 
 /** Name of the subdirectory for a throw-away root's upper layer. */
-export function upperOf(
+function upperOf(
   config: Config,
   token: string,
 ): { parent: string; name: string } | undefined {
@@ -91,7 +91,7 @@ export function upperOf(
  *
  * @throws {ContainerError} when it is missing or is no directory
  */
-export function checkRootfs(config: Config): void {
+function checkRootfs(config: Config): void {
   const shown = config.flags.get("root.path") ?? `root.path "${config.rootfs}"`;
   let info: Deno.FileInfo;
   try {

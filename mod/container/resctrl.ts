@@ -120,7 +120,7 @@ function refused(
  *
  * @throws {ContainerError} with the line, and what the kernel says of it
  */
-export function writeSchemata(
+function writeSchemata(
   plan: Pick<ClassPlan, "group" | "mount">,
   lines: readonly string[],
 ): void {

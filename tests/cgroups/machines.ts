@@ -77,7 +77,7 @@ export const MACHINES = {
 
 /** Looks at a machine of directories: path -> owner. A directory that is not
  * the real root has cgroup.type; `busy` ones hold processes. */
-export function fakeLook(
+function fakeLook(
   owners: Record<string, number>,
   { rootIsReal = true, devices = {} }: {
     rootIsReal?: boolean;

@@ -76,7 +76,7 @@ export function removeCgroup(path: string): void {
 /** Unmounts what is mounted below a directory: a container without a mount
  * namespace of its own mounts on its caller's.
  * @returns whether nothing is mounted there any more */
-export async function unmountBelow(dir: string): Promise<boolean> {
+async function unmountBelow(dir: string): Promise<boolean> {
   const list = () =>
     Deno.readTextFileSync("/proc/self/mounts").split("\n")
       .map((line) => line.split(" ")[1] ?? "")

@@ -113,7 +113,7 @@ export interface Question extends SeccompData {
 }
 
 /** The architecture of a question, as the kernel sees it. */
-export function archOf(
+function archOf(
   audit: number,
   nr: number,
   native: NativeArch,

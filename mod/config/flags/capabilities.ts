@@ -9,7 +9,7 @@ import { DEFAULT_CAPABILITIES } from "./defaults.ts";
 import { findNearest } from "./nearest.ts";
 
 /** Every capability by its number, without CAP_ (linux/capability.h, 6.18). */
-export const CAPABILITY_NAMES: readonly string[] =
+const CAPABILITY_NAMES: readonly string[] =
   ("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP " +
     "LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK " +
     "IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN " +
