@@ -37,16 +37,36 @@ function placeOf(build: string): { dir: string; file: string } | undefined {
   return { dir, file: `${dir}/${build}.js` };
 }
 
-/** Whether it is there, and nobody but this user and root could have written
- * it. */
-function isKept({ dir, file }: { dir: string; file: string }): boolean {
-  try {
-    for (const path of [dir, file]) {
-      const { uid, mode } = Deno.lstatSync(path);
-      if (uid !== 0 && uid !== Deno.uid()) return false;
-      if ((mode ?? 0) & 0o022) return false;
+/** Whether nobody but this user and root could have put anything at a path, as
+ * far as it exists: the directories above it count, unless they are sticky. */
+function isOurs(path: string): boolean {
+  if (!path.startsWith("/")) return false;
+  // In a user namespace root is somebody else's: who owns "/".
+  const owners = [0, Deno.uid(), Deno.lstatSync("/").uid];
+  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.lstatSync(at);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      throw error;
     }
-    return true;
+    if (!owners.includes(info.uid)) return false;
+    // Whose a link is, that one could lead elsewhere.
+    if (info.isSymlink && (at === path || !isOurs(Deno.realPathSync(at)))) {
+      return false;
+    }
+    const mode = info.isSymlink ? 0 : info.mode ?? 0;
+    const others = info.gid === Deno.gid() ? 0o002 : 0o022;
+    if (mode & others && (at === path || !(mode & 0o1000))) return false;
+  }
+  return true;
+}
+
+/** Whether it is there, and is ours. */
+function isKept({ file }: { file: string }): boolean {
+  try {
+    return Deno.lstatSync(file).isFile && isOurs(file);
   } catch {
     return false;
   }
@@ -71,12 +91,13 @@ function keep(
   text: Uint8Array,
 ): boolean {
   try {
+    if (!isOurs(dir)) return false;
     Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
     prune(dir);
     const temporary = `${file}.${Deno.pid}`;
     Deno.writeFileSync(temporary, text, { mode: 0o600 });
     Deno.renameSync(temporary, file);
-    return isKept({ dir, file });
+    return isKept({ file });
   } catch {
     return false;
   }
@@ -97,5 +118,7 @@ export async function loadMain(): Promise<Main> {
       return (await import(url)).main;
     }
   }
-  return (await import(`file://${encodeURI(place.file)}`)).main;
+  // What encodeURI leaves, a file may have in its name.
+  const path = encodeURI(place.file).replace(/[?#]/g, encodeURIComponent);
+  return (await import(`file://${path}`)).main;
 }

@@ -101,9 +101,9 @@ const isSame = (a: Uint8Array, b: Uint8Array): boolean =>
 
 /** A word of the same length that hardly occurs anywhere else, and could be an
  * id. */
-function makeMark(length: number): string {
+function makeMark(length: number, letters: string): string {
   const bytes = crypto.getRandomValues(new Uint8Array(length));
-  return [...bytes].map((it) => "JQXZ"[it % 4]).join("");
+  return [...bytes].map((it) => letters[it % letters.length]).join("");
 }
 
 /** Plans everything again, for a container of these names, and records what is
@@ -140,39 +140,74 @@ function isOfFile([name, argument]: Look): boolean {
     OF_FILES.has(name) && !/^\/(proc|sys)\//.test(argument);
 }
 
+/** What of a recipe is planned. */
+type Planned = Record<
+  "looks" | "otherLooks" | "child" | "keeper",
+  Uint8Array<ArrayBuffer>
+>;
+
+/** Plans with these names.
+ *
+ * @returns why that cannot be kept, or what comes of it */
+function planFor(plannable: Plannable, names: StartNames): Planned | string {
+  const { value, looks, spoiled } = planAgain(plannable, names);
+  if (looks === undefined) return spoiled ?? "nothing was recorded";
+  if (typeof value === "string") return value;
+  const toText = (list: Look[]) => encode(JSON.stringify(list));
+  return {
+    looks: toText(looks.filter(isOfFile)),
+    otherLooks: toText(looks.filter((it) => !isOfFile(it))),
+    child: new Uint8Array(value.child),
+    keeper: new Uint8Array(value.keeper),
+  };
+}
+
 /** @returns why this start cannot be kept, or what is kept of it */
 function makeRecipe(order: Order, plannable: Plannable): Recipe | string {
   const { prepared, token } = plannable;
   const { id } = prepared.config;
   const created = new Date(0).toISOString();
   const real = nameStart(id, token, created, 0x2d164f00);
-  const mark = nameStart(
-    makeMark(id.length),
-    makeMark(token.length),
-    makeMark(created.length),
-    0x713a5900,
-  );
-  const { value, looks, spoiled } = planAgain(plannable, mark);
-  if (looks === undefined) return spoiled ?? "nothing was recorded";
+  const marks = (letters: string, first: number) =>
+    nameStart(
+      makeMark(id.length, letters),
+      makeMark(token.length, letters),
+      makeMark(created.length, letters),
+      first,
+    );
+  const names = marks("JQXZ", 0x713a5900);
+  const planned = planFor(plannable, names);
+  if (typeof planned === "string") return planned;
   const wanted = planUnattended(plannable, real);
-  if (typeof value === "string") return value;
   if (typeof wanted === "string") return wanted;
-  const marks = toFilling(mark);
-  const child = makeTemplate(value.child, marks);
-  const keeper = makeTemplate(value.keeper, marks);
-  const filling = toFilling(real);
-  if (!isSame(fillTemplate(child, filling), wanted.child)) return "the plan";
-  if (!isSame(fillTemplate(keeper, filling), wanted.keeper)) {
-    return "the keeper's plan";
+  // A short id is a word of other things as well: what is the same under two
+  // that share no letter has no hole where there is none of them.
+  const others = marks("KVWY", 0x3b527e00);
+  const again = planFor(plannable, others);
+  if (typeof again === "string") return again;
+  const make = (part: keyof Planned) =>
+    makeTemplate(planned[part], toFilling(names));
+  const looks = make("looks");
+  const otherLooks = make("otherLooks");
+  const child = make("child");
+  const keeper = make("keeper");
+  const rows = [
+    ["a look", looks, others, again.looks],
+    ["a look", otherLooks, others, again.otherLooks],
+    ["the plan", child, others, again.child],
+    ["the plan", child, real, wanted.child],
+    ["the keeper's plan", keeper, others, again.keeper],
+    ["the keeper's plan", keeper, real, wanted.keeper],
+  ] as const;
+  for (const [what, template, filling, bytes] of rows) {
+    if (!isSame(fillTemplate(template, toFilling(filling)), bytes)) return what;
   }
-  const keepLooks = (list: Look[]) =>
-    makeTemplate(encode(JSON.stringify(list)), marks);
   return {
     build: order.build,
     words: order.words,
     id: order.id === undefined && plannable.named ? id : "",
-    looks: keepLooks(looks.filter(isOfFile)),
-    otherLooks: keepLooks(looks.filter((it) => !isOfFile(it))),
+    looks,
+    otherLooks,
     child,
     keeper,
   };

@@ -101,6 +101,10 @@ export function readOrder(argv: readonly string[]): Order | undefined {
   const friendly = argv.some((it) =>
     it.startsWith("--rootfs") || it.startsWith("-r")
   );
+  // What is read of a caller's pipe to compare it, the ordinary way would miss.
+  if (argv.some((it) => it.includes("/fd/") || it.includes("/dev/std"))) {
+    return undefined;
+  }
   const last = argv[argv.length - 1]!;
   // Ids that look like a flag, or like nothing, go the ordinary way.
   if (!friendly && !/^\w[\w.+-]{0,254}$/.test(last)) return undefined;
@@ -259,7 +263,12 @@ export function replay(argv: readonly string[]): void {
       closeFd(dir.fd);
       return;
     }
-    start(order, recipe, dir, names, argv);
+    try {
+      start(order, recipe, dir, names, argv);
+    } finally {
+      // The lock, which the ordinary way would wait for.
+      closeFd(dir.fd);
+    }
   } catch {
     // Whatever it was: the ordinary way comes to it as well, and words it.
   }
