@@ -10,6 +10,10 @@ const GOOD = JSON.stringify({
 });
 const BAD = GOOD.replace("1.2.0", "2.0.0");
 
+const SHAPELESS =
+  "DIR/list.json: must be an object: found a list\n  clause:  config.md#valid-values\n  instead: write an object: {...}\n" +
+  "DIR/list.json: then run this again: what properties have to do with each other comes after their types\n";
+
 const PROBLEM =
   ': ociVersion must be a version 1.x: found "2.0.0"\n  clause:  config.md#specification-version\n  instead: write "1.3.0", and what that version has\n';
 
@@ -19,6 +23,7 @@ const rows: [string, number, string, string][] = [
   ["", 0, "DIR/config.json: valid\n", ""],
   ["bad.json", 1, `DIR/bad.json${PROBLEM}`, ""],
   ["--config bad.json", 1, `DIR/bad.json${PROBLEM}`, ""],
+  ["list.json", 1, SHAPELESS, ""],
   ["--bundle .", 0, "DIR/config.json: valid\n", ""],
   [
     "none.json",
@@ -46,6 +51,7 @@ for (const [words, code, stdout, stderr] of rows) {
     try {
       Deno.writeTextFileSync(`${dir}/config.json`, GOOD);
       Deno.writeTextFileSync(`${dir}/bad.json`, BAD);
+      Deno.writeTextFileSync(`${dir}/list.json`, "[]");
       const result = await runCli(
         ["validate", ...words.split(" ").filter(Boolean)],
         { cwd: dir },

@@ -237,7 +237,7 @@ Deno.test("checkSpec() reports every problem with clause and advice", () => {
       [
         "linux.seccomp.defaultAction",
         "config-linux.md#seccomp",
-        "write one of these words, in capitals as shown",
+        "write one of these words, as shown",
       ],
       [
         "linux.seccomp.syscalls[0].names",

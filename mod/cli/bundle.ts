@@ -65,21 +65,33 @@ export function validate(call: Call): number {
     );
   }
   const file = word ?? flagValue(call.flags, "config");
-  const { path, problems } = inspectSpec(
+  const { path, problems, complete } = inspectSpec(
     dir,
     file === undefined ? undefined : resolvePath(Deno.cwd(), file),
     { mapsLater: Deno.uid() !== 0 },
   );
   if (flagOn(call.flags, "json")) {
     printStdout(
-      JSON.stringify({ path, valid: problems.length === 0, problems }) + "\n",
+      JSON.stringify({
+        path,
+        valid: problems.length === 0,
+        complete,
+        problems,
+      }) + "\n",
     );
   } else if (problems.length === 0) {
     printStdout(`${path}: valid\n`);
   } else {
     for (const it of problems) {
       printStdout(
-        `${path}: ${it.path} ${it.message}\n  clause:  ${it.clause}\n  instead: ${it.instead}\n`,
+        `${path}: ${
+          it.path && `${it.path} `
+        }${it.message}\n  clause:  ${it.clause}\n  instead: ${it.instead}\n`,
+      );
+    }
+    if (!complete) {
+      printStdout(
+        `${path}: then run this again: what properties have to do with each other comes after their types\n`,
       );
     }
   }

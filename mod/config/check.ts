@@ -56,7 +56,7 @@ class Check {
           key,
           `one of ${listWords(prefix, rests)}`,
           value,
-          "write one of these words, in capitals as shown",
+          "write one of these words, as shown",
         );
         return;
       }

@@ -46,8 +46,10 @@ export interface Inspection {
   path: string;
   /** The parsed text: a `Spec` only when there is no problem. */
   value: unknown;
-  /** All problems found. When the shape is wrong, the rules are not asked. */
+  /** All problems found. */
   problems: Problem[];
+  /** Whether the rules between properties were asked: not of a wrong shape. */
+  complete: boolean;
 }
 
 /** Returns the words for an errno that callers match: runc's, lower case. */
@@ -132,10 +134,9 @@ export function inspectSpec(
   }
   const value = parseConfigJson(text, path);
   const problems = checkSpec(value);
-  if (problems.length === 0) {
-    problems.push(...specProblems(value as Spec, options));
-  }
-  return { path, value, problems };
+  const complete = problems.length === 0;
+  if (complete) problems.push(...specProblems(value as Spec, options));
+  return { path, value, problems, complete };
 }
 
 /** Throws when the bundle itself is the reason. */
