@@ -12,6 +12,27 @@ const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 /** RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, openat2(2). */
 const IN_ROOT = 0x12n;
+const EAGAIN = -11;
+
+/** Opens with O_PATH inside `root`: to open a device of the image may be an act
+ * of its own, such as starting a watchdog.
+ *
+ * @returns a descriptor, or minus an errno */
+function findInRoot(root: number, path: string): number {
+  const how = new BigUint64Array([BigInt(O_CLOEXEC | O_PATH), 0n, IN_ROOT]);
+  let fd = EAGAIN;
+  // EAGAIN: a ".." met a rename or a mount anywhere on the machine, openat2(2).
+  for (let tries = 0; tries < 128 && fd === EAGAIN; tries++) {
+    fd = trySyscall(
+      "openat2",
+      root,
+      cstring(path.replace(/^\/+/, "")),
+      new Uint8Array(how.buffer),
+      24,
+    );
+  }
+  return fd;
+}
 
 /**
  * Reads a regular file of at most 1 MiB inside `rootfs`; symbolic links are
@@ -24,16 +45,8 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
   let file = -1;
   let fd = -1;
   try {
-    // O_PATH: to open a device of the image may be an act of its own, such as
-    // starting a watchdog. Only what is a file is opened.
-    const how = new BigUint64Array([BigInt(O_CLOEXEC | O_PATH), 0n, IN_ROOT]);
-    file = trySyscall(
-      "openat2",
-      root,
-      cstring(path.replace(/^\/+/, "")),
-      new Uint8Array(how.buffer),
-      24,
-    );
+    // Only what is a file is opened.
+    file = findInRoot(root, path);
     if (file < 0) return undefined;
     const again = `/proc/self/fd/${file}`;
     const info = Deno.statSync(again);
@@ -96,14 +109,7 @@ export function readHead(
       trySyscall("openat", -100, cstring(rootfs), O_PATH | O_CLOEXEC, 0),
     );
     if (root < 0) return "other";
-    const how = new BigUint64Array([BigInt(O_CLOEXEC | O_PATH), 0n, IN_ROOT]);
-    const file = hold(trySyscall(
-      "openat2",
-      root,
-      cstring(path.replace(/^\/+/, "")),
-      new Uint8Array(how.buffer),
-      24,
-    ));
+    const file = hold(findInRoot(root, path));
     if (file < 0) return file === -2 ? undefined : "other";
     if (!isRegular(file)) return "other";
     const again = cstring(`/proc/self/fd/${file}`);
