@@ -64,7 +64,7 @@ const STATUS =
 
 /** Takes out what is another's in each start: ids of mounts and of anonymous
  * devices, of pipes and sockets, times. */
-function normalize(text: string): string {
+function normalize(text: string, id: string): string {
   const own = new Map(
     [...Deno.readDirSync("/proc/self/ns")].map(({ name }) => [
       Deno.readLinkSync(`/proc/self/ns/${name}`),
@@ -76,7 +76,7 @@ function normalize(text: string): string {
     if (line.startsWith("## ")) section = line;
     else if (section.endsWith("mountinfo")) {
       return [
-        line.replace(/^\d+ \d+ 0:\d+ /, "").replace(/:\d+ - /, ":N - "),
+        line.replace(/^\d+ \d+ \d+:\d+ /, "").replace(/:\d+ - /, ":N - "),
       ];
     } else if (section.endsWith("status")) {
       return STATUS.test(line) ? [line] : [];
@@ -88,11 +88,15 @@ function normalize(text: string): string {
       return /^(?:policy|prio)\b/.test(line) ? [line] : [];
     } else if (section.endsWith("keys")) {
       // Not its number, nor the caller's other keys.
-      return /_ses\.rr/.test(line) ? line.replace(/^\w+ \S+ +\d+ /, "") : [];
+      return line.includes(`_ses.${id}`)
+        ? line.replace(/^\w+ \S+ +\d+ /, "")
+        : [];
     }
     return [
       line.replace(/\b(\w+):\[\d+\]/, (it) => own.get(it) ?? "its own")
-        .replace(/\w{3} +\d+ \d\d:\d\d /, ""),
+        .replace(/\w{3} +\d+ \d\d:\d\d /, "")
+        // As many links as there are processes.
+        .replace(/^(dr-xr-xr-x) +\d+( .* proc$)/, "$1$2"),
     ];
   }).join("\n");
 }
@@ -161,7 +165,7 @@ async function watch(
   const cgroups = readCgroups(image.id);
   await running.closeStdin();
   const { code, signal, stdout, stderr } = await running.done;
-  const payload = normalize(stdout).split("\n");
+  const payload = normalize(stdout, image.id).split("\n");
   const seen = { end: [code, signal, stderr], payload, state, cgroups, keeper };
   // A container without a bundle has cgroups of a random name.
   const random = new RegExp(`${image.id}-[0-9a-f]{8}`, "g");
