@@ -7,6 +7,7 @@
 
 import type { CgroupPlan } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
+import { findOrigin } from "./config/flags/use.ts";
 import type { Step } from "./container/order.ts";
 import type { ClassPlan } from "./intel_rdt.ts";
 import { describeOp, type Held, remember } from "./explain/describe.ts";
@@ -163,8 +164,12 @@ export function explainPlan(
     }
   }
   return lines.map((it) => {
-    const flag = it.from === undefined ? undefined : config.flags.get(it.from);
-    return flag === undefined ? it : { ...it, flag };
+    if (it.from === undefined) return it;
+    const flag = findOrigin(config.flags, it.from);
+    if (flag !== undefined) return { ...it, flag };
+    // The files that rustyrun itself writes: nobody asked for them by a key.
+    const { from, ...rest } = it;
+    return from.startsWith("files") ? rest : it;
   });
 }
 

@@ -297,7 +297,7 @@ function planUser(
       {
         do: "sync",
         id: SYNC.idMaps,
-        why: "wait for the host to write the id maps",
+        why: "let ids mean something: only the host may write the maps",
         from: "linux.uidMappings",
       },
     );

@@ -571,6 +571,34 @@ Deno.test("explainPlan() gives machines the key and the flag", () => {
   });
 });
 
+const origins: [string, { from?: string; flag?: string }][] = [
+  ["hostname", { from: "hostname", flag: "--hostname box" }],
+  ["process.cwd", { from: "process.cwd" }],
+  [
+    "process.capabilities.bounding",
+    { from: "process.capabilities.bounding", flag: "--cap-add BPF" },
+  ],
+  // A file of ours: that is no key of anybody's.
+  ["files[0]", {}],
+];
+
+for (const [from, want] of origins) {
+  Deno.test(`explainPlan() says where "${from}" came from`, () => {
+    const flags = new Map([...FLAGS, [
+      "process.capabilities",
+      "--cap-add BPF",
+    ]]);
+    const ops: Op[] = [{ do: "umask", mask: 0, why: "x", from }];
+    const lines = explainPlan(
+      [["uts", ops]],
+      CGROUP,
+      makeConfig({}, { flags }),
+    );
+    const { action: _action, step: _step, why: _why, ...rest } = lines.at(-1)!;
+    assertEquals(rest, want);
+  });
+}
+
 Deno.test("explainPlan() tells of the program that rules devices on v2", () => {
   const devices = {
     ...CGROUP.devices!,

@@ -512,7 +512,7 @@ Deno.test("configFromFlags() says which flag each key came from", () => {
   );
   assertEquals(Object.fromEntries(flags), {
     "root.path": "-r /root",
-    "linux.namespaces.network": "--network=none",
+    "linux.namespaces[5]": "--network=none",
     "process.terminal": "-it",
     "process.env[3]": "-e A=1",
     "process.capabilities": "--cap-add BPF",

@@ -75,7 +75,7 @@ function launchFlags(): Row[] {
     flag("--no-pivot", "chroot in place of pivot_root (rootfs on a ramdisk)"),
     flag("--no-new-keyring", "Stay in the caller's session keyring"),
     EXPLAIN(),
-    JSON_OUT("Print the plan, result or error as one JSON object"),
+    JSON_OUT("Print the plan, result or error as JSON"),
     flag("--verbose", "Say what was tried, on standard error"),
   ];
 }

@@ -12,6 +12,7 @@ import {
   flagOn,
   type Flags,
   flagTyped,
+  flagUses,
   flagValue,
   refuse,
   resolvePath,
@@ -246,8 +247,15 @@ export function configFromFlags(
     { type: "cgroup" },
     ...(hostNetwork ? [] : [{ type: "network" } as const]),
   ];
-  noteFlag("linux.namespaces.user", "userns");
-  noteFlag("linux.namespaces.network", "network");
+  if (userns.mode) noteFlag("linux.namespaces[0]", "userns");
+  noteFlag("linux.uidMappings", "userns");
+  if (!hostNetwork) {
+    noteFlag(`linux.namespaces[${namespaces.length - 1}]`, "network");
+  }
+  note(
+    "hostDevices",
+    flagUses(flags, "device").map((it) => it.typed).join(" "),
+  );
 
   const security = readSecurityOptions(flags, host, note);
   const terminal = readTerminal(flags, host);

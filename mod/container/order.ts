@@ -81,7 +81,7 @@ export function planSteps(options: {
   phased.ready = [{
     do: "sync",
     id: SYNC.ready,
-    why: "let the host set resource limits and write the state",
+    why: "be limited from outside, and known to the other commands",
   }];
   planHooks(phased, config, options.env);
   if (filter !== undefined) planFilter(phased, config, filter);
@@ -98,7 +98,7 @@ export function planSteps(options: {
     (phased[phase] ??= []).push({
       do: "sync",
       id: SYNC.start,
-      why: "wait until the keeper is there",
+      why: "run nothing while nobody passes on signals and cleans up",
     });
   }
   if (gate === "fifo") {
@@ -189,7 +189,7 @@ function planCgroupJoin(
   phased.cgroupOpen = [{
     do: "sync",
     id: SYNC.cgroups,
-    why: "wait until the host has made the cgroups",
+    why: "be counted from the beginning",
     from,
   }];
   // From the fork on the container may see this process: nothing of the host's

@@ -8,6 +8,7 @@
 import { CLONE, PR } from "../../ffi/constants.ts";
 import { describeErrno } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
+import { findOrigin } from "../config/flags/use.ts";
 import type { Op, OpName } from "../plan.ts";
 
 /** A failure as the child stage reports it. */
@@ -28,8 +29,7 @@ export const quote = (text: string): string => `"${text}"`;
 export function sourceOf(op: Op, config: Config): string {
   // The files that rustyrun itself writes: nobody asked for them by a key.
   if (op.from === undefined || op.from.startsWith("files")) return "";
-  const flag = config.flags.get(op.from);
-  return ` (${flag ?? op.from})`;
+  return ` (${findOrigin(config.flags, op.from) ?? op.from})`;
 }
 
 /** Destination of the mount, or of the file of ours, that an operation is for. */

@@ -83,3 +83,22 @@ export function cleanPath(path: string): string {
   }
   return `/${parts.join("/")}`;
 }
+
+/**
+ * Returns the flag as typed that a key of the configuration came from, or that
+ * a key above it came from: "process.capabilities" for
+ * "process.capabilities.bounding"; undefined when none did.
+ *
+ * @param origin `Config.flags`
+ */
+export function findOrigin(
+  origin: ReadonlyMap<string, string>,
+  key: string,
+): string | undefined {
+  for (let at = key; at !== "";) {
+    const typed = origin.get(at);
+    if (typed !== undefined) return typed;
+    at = at.slice(0, Math.max(at.lastIndexOf("."), at.lastIndexOf("["), 0));
+  }
+  return undefined;
+}
