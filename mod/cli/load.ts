@@ -93,6 +93,8 @@ function keep(
   try {
     if (!isOurs(dir)) return false;
     Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
+    // Somebody else may have been faster with it in a directory for all.
+    if (!isOurs(dir)) return false;
     prune(dir);
     const temporary = `${file}.${Deno.pid}`;
     Deno.writeFileSync(temporary, text, { mode: 0o600 });
