@@ -80,7 +80,7 @@ export interface RoomOptions extends CliOptions {
 }
 
 /** Copies the bundle under test, or makes one of the sources. */
-function copyBundle(to: string): void {
+export function copyBundle(to: string): void {
   const tested = cliCommand().at(-1)!;
   if (tested.endsWith(".js")) return Deno.copyFileSync(tested, to);
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-build-" });
