@@ -50,3 +50,16 @@ export class ContainerError extends Error {
     };
   }
 }
+
+/** Returns why a file could not be read or written, in the words of runc, which
+ * callers match: lower case, without what Deno adds. */
+export function describeFileError(error: unknown): string {
+  if (error instanceof Deno.errors.NotFound) return "no such file or directory";
+  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
+  if (error instanceof Deno.errors.IsADirectory) return "is a directory";
+  if (error instanceof Deno.errors.NotADirectory) return "not a directory";
+  const text = error instanceof Error ? error.message : String(error);
+  // "Is a directory (os error 21): readfile '...'"
+  const words = text.split(" (os error")[0]!;
+  return words.slice(0, 1).toLowerCase() + words.slice(1);
+}

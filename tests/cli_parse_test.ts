@@ -228,19 +228,19 @@ const refused: [string, string, string, number, string?][] = [
   [
     "kill",
     '"kill" requires a minimum of 1 argument(s)',
-    "Write rustyrun kill ID [SIGNAL]",
+    "Write rustyrun kill [FLAGS] ID [SIGNAL]",
     1,
   ],
   [
     "kill a b c",
     '"kill" requires a maximum of 2 argument(s)',
-    "Write rustyrun kill ID [SIGNAL]",
+    "Write rustyrun kill [FLAGS] ID [SIGNAL]",
     1,
   ],
   [
     "list x",
     '"list" requires exactly 0 argument(s)',
-    "Write rustyrun list",
+    "Write rustyrun list [FLAGS]",
     1,
   ],
   [

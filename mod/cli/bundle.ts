@@ -8,7 +8,7 @@
 import { defaultSpec } from "../config/default_spec.ts";
 import { flagOn, flagValue, resolvePath } from "../config/flags/use.ts";
 import { inspectSpec } from "../config/load.ts";
-import { ContainerError } from "../errors.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
 import { describeFeatures } from "../features.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
@@ -36,9 +36,7 @@ export function spec(call: Call): number {
       `Cannot write "${path}": ${
         exists
           ? `File ${path} exists. Remove it first`
-          : cause instanceof Error
-          ? cause.message
-          : cause
+          : describeFileError(cause)
       }`,
       {
         code: exists ? "config-exists" : "config-unwritable",

@@ -391,3 +391,9 @@ export function listCommands(): readonly Command[] {
 export function findCommand(name: string): Command | undefined {
   return COMMANDS.find((c) => c.name === name);
 }
+
+/** Returns how a command is written: "rustyrun kill [FLAGS] ID [SIGNAL]". */
+export function formatUsage({ name, flags, usage }: Command): string {
+  const shown = flags().length ? " [FLAGS]" : "";
+  return `rustyrun ${name}${shown} ${usage}`.trimEnd();
+}

@@ -5,7 +5,12 @@
  */
 
 import { type Command, type Flag, readRow } from "./flag_row.ts";
-import { findCommand, globalFlags, listCommands } from "./flags.ts";
+import {
+  findCommand,
+  formatUsage,
+  globalFlags,
+  listCommands,
+} from "./flags.ts";
 
 /** What the exit codes of `run` mean; the only place that says it. */
 export const EXIT_CODES: readonly (readonly [string, string])[] = [
@@ -105,8 +110,7 @@ function formatExitCodes(): string {
 /** Returns the usage lines of a command. */
 export function listUsage(command: Command): string[] {
   if (command.name === "run") return [...RUN_USAGE];
-  const flags = command.flags().length ? " [FLAGS]" : "";
-  return [`rustyrun ${command.name}${flags} ${command.usage}`.trimEnd()];
+  return [formatUsage(command)];
 }
 
 function formatMainHelp(): string {

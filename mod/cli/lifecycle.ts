@@ -157,7 +157,10 @@ export function ps(call: Call): number {
     const { stdout, stderr, success } = new Deno.Command("ps", { args })
       .outputSync();
     output = new TextDecoder().decode(stdout);
-    if (!success) throw new Error(new TextDecoder().decode(stderr).trim());
+    if (!success) {
+      // Its usage follows.
+      throw new Error(new TextDecoder().decode(stderr).trim().split("\n")[0]);
+    }
   } catch (cause) {
     throw new ContainerError(
       `Cannot run ps ${args.join(" ")}: ${

@@ -9,7 +9,12 @@
 
 import type { Flags, FlagUse } from "../config/flags/use.ts";
 import { findLong, findShort, type Flag, type Row } from "./flag_row.ts";
-import { type Command, findCommand, globalFlags } from "./flags.ts";
+import {
+  type Command,
+  findCommand,
+  formatUsage,
+  globalFlags,
+} from "./flags.ts";
 
 import { fail, unknownCommand, unknownFlag } from "./usage_error.ts";
 
@@ -173,7 +178,7 @@ function checkCount(command: Command, args: readonly string[], exit: number) {
     : `a maximum of ${most}`;
   throw fail(
     `"${command.name}" requires ${demand} argument(s)`,
-    `Write rustyrun ${command.name} ${command.usage}`.trimEnd(),
+    `Write ${formatUsage(command)}`,
     exit,
   );
 }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ContainerError } from "../errors.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
 
 /** How this call wants to hear of errors. */
 export interface Reporting {
@@ -15,6 +15,9 @@ export interface Reporting {
   json: boolean;
   verbose: boolean;
 }
+
+/** Code of the error that the log cannot be written. */
+const LOG = "log";
 
 const encoder = new TextEncoder();
 
@@ -29,10 +32,8 @@ export function openLog({ log }: Reporting): void {
     Deno.openSync(log, { create: true, append: true, mode: 0o644 }).close();
   } catch (cause) {
     throw new ContainerError(
-      `Cannot write the log "${log}": ${
-        cause instanceof Error ? cause.message : cause
-      }`,
-      { code: "log", hint: "Name a file that you may write: --log", cause },
+      `Cannot write the log "${log}": ${describeFileError(cause)}`,
+      { code: LOG, hint: "Name a file that you may write: --log FILE", cause },
     );
   }
 }
@@ -116,7 +117,8 @@ export function printError(thrown: unknown, reporting: Reporting): number {
       it = it.cause
     ) printStderr(`  ${it.stack ?? it.message}\n`);
   }
-  if (reporting.log !== undefined) {
+  // A log that cannot be written has been told of.
+  if (reporting.log !== undefined && error.code !== LOG) {
     const line = formatLogLine(
       error.message,
       reporting.logFormat,
@@ -127,7 +129,7 @@ export function printError(thrown: unknown, reporting: Reporting): number {
     } catch (cause) {
       printStderr(
         `rustyrun: Cannot write the log "${reporting.log}": ${
-          cause instanceof Error ? cause.message : cause
+          describeFileError(cause)
         }\n`,
       );
     }

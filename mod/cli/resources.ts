@@ -15,7 +15,7 @@ import { updateCgroups } from "../cgroups/update.ts";
 import { parseInteger, parseSize } from "../config/flags/numbers.ts";
 import { type Flags, flagValue, refuse } from "../config/flags/use.ts";
 import { flagOn, flagTyped } from "../config/flags/use.ts";
-import { parseResources } from "../config/load.ts";
+import { parseResources, readText } from "../config/load.ts";
 import type { Resources } from "../config/schema.ts";
 import { readClassStats } from "../container/resctrl_stats.ts";
 import { updateClass } from "../container/resctrl.ts";
@@ -122,7 +122,13 @@ export function update(call: Call): number {
     ? changesOf(flags)
     : file === "-"
     ? parseResources(readStdin(), "stdin")
-    : parseResources(Deno.readTextFileSync(file), file);
+    : parseResources(
+      readText(
+        file,
+        "Name a file with an object like linux.resources of config.json, or - for stdin",
+      ),
+      file,
+    );
   const classChange = defined({
     l3CacheSchema: flagValue(flags, "l3-cache-schema"),
     memBwSchema: flagValue(flags, "mem-bw-schema"),

@@ -6,7 +6,11 @@
  * @module
  */
 
-import { ContainerError, type ContainerErrorOptions } from "../errors.ts";
+import {
+  ContainerError,
+  type ContainerErrorOptions,
+  describeFileError,
+} from "../errors.ts";
 import { checkProcess, checkResources, checkSpec } from "./check.ts";
 import { parseConfigJson } from "./json.ts";
 import type { Problem } from "./problem.ts";
@@ -52,29 +56,17 @@ export interface Inspection {
   complete: boolean;
 }
 
-/** Returns the words for an errno that callers match: runc's, lower case. */
-function describeFailure(error: unknown): string {
-  if (error instanceof Deno.errors.NotFound) return "no such file or directory";
-  if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
-  if (error instanceof Deno.errors.IsADirectory) return "is a directory";
-  if (error instanceof Deno.errors.NotADirectory) return "not a directory";
-  const text = error instanceof Error ? error.message : String(error);
-  // "Is a directory (os error 21): readfile '...'"
-  const words = text.split(" (os error")[0]!;
-  return words.slice(0, 1).toLowerCase() + words.slice(1);
-}
-
 /** Reads a whole text file.
  *
  * @param hint what to do where there is none
  * @throws {ContainerError} "config-unreadable"
  */
-function readText(path: string, hint: string): string {
+export function readText(path: string, hint: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
     throw new ContainerError(
-      `Cannot read "${path}": ${describeFailure(error)}`,
+      `Cannot read "${path}": ${describeFileError(error)}`,
       {
         code: "config-unreadable",
         hint: error instanceof Deno.errors.NotFound
@@ -145,7 +137,7 @@ function checkBundle(bundle: string): void {
     if (Deno.statSync(bundle).isDirectory) return;
   } catch (error) {
     throw new ContainerError(
-      `Cannot open the bundle "${bundle}": ${describeFailure(error)}`,
+      `Cannot open the bundle "${bundle}": ${describeFileError(error)}`,
       {
         code: "bundle-missing",
         hint: "A bundle is a directory with a config.json: --bundle DIR",

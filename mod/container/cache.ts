@@ -28,7 +28,13 @@ export function writeCache(
     Deno.writeFileSync(temporary, bytes, { mode: 0o600 });
     Deno.renameSync(temporary, `${root}/${dir}/${name}`);
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return;
+    // Where `root` itself cannot be, making the state says so.
+    if (
+      error instanceof Deno.errors.PermissionDenied ||
+      error instanceof Deno.errors.AlreadyExists ||
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return;
     if (error instanceof Error && /os error (28|30)/.test(error.message)) {
       return;
     }

@@ -33,7 +33,10 @@ function readCached(path: string): Uint8Array | undefined {
     const bytes = Deno.readFileSync(path);
     return bytes.length > 0 && bytes.length % 8 === 0 ? bytes : undefined;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return undefined;
     throw error;
   }
 }

@@ -100,7 +100,10 @@ export function listIds(root: string): string[] {
       .filter((it) => it.isDirectory && !it.name.startsWith("."))
       .map((it) => it.name).sort();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return [];
     throw error;
   }
 }

@@ -6,7 +6,7 @@
 
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import { ContainerError } from "../errors.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
 import type { StateDir } from "../state.ts";
 import { LEFTOVERS, readState } from "./files.ts";
 import { checkStateRoot, isStateDirectory } from "./root.ts";
@@ -160,7 +160,7 @@ function makeDirectory(root: string, path: string): boolean {
 function cannotMake(root: string, cause: unknown): ContainerError {
   return new ContainerError(
     `Cannot keep the container's state in "${root}": ${
-      cause instanceof Error ? cause.message : cause
+      describeFileError(cause)
     }`,
     {
       code: "state-directory",

@@ -257,6 +257,37 @@ for (const [name, args, message, hint] of ROOTS) {
   });
 }
 
+/** Directories of the states that cannot be, and why. */
+const STATES: [string, string][] = [
+  ["/proc/none", "no such file or directory"],
+  ["/etc/passwd", "not a directory"],
+  ["/etc/passwd/below", "not a directory"],
+];
+
+for (const [root, why] of STATES) {
+  testOn(
+    ["helper", "root"],
+    `run says that it cannot keep states in ${root}`,
+    async () => {
+      await using box = makeBox();
+      const words = [
+        "--root",
+        root,
+        "run",
+        "--rootfs",
+        box.rootfs,
+        "--",
+        "true",
+      ];
+      expectError(await runToEnd([...cliCommand(), ...words]), {
+        code: 125,
+        message: `Cannot keep the container's state in "${root}": ${why}`,
+        hint: "Name a directory that you may write: rustyrun --root DIR",
+      }, "");
+    },
+  );
+}
+
 /** Runs a shell script with the words of a run in "$@". */
 async function runIn(
   box: Box,
