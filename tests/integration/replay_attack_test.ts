@@ -251,6 +251,30 @@ done; sleep 0.002; done`,
   },
 );
 
+testInRoom(
+  "of replayed starts into one cgroup none harms the other",
+  async (room, image) => {
+    image.configure({
+      process: { args: ["sh", "/script"] },
+      linux: { cgroupsPath: `/${image.id}` },
+    });
+    image.script("sleep 0.1; echo ran");
+    const words = ["a", "b", "c"].map((it) => image.words(image.id + it));
+    await room.keep(words[0]!);
+    const before = takeSnapshot();
+    for (let round = 0; round < 6; round++) {
+      const ends = await Promise.all(words.map((it) => room.start(it).done));
+      for (const end of ends) {
+        if (end.code === 0) {
+          assertEquals([end.stdout, end.stderr], ["ran\n", ""]);
+        } else assertMatch(end.stderr, /^rustyrun: Cannot [^\n]*cgroup/);
+      }
+      assert(ends.some((it) => it.code === 0));
+      assertEquals(await room.findRest(before, image.id), []);
+    }
+  },
+);
+
 /** Holds a replayed start right before its root file system is the new one. */
 const SLOWED = "set -- strace -D -f -o /dev/null -e trace=pivot_root " +
   '-e inject=pivot_root:delay_enter=1500000 "$@"';
