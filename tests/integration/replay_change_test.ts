@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch } from "@std/assert";
 import {
   type Image,
   type Outcome,
@@ -46,6 +46,16 @@ const volume = (image: Image): Spec => ({
     },
   ],
 });
+/** A filter that has mkdir do this. */
+function writeFilter(bundle: string, action: string): void {
+  const names = ["mkdir", "mkdirat"];
+  const filter = {
+    defaultAction: "SCMP_ACT_ALLOW",
+    syscalls: action === "SCMP_ACT_ALLOW" ? [] : [{ names, action }],
+  };
+  Deno.writeTextFileSync(`${bundle}/filter`, JSON.stringify(filter));
+}
+
 const USERS = "root:x:0:0:root:/root:/bin/sh\napp:x:1000:1000:app:/:/bin/sh\n";
 
 const ROWS: Row[] = [
@@ -196,6 +206,33 @@ const ROWS: Row[] = [
     then: "two\n",
   },
   {
+    name: "a filter of --security-opt seccomp=FILE",
+    flags: ({ bundle }) => ["--security-opt", `seccomp=${bundle}/filter`],
+    before: ({ bundle }) => writeFilter(bundle, "SCMP_ACT_ALLOW"),
+    script: "mkdir /a && rmdir /a && echo made || echo refused",
+    first: "made\n",
+    change: ({ bundle }) => writeFilter(bundle, "SCMP_ACT_ERRNO"),
+    then: {
+      stdout: "refused\n",
+      stderr: "mkdir: can't create directory '/a': Operation not permitted\n",
+    },
+  },
+  {
+    name: "stdin that was the null device",
+    script: "cat; echo end",
+    first: "end\n",
+    change: () => ({ stdin: "text\n" }),
+    then: "text\nend\n",
+  },
+  {
+    name: "stdin that becomes the null device",
+    script: "cat; echo end",
+    options: () => ({ stdin: "text\n" }),
+    first: "text\nend\n",
+    change: () => ({}),
+    then: "end\n",
+  },
+  {
     name: "the caller's umask",
     script: "umask",
     first: "0022\n",
@@ -321,3 +358,31 @@ for (const row of ROWS) {
     assertEquals(plain, { ...then, ordinary: 1 });
   });
 }
+
+testInRoom(
+  "run shows what has changed: the caller's cgroup",
+  async (room, image) => {
+    const dir = `/sys/fs/cgroup/pids/rustyrun-test-${image.id}`;
+    const words = ["run", "-i", "--pids-limit", "50", "-r", image.rootfs];
+    words.push("--name", image.id, "--", "sh", "-c", "echo ready; read x");
+    await room.keep(words);
+    assertEquals((await room.run(words)).ordinary, 0);
+    Deno.mkdirSync(dir);
+    try {
+      const running = room.start(words, {
+        first: `echo $$ >${dir}/cgroup.procs`,
+        stdin: "",
+      });
+      await running.waitFor("ready");
+      const names = [...Deno.readDirSync(dir)].filter((it) => it.isDirectory)
+        .map((it) => it.name);
+      assertMatch(names.join(" "), new RegExp(`^rustyrun-${image.id}-\\w+$`));
+      await running.closeStdin();
+      const { stdout, stderr } = await running.done;
+      assertEquals([stdout, stderr], ["ready\n", ""]);
+    } finally {
+      Deno.removeSync(dir);
+    }
+  },
+  ["cgroup-v1"],
+);

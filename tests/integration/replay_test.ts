@@ -17,6 +17,9 @@ import {
   type RoomOptions,
   testInRoom,
 } from "./replay_room.ts";
+import { makeBox } from "../harness.ts";
+import { testOn, USERS } from "../needs.ts";
+import { otherUser } from "../program.ts";
 import type { Spec } from "./caller.ts";
 
 for (
@@ -230,3 +233,30 @@ testInRoom("run from the sources keeps nothing", async (room, image) => {
   }
   assertEquals(list(), before);
 });
+
+testOn(
+  ["helper", "busybox", "userns"],
+  "run of a user who is not root keeps nothing",
+  async () => {
+    const runtime = Deno.makeTempDirSync({ prefix: "rustyrun-test-user-" });
+    const owner = otherUser(true);
+    if (owner) Deno.chownSync(runtime, USERS[owner], USERS[owner]);
+    try {
+      await using box = makeBox({ user: true });
+      for (let round = 0; round < 3; round++) {
+        const env = { XDG_RUNTIME_DIR: runtime };
+        const { code, stdout, stderr } = await box.run(
+          ["--", "id", "-u"],
+          { env },
+        );
+        assertEquals([code, stdout, stderr], [0, "0\n", ""]);
+      }
+      assertThrows(
+        () => Deno.statSync(`${runtime}/rustyrun/.cache/run`),
+        Deno.errors.NotFound,
+      );
+    } finally {
+      Deno.removeSync(runtime, { recursive: true });
+    }
+  },
+);
