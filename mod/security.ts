@@ -167,7 +167,13 @@ function planLabels(config: Config, facts: Facts): Op[] {
     if (!facts.apparmor) {
       throw new ContainerError(
         `Cannot apply the AppArmor profile "${apparmorProfile}": AppArmor is off on this host (process.apparmorProfile)`,
-        { code: "apparmor-off", hint: "Remove process.apparmorProfile" },
+        {
+          code: "apparmor-off",
+          hint: `Leave out ${
+            config.flags.get("process.apparmorProfile") ??
+              "process.apparmorProfile"
+          }`,
+        },
       );
     }
     write(

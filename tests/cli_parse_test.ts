@@ -395,6 +395,13 @@ const refused: [string, string, string, number, string?][] = [
     "unknown-command",
   ],
   [
+    "rm x",
+    'unknown command "rm"',
+    "Write rustyrun delete ID",
+    3,
+    "unknown-command",
+  ],
+  [
     "hostname",
     'unknown command "hostname"',
     "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",

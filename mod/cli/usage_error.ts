@@ -34,6 +34,20 @@ const ELSEWHERE: Record<string, string> = {
   net: "The nearest one is --network",
 };
 
+const NO_IMAGES =
+  "rustyrun fetches and builds no images: rustyrun run --rootfs DIR takes an unpacked one";
+
+/** Commands of docker, and what takes their place. */
+const DOCKER: Record<string, string> = {
+  build: NO_IMAGES,
+  images: NO_IMAGES,
+  inspect: "Write rustyrun state ID",
+  logs: "The output of a container goes where rustyrun's own goes",
+  pull: NO_IMAGES,
+  rm: "Write rustyrun delete ID",
+  stop: "Write rustyrun kill ID",
+};
+
 /** Returns the error for a flag that no table has. */
 export function unknownFlag(
   word: string,
@@ -93,7 +107,9 @@ export function unknownCommand(name: string): ContainerError {
     (nearest.startsWith(name) || editDistance(name, nearest) <= 2);
   return fail(
     `unknown command "${name}"`,
-    near
+    Object.hasOwn(DOCKER, name)
+      ? DOCKER[name]!
+      : near
       ? `The nearest one is "${nearest}"`
       : findLong(globalFlags(), name)
       ? `Write rustyrun --${name}`

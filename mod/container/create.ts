@@ -16,13 +16,12 @@ import {
   disownState,
   makeExecFifo,
   removeState,
-  replaceFile,
   type StateDir,
   writeLeftovers,
 } from "../state.ts";
 import { applyNotifySocket } from "./activation.ts";
 import { handOver } from "./handover.ts";
-import { hookState, type Place, serveLaunch } from "./launch.ts";
+import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
 import { claimContainer, planNoted, unmountNoted } from "./reclaim.ts";
 import { makeClass, undoClass } from "./resctrl.ts";
@@ -98,9 +97,7 @@ export function createContainer(
         run.pid,
       ),
     );
-    if (config.pidFile !== undefined) {
-      replaceFile(config.pidFile, String(run.pid), 0o644);
-    }
+    writePidFile(config, run.pid);
   } catch (error) {
     run?.abort();
     if (run !== undefined) waitProcess(run.helper);

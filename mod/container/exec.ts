@@ -18,11 +18,11 @@ import { planNamespaces } from "../namespaces.ts";
 import { encodePlan, type Op, type Phased, SYNC } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import { planSecurity, resolveUser, rlimitsOf } from "../security.ts";
-import { isAlive, lockState, replaceFile, type State } from "../state.ts";
+import { isAlive, lockState, type State } from "../state.ts";
 import { loadFilter } from "./filter.ts";
 import { checkTerminal, handOver } from "./handover.ts";
 import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
-import { hookState, type Place } from "./launch.ts";
+import { hookState, type Place, writePidFile } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
 import { keepLast, readFileLimit } from "./prepare.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
@@ -420,9 +420,7 @@ export function execProcess(
       "setns",
       hookState(state, "running", state.pid),
     );
-    if (config.pidFile !== undefined) {
-      replaceFile(config.pidFile, String(running.pid), 0o644);
-    }
+    writePidFile(config, running.pid);
     if (lock !== undefined) closeFd(lock);
   } catch (error) {
     run?.abort();

@@ -14,16 +14,11 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import { encodePlan, type Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
-import {
-  removeState,
-  replaceFile,
-  type StateDir,
-  writeLeftovers,
-} from "../state.ts";
+import { removeState, type StateDir, writeLeftovers } from "../state.ts";
 import { sweep, type Warn } from "./delete.ts";
 import { handOver } from "./handover.ts";
 import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
-import { hookState, type Place, serveLaunch } from "./launch.ts";
+import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
 import {
@@ -156,9 +151,7 @@ export function runForeground(
         run.pid,
       ),
     );
-    if (config.pidFile !== undefined) {
-      replaceFile(config.pidFile, String(run.pid), 0o644);
-    }
+    writePidFile(config, run.pid);
     const runs = runPoststart(run, config, place);
     const slots = new Map([["control", control], ["state", dir.fd]]);
     if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);

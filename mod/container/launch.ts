@@ -7,12 +7,13 @@
 
 import { limitProcess } from "../../ffi/libc.ts";
 import { namespaceUse } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
 import { type HookState, runHooks } from "../hooks.ts";
 import { SYNC } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
 import {
   describeProcess,
+  replaceFile,
   type State,
   type StateClass,
   type StateDir,
@@ -25,6 +26,31 @@ import { saveConfig } from "./saved.ts";
 import { loginName, writeIdMaps } from "./id_maps.ts";
 import type { Prepared } from "./prepare.ts";
 import { releaseSharedLock } from "./shared_root.ts";
+
+/**
+ * Writes the file of --pid-file, if there is one: by rename, without a newline,
+ * as engines read runc's.
+ *
+ * @throws {ContainerError} when it cannot be written
+ */
+export function writePidFile(
+  { pidFile }: { pidFile?: string },
+  pid: number,
+): void {
+  if (pidFile === undefined) return;
+  try {
+    replaceFile(pidFile, String(pid), 0o644);
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot write the pid file "${pidFile}": ${describeFileError(cause)}`,
+      {
+        code: "pid-file",
+        hint: "Name a file in a directory that you may write: --pid-file FILE",
+        cause,
+      },
+    );
+  }
+}
 
 /** The part of a state that says how its container was made. */
 export type LaunchKind = Pick<State, "foreground" | "waits" | "notifySocket">;

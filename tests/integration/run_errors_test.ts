@@ -257,6 +257,15 @@ for (const [name, args, message, hint] of ROOTS) {
   });
 }
 
+testOn(["helper", "busybox", "root"], "run names a pid file", async () => {
+  await using box = makeBox();
+  expectError(await box.run(["--pid-file", "/none/pid", "--", "true"]), {
+    code: 125,
+    message: 'Cannot write the pid file "/none/pid": no such file or directory',
+    hint: "Name a file in a directory that you may write: --pid-file FILE",
+  }, "");
+});
+
 /** Directories of the states that cannot be, and why. */
 const STATES: [string, string][] = [
   ["/proc/none", "no such file or directory"],
