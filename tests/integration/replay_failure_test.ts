@@ -142,7 +142,7 @@ for (const { name, over, flags, before, change, fine } of ROWS) {
       assertEquals({ ...then, ordinary: 1 }, plain);
       assertEquals(plain.code === 0, fine === true, plain.stderr);
       // Whether it is kept once more or not.
-      for (let round = 0; round < 4; round++) {
+      for (let round = 0; round < 3; round++) {
         const { code, stdout, stderr } = await room.run(words);
         assertEquals({ ...plain, code, stdout, stderr }, plain);
       }

@@ -19,13 +19,15 @@ testInRoom(
     await room.keep(words);
     assertEquals((await room.run(words)).ordinary, 0);
     Deno.writeTextFileSync(`${image.rootfs}/stay`, "");
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < 20; round++) {
       const running = room.start(words);
-      await new Promise((resolve) => setTimeout(resolve, (20 + round) * SLOW));
+      await new Promise((resolve) =>
+        setTimeout(resolve, (20 + 2 * round) * SLOW)
+      );
       running.kill("SIGKILL");
       assertEquals((await running.done).signal, "SIGKILL");
       const left = await room.findRest(before, image.id);
-      assertEquals(left, [], `after ${20 + round} ms`);
+      assertEquals(left, [], `after ${20 + 2 * round} ms`);
     }
     Deno.removeSync(`${image.rootfs}/stay`);
     const { code, stderr } = await room.run(words);
