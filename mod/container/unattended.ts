@@ -65,7 +65,7 @@ function planCpuset(path: string): Op[] | string {
 
 /** The operations that make the cgroups of a plan, or what of it they cannot
  * do. Each must be a new one, below one that is there. */
-export function planMaking(plan: CgroupPlan): Op[] | string {
+function planMaking(plan: CgroupPlan): Op[] | string {
   const ops: Op[] = [];
   const { devices, enable, owner } = plan;
   if (owner !== undefined) return "the cgroup has another owner";

@@ -82,8 +82,9 @@ export function hideDaemons(
   if (root.dev !== own.dev || root.ino !== own.ino) return [];
   try {
     if (!host.stat("/run").isDirectory) return [];
-  } catch {
-    return [];
+  } catch (error) {
+    // What cannot be seen is hidden as well.
+    if (error instanceof Deno.errors.NotFound) return [];
   }
   return [{
     destination: "/run",
