@@ -102,7 +102,7 @@ function listContenders(work: string, rootfs: string): Contender[] {
     rootfs,
     docker.linux.seccomp,
   );
-  const deno = [Deno.execPath(), "run", "-q", "-A", BUNDLE];
+  const deno = [Deno.execPath(), "run", "-q", "-A", "--no-config", BUNDLE];
   const id = `rrbench-${Deno.pid}`;
   const list: [string, string[]][] = [
     ["rustyrun run --bundle", [...deno, "run", "--bundle", plain, id]],

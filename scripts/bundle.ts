@@ -163,7 +163,7 @@ export function bundle(others: readonly string[] = []): void {
       part,
       // Without -q Deno draws its progress, nothing but erased lines, on the
       // terminal of whoever runs this: an engine's, in the middle of a line.
-      `#!/usr/bin/env -S deno run -q -A\nglobalThis.${PACKED}=${
+      `#!/usr/bin/env -S deno run -q -A --no-config\nglobalThis.${PACKED}=${
         lazyStrings(Object.entries(packed))
       };\n${entry}`,
     );

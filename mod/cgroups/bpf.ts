@@ -6,10 +6,11 @@
  */
 
 import { errnoName } from "../../ffi/errno.ts";
+import { address, trySyscall } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import type { DevicePlan } from "./model.ts";
 
-/** The system calls that are needed; ffi/libc.ts is one. */
+/** The system calls that are needed. */
 export interface Kernel {
   /** Makes a system call, a buffer as a pointer to its bytes: the result, or
    * minus the errno. */
@@ -20,6 +21,9 @@ export interface Kernel {
   /** The address of a buffer that the caller keeps alive. */
   address(bytes: Uint8Array): bigint;
 }
+
+/** The machine's. */
+export const LIBC: Kernel = { trySyscall, address };
 
 const AT_FDCWD = -100;
 const BPF_PROG_LOAD = 5;

@@ -7,9 +7,8 @@
  * @module
  */
 
-import * as libc from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
-import { attachDevices, type Kernel } from "./bpf.ts";
+import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
 import type {
   CgroupDir,
@@ -28,7 +27,7 @@ import { childrenOf } from "./remove.ts";
  * @param kernel system calls for the v2 device program
  * @throws {ContainerError} with the file, the value and a hint
  */
-export function makeCgroups(plan: CgroupPlan, kernel: Kernel = libc): void {
+export function makeCgroups(plan: CgroupPlan, kernel: Kernel = LIBC): void {
   const made: string[] = [];
   try {
     const { enable } = plan;

@@ -5,8 +5,7 @@
  */
 
 import type { Resources } from "../config/schema.ts";
-import * as libc from "../../ffi/libc.ts";
-import { attachDevices, type Kernel } from "./bpf.ts";
+import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { compileDevices } from "./device_program.ts";
 import {
   completeList,
@@ -101,7 +100,7 @@ export function updateCgroups(
       friendly: options.friendly ?? false,
       rootless: options.rootless ?? false,
       flags,
-      kernel: options.kernel ?? libc,
+      kernel: options.kernel ?? LIBC,
     });
   }
   return resources;

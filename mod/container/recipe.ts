@@ -133,11 +133,10 @@ function planAgain(plannable: Plannable, names: StartNames) {
 
 const OF_FILES: ReadonlySet<string> = new Set(["text", "stat", "lstat"]);
 
-/** Whether a look must come before the child stage makes anything: it says which
- * things are to be made where, and are not there yet. */
+/** Whether a look is of a file that is not the kernel's: it says which things
+ * are to be made where, so it comes before the child stage makes any. */
 function isOfFile([name, argument]: Look): boolean {
-  return name === "isMissing" ||
-    OF_FILES.has(name) && !/^\/(proc|sys)\//.test(argument);
+  return OF_FILES.has(name) && !/^\/(proc|sys)\//.test(argument);
 }
 
 /** What of a recipe is planned. */
@@ -154,9 +153,12 @@ function planFor(plannable: Plannable, names: StartNames): Planned | string {
   if (looks === undefined) return spoiled ?? "nothing was recorded";
   if (typeof value === "string") return value;
   const toText = (list: Look[]) => encode(JSON.stringify(list));
+  // Of a cgroup that has come into being, the child stage learns when it makes
+  // it (c/cgroup_make.c); only new ones are kept, below ones that are there.
+  const lasting = looks.filter(([name]) => name !== "isMissing");
   return {
-    looks: toText(looks.filter(isOfFile)),
-    otherLooks: toText(looks.filter((it) => !isOfFile(it))),
+    looks: toText(lasting.filter(isOfFile)),
+    otherLooks: toText(lasting.filter((it) => !isOfFile(it))),
     child: new Uint8Array(value.child),
     keeper: new Uint8Array(value.keeper),
   };
