@@ -26,6 +26,7 @@ import {
   type Heat,
   joinParts,
   lazyStrings,
+  REST,
   splitEntry,
   splitParts,
 } from "./hot.ts";
@@ -133,9 +134,9 @@ export function makeProgram(
     const { hot, rare } = splitParts(parts, HEAT);
     const code = joinParts(joinFiles(`${dir}/rest`, hot, "rest.js"), rare);
     const entry = joinParts(
-      joinFiles(`${dir}/entry`, splitEntry(parts, rest, ENTRY_COLD), "main.js"),
+      joinFiles(`${dir}/entry`, splitEntry(parts, ENTRY_COLD), "main.js"),
       new Map(),
-    );
+    ).replace(REST, () => rest);
     const build = nameBuild(entry + code, helpers);
     return {
       entry: `globalThis.${BUILD}="${build}";\n${entry}`,

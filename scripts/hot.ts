@@ -26,6 +26,9 @@ export interface Split {
 
 /** Marks a function to be compiled at once. */
 const EAGER = "__rustyrun_eager__";
+/** In the entry: the argument of the import() of the rest, to be replaced when
+ * the bundler no longer looks for it. */
+export const REST = "__rustyrun_rest__";
 /** Property of globalThis that imports a part. */
 const LOAD = "__rustyrun_load__";
 
@@ -91,21 +94,19 @@ function findRest(parts: Parts): string {
 }
 
 /**
- * The files of main.js itself.
+ * The files of main.js itself; it loads the rest by `import(REST)`.
  *
- * @param rest how it loads the rest: the argument of import()
  * @param cold paths of modules that a start from a recipe does not call
  */
 export function splitEntry(
   parts: Parts,
-  rest: string,
   cold: RegExp,
 ): Map<string, string> {
   return new Map(
     [...reach(parts, "main.js")].map((name) => [
       name,
       markFunctions(parts.get(name) ?? "", cold)
-        .replace(DYNAMIC, `import(${rest})`),
+        .replace(DYNAMIC, `import(${REST})`),
     ]),
   );
 }
