@@ -377,7 +377,10 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 		tty_resize(&k->tty);
 		return;
 	}
-	read_channel(k); /* the command may have started meanwhile */
+	/* The command may have started meanwhile; but a signal never opens the
+	 * gate, it came before. */
+	if (!k->serving)
+		read_channel(k);
 	if (k->channel >= 0) {
 		handle_before_start(k, sig);
 		return;
