@@ -81,9 +81,11 @@ function normalize(text: string, id: string): string {
     } else if (section.endsWith("status")) {
       return STATUS.test(line) ? [line] : [];
     } else if (section.endsWith("stat")) {
-      // Of proc_pid_stat(5): pid to tpgid, priority to num_threads.
+      // Of proc_pid_stat(5): pid to tpgid but for the state of this moment,
+      // priority to num_threads.
       const fields = line.split(" ");
-      return fields.filter((_, i) => i < 8 || i > 16 && i < 20).join(" ");
+      return fields.filter((_, i) => i < 8 && i !== 2 || i > 16 && i < 20)
+        .join(" ");
     } else if (section.endsWith("sched")) {
       return /^(?:policy|prio)\b/.test(line) ? [line] : [];
     } else if (section.endsWith("keys")) {
