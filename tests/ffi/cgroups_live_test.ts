@@ -430,7 +430,7 @@ testOn(
   withCgroups({}, async (plan) => {
     const child = spawnInside(
       plan,
-      "exec python3 -c 'b=bytearray(48<<20); print(1, flush=True); input()'",
+      "exec python3 -c 'b=b\"x\"*(48<<20); print(1, flush=True); input()'",
     );
     try {
       await readLine(child);
