@@ -173,6 +173,9 @@ const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 const NO_TOKEN = new Uint8Array();
 
+const needsToken = ({ looks, otherLooks, child, keeper }: Recipe): boolean =>
+  [looks, otherLooks, child, keeper].some((it) => it.holes.token !== undefined);
+
 const readLooks = (looks: Template, names: Filling): Look[] =>
   JSON.parse(decode(fillTemplate(looks, names)));
 
@@ -254,7 +257,7 @@ export function replay(argv: readonly string[]): void {
     const names = {
       id: encode(id),
       // Random numbers are slow to come the first time.
-      token: recipe.child.holes.token ? encode(makeToken()) : NO_TOKEN,
+      token: needsToken(recipe) ? encode(makeToken()) : NO_TOKEN,
       created: encode(new Date().toISOString()),
     };
     if (!isUnchanged(readLooks(recipe.looks, names))) return;
