@@ -729,10 +729,14 @@ class Serving(Case):
         os.close(os.open(self.fifo, os.O_WRONLY))
 
     def held(self, box):
-        """Waits until the child stage stands at the hold: in open(2)."""
+        """Waits until the child stage stands at the hold, in open(2), and the
+        keeper has its signals: it takes its name after that."""
         box.told()
 
         def waits():
+            with open(f"/proc/{box.pid}/comm") as f:
+                if f.read() != "rustyrun\n":
+                    return False
             for name, pid in self.children(box).items():
                 try:
                     with open(f"/proc/{pid}/syscall") as f:
