@@ -430,7 +430,7 @@ testOn(
   withCgroups({}, async (plan) => {
     const child = spawnInside(
       plan,
-      "exec python3 -c 'b=b\"x\"*(48<<20); print(1, flush=True); input()'",
+      "exec python3 -c 'b=b\"x\"*(48<<20); print(1, flush=True); import time; time.sleep(60)'",
     );
     try {
       await readLine(child);
