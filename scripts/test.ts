@@ -37,6 +37,23 @@ export interface Outcome {
   failed: number;
   /** Names; what is missing is in them. */
   ignored: string[];
+  /** For each failed test its name and the first lines of its error. */
+  errors: string[];
+}
+
+/** How many lines of an error are said again at the end. */
+const LINES = 16;
+
+/** What stands between the headings of failed tests: a name with its place, the
+ * error, a blank line. */
+function readErrors(text: string): string[] {
+  const body = /^ ERRORS\s*\n([^]*?)^ FAILURES\s*$/m.exec(text)?.[1] ?? "";
+  return body.split(/^(?=.* => \S+:\d+:\d+$)/m)
+    .map((it) =>
+      it.split("\n").filter((line) => line.trim() !== "").slice(0, LINES)
+        .join("\n")
+    )
+    .filter((it) => it !== "");
 }
 
 /**
@@ -52,6 +69,7 @@ export function readOutcome(text: string): Outcome | undefined {
     failed: Number(end[2]),
     ignored: text.matchAll(/^(.*) \.\.\. ignored \(/gm)
       .map(([, name]) => name ?? "").toArray(),
+    errors: readErrors(text),
   };
 }
 
@@ -91,7 +109,7 @@ async function testFile(file: string, flags: string[]): Promise<Outcome> {
   const text = decoder.decode(stdout);
   let outcome = readOutcome(text);
   if (outcome === undefined || !success && outcome.failed === 0) {
-    outcome = { passed: 0, ignored: [], ...outcome, failed: 1 };
+    outcome = { passed: 0, ignored: [], errors: [], ...outcome, failed: 1 };
   }
   const { passed, failed, ignored } = outcome;
   if (failed > 0) {
@@ -140,8 +158,9 @@ async function testFiles(
   const failed = count((it) => it.failed);
   const passed = count((it) => it.passed);
   const bad = outcomes.filter(([, it]) => it.failed > 0);
-  if (bad.length > 0) {
-    console.log(`\nFailed: ${bad.map(([file]) => file).join(" ")}`);
+  // Once more, where whoever reads only the end of a long log will see it.
+  for (const [file, { errors }] of bad) {
+    console.log([`\nFailed: ${file}`, ...errors].join("\n"));
   }
   console.log(
     `\n${

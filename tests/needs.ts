@@ -277,11 +277,24 @@ export function testOn(
   Deno.test({
     name: missing.length ? `${name} (needs ${missing.join(", ")})` : name,
     ignore: missing.length > 0 && !forced,
-    fn: (t) => {
+    fn: async (t) => {
       if (missing.length) {
         throw new Error(`This machine lacks: ${missing.join(", ")}`);
       }
-      return fn(t);
+      try {
+        await fn(t);
+      } catch (error) {
+        throw tellBoth(error);
+      }
     },
   });
+}
+
+/** An error that also says what a SuppressedError hides: Deno prints neither
+ * what failed nor what its disposal then found. */
+function tellBoth(error: unknown): unknown {
+  if (!(error instanceof SuppressedError)) return error;
+  const parts = [error.suppressed, error.error].map(tellBoth)
+    .map((it) => it instanceof Error ? it.stack ?? it.message : String(it));
+  return new Error(parts.join("\nand then "), { cause: error });
 }

@@ -11,6 +11,7 @@ import {
   cliCommand,
   type CliOptions,
   findLeaks,
+  findLeaksBeside,
   makeBox,
   type Running,
   runToEnd,
@@ -35,10 +36,10 @@ async function findRest(
   before: ReturnType<typeof takeSnapshot>,
   ...words: string[]
 ): Promise<string[]> {
-  const left = await findLeaks(before, ...words);
-  return left.filter((it) =>
-    !(/^file \/run\/rustyrun\//.test(it) && isUnborn(it.slice(5)))
-  );
+  const allowed = (it: string) =>
+    /^file \/run\/rustyrun\//.test(it) && isUnborn(it.slice(5));
+  const left = await findLeaksBeside(allowed, before, ...words);
+  return left.filter((it) => !allowed(it));
 }
 
 function isUnborn(dir: string): boolean {
