@@ -8,7 +8,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { testOn } from "../needs.ts";
 import { IMAGE } from "./image.ts";
-import { LOOK, makeRoom } from "./room.ts";
+import { LOOK, makeRoom, SUM, waitFor } from "./room.ts";
 
 testOn(
   ["root", "busybox", "python3", "containerd"],
@@ -79,7 +79,7 @@ address = "${socket}"
         IMAGE,
         "five",
         "sleep",
-        "60",
+        "1000",
       );
       assertEquals([code, stderr], [0, ""]);
       const read = await room.run([
@@ -103,7 +103,7 @@ address = "${socket}"
         "long",
         "sh",
         "-c",
-        'trap "exit 3" TERM; echo started; while :; do sleep 0.1; done',
+        'trap "exit 3" TERM; touch /set; while :; do sleep 0.1; done',
       );
       assertEquals([started.code, started.stderr], [0, ""]);
       const exec = (id: string) => ["task", "exec", "--exec-id", id, "long"];
@@ -111,7 +111,13 @@ address = "${socket}"
       // its start is being answered, with runc too: this one ends when its
       // output has been seen.
       const spoken = await room.type(
-        [...words, ...exec("e1"), "sh", "-c", "echo in; read line; exit 4"],
+        [
+          ...words,
+          ...exec("e1"),
+          "sh",
+          "-c",
+          "until test -e /set; do sleep 0.1; done; echo in; read line; exit 4",
+        ],
         [["in", "\n"]],
       );
       assertEquals([spoken.code, spoken.stdout], [4, "in"]);
@@ -121,7 +127,7 @@ address = "${socket}"
       );
       const typed = await room.type(
         [...words, "task", "exec", "-t", "--exec-id", "e3", "long", "sh"],
-        [["#", "echo $((6*7)); exit 6\n"]],
+        SUM,
       );
       assertMatch(typed.stdout, /\n42\b/);
       assertEquals(typed.code, 6);
@@ -135,10 +141,10 @@ address = "${socket}"
       assertEquals(await state(), "RUNNING");
       assertMatch((await ctr("task", "ps", "long")).stdout, /^PID +INFO\n\d+/);
       assertEquals((await ctr("task", "kill", "-s", "TERM", "long")).code, 0);
-      for (let i = 0; i < 50 && await state() !== "STOPPED"; i++) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      assertEquals(await state(), "STOPPED");
+      assertEquals(
+        await waitFor(state, (seen) => seen === "STOPPED"),
+        "STOPPED",
+      );
       assertEquals((await ctr("task", "rm", "long")).code, 0);
       assertEquals((await ctr("container", "rm", "long")).code, 0);
     });

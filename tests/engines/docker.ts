@@ -7,7 +7,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { testOn } from "../needs.ts";
 import { IMAGE } from "./image.ts";
-import { LOOK, makeRoom, type RoomResult } from "./room.ts";
+import { LOOK, makeRoom, type RoomResult, SUM, waitFor } from "./room.ts";
 
 testOn(
   ["root", "busybox", "python3", "docker"],
@@ -36,9 +36,8 @@ testOn(
     ], host);
     const words = ["docker", "-H", `unix://${host}`];
     const docker = (...args: string[]) => room.run([...words, ...args]);
-    for (let i = 0; i < 100 && (await docker("info")).code !== 0; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    const info = await waitFor(() => docker("info"), ({ code }) => code === 0);
+    assertEquals(info.code, 0, info.stderr);
     const loaded = await docker("load", "-q", "-i", room.image);
     assertEquals(loaded.code, 0, loaded.stderr);
     const works = async (running: Promise<RoomResult>) => {
@@ -111,6 +110,16 @@ testOn(
           'trap "echo bye; exit 3" TERM; echo started; while :; do sleep 0.1; done',
         );
         assertEquals(started.code, 0, started.stderr);
+        const logged = async (text: string) =>
+          assertEquals(
+            await waitFor(
+              async () => (await docker("logs", "long")).stdout,
+              (seen) => seen === text,
+            ),
+            text,
+          );
+        // By then the trap is set.
+        await logged("started");
         assertEquals(
           await docker("exec", "long", "sh", "-c", "echo in; exit 4"),
           { code: 4, stdout: "in", stderr: "" },
@@ -122,7 +131,7 @@ testOn(
         assertEquals((await docker("exec", "long", "/bin/notes")).code, 126);
         const typed = await room.type(
           [...words, "exec", "-it", "long", "sh"],
-          [["#", "echo $((6*7)); exit 6\n"]],
+          SUM,
         );
         assertMatch(typed.stdout, /\n42\b/);
         assertEquals(typed.code, 6);
@@ -150,8 +159,8 @@ testOn(
           `${64 << 20}`,
         );
         assertMatch((await docker("top", "long")).stdout, /sh -c trap/);
-        await works(docker("stop", "-t", "10", "long"));
-        assertEquals((await docker("logs", "long")).stdout, "started\nbye");
+        await works(docker("stop", "-t", "60", "long"));
+        await logged("started\nbye");
         assertEquals((await docker("wait", "long")).stdout, "3");
         await works(docker("start", "long"));
         await works(docker("kill", "-s", "KILL", "long"));

@@ -7,7 +7,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { testOn } from "../needs.ts";
 import { IMAGE } from "./image.ts";
-import { LOOK, makeRoom, type RoomResult } from "./room.ts";
+import { LOOK, makeRoom, type RoomResult, SUM, waitFor } from "./room.ts";
 
 testOn(
   ["root", "busybox", "python3", "podman"],
@@ -101,6 +101,16 @@ under-test = ["${room.runtime}"]
         'trap "echo bye; exit 3" TERM; echo started; while :; do sleep 0.1; done',
       );
       assertEquals([started.code, started.stderr], [0, ""]);
+      const logged = async (text: string) =>
+        assertEquals(
+          await waitFor(
+            async () => (await podman("logs", "long")).stdout,
+            (seen) => seen === text,
+          ),
+          text,
+        );
+      // By then the trap is set.
+      await logged("started");
       assertEquals(
         await podman("exec", "long", "sh", "-c", "echo in; exit 4"),
         { code: 4, stdout: "in", stderr: "" },
@@ -109,7 +119,7 @@ under-test = ["${room.runtime}"]
       assertEquals((await podman("exec", "long", "/bin/notes")).code, 126);
       const typed = await room.type(
         [...words, "exec", "-it", "long", "sh"],
-        [["#", "echo $((6*7)); exit 6\n"]],
+        SUM,
         { env },
       );
       assertMatch(typed.stdout, /\n42\b/);
@@ -120,8 +130,8 @@ under-test = ["${room.runtime}"]
       assertEquals(await state(), "paused");
       await works(podman("unpause", "long"));
       assertEquals(await state(), "running");
-      await works(podman("stop", "-t", "10", "long"));
-      assertEquals((await podman("logs", "long")).stdout, "started\nbye");
+      await works(podman("stop", "-t", "60", "long"));
+      await logged("started\nbye");
       assertEquals((await podman("wait", "long")).stdout, "3");
       await works(podman("start", "long"));
       await works(podman("kill", "-s", "KILL", "long"));

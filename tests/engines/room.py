@@ -9,8 +9,9 @@ import signal
 import subprocess
 import sys
 
-# What engines keep outside of the directories that they can be told.
-HIDDEN = ["/run", "/var/lib/containers", "/var/lib/cni"]
+# What engines keep outside of the directories that they can be told: podman its
+# locks in /dev/shm, where those of a run that was ended stay taken.
+HIDDEN = ["/run", "/dev/shm", "/var/lib/containers", "/var/lib/cni"]
 
 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 for place in [sys.argv[1], *HIDDEN]:

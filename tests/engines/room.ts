@@ -20,6 +20,13 @@ const decoder = new TextDecoder();
 export const LOOK =
   "echo $((6*7)); tty; until stty size 2>&1 | grep '31 97'; do sleep 0.1; done\n";
 
+/** What is typed to a shell to see that it reads and writes; it ends when its
+ * answer has been seen. */
+export const SUM: readonly (readonly [string, string])[] = [
+  ["#", "echo $((6*7))\n"],
+  ["\n42", "exit 6\n"],
+];
+
 /** How a command in the room ended; stdout and stderr without blanks around. */
 export interface RoomResult {
   code: number;
@@ -33,9 +40,17 @@ export interface RoomOptions {
 }
 
 /** Seconds until a command in the room counts as hung, on a machine that has
- * other work; one on a terminal is ended before that, and says what it showed. */
-const HUNG = 90 * SLOW;
-const LATE = 40 * SLOW;
+ * other work, or stands still for a while; one on a terminal is ended before
+ * that, and says what it showed. */
+const HUNG = 240 * SLOW;
+const LATE = 120 * SLOW;
+
+/** Seconds in which something must have come about. */
+const SOON = 120 * SLOW;
+
+/** How often a daemon is started that ends at its start: dockerd gives its
+ * containerd 15 seconds. */
+const STARTS = 3;
 
 /** One engine's surroundings. */
 export interface Room extends AsyncDisposable {
@@ -117,10 +132,39 @@ async function pause(seconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }
 
+/** Looks again and again until what is seen is what is wanted.
+ *
+ * @returns what was seen last, for an assertion that says what it was
+ */
+export async function waitFor<T>(
+  see: () => Promise<T>,
+  wanted: (seen: T) => boolean,
+): Promise<T> {
+  const end = performance.now() + SOON * 1000;
+  while (true) {
+    const seen = await see();
+    if (wanted(seen) || performance.now() > end) return seen;
+    await pause(0.1);
+  }
+}
+
+/** Removes a directory, of which the last processes may be just about to end. */
+async function removeDirectory(path: string): Promise<void> {
+  const end = performance.now() + SOON * 1000;
+  while (true) {
+    try {
+      return Deno.removeSync(path, { recursive: true });
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await pause(0.1);
+    }
+  }
+}
+
 /** Removes what is left of the room's cgroups; its processes may be just about
  * to end. */
 async function removeCgroups(name: string): Promise<void> {
-  for (let i = 0; i < 20 * SLOW; i++) {
+  for (let i = 0; i < 300 * SLOW; i++) {
     const paths = findCgroups(name);
     if (paths.length === 0) return;
     if (i > 0) await pause(0.1);
@@ -210,7 +254,7 @@ export async function makeRoom(engine: string): Promise<Room> {
   const daemons: { child: Deno.ChildProcess; pidFile: string }[] = [];
   const stop = async () => {
     for (const { child, pidFile } of daemons.toReversed()) {
-      const timer = setTimeout(() => child.kill("SIGKILL"), 15_000 * SLOW);
+      const timer = setTimeout(() => child.kill("SIGKILL"), SOON * 1000);
       await run(["sh", "-c", `kill $(cat ${pidFile})`]);
       await child.status;
       clearTimeout(timer);
@@ -288,16 +332,23 @@ true`;
       const log = `${outside}/daemon${daemons.length}.log`;
       const pidFile = `${log}.pid`;
       const script = `echo $$ >${pidFile}; exec "$@" >>${log} 2>&1`;
-      const child = new Deno.Command("nsenter", {
-        ...enter(["sh", "-c", script, "sh", ...argv], {}),
-        stdin: "null",
-        stdout: "null",
-        stderr: "null",
-      }).spawn();
-      daemons.push({ child, pidFile });
-      for (let i = 0; i < 200 * SLOW; i++) {
-        if ((await run(["test", "-e", socket])).code === 0) return;
-        await pause(0.1);
+      for (let start = 0; start < STARTS; start++) {
+        const child = new Deno.Command("nsenter", {
+          ...enter(["sh", "-c", script, "sh", ...argv], {}),
+          stdin: "null",
+          stdout: "null",
+          stderr: "null",
+        }).spawn();
+        let ended = false;
+        child.status.then(() => ended = true);
+        daemons.push({ child, pidFile });
+        const ready = await waitFor(
+          async () => ended || (await run(["test", "-e", socket])).code === 0,
+          (seen) => seen,
+        );
+        if (ready && !ended) return;
+        if (!ended) break;
+        daemons.pop();
       }
       throw new Error(
         `Cannot start ${argv[0]}: ${Deno.readTextFileSync(log).slice(-2000)}`,
@@ -307,19 +358,14 @@ true`;
       let left: string[] = [];
       try {
         await stop();
-        const end = performance.now() + 2000 * SLOW;
-        do {
-          left = await look();
-          if (left.length === 0) break;
-          await pause(0.1);
-        } while (performance.now() < end);
+        left = await waitFor(look, (seen) => seen.length === 0);
       } finally {
         holder.kill("SIGKILL");
         await reader.cancel();
         await holder.status;
         await removeCgroups(name);
         if (Deno.env.get("RUSTYRUN_KEEP") === undefined) {
-          Deno.removeSync(outside, { recursive: true });
+          await removeDirectory(outside);
         }
       }
       if (left.length > 0) throw new Error(`Left behind: ${left.join("; ")}`);

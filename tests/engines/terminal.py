@@ -19,7 +19,7 @@ import termios
 import time
 
 # How long an engine may take to remove its container when it is told to end.
-GRACE = 5
+GRACE = 20
 
 seconds = float(sys.argv[1])
 steps = json.loads(sys.argv[2])
