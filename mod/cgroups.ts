@@ -64,23 +64,31 @@ const HOST: CgroupLook = {
       return undefined;
     }
   },
-  device(path) {
+  devices(path) {
     let info: Deno.FileInfo;
     try {
       info = Deno.statSync(path);
     } catch {
-      return undefined;
+      return [];
     }
-    if (!info.isCharDevice && !info.isBlockDevice) return undefined;
-    // makedev(3): 12 bits of major and 20 of minor, folded into each other.
-    const rdev = info.rdev ?? 0;
-    return {
-      type: info.isBlockDevice ? "b" : "c",
-      major: (rdev >>> 8) & 0xfff,
-      minor: (rdev & 0xff) | ((Math.floor(rdev / 4096)) & 0xfff00),
-    };
+    if (info.isDirectory) {
+      return [...Deno.readDirSync(path)].map(({ name }) => name).sort()
+        .flatMap((name) => toDevice(Deno.lstatSync(`${path}/${name}`)));
+    }
+    return toDevice(info);
   },
 };
+
+function toDevice(info: Deno.FileInfo): ReturnType<CgroupLook["devices"]> {
+  if (!info.isCharDevice && !info.isBlockDevice) return [];
+  // makedev(3): 12 bits of major and 20 of minor, folded into each other.
+  const rdev = info.rdev ?? 0;
+  return [{
+    type: info.isBlockDevice ? "b" : "c",
+    major: (rdev >>> 8) & 0xfff,
+    minor: (rdev & 0xff) | ((Math.floor(rdev / 4096)) & 0xfff00),
+  }];
+}
 
 /**
  * Plans the cgroups of a container: directories, limits, device rules, how the
@@ -290,8 +298,8 @@ function planDevices(
   const { flags } = config;
   const devices = [...config.spec.linux?.resources?.devices ?? []];
   for (const { host, access } of config.hostDevices) {
-    const device = look.device(host);
-    if (device === undefined) {
+    const found = look.devices(host);
+    if (found.length === 0) {
       throw new ContainerError(
         `Cannot pass the device "${host}": the host has no such device`,
         {
@@ -301,7 +309,9 @@ function planDevices(
         },
       );
     }
-    devices.push({ allow: true, ...device, access });
+    for (const device of found) {
+      devices.push({ allow: true, ...device, access });
+    }
   }
   const rules = listRules(devices, config.mode === "friendly", flags);
   const v1 = dirs.find((d) =>

@@ -42,7 +42,9 @@ export function parseSignal(text: string): number {
   }
   throw new ContainerError(`Cannot send the signal "${text}": unknown signal`, {
     code: "signal-unknown",
-    hint: "Give a number, or a name as in kill -l: TERM, SIGKILL, RTMIN+3",
+    hint: text.startsWith("-")
+      ? `Write it without the dash: ${text.slice(1) || "TERM"}`
+      : "Give a number, or a name as in kill -l: TERM, SIGKILL, RTMIN+3",
     exitCode: 1,
   });
 }

@@ -428,6 +428,12 @@ const refused: [string, string, string, number, string?][] = [
     "Write the flags of a command after it: rustyrun run ...",
     125,
   ],
+  [
+    "--rootfs R run ls",
+    '--rootfs R stands before "run"',
+    "Write the flags of a command after it: rustyrun run ...",
+    125,
+  ],
 ];
 
 for (const [line, why, hint, exitCode, code = "usage"] of refused) {

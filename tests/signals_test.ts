@@ -125,7 +125,9 @@ for (
     assertEquals(error.toJSON(), {
       error: `Cannot send the signal "${text}": unknown signal`,
       code: "signal-unknown",
-      hint: "Give a number, or a name as in kill -l: TERM, SIGKILL, RTMIN+3",
+      hint: text === "-9"
+        ? "Write it without the dash: 9"
+        : "Give a number, or a name as in kill -l: TERM, SIGKILL, RTMIN+3",
       exitCode: 1,
     });
   });

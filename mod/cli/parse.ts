@@ -363,10 +363,13 @@ function readCommand(
   }
   let friendly = false;
   if (run) {
-    if (implied && !flags.has("rootfs") && findCommand(args[0] ?? "")) {
+    const [word = ""] = args;
+    // Of all commands, run is the one that nobody has in an image.
+    const meant = word === "run" || !flags.has("rootfs") && findCommand(word);
+    if (implied && meant) {
       throw fail(
-        `${[...flags.values()][0]![0]!.typed} stands before "${args[0]}"`,
-        `Write the flags of a command after it: rustyrun ${args[0]} ...`,
+        `${[...flags.values()][0]![0]!.typed} stands before "${word}"`,
+        `Write the flags of a command after it: rustyrun ${word} ...`,
         125,
       );
     }

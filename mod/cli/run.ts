@@ -64,7 +64,16 @@ function flagsHost(env = environmentByName()): FlagsHost {
 
 /** The configuration that a command line describes. */
 function readConfig(call: Call): Config {
-  if (call.friendly) return configFromFlags(call, flagsHost());
+  if (call.friendly) {
+    const host = flagsHost();
+    // What only tells needs no terminal.
+    return configFromFlags(
+      call,
+      flagOn(call.flags, "explain")
+        ? { ...host, isTerminal: { stdin: true, stdout: true, stderr: true } }
+        : host,
+    );
+  }
   return configFromBundle(call, Deno.cwd());
 }
 

@@ -196,7 +196,7 @@ function lookUpDevice(
     );
   }
   if (info.isDirectory) {
-    return [...Deno.readDirSync(entry.host)]
+    const found = [...Deno.readDirSync(entry.host)]
       .map((it) => it.name).sort().flatMap((name) => {
         const host = `${entry.host}/${name}`;
         const child = Deno.lstatSync(host);
@@ -204,6 +204,7 @@ function lookUpDevice(
           ? [toDevice(child, host, `${entry.container}/${name}`)]
           : [];
       });
+    if (found.length > 0) return found;
   }
   if (!info.isCharDevice && !info.isBlockDevice) {
     throw new ContainerError(

@@ -10,7 +10,13 @@ import {
   assertMatch,
   assertStringIncludes,
 } from "@std/assert";
-import { type Box, type CliOptions, makeBox, runToEnd } from "../harness.ts";
+import {
+  type Box,
+  type CliOptions,
+  makeBox,
+  runCli,
+  runToEnd,
+} from "../harness.ts";
 import { type Need, testOn } from "../needs.ts";
 
 const ROOT: Need[] = ["root", "helper", "busybox"];
@@ -449,6 +455,42 @@ testOn(ROOT, "run --device shows a device, as far as it says", async () => {
     ": </dev/mine && echo read; : >>/dev/mine && echo write",
   ]);
   assertEquals(stdout, "read\n");
+});
+
+testOn(ROOT, "run --device shows the devices of a directory", async () => {
+  await using box = makeBox();
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-devices-" });
+  try {
+    const node = new Deno.Command("mknod", {
+      args: [`${dir}/nought`, "c", "1", "5"],
+    });
+    assertEquals(node.outputSync().code, 0);
+    Deno.writeTextFileSync(`${dir}/words`, "not a device\n");
+    const { stdout, stderr } = await box.run([
+      "--device",
+      `${dir}:/dev/mine:r`,
+      "--",
+      "sh",
+      "-c",
+      "ls /dev/mine; head -c 3 /dev/mine/nought | wc -c",
+    ]);
+    assertEquals([stdout, stderr], ["nought\n3\n", ""]);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+testOn(["helper"], "run -it --explain needs no terminal", async () => {
+  const { code, stdout, stderr } = await runCli([
+    "run",
+    "--rootfs",
+    "/",
+    "--ephemeral",
+    "-it",
+    "--explain",
+  ]);
+  assertEquals([code, stderr], [0, ""]);
+  assertMatch(stdout, /terminal/);
 });
 
 testOn(
