@@ -4,7 +4,7 @@ STEPS is a JSON list: ["expect", TEXT], ["send", TEXT], ["resize", ROWS, COLS],
 ["raw", true|false] (waits until the terminal is or is not in raw mode),
 ["signal", NAME]. Prints one JSON object: what the terminal showed, the exit
 code, whether the terminal is as it was before. Ends with 1 when a step waits
-longer than 20 s."""
+longer than 60 s."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ import sys
 import termios
 import time
 
-LIMIT = 20 * float(os.environ.get("RUSTYRUN_SLOW", "1"))
+LIMIT = 60 * float(os.environ.get("RUSTYRUN_SLOW", "1"))
 
 
 def is_raw(fd):
@@ -39,7 +39,6 @@ def main():
         os.closerange(3, 100)
         os.execvp(command[0], command)
     shown, seen, exited = "", 0, None
-    until = time.monotonic() + LIMIT
 
     def read(wait):
         nonlocal shown, exited
@@ -52,10 +51,17 @@ def main():
         return False
 
     def wait_for(step, done):
+        until = time.monotonic() + LIMIT
         while not done():
             if exited is not None or time.monotonic() > until:
+                # What it wrote between our last look and its end.
+                while read(0):
+                    pass
+                if done():
+                    return
                 print(json.dumps({"stuck": step, "shown": shown, "code": exited}))
-                os.kill(pid, signal.SIGKILL)
+                if exited is None:
+                    os.kill(pid, signal.SIGKILL)
                 sys.exit(1)
             read(0.02)
 
@@ -72,12 +78,7 @@ def main():
             wait_for(step, lambda: is_raw(slave) == args[0])
         elif kind == "signal":
             os.kill(pid, getattr(signal, args[0]))
-    while exited is None:
-        if time.monotonic() > until:
-            print(json.dumps({"stuck": "end", "shown": shown, "code": None}))
-            os.kill(pid, signal.SIGKILL)
-            sys.exit(1)
-        read(0.02)
+    wait_for("end", lambda: exited is not None)
     while read(0):
         pass
     same = termios.tcgetattr(slave) == before

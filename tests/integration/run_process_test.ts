@@ -160,7 +160,7 @@ const ROWS: [string, string[], number, string][] = [
       "--",
       "sh",
       "-c",
-      "ls /sys/class/net; ping -c 1 -q 127.0.0.1 | grep -c ' 0% packet loss'",
+      "ls /sys/class/net; ping -c 1 -W 60 -q 127.0.0.1 | grep -c ' 0% packet loss'",
     ],
     0,
     "lo\n1\n",
