@@ -56,7 +56,7 @@ export function removeCgroup(path: string): void {
     } catch {
       // The cgroup is gone or its process is: what was wanted.
     }
-    for (let i = 0; i < 50; i++) {
+    for (let i = 0; i < 1500; i++) {
       try {
         Deno.removeSync(dir);
         return;
@@ -95,6 +95,7 @@ export async function removeTree(dir: string): Promise<void> {
 /** Waits until no other proof runs on this machine: they share cgroup names
  * and the hugetlb hierarchy. Released when the process ends. */
 export async function lockProofs(): Promise<Deno.FsFile> {
+  await Deno.mkdir("/run/lock", { recursive: true });
   const file = await Deno.open("/run/lock/rustyrun-proof.lock", {
     create: true,
     write: true,
@@ -109,7 +110,13 @@ export async function lockProofs(): Promise<Deno.FsFile> {
  * mount and unmount it again. */
 const WITH_HUGETLB = `dir=/sys/fs/cgroup/hugetlb
 mkdir -p $dir
-mount -t cgroup -o hugetlb cgroup $dir || exit 3
+tries=0
+until mount -t cgroup -o hugetlb cgroup $dir; do
+  # An earlier one may be about to go.
+  tries=$((tries + 1))
+  [ $tries -lt 30 ] || exit 3
+  sleep 1
+done
 "$@"
 code=$?
 for try in 1 2 3 4 5 6 7 8 9 10; do
