@@ -30,6 +30,9 @@ SYNC_START = 5
 SYNC_MAPS = 2
 SYNC_READY = 4
 FORKED = 3
+# How long what must happen may take: a busy machine takes its time, and one that
+# hangs is found all the same.
+LIMIT = 60 * float(os.environ.get("RUSTYRUN_SLOW", "1"))
 
 
 def encode(ops, fds=()):
@@ -151,7 +154,7 @@ def receive(sock):
 def stop_here(spec, place, **more):
     if spec.get("stop_at") == place:
         tell(spec, place, **more)
-        time.sleep(60)
+        signal.pause()
 
 
 def tell(spec, place, **more):
@@ -217,8 +220,11 @@ def play(spec, keepers, channel):
         os.write(1, b"opened\n")
         send(packet(4))
         channel.close()
-        time.sleep(0.2)
+        if spec.get("stays"):  # until the test has seen enough
+            os.close(os.open(spec["hold"], os.O_RDONLY))
         os._exit(5)
+    if spec.get("init_dies"):  # and the keeper is to find it dead
+        os.waitid(os.P_PID, init, os.WEXITED | os.WNOWAIT)
     if os.fork() == 0:
         keepers.close()
         for step in spec["play"]:
@@ -329,8 +335,7 @@ def launch(spec):
 
 def alive(pid):
     try:
-        with open(f"/proc/{pid}/stat") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] not in "ZX"
+        return state_of(pid) not in "ZX"
     except OSError:
         return False
 
@@ -340,13 +345,31 @@ def rss(pid):
         return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
 
 
-def wait_until(what, seconds=5.0):
+def wait_until(what, why="", seconds=LIMIT):
+    """Returns what `what` returns, once that is true. A process that it looks
+    at may not be there yet, or just end."""
     end = time.monotonic() + seconds
-    while not what():
+    while True:
+        try:
+            found = what()
+        except (FileNotFoundError, ProcessLookupError):
+            found = None
+        if found:
+            return found
         if time.monotonic() > end:
-            return False
+            why = why() if callable(why) else why or what
+            raise AssertionError(f"waited in vain for {why}")
         time.sleep(0.01)
-    return True
+
+
+def read(pid, name):
+    with open(f"/proc/{pid}/{name}") as f:
+        return f.read()
+
+
+def state_of(pid):
+    """The letter: R, S, T, Z; proc_pid_stat(5)."""
+    return read(pid, "stat").rsplit(")", 1)[1].split()[0]
 
 
 def find_cgroups():
@@ -379,24 +402,61 @@ class Box:
         self.pid = self.proc.pid
         Box.all.append(self)
 
-    def told(self):
-        wait_until(lambda: os.path.exists(self.spec["tell"]) or
-                   self.proc.poll() is not None)
-        if not os.path.exists(self.spec["tell"]):
-            raise AssertionError(f"no container: {self.end()}")
-        with open(self.spec["tell"]) as f:
-            return json.load(f)
+    def told(self, place=None):
+        """What the host stage told last, of that place if one is named: the one
+        before it is taken back."""
+        def look():
+            ended = self.proc.poll() is not None
+            try:
+                with open(self.spec["tell"]) as f:
+                    said = json.load(f)
+            except FileNotFoundError:
+                said = None
+            if said and place in (None, said["place"]):
+                return said
+            if ended:
+                raise AssertionError(f"no container: {self.end()}")
+
+        return wait_until(look, f"{place or 'a word of the host stage'}")
+
+    def sockets(self):
+        """How many the keeper has open beside its stdio: the channel until the
+        command runs, and the one to the warden."""
+        found = 0
+        for n in os.listdir(f"/proc/{self.pid}/fd"):
+            try:
+                found += int(n) > 2 and os.readlink(
+                    f"/proc/{self.pid}/fd/{n}").startswith("socket:")
+            except OSError:
+                continue  # it has just been closed
+        return found
+
+    def wait_for_command(self):
+        """Until the keeper has seen that the command runs: the end of the
+        channel, which comes when execve(2) is over."""
+        wait_until(lambda: read(self.pid, "comm") == "rustyrun\n" and
+                   self.sockets() == 1, "the command")
 
     def running(self):
-        """The pid of init, once the command runs."""
-        told = self.told()
-        name = os.path.basename(os.path.realpath(self.spec["argv"][0]))
-        wait_until(lambda: os.path.basename(
-            os.readlink(f"/proc/{told['init']}/exe")) == name)
-        time.sleep(0.05)  # for the keeper to see it, too
-        return told["init"]
+        """The pid of init, once the keeper knows that the command runs."""
+        init = self.told("start")["init"]
+        self.wait_for_command()
+        return init
 
-    def end(self, seconds=10):
+    def took_signals(self):
+        """Waits until the keeper has taken every signal and done with it: none
+        is pending, and it sleeps again, or it is over."""
+        def done():
+            if self.proc.poll() is not None:
+                return True
+            pending = re.findall(r"^S[a-zA-Z]*Pnd:\s*(\w+)",
+                                 read(self.pid, "status"), re.M)
+            return not any(int(it, 16) for it in pending) and (
+                state_of(self.pid) in "SZ")
+
+        wait_until(done, "the keeper's sleep")
+
+    def end(self, seconds=LIMIT):
         out, err = self.proc.communicate(timeout=seconds)
         return self.proc.returncode, out.decode(), err.decode()
 
