@@ -21,6 +21,8 @@
 
 /* How long the warden may take to remove what was never let through. */
 #define REMOVE_MS 10000
+/* How often to look, a millisecond apart, for the end of who is ending. */
+#define END_TRIES 1000
 
 /* From outside, so that a tiny limit cannot break the setup; prlimit(2). */
 static int apply_limits(const struct keeper *k)
@@ -203,10 +205,17 @@ static bool withdraw(struct keeper *k)
 	return status == 0;
 }
 
+/* Who closed the channel by its end is a zombie a little later: rustyrun must
+ * not get children that it does not know. */
 static void start_again(const struct keeper *k)
 {
-	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
-		;
+	int tries = 0;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG | __WALL)) > 0 ||
+	       (!pid && tries++ < END_TRIES))
+		if (!pid)
+			sleep_ms(1);
 	restore_signals(k->mask);
 	execve(k->again[0], k->again, environ);
 }

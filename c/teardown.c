@@ -18,8 +18,10 @@
 #include "kernel.h"
 #include "teardown.h"
 
-/* How long a cgroup may stay busy: tasks leave it some time after they died. */
-#define BUSY_MS 1000
+/* How often a cgroup may be found busy, for 2 s: tasks leave it some time after
+ * they died. Not by the clock: where the whole machine stood still, they had no
+ * time either. */
+#define BUSY_TRIES 64
 /* How many mounts may lie on each other on the container's root. */
 #define MOUNTS_MAX 4096
 
@@ -170,19 +172,16 @@ static void note(struct teardown *t, const char *what)
 
 static void remove_cgroups(struct teardown *t, bool owned, bool all_die)
 {
-	int64_t until = now_ms() + BUSY_MS;
-	int wait = 1;
-	bool last = false;
+	int wait = 1, tries = 0;
 
 	for (unsigned int i = 0; i < t->cgroups; i++) {
 		while (cgroup_remove(&t->cgroup[i], owned) < 0) {
-			if (errno != EBUSY || last || !owned) {
+			if (errno != EBUSY || tries++ == BUSY_TRIES || !owned) {
 				note(t, t->cgroup[i].path);
 				break;
 			}
 			sleep_ms(wait);
 			wait = wait < 32 ? wait * 2 : 32;
-			last = now_ms() >= until;
 			if (all_die)
 				cgroup_kill(t);
 		}
