@@ -139,12 +139,15 @@ function explainClass(plan: ClassPlan): Omit<Explained, "step">[] {
   ];
 }
 
-/** The whole explanation, in the order in which things happen. */
+/** The whole explanation, in the order in which things happen.
+ *
+ * @param warnings what of the capabilities is not granted */
 export function explainPlan(
   steps: readonly Step[],
   cgroup: CgroupPlan,
   config: Config,
   resctrl?: ClassPlan,
+  warnings: readonly string[] = [],
 ): Explained[] {
   const made = [
     ...explainCgroup(cgroup),
@@ -161,6 +164,12 @@ export function explainPlan(
         ...(op.from === undefined ? {} : { from: op.from }),
       });
       remember(op, slots);
+    }
+    if (ops.some((op) => op.from === "process.capabilities")) {
+      const from = "process.capabilities";
+      lines.push(
+        ...warnings.map((why) => ({ step, action: "leave out", why, from })),
+      );
     }
   }
   return lines.map((it) => {

@@ -37,23 +37,32 @@ Deno.test("formatError() without a hint is one line", () => {
 const TIME = "2026-01-02T03:04:05.678Z";
 
 for (
-  const [format, message, want] of [
-    ["json", "a", `{"level":"error","msg":"a","time":"${TIME}"}\n`],
+  const [level, format, message, want] of [
+    ["error", "json", "a", `{"level":"error","msg":"a","time":"${TIME}"}\n`],
     [
+      "error",
       "json",
       'Cannot use "x"\n',
       `{"level":"error","msg":"Cannot use \\"x\\"\\n","time":"${TIME}"}\n`,
     ],
-    ["text", "a", `time="${TIME}" level=error msg="a"\n`],
+    ["warning", "text", "a", `time="${TIME}" level=warning msg="a"\n`],
     [
+      "warning",
+      "json",
+      "a",
+      `{"level":"warning","msg":"a","time":"${TIME}"}\n`,
+    ],
+    ["error", "text", "a", `time="${TIME}" level=error msg="a"\n`],
+    [
+      "error",
       "text",
       'Cannot use "x"\n',
       `time="${TIME}" level=error msg="Cannot use \\"x\\"\\n"\n`,
     ],
   ] as const
 ) {
-  Deno.test(`formatLogLine() of ${JSON.stringify(message)} as ${format}`, () => {
-    assertEquals(formatLogLine(message, format, TIME), want);
+  Deno.test(`formatLogLine() of ${level} ${JSON.stringify(message)} as ${format}`, () => {
+    assertEquals(formatLogLine(level, message, format, TIME), want);
   });
 }
 
@@ -103,7 +112,12 @@ for (
   });
 }
 
-const REPORTING = { logFormat: "text", json: false, verbose: false } as const;
+const REPORTING = {
+  logFormat: "text",
+  logLevel: "warning",
+  json: false,
+  verbose: false,
+} as const;
 
 Deno.test("openLog() makes the file, and keeps what it holds", () => {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-log-" });

@@ -325,7 +325,7 @@ Deno.test("resolveCapabilities() leaves out what cannot be granted and warns of 
       bounding: ["CAP_KILL", "CAP_SYS_RESOURCE", "CAP_NEW"],
       permitted: ["CAP_KILL"],
       effective: ["CAP_KILL", "CAP_CHOWN"],
-      inheritable: ["CAP_CHOWN"],
+      inheritable: ["CAP_CHOWN", "CAP_NEW"],
       ambient: ["CAP_KILL"],
     },
   }));
@@ -339,7 +339,7 @@ Deno.test("resolveCapabilities() leaves out what cannot be granted and warns of 
       ambient: 0n,
     },
     warnings: [
-      'Cannot grant the capability "CAP_NEW": it is not known (process.capabilities.bounding)',
+      'Cannot grant the capability "CAP_NEW": it is not known (process.capabilities.bounding, inheritable)',
       "Cannot grant CAP_SYS_RESOURCE: the caller does not have it (process.capabilities.bounding)",
       "Cannot grant CAP_CHOWN: it is not permitted (process.capabilities.effective)",
       "Cannot grant CAP_CHOWN: it is not in the bounding set (process.capabilities.inheritable)",
@@ -347,6 +347,26 @@ Deno.test("resolveCapabilities() leaves out what cannot be granted and warns of 
     ],
   });
 });
+
+for (
+  const [mode, flags, warned] of [
+    ["oci", [], 1],
+    ["friendly", [], 0],
+    ["friendly", [["process.capabilities", "--cap-add KILL"]], 1],
+  ] as const
+) {
+  Deno.test(`resolveCapabilities() in ${mode} mode with ${flags.length} flags`, () => {
+    const config = makeConfig(
+      of({ capabilities: { bounding: ["CAP_KILL"] } }),
+      {
+        mode,
+        flags: new Map(flags),
+      },
+    );
+    const facts = makeFacts({ caps: 0n });
+    assertEquals(resolveCapabilities(config, facts).warnings.length, warned);
+  });
+}
 
 Deno.test("resolveCapabilities() grants every capability in a new user namespace", () => {
   const names = formatCapabilities(ALL_CAPS);

@@ -19,6 +19,7 @@ import { type ExecOptions, execProcess } from "../container/exec.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
+import { warnTo } from "./report.ts";
 import { placeOf, refuseSharedCache, wordsOf } from "./run.ts";
 
 const ID_MAX = 4294967294;
@@ -140,5 +141,6 @@ export function run(call: Call): number {
     gatherFacts(),
     placeOf(call),
     wordsOf(call, id),
+    warnTo(call),
   );
 }

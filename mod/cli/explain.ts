@@ -27,8 +27,8 @@ export function explain(
     token: "00000000",
   });
   if (gate === "keeper") addWarden(prepared, place, 0);
-  const { steps, cgroup, resctrl } = prepared;
-  const lines = explainPlan(steps, cgroup, config, resctrl);
+  const { steps, cgroup, resctrl, warnings } = prepared;
+  const lines = explainPlan(steps, cgroup, config, resctrl, warnings);
   printStdout(
     flagOn(call.flags, "json")
       ? JSON.stringify(lines) + "\n"

@@ -20,7 +20,10 @@ export function globalFlags(): Row[] {
     flag("--root DIR", "Directory of the containers' state", DIR),
     flag("--log FILE", "Write errors to FILE as well", FILE),
     flag("--log-format text|json", "Format of the log file (text)"),
-    flag("--log-level error|warning|info|debug", "Least level to log (error)"),
+    flag(
+      "--log-level error|warning|info|debug",
+      "Least level to say or log (warning)",
+    ),
     flag("--debug", "The same as --log-level debug"),
     flag("--verbose", "Say what was tried, on standard error"),
     flag(

@@ -23,10 +23,8 @@ import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import type { Call } from "./main.ts";
-import { printStderr, printStdout } from "./report.ts";
+import { printStdout, warnTo } from "./report.ts";
 import { placeOf, refuseSharedCache } from "./run.ts";
-
-const warn = (message: string) => printStderr(`rustyrun: ${message}\n`);
 
 /** `rustyrun create ID`. */
 export async function create(call: Call): Promise<number> {
@@ -38,7 +36,7 @@ export async function create(call: Call): Promise<number> {
   }
   refuseSharedCache();
   checkTerminal(config, true);
-  createContainer(config, facts, placeOf(call));
+  createContainer(config, facts, placeOf(call), warnTo(call));
   return 0;
 }
 
@@ -87,13 +85,14 @@ export function kill(call: Call): number {
 export function remove(call: Call): number {
   const place = placeOf(call);
   const force = flagOn(call.flags, "force");
+  const warn = warnTo(call, true);
   for (const id of idsOf(call)) deleteContainer(id, force, place, warn);
   return 0;
 }
 
 /** `rustyrun poststop ID`: what a keeper runs at the end. */
 export function poststop(call: Call): number {
-  runPoststop(call.root, call.args[0]!, placeOf(call), warn);
+  runPoststop(call.root, call.args[0]!, placeOf(call), warnTo(call, true));
   return 0;
 }
 

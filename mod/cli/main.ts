@@ -8,7 +8,13 @@ import { ContainerError } from "../errors.ts";
 import { outerRoot } from "../host.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
-import { exitCodeOf, openLog, printError, type Reporting } from "./report.ts";
+import {
+  exitCodeOf,
+  LOG_LEVELS,
+  openLog,
+  printError,
+  type Reporting,
+} from "./report.ts";
 
 /** What every command gets. */
 export interface Call extends Parsed {
@@ -104,6 +110,8 @@ function reportingOf(global: Flags, command: Flags): Reporting {
   return {
     ...(log === undefined ? {} : { log }),
     logFormat: flagValue(global, "log-format") === "json" ? "json" : "text",
+    logLevel: LOG_LEVELS.find((it) => it === flagValue(global, "log-level")) ??
+      "warning",
     json: flagOn(command, "json"),
     verbose: flagOn(global, "verbose") || flagOn(global, "debug") ||
       flagOn(command, "verbose"),

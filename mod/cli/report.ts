@@ -6,11 +6,19 @@
 
 import { ContainerError, describeFileError } from "../errors.ts";
 
+/** From the least said to the most; nothing is told below a warning. */
+export const LOG_LEVELS = ["error", "warning", "info", "debug"] as const;
+
+/** How much is logged. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 /** How this call wants to hear of errors. */
 export interface Reporting {
   /** --log: a file that gets the error as well. */
   log?: string;
   logFormat: "text" | "json";
+  /** --log-level: what of it is said at all. */
+  logLevel: LogLevel;
   /** --json: one object on standard error instead of text. */
   json: boolean;
   verbose: boolean;
@@ -86,13 +94,52 @@ export function formatError(error: ContainerError): string {
 
 /** One line for --log, as runc and crun write it and engines parse it. */
 export function formatLogLine(
+  level: "error" | "warning",
   message: string,
   format: "text" | "json",
   time: string,
 ): string {
   return format === "json"
-    ? JSON.stringify({ level: "error", msg: message, time }) + "\n"
-    : `time="${time}" level=error msg=${JSON.stringify(message)}\n`;
+    ? JSON.stringify({ level, msg: message, time }) + "\n"
+    : `time="${time}" level=${level} msg=${JSON.stringify(message)}\n`;
+}
+
+/** Adds a line to the file of --log; one that cannot be written is told of. */
+function writeLog(
+  { log, logFormat }: Reporting,
+  level: "error" | "warning",
+  message: string,
+): void {
+  if (log === undefined) return;
+  const time = new Date().toISOString();
+  try {
+    Deno.writeTextFileSync(
+      log,
+      formatLogLine(level, message, logFormat, time),
+      { append: true },
+    );
+  } catch (cause) {
+    printStderr(
+      `rustyrun: Cannot write the log "${log}": ${describeFileError(cause)}\n`,
+    );
+  }
+}
+
+/** Returns what says warnings: in the log where there is one, else on standard
+ * error, where --json promised a single object and gets none.
+ *
+ * @param aloud on standard error in any case */
+export function warnTo(
+  { reporting }: { reporting: Reporting },
+  aloud = false,
+): (message: string) => void {
+  return (message) => {
+    if (reporting.logLevel === "error") return;
+    writeLog(reporting, "warning", message);
+    if ((aloud || reporting.log === undefined) && !reporting.json) {
+      printStderr(`rustyrun: warning: ${message}\n`);
+    }
+  };
 }
 
 /**
@@ -117,23 +164,8 @@ export function printError(thrown: unknown, reporting: Reporting): number {
       it = it.cause
     ) printStderr(`  ${it.stack ?? it.message}\n`);
   }
-  // A log that cannot be written has been told of.
-  if (reporting.log !== undefined && error.code !== LOG) {
-    const line = formatLogLine(
-      error.message,
-      reporting.logFormat,
-      new Date().toISOString(),
-    );
-    try {
-      Deno.writeTextFileSync(reporting.log, line, { append: true });
-    } catch (cause) {
-      printStderr(
-        `rustyrun: Cannot write the log "${reporting.log}": ${
-          describeFileError(cause)
-        }\n`,
-      );
-    }
-  }
+  // A log that cannot be opened has been told of.
+  if (error.code !== LOG) writeLog(reporting, "error", error.message);
   return error.exitCode;
 }
 

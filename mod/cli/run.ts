@@ -21,7 +21,13 @@ import { gatherFacts } from "../host.ts";
 import { look } from "../looks.ts";
 import { selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";
-import { exitCodeOf, formatError, printStderr, printStdout } from "./report.ts";
+import {
+  exitCodeOf,
+  formatError,
+  printStderr,
+  printStdout,
+  warnTo,
+} from "./report.ts";
 
 /** The caller's environment, "NAME=VALUE". Not Deno.env: where PATH has no node,
  * Deno 2.9 puts a directory of its own into it. */
@@ -136,7 +142,7 @@ export async function run(call: Call): Promise<number> {
   const detach = flagOn(call.flags, "detach");
   checkTerminal(config, detach);
   if (detach) {
-    createContainer(config, facts, place);
+    createContainer(config, facts, place, warnTo(call));
     startContainer(config.id, facts, place);
     // Docker's way. To an engine, which has chosen the id, nothing is said.
     if (call.friendly) {
@@ -172,7 +178,7 @@ export async function run(call: Call): Promise<number> {
         printStderr(`rustyrun: the plan is not kept: ${why}\n`);
       }
     },
-    warn: (message) => printStderr(`rustyrun: ${message}\n`),
+    warn: warnTo(call),
     get poststop() {
       return selfCommand(["--root", call.root, "poststop", config.id]);
     },

@@ -20,6 +20,7 @@ import {
   writeLeftovers,
 } from "../state.ts";
 import { applyNotifySocket } from "./activation.ts";
+import type { Warn } from "./delete.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
@@ -51,12 +52,14 @@ function discard(
 /**
  * Makes a container that waits for `start`.
  *
+ * @param warn hears what the container does not get and need not
  * @throws {ContainerError} when it cannot be made; nothing is left
  */
 export function createContainer(
   config: Config,
   facts: Facts,
   place: Place,
+  warn: Warn,
 ): void {
   const dir = claimContainer(place.root, config.id);
   let prepared: Prepared | undefined;
@@ -98,6 +101,8 @@ export function createContainer(
       ),
     );
     writePidFile(config, run.pid);
+    // Only now: podman reads an error from a log that holds nothing else.
+    prepared.warnings.forEach(warn);
   } catch (error) {
     run?.abort();
     if (run !== undefined) waitProcess(run.helper);

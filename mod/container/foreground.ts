@@ -38,7 +38,8 @@ export interface ForegroundOptions {
   words: KeeperWords;
   /** Leave the state and the cgroups to `delete`, and its poststop hooks. */
   keep: boolean;
-  /** Says of what could not be swept, and of hooks that may only warn. */
+  /** Says of what could not be swept, of hooks that may only warn, and of what
+   * the container does not get and need not. */
   warn: Warn;
   /** Keeps the plan for a quicker start next time. */
   keepPlan?: (prepared: Prepared, noted: Noted, token: string) => void;
@@ -152,6 +153,7 @@ export function runForeground(
       ),
     );
     writePidFile(config, run.pid);
+    prepared.warnings.forEach(options.warn);
     const runs = runPoststart(run, config, place);
     const slots = new Map([["control", control], ["state", dir.fd]]);
     if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);

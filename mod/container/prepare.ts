@@ -20,6 +20,7 @@ import { encodePlan, type Op } from "../plan.ts";
 import {
   type FileLimit,
   planSecurity,
+  resolveCapabilities,
   resolveUser,
   type ResourceLimit,
   rlimitsOf,
@@ -63,6 +64,8 @@ export interface Prepared {
   netDevices: readonly NetDevice[];
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: { parent: string; name: string } | undefined;
+  /** What the container does not get of what was asked for, and need not. */
+  warnings: readonly string[];
   /** Its root, once it is taken in hand: in the caller's mount namespace. */
   sharedRoot?: SharedRoot;
 }
@@ -248,6 +251,7 @@ export function prepare(
     filter,
     upper,
     netDevices,
+    warnings: resolveCapabilities(config, facts).warnings,
   };
 }
 

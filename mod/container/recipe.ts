@@ -59,6 +59,8 @@ function isPlain({ prepared, noted, keep }: Plannable): boolean {
     namespaceUse(config, "mount") === "new" &&
     // The keeper must have the state's directory.
     !keep &&
+    // They are said at every start.
+    prepared.warnings.length === 0 &&
     // A cgroup that was there before may hold somebody else's processes.
     noted.cgroups.length === cgroup.dirs.length && noted.parents.length === 0 &&
     !config.spec.process?.terminal && config.preserveFds === 0 &&

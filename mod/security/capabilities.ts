@@ -64,18 +64,24 @@ export function resolveCapabilities(
     inheritable: 0n,
     ambient: 0n,
   };
+  const unknown = new Map<string, string[]>();
   for (const set of SETS) {
     for (const name of asked[set] ?? []) {
       const bit = CAPS.get(name);
-      if (bit === undefined) {
-        warnings.push(
-          `Cannot grant the capability "${name}": it is not known (process.capabilities.${set})`,
-        );
-      } else {
-        sets[set] |= 1n << BigInt(bit);
-      }
+      if (bit !== undefined) sets[set] |= 1n << BigInt(bit);
+      else unknown.set(name, [...unknown.get(name) ?? [], set]);
     }
   }
+  for (const [name, where] of unknown) {
+    warnings.push(
+      `Cannot grant the capability "${name}": it is not known (process.capabilities.${
+        where.join(", ")
+      })`,
+    );
+  }
+  // Friendly mode grants what there is of the defaults without a word.
+  const quiet = config.mode === "friendly" &&
+    !config.flags.has("process.capabilities");
   const limit = (
     set: keyof CapabilitySets,
     mask: bigint,
@@ -84,6 +90,7 @@ export function resolveCapabilities(
     const lost = sets[set] & ~mask;
     if (lost === 0n) return;
     sets[set] &= mask;
+    if (quiet) return;
     warnings.push(
       `Cannot grant ${
         formatCapabilities(lost).join(", ")

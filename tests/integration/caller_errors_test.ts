@@ -18,6 +18,10 @@ import {
 
 const NEEDS = ["root", "helper", "busybox", "python3"] as const;
 
+/** What is said of a capability that no kernel has. */
+const FUTURE =
+  'Cannot grant the capability "CAP_FUTURE": it is not known (process.capabilities.bounding)';
+
 type Status = "none" | "created" | "running" | "paused" | "stopped";
 
 /** Brings the container to a status. */
@@ -275,6 +279,46 @@ testOn(
     assertEquals(await caller.call(["delete", id]), QUIET);
     const printed = await caller.ask({ do: "read", stream: "stderr" });
     assertEquals(printed, { text: "", end: true });
+    const logged = caller.readLog().map(({ level, msg }) => [level, msg]);
+    assertEquals(logged, [["warning", FUTURE]]);
+  },
+);
+
+testOn(
+  NEEDS,
+  "a capability that is not known is warned of where there is no log",
+  async () => {
+    await using caller = makeCaller({
+      process: { capabilities: { bounding: ["CAP_FUTURE"] }, args: ["true"] },
+    });
+    const { bundle, id } = caller;
+    const warning = {
+      code: 0,
+      stdout: "",
+      stderr: `rustyrun: warning: ${FUTURE}\n`,
+    };
+    const words = ["run", "--bundle", bundle, id];
+    // Three times: a start that is repeated from its recipe says it, too.
+    for (let i = 0; i < 3; i++) {
+      assertEquals(await caller.callBare(words), warning);
+    }
+    assertEquals(
+      await caller.callBare(["--log-level", "error", ...words]),
+      QUIET,
+    );
+    const spec = makeSpec(id, { process: { args: ["sleep", "1000"] } });
+    caller.write(spec);
+    await reach(caller, "running");
+    assertEquals(
+      await caller.callBare(["exec", "--cap", "CAP_FUTURE", id, "true"]),
+      {
+        ...warning,
+        stderr: warning.stderr.replace(
+          "bounding",
+          "bounding, effective, permitted",
+        ),
+      },
+    );
   },
 );
 

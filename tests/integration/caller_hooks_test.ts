@@ -352,6 +352,6 @@ testOn(NEEDS, "a poststop hook says that the bundle is gone", async () => {
   Deno.renameSync(`${dir}/moved`, bundle);
   assertEquals([code, stderr], [
     0,
-    `rustyrun: Cannot run the poststop hook "/bin/sh": its working directory "${bundle}": no such file or directory\n`,
+    `rustyrun: warning: Cannot run the poststop hook "/bin/sh": its working directory "${bundle}": no such file or directory\n`,
   ]);
 });

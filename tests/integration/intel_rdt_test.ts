@@ -111,7 +111,7 @@ async function makeRoom(intelRdt: IntelRdt) {
   return await Promise.resolve({
     id,
     root,
-    create: (facts: Facts) => createContainer(config(), facts, place),
+    create: (facts: Facts) => createContainer(config(), facts, place, () => {}),
     exec(facts: Facts) {
       const pidFile = `${root}/exec.pid`;
       execProcess(
@@ -127,6 +127,7 @@ async function makeRoom(intelRdt: IntelRdt) {
         facts,
         place,
         words,
+        () => {},
       );
       waitProcess(Number(Deno.readTextFileSync(pidFile)));
     },

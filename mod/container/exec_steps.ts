@@ -1,0 +1,184 @@
+/**
+ * The steps that `exec` has and a first process has not, or has otherwise: a
+ * terminal of the container's own devpts, the CPUs, the joined root.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { sharesMounts } from "../config/namespaces.ts";
+import { ContainerError } from "../errors.ts";
+import type { Op, Phased } from "../plan.ts";
+import type { State } from "../state.ts";
+import { FD_TAG } from "./order.ts";
+
+const FROM = "process.terminal";
+
+/** A terminal of the container's devpts. */
+export function planTerminal(config: Config): Phased {
+  const process = config.spec.process!;
+  if (!process.terminal) return {};
+  const uid = process.user?.uid ?? 0;
+  const console: Op[] = [
+    {
+      do: "open",
+      into: "root",
+      at: "",
+      path: "/",
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: "hold the container's root",
+      from: FROM,
+    },
+    {
+      do: "target",
+      into: "devpts",
+      root: "root",
+      path: "/dev/pts",
+      kind: 0,
+      mode: 0,
+      why: "find the container's devpts",
+      from: FROM,
+    },
+    {
+      do: "verify",
+      slot: "devpts",
+      type: 0o40000,
+      rdev: 0,
+      magic: 0x1cd1,
+      why: "make sure that it is a devpts",
+      from: FROM,
+    },
+    {
+      do: "pty",
+      master: "master",
+      peer: "peer",
+      devpts: "devpts",
+      rows: process.consoleSize?.height ?? 0,
+      cols: process.consoleSize?.width ?? 0,
+      why: "open a terminal in the container",
+      from: FROM,
+    },
+  ];
+  if (uid !== 0) {
+    console.push({
+      do: "chown",
+      slot: "peer",
+      uid,
+      gid: -1,
+      why: "give the terminal to the process's user",
+      from: FROM,
+    });
+  }
+  console.push(
+    {
+      do: "sendFd",
+      slot: "master",
+      tag: FD_TAG.master,
+      why: "hand the terminal's other end to the host",
+      from: FROM,
+    },
+    {
+      do: "ctty",
+      slot: "peer",
+      why: "make it the controlling terminal",
+      from: FROM,
+    },
+    ...[0, 1, 2].map((fd): Op => ({
+      do: "dup",
+      slot: "peer",
+      fd,
+      why: `make it descriptor ${fd}`,
+      from: FROM,
+    })),
+  );
+  return { console };
+}
+
+/** process.execCPUAffinity: before and after the cgroup is joined. */
+export function planAffinity(config: Config): Phased {
+  const affinity = config.spec.process?.execCPUAffinity;
+  if (affinity === undefined) return {};
+  const op = (list: string | undefined, key: string): Op[] =>
+    list
+      ? [{
+        do: "affinity",
+        cpus: cpuMask(list),
+        why: `run on the CPUs ${list}`,
+        from: `process.execCPUAffinity.${key}`,
+      }]
+      : [];
+  return {
+    cgroupOpen: op(affinity.initial, "initial"),
+    session: op(affinity.final, "final"),
+  };
+}
+
+/** A list of CPUs ("0-2,7") as a bit mask, sched_setaffinity(2). */
+function cpuMask(list: string): Uint8Array {
+  const mask = new Uint8Array(128);
+  for (const part of list.split(",")) {
+    const [from, to = from] = part.trim().split("-").map(Number);
+    if (from === undefined || to === undefined || !(from <= to) || to > 1023) {
+      throw new ContainerError(
+        `Cannot use the CPUs "${list}": it is no list of CPUs`,
+        { code: "cpu-list", hint: 'Write it as in "0-2,7"', exitCode: 1 },
+      );
+    }
+    for (let cpu = from; cpu <= to; cpu++) mask[cpu >> 3]! |= 1 << (cpu & 7);
+  }
+  return mask;
+}
+
+/** Where the container has the caller's mount namespace, its root is its first
+ * process's alone: nothing that is joined leads there. */
+export function planRoot(saved: Config, { pid }: State): Phased {
+  if (!sharesMounts(saved)) return {};
+  const from = "linux.namespaces";
+  return {
+    sources: [{
+      do: "open",
+      into: "inside",
+      at: "",
+      path: `/proc/${pid}/root`,
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: "hold the root of the container's first process",
+      from,
+    }],
+    root: [{
+      do: "enter",
+      root: "inside",
+      why: "make it the root of this process as well",
+      from,
+    }],
+  };
+}
+
+/** Labels are written through the host's own procfs, held from before the
+ * container's namespaces are joined. */
+export function planProc(config: Config): Phased {
+  const { apparmorProfile, selinuxLabel } = config.spec.process ?? {};
+  if (!apparmorProfile && !selinuxLabel) return {};
+  return {
+    sources: [{
+      do: "open",
+      into: "proc",
+      at: "",
+      path: "/proc",
+      flags: 0o10000000,
+      mode: 0,
+      resolve: 0,
+      why: "hold a procfs that nobody in the container has touched",
+    }, {
+      do: "verify",
+      slot: "proc",
+      type: 0o40000,
+      rdev: 0,
+      magic: 0x9fa0,
+      why: "make sure that it is a procfs",
+    }],
+  };
+}
