@@ -3,10 +3,11 @@
  * payload inside and the host outside see differently.
  *
  *   deno run -A scripts/differential.ts [--only PATTERN]... [--runtime NAME]...
- *     [--keep] [--facts] [--json FILE] [--list]
+ *     [--keep] [--facts] [--json FILE] [--list] [--choices]
  *
  * A pattern may hold `*`; `process/` stands for `process/*`. `--facts` prints
- * everything seen. Exit code 1: a difference that
+ * everything seen, `--choices` only writes expected.json into
+ * docs/conformance.md. Exit code 1: a difference that
  * tests/differential/expected.json does not explain.
  *
  * @module
@@ -30,6 +31,7 @@ import {
   type RuntimeName,
 } from "../tests/conformance/runtimes.ts";
 import type { Case } from "../tests/differential/case.ts";
+import { readExpected, writeChoices } from "../tests/differential/choices.ts";
 import { INVALID_CASES } from "../tests/differential/cases_invalid.ts";
 import { LINUX_CASES } from "../tests/differential/cases_linux.ts";
 import { MOUNT_CASES } from "../tests/differential/cases_mounts.ts";
@@ -60,6 +62,7 @@ interface Options {
   keep: boolean;
   facts: boolean;
   list: boolean;
+  choices: boolean;
   json: string | undefined;
 }
 
@@ -70,6 +73,7 @@ function readOptions(args: string[]): Options {
     keep: false,
     facts: false,
     list: false,
+    choices: false,
     json: undefined,
   };
   for (let i = 0; i < args.length; i++) {
@@ -87,6 +91,7 @@ function readOptions(args: string[]): Options {
     } else if (arg === "--keep") options.keep = true;
     else if (arg === "--facts") options.facts = true;
     else if (arg === "--list") options.list = true;
+    else if (arg === "--choices") options.choices = true;
     else if (arg === "--json") options.json = value();
     else throw new Error(`Unknown option: ${arg}`);
   }
@@ -126,6 +131,10 @@ function printDifference(difference: Difference): void {
 
 async function main(): Promise<number> {
   const options = readOptions(Deno.args);
+  if (options.choices) {
+    writeChoices();
+    return 0;
+  }
   const cases = CASES.filter((item) =>
     options.only.length === 0 ||
     options.only.some((pattern) => matchGlob(pattern, item.name))
@@ -142,9 +151,7 @@ async function main(): Promise<number> {
   const lock = inside ? undefined : await lockProofs();
   const code = await enterHugetlb();
   if (code !== undefined) return code;
-  const expected: Expected[] = JSON.parse(
-    await Deno.readTextFile(`${REPOSITORY}/tests/differential/expected.json`),
-  );
+  const expected = readExpected();
   const used = new Set<Expected>();
   const all: Difference[] = [];
   const work = await makeWorkDir("rustyrun-differential-");
