@@ -5,17 +5,16 @@
  * @module
  */
 
-import { waitProcess } from "../ffi/libc.ts";
-import { errnoName } from "../ffi/errno.ts";
+import { CLONE } from "../ffi/constants.ts";
 import { makeCgroups, planCgroups, removeCgroups } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
-import { readSubordinateIds, writeIdMaps } from "./container/id_maps.ts";
+import { readSubordinateIds } from "./container/id_maps.ts";
 import { makeToken } from "./container/token.ts";
+import { enterUser, inMounts, mountTree, tryOps, WHY } from "./doctor/probe.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type Facts } from "./host.ts";
 import { areServed, type IdMaps, resolveIdMaps } from "./namespaces/idmaps.ts";
-import { type Op, SYNC } from "./plan.ts";
-import { OperationError, startPlan } from "./process.ts";
+import type { Op } from "./plan.ts";
 
 /** What one check found. */
 export interface Finding {
@@ -30,9 +29,6 @@ export interface Finding {
   fix?: string;
 }
 
-const WHY = "try it";
-const NEWUSER = 0x10000000;
-
 /** Namespaces beside the user's: name, flag, whether a container needs it. */
 const NAMESPACES: [string, number][] = [
   ["mount", 0x00020000],
@@ -43,52 +39,6 @@ const NAMESPACES: [string, number][] = [
   ["cgroup", 0x02000000],
   ["time", 0x00000080],
 ];
-
-/** Tries operations in a process of its own.
- *
- * @returns undefined when they work, else what failed */
-function tryOps(
-  ops: readonly Op[],
-  maps: IdMaps | undefined,
-): string | undefined {
-  const run = startPlan(ops);
-  try {
-    run.serve({
-      sync(id, pid) {
-        if (id === SYNC.idMaps && maps !== undefined) writeIdMaps(pid, maps);
-      },
-    });
-    return undefined;
-  } catch (error) {
-    if (error instanceof OperationError) {
-      return `${error.op.do}: ${errnoName(error.errno)}`;
-    }
-    if (error instanceof ContainerError) return error.message;
-    throw error;
-  } finally {
-    run.abort();
-    waitProcess(run.helper);
-  }
-}
-
-function enterUser(): Op[] {
-  return [
-    { do: "unshare", flags: NEWUSER, why: WHY },
-    { do: "sync", id: SYNC.idMaps, why: WHY },
-    { do: "setgid", gid: 0, why: WHY },
-    { do: "setuid", uid: 0, why: WHY },
-  ];
-}
-
-const mountTree = (into: string, fstype: string, options: string[]): Op => ({
-  do: "fsmount",
-  into,
-  fstype,
-  options,
-  attr: 0,
-  flags: 0,
-  why: WHY,
-});
 
 const sysctl = (path: string): string | undefined => {
   try {
@@ -181,7 +131,7 @@ function checkHelper(): Finding {
 function checkUser(facts: Facts, maps: IdMaps | undefined): Finding {
   const name = "user-namespace";
   const failed = maps === undefined
-    ? tryOps([{ do: "unshare", flags: NEWUSER, why: WHY }], undefined)
+    ? tryOps([{ do: "unshare", flags: CLONE.NEWUSER, why: WHY }], undefined)
     : tryOps(enterUser(), maps);
   if (failed === undefined) {
     return { name, verdict: "fine", detail: "can be made and mapped" };
@@ -248,38 +198,6 @@ function checkNamespaces(base: Op[], maps: IdMaps | undefined): Finding[] {
         : "CAP_SYS_ADMIN is missing: in Docker, start the container with --privileged, or --cap-add SYS_ADMIN and an unconfined AppArmor and seccomp profile",
     };
   });
-}
-
-/** A tmpfs over /tmp in a mount namespace of its own, then more in it. */
-function inMounts(base: Op[], more: Op[]): Op[] {
-  return [
-    ...base,
-    { do: "unshare", flags: 0x00020000, why: WHY },
-    {
-      do: "mountSetattr",
-      slot: "",
-      path: "/",
-      flags: 0x8000,
-      set: 0,
-      clear: 0,
-      propagation: 1 << 18,
-      userns: "",
-      why: WHY,
-    },
-    mountTree("tmp", "tmpfs", ["mode=755"]),
-    {
-      do: "open",
-      into: "target",
-      at: "",
-      path: "/tmp",
-      flags: 0o10000000,
-      mode: 0,
-      resolve: 0,
-      why: WHY,
-    },
-    { do: "moveMount", tree: "tmp", onto: "target", why: WHY },
-    ...more,
-  ];
 }
 
 function checkMounts(base: Op[], maps: IdMaps | undefined): Finding {

@@ -16,6 +16,7 @@ import { isMapped, namespaceUse } from "./config/namespaces.ts";
 import type { NamespaceType } from "./config/schema.ts";
 import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
+import { checkNamespaces, checkNetDevices } from "./namespaces/check.ts";
 import { type Op, type Phased, SYNC } from "./plan.ts";
 
 export {
@@ -139,80 +140,6 @@ function keyOf(config: Config, type: NamespaceType): string {
   const at =
     config.spec.linux?.namespaces?.findIndex((it) => it.type === type) ?? -1;
   return `linux.namespaces[${at}]`;
-}
-
-function checkNamespaces(config: Config): void {
-  const { spec } = config;
-  const seen = new Set<string>();
-  for (const [at, entry] of (spec.linux?.namespaces ?? []).entries()) {
-    const key = `linux.namespaces[${at}]`;
-    if (seen.has(entry.type)) {
-      throw new ContainerError(
-        `Cannot set up the namespaces: "${entry.type}" is listed twice (${key})`,
-        { code: "namespace-duplicate", hint: "Remove one of the two entries" },
-      );
-    }
-    seen.add(entry.type);
-    if (entry.path && !entry.path.startsWith("/")) {
-      throw new ContainerError(
-        `Cannot join the ${entry.type} namespace "${entry.path}": the path must be absolute (${key})`,
-        {
-          code: "namespace-path",
-          hint: "Write a path such as /proc/PID/ns/net",
-        },
-      );
-    }
-  }
-  if (namespaceUse(config, "uts") === "inherit") {
-    for (const key of ["hostname", "domainname"] as const) {
-      if (!spec[key]) continue;
-      throw new ContainerError(
-        `Cannot set the ${key} "${
-          spec[key]
-        }": the container has no uts namespace of its own`,
-        {
-          code: "uts-namespace-missing",
-          hint: `Add a namespace of type "uts", or leave ${key} out`,
-        },
-      );
-    }
-  }
-  const linux = spec.linux ?? {};
-  if (
-    namespaceUse(config, "user") === "new" &&
-    !(linux.uidMappings?.length && linux.gidMappings?.length)
-  ) {
-    throw new ContainerError(
-      "Cannot make a user namespace: linux.uidMappings and linux.gidMappings must both have an entry",
-      {
-        code: "id-mappings-missing",
-        hint: 'Map at least id 0: [{"containerID":0,"hostID":1000,"size":1}]',
-      },
-    );
-  }
-  if (
-    namespaceUse(config, "user") === "inherit" &&
-    (linux.uidMappings?.length || linux.gidMappings?.length)
-  ) {
-    throw new ContainerError(
-      "Cannot map ids: the container has no user namespace of its own",
-      {
-        code: "user-namespace-missing",
-        hint: 'Add a namespace of type "user", or leave the mappings out',
-      },
-    );
-  }
-}
-
-function checkNetDevices(config: Config): void {
-  if (namespaceUse(config, "network") !== "inherit") return;
-  throw new ContainerError(
-    "Cannot move network devices: the container has no network namespace of its own (linux.netDevices)",
-    {
-      code: "network-namespace-missing",
-      hint: 'Add a namespace of type "network"',
-    },
-  );
 }
 
 /** Opens a namespace to be joined with the host's ids, and returns the join. */
