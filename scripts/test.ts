@@ -7,7 +7,9 @@
  *
  * Prints a line for each file, what was ignored, everything of a file that
  * fails, and at last the line that `deno test` ends with. Types are for
- * `deno check`. DENO_JOBS says how many files at once.
+ * `deno check`. DENO_JOBS says how many files at once. With RUSTYRUN_TEST_AGAIN=1
+ * a file that fails runs once more, alone, when all others are done: what fails
+ * only in the company of others is told as unstable, and does not count.
  *
  * @module
  */
@@ -155,12 +157,23 @@ async function testFiles(
   await work(files.filter((file) => ALONE.includes(file)));
   const count = (of: (it: Outcome) => number) =>
     outcomes.reduce((sum, [, it]) => sum + of(it), 0);
+  const again = Deno.env.get("RUSTYRUN_TEST_AGAIN") === "1";
+  const unstable: [string, Outcome][] = [];
+  for (const [at, [file, first]] of outcomes.entries()) {
+    if (!again || first.failed === 0) continue;
+    console.log(`\nOnce more, alone: ${file}`);
+    outcomes[at] = [file, await testFile(file, flags)];
+    if (outcomes[at][1].failed === 0) unstable.push([file, first]);
+  }
   const failed = count((it) => it.failed);
   const passed = count((it) => it.passed);
   const bad = outcomes.filter(([, it]) => it.failed > 0);
   // Once more, where whoever reads only the end of a long log will see it.
   for (const [file, { errors }] of bad) {
     console.log([`\nFailed: ${file}`, ...errors].join("\n"));
+  }
+  for (const [file, { errors }] of unstable) {
+    console.log([`\nUnstable: ${file}`, ...errors].join("\n"));
   }
   console.log(
     `\n${
