@@ -346,8 +346,14 @@ static bool ends_start(int sig)
 
 static void handle_before_start(struct keeper *k, int sig)
 {
-	if (!ends_start(sig) || is_ignored_here(sig)) {
-		k->held |= 1ull << (sig - 1);
+	const uint64_t bit = 1ull << (sig - 1);
+
+	/* About to exec, the command may run already: the channel ends when the
+	 * last of the helper's processes has let go of it. The signal is the
+	 * command's, unless it comes again. */
+	if (!ends_start(sig) || is_ignored_here(sig) ||
+	    (k->about_to_exec && !(k->held & bit))) {
+		k->held |= bit;
 		return;
 	}
 	k->aborted = sig;
