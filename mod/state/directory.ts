@@ -20,8 +20,9 @@ const LOCK_EX = 2, LOCK_NB = 4;
 const ENOENT = -2, EWOULDBLOCK = -11;
 
 /** How long a claim waits for a lock that is none of a creator: who deletes a
- * container, or only looks whether one is being made, holds it for less. */
-const PATIENCE_MS = 200;
+ * container, or only looks whether one is being made, holds it for less, also
+ * where it is stopped for a second by a machine that is busy. */
+const PATIENCE_MS = 3000;
 
 /** Blocks this thread: all that waits here is sync on purpose. */
 export function sleep(milliseconds: number): void {
