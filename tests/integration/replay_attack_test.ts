@@ -9,7 +9,8 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { run } from "../program.ts";
-import { SLOW, takeSnapshot } from "../harness.ts";
+import { type Running, takeSnapshot } from "../harness.ts";
+import { readProcessState, waitFor } from "../wait.ts";
 import {
   type Image,
   type ReplayRoom,
@@ -18,17 +19,8 @@ import {
 } from "./replay_room.ts";
 
 /** Waits for what a file holds once it is there. */
-async function waitForFile(path: string): Promise<string> {
-  const until = performance.now() + 5000 * SLOW;
-  for (;;) {
-    try {
-      return Deno.readTextFileSync(path);
-    } catch (error) {
-      if (performance.now() > until) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+const waitForFile = (path: string): Promise<string> =>
+  waitFor(() => Deno.readTextFileSync(path), () => true);
 
 /** The pid of a running container's first process. */
 async function readPid(room: ReplayRoom, id: string): Promise<number> {
@@ -225,13 +217,14 @@ testInRoom(
     const swap = new Deno.Command("bash", {
       args: [
         "-c",
-        `cd "$0"; while :; do
+        `cd "$0"; while [ ! -e "$2" ]; do
 for it in proc dev etc; do
   mv -T $it $it.old 2>/dev/null && ln -s "$1" $it 2>/dev/null
   rm -f $it 2>/dev/null; mv -T $it.old $it 2>/dev/null
 done; sleep 0.002; done`,
         image.rootfs,
         target,
+        `${room.dir}/stop`,
       ],
       stderr: "null",
     }).spawn();
@@ -245,7 +238,8 @@ done; sleep 0.002; done`,
         assertEquals([...Deno.readDirSync(target)], []);
       }
     } finally {
-      swap.kill("SIGKILL");
+      // Not by a signal: its mv would go on while all is removed.
+      Deno.writeTextFileSync(`${room.dir}/stop`, "");
       await swap.status;
     }
   },
@@ -275,20 +269,34 @@ testInRoom(
   },
 );
 
-/** Holds a replayed start right before its root file system is the new one. */
-const SLOWED = "set -- strace -D -f -o /dev/null -e trace=pivot_root " +
-  '-e inject=pivot_root:delay_enter=1500000 "$@"';
+/** Holds a replayed start right before its root file system is the new one, for
+ * ten minutes or until it is let go. */
+const HELD = "set -- strace -D -f -o /dev/null -e trace=pivot_root " +
+  '-e inject=pivot_root:delay_enter=600000000 "$@"';
+
+/** Starts that; it is before its pivot_root(2), or on the way there. */
+async function startHeld(room: ReplayRoom, image: Image): Promise<Running> {
+  const count = room.count();
+  const running = room.start(image.words(), { first: HELD });
+  await waitForFile(`${room.states}/${image.id}/config.json`);
+  assertEquals(room.count(), count);
+  return running;
+}
+
+/** Ends strace: what it traces and holds goes on. */
+function letGo({ pid }: Running): void {
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  Deno.kill(Number(/^TracerPid:\t(\d+)/m.exec(status)![1]), "SIGKILL");
+}
 
 async function callInWindow(
   room: ReplayRoom,
   image: Image,
   words: readonly string[],
 ): Promise<[code: number, stderr: string]> {
-  const count = room.count();
-  const running = room.start(image.words(), { first: SLOWED });
-  await waitForFile(`${room.states}/${image.id}/leftovers.json`);
-  assertEquals(room.count(), count);
+  const running = await startHeld(room, image);
   const { code, stderr } = await room.run(words);
+  letGo(running);
   const end = await running.done;
   assertEquals([end.code, end.stdout, end.stderr], [0, "ran\n", ""]);
   return [code, stderr.split("\n")[0]!];
@@ -326,11 +334,21 @@ testInRoom(
   async (room, image) => {
     image.script("echo ran");
     await room.keep(image.words());
-    const running = room.start(image.words(), { first: SLOWED });
-    await waitForFile(`${room.states}/${image.id}/leftovers.json`);
-    await new Promise((resolve) => setTimeout(resolve, 100 * SLOW));
+    const running = await startHeld(room, image);
+    const exe = await waitFor(
+      () => Deno.readLinkSync(`/proc/${running.pid}/exe`),
+      (it) => it.includes("rustyrun-helper"),
+    );
+    assertMatch(exe, /rustyrun-helper/);
     running.kill("SIGSTOP");
+    // "t": strace has seen it, and it is stopped.
+    await waitFor(() => /[tT]/.test(readProcessState(running.pid)));
+    letGo(running);
+    running.kill("SIGSTOP");
+    const stopped = () => readProcessState(running.pid);
+    assertEquals(await waitFor(stopped, (it) => it === "T"), "T");
     await new Promise((resolve) => setTimeout(resolve, 2000));
+    assertEquals(stopped(), "T");
     const names = [...Deno.readDirSync(`${room.states}/${image.id}`)];
     assertEquals(names.map((it) => it.name).sort(), [
       "config.json",

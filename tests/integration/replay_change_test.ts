@@ -13,6 +13,7 @@ import {
   type RoomOptions,
   testInRoom,
 } from "./replay_room.ts";
+import { waitFor } from "../wait.ts";
 import type { Spec } from "./caller.ts";
 
 /** One change. */
@@ -381,7 +382,8 @@ testInRoom(
       const { stdout, stderr } = await running.done;
       assertEquals([stdout, stderr], ["ready\n", ""]);
     } finally {
-      Deno.removeSync(dir);
+      // The warden, which is in it as well, may end a moment later.
+      await waitFor(() => Deno.removeSync(dir), () => true);
     }
   },
   ["cgroup-v1"],

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { SLOW } from "../harness.ts";
+import { waitFor } from "../wait.ts";
 import {
   type Image,
   type Outcome,
@@ -143,6 +143,27 @@ testInRoom("a replayed container gets its signals", async (room, image) => {
 });
 
 testInRoom(
+  "a signal is the command's while processes of the helper have yet to end",
+  async (room, image) => {
+    await keepStaying(
+      room,
+      image,
+      `trap "exit 7" TERM; echo ready; while :; do sleep 0.05; done`,
+    );
+    for (const root of [[], ["--root", room.other]]) {
+      const running = room.start([...root, ...image.words()], {
+        first: "set -- strace -D -f -o /dev/null -e trace=exit_group " +
+          '-e inject=exit_group:delay_enter=1500000 "$@"',
+      });
+      await running.waitFor("ready");
+      running.kill("SIGTERM");
+      assertEquals((await running.done).code, 7);
+    }
+  },
+  ["strace"],
+);
+
+testInRoom(
   "a pipe of a replayed container ends when the container closes it",
   async (room, image) => {
     await keepStaying(room, image, "echo said; exec >&- 2>&-; exec sleep 1000");
@@ -150,15 +171,7 @@ testInRoom(
       first: `exec > >(cat; echo closed >"${image.bundle}/closed")`,
     });
     await running.waitFor("said");
-    for (let i = 0; i < 100 * SLOW; i++) {
-      try {
-        Deno.statSync(`${image.bundle}/closed`);
-        break;
-      } catch {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
-    Deno.statSync(`${image.bundle}/closed`);
+    await waitFor(() => Deno.statSync(`${image.bundle}/closed`));
     running.kill("SIGKILL");
     await running.done;
   },
@@ -169,7 +182,6 @@ testInRoom("$(run) of a replayed container returns", async (room, image) => {
   await room.keep(image.words());
   const end = await room.run(image.words(), {
     parent: `set -- bash -c 'x=$("$@"); echo "got $x"' bash "$@"`,
-    timeout: 10,
   });
   assertEquals([end.code, end.stdout, end.ordinary], [0, "got said\n", 0]);
 });
@@ -181,7 +193,7 @@ async function ask(room: ReplayRoom, image: Image, pid: number) {
     // Its pid and when it was made.
     const text = stdout.replaceAll(/\b\d{4}-\d\d-\d\dT[\d:.]+Z/g, "TIME")
       .replace(/"pid": ?\d+/g, '"pid":N')
-      .replace(new RegExp(`(${image.id} +)\\d+ `), "$1N ");
+      .replace(new RegExp(`(${image.id} +)\\d+ +`), "$1N ");
     return [words[0], code, text, stderr];
   };
   const state = JSON.parse((await room.run(["state", image.id])).stdout);

@@ -25,12 +25,20 @@ testInRoom("run says that the id is taken, as before", async (room, image) => {
 });
 
 testInRoom("of replayed starts of one id one wins", async (room, image) => {
-  image.script("sleep 0.5");
+  // It stays until the others have ended, however late they come.
+  image.script("[ ! -e /stay ] || while [ ! -e /go ]; do sleep 0.05; done");
   await room.keep(image.words());
+  Deno.writeTextFileSync(`${image.rootfs}/stay`, "");
   for (let round = 0; round < 3; round++) {
+    let ended = 0;
     const ends = await Promise.all(
-      [1, 2, 3].map(() => room.start(image.words()).done),
+      [1, 2, 3].map(async () => {
+        const end = await room.start(image.words()).done;
+        if (++ended === 2) Deno.writeTextFileSync(`${image.rootfs}/go`, "");
+        return end;
+      }),
     );
+    Deno.removeSync(`${image.rootfs}/go`);
     const shown = ends.map(({ code, stderr }) => [code, stderr]).sort();
     const taken = [1, isTaken(image)];
     assertEquals(shown, [[0, ""], taken, taken]);
@@ -42,16 +50,20 @@ testInRoom("run is replayed ten times at once", async (room, image) => {
   const words = ["run", "--rootfs", image.rootfs, "--memory", "64m"];
   words.push("--", "sh", "/script", "word");
   const { stdout } = await room.keep(words);
-  const before = room.count();
-  const ends = await Promise.all(
-    Array.from({ length: 10 }, () => room.start(words).done),
-  );
-  for (const end of ends) {
-    assertEquals([end.code, end.stdout, end.stderr], [0, stdout, ""]);
-  }
   // One that sees another's directory before its lock lets the ordinary way
   // look into it.
-  assert(room.count() - before < 10);
+  let ordinary = 10;
+  for (let round = 0; round < 20 && ordinary === 10; round++) {
+    const before = room.count();
+    const ends = await Promise.all(
+      Array.from({ length: 10 }, () => room.start(words).done),
+    );
+    for (const end of ends) {
+      assertEquals([end.code, end.stdout, end.stderr], [0, stdout, ""]);
+    }
+    ordinary = room.count() - before;
+  }
+  assert(ordinary < 10);
 });
 
 /** Directories of a cgroup that the image names. */

@@ -22,13 +22,13 @@ import {
   makeRootfs,
   ROOT,
   type Running,
-  SLOW,
   type Snapshot,
   start,
   takeSnapshot,
 } from "../harness.ts";
 import { hasNeed, type Need, testOn } from "../needs.ts";
 import { run } from "../program.ts";
+import { waitFor } from "../wait.ts";
 import { makeSpec, merge, type Spec } from "./caller.ts";
 
 /** How a command line ended, and how many went the ordinary way meanwhile. */
@@ -65,7 +65,8 @@ export interface ReplayRoom extends AsyncDisposable {
   kept(): Map<string, Kept>;
   /** Changes the one kept start that has all of these words. */
   edit(words: readonly string[], change: (text: string) => string): void;
-  /** What is left that was not there `before`; empty after at most a second. */
+  /** What is left that was not there `before`, once all has had time to go. The
+   * cgroups of generated ids are among it, with none of these words. */
   findRest(before: Snapshot, ...words: string[]): Promise<string[]>;
 }
 
@@ -136,6 +137,19 @@ export async function makeReplayRoom(): Promise<ReplayRoom> {
   await room.run(["--version"]);
   spyOn(room.denoDir, room.marks);
   return room;
+}
+
+/** New cgroups of containers with generated ids that hold no process. */
+function listEmpty(before: Snapshot): string[] {
+  return [...takeSnapshot().cgroups].filter((it) => {
+    if (before.cgroups.has(it) || !it.includes("rustyrun-rr-")) return false;
+    try {
+      return Deno.readTextFileSync(`${it}/cgroup.procs`) === "";
+    } catch {
+      // It has just gone.
+      return false;
+    }
+  });
 }
 
 class Room implements ReplayRoom {
@@ -271,11 +285,22 @@ class Room implements ReplayRoom {
 
   async findRest(before: Snapshot, ...words: string[]): Promise<string[]> {
     const left = await findLeaks(before, ...words);
-    const until = performance.now() + 1000 * SLOW;
-    while (this.#states().length > 0 && performance.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    return [...left, ...this.#states().map((it) => `state ${it}`)];
+    const states = await waitFor(
+      () => this.#states(),
+      (them) => them.length === 0,
+    );
+    // Other tests, which run at the same time, generate ids as well: theirs are
+    // empty for a moment only.
+    let empty = listEmpty(before);
+    await waitFor(() => {
+      const now = new Set(listEmpty(before));
+      return empty = empty.filter((it) => now.has(it));
+    }, (them) => them.length === 0);
+    return [
+      ...left,
+      ...states.map((it) => `state ${it}`),
+      ...empty.map((it) => `cgroup ${it}`),
+    ];
   }
 
   async [Symbol.asyncDispose]() {
@@ -362,8 +387,7 @@ export function testInRoom(
     using image = makeImage(room);
     const before = takeSnapshot();
     await fn(room, image);
-    // The second is what generated ids make.
-    const left = await room.findRest(before, image.id, "rustyrun-rr-");
+    const left = await room.findRest(before, image.id);
     assertEquals(left, []);
   });
 }

@@ -1,0 +1,47 @@
+/**
+ * Waiting for what another process does, as long as a machine that is slow, busy
+ * or stands still for seconds may take for it.
+ *
+ * @module
+ */
+
+/** How long something may take that must happen. Who never does it is found
+ * out, only later. */
+const LIMIT_MS = 30_000 * Number(Deno.env.get("RUSTYRUN_SLOW") ?? 1);
+
+/**
+ * Looks until what it sees is wanted.
+ *
+ * @param look what it throws ("no such file") counts as not yet
+ * @param isWanted absent: anything that is true
+ * @returns what was seen last, wanted or not: an assertion on it says more than
+ * an error of this function could
+ * @throws what `look` threw last
+ */
+export async function waitFor<T>(
+  look: () => T | Promise<T>,
+  isWanted: (seen: T) => boolean = Boolean,
+): Promise<T> {
+  const until = performance.now() + LIMIT_MS;
+  for (;;) {
+    const late = performance.now() > until;
+    try {
+      const seen = await look();
+      if (late || isWanted(seen)) return seen;
+    } catch (error) {
+      if (late) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** The state of a process (R, S, T, Z...: proc_pid_stat(5)); "" when it has
+ * gone. */
+export function readProcessState(pid: number): string {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2)[0] ?? "";
+  } catch {
+    return "";
+  }
+}
