@@ -25,6 +25,7 @@ import { ContainerError } from "../../mod/errors.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import { friendly, oci } from "../cgroups/machines.ts";
 import { hasNeed, type Need, testOn } from "../needs.ts";
+import { waitFor } from "../wait.ts";
 
 const V1: Need[] = ["root", "cgroup-v1"];
 const decoder = new TextDecoder();
@@ -47,6 +48,11 @@ function exists(path: string): boolean {
   }
 }
 
+/** Waits for the end of processes that were killed and are not our children. */
+async function waitEmpty(plan: CgroupPlan): Promise<void> {
+  await waitFor(() => readPids(plan.dirs), (them) => them.length === 0);
+}
+
 /** Makes the cgroups of a plan for the time of a test. */
 function withCgroups(
   resources: Resources,
@@ -58,6 +64,7 @@ function withCgroups(
     try {
       await fn(plan);
     } finally {
+      await waitEmpty(plan);
       removeCgroups(plan);
     }
     assertEquals(plan.dirs.filter((d) => exists(d.path)), []);
@@ -205,7 +212,7 @@ testOn(
     const name = `/rustyrun-test${Deno.pid}.${serial++}`;
     const plan = planCgroups(oci(name), gatherFacts(), "");
     makeCgroups(plan);
-    const child = spawnInside(plan, "echo ready; exec sleep 60");
+    const child = spawnInside(plan, "echo ready; exec sleep 1000");
     try {
       await readLine(child);
       const error = assertThrows(() => makeCgroups(plan), ContainerError);
@@ -294,7 +301,7 @@ testOn(
   withCgroups({}, async (plan) => {
     const child = spawnInside(
       plan,
-      "setsid sleep 60 & echo ready; trap '' TERM; while :; do sleep 1; done",
+      "setsid sleep 1000 & echo ready; trap '' TERM; while :; do sleep 1; done",
     );
     await readLine(child);
     assertEquals(readPids(plan.dirs).includes(child.pid), true);
@@ -317,7 +324,7 @@ testOn(
   V1,
   "signalCgroups() kills without cgroup v2 too",
   withCgroups({}, async (plan) => {
-    const child = spawnInside(plan, "sleep 60 & echo ready; wait");
+    const child = spawnInside(plan, "sleep 1000 & echo ready; wait");
     await readLine(child);
     const v1 = plan.dirs.filter((d) => d.version === 1);
     const sent: number[] = [];
@@ -342,7 +349,7 @@ testOn(
 testOn(V1, "removeCgroups() says which cgroup is still in use", async () => {
   const plan = planOf({});
   makeCgroups(plan);
-  const child = spawnInside(plan, "echo ready; exec sleep 60");
+  const child = spawnInside(plan, "echo ready; exec sleep 1000");
   try {
     await readLine(child);
     const pids = plan.dirs.filter((d) => d.controllers.includes("pids"));
@@ -430,7 +437,7 @@ testOn(
   withCgroups({}, async (plan) => {
     const child = spawnInside(
       plan,
-      "exec python3 -c 'b=b\"x\"*(48<<20); print(1, flush=True); import time; time.sleep(60)'",
+      "exec python3 -c 'b=b\"x\"*(48<<20); print(1, flush=True); import time; time.sleep(1000)'",
     );
     try {
       await readLine(child);
@@ -459,11 +466,12 @@ testOn(
   V1,
   "readStats() tells what a container used",
   withCgroups(
-    { pids: { limit: 9 }, cpu: { quota: 1000, period: 10000 } },
+    // Whatever slices of a CPU it gets: one alone is more than its quota.
+    { pids: { limit: 9 }, cpu: { quota: 1000, period: 100000 } },
     async (plan) => {
       const child = spawnInside(
         plan,
-        "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; echo ready; exec sleep 60",
+        "i=0; while [ $i -lt 15000 ]; do i=$((i+1)); done; echo ready; exec sleep 1000",
       );
       await readLine(child);
       const stats = readStats(plan.dirs);

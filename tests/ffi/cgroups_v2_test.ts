@@ -16,6 +16,7 @@ import { ContainerError } from "../../mod/errors.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import { friendly, oci } from "../cgroups/machines.ts";
 import { type Need, testOn } from "../needs.ts";
+import { waitFor } from "../wait.ts";
 
 const V2: Need[] = ["root", "cgroup-v2"];
 const decoder = new TextDecoder();
@@ -30,6 +31,11 @@ function exists(path: string): boolean {
   }
 }
 
+/** Waits for the end of processes that were killed and are not our children. */
+async function waitEmpty(plan: CgroupPlan): Promise<void> {
+  await waitFor(() => readPids(plan.dirs), (them) => them.length === 0);
+}
+
 function withCgroups(
   plan: () => CgroupPlan,
   fn: (plan: CgroupPlan, dir: string) => void | Promise<void>,
@@ -40,6 +46,7 @@ function withCgroups(
     try {
       await fn(made, made.joins.v2!);
     } finally {
+      await waitEmpty(made);
       removeCgroups(made);
     }
     assertEquals(exists(made.joins.v2!), false);
@@ -207,7 +214,7 @@ testOn(
   withCgroups(limited({ pids: { limit: 9 } }), async (plan, dir) => {
     const child = spawnInside(
       plan,
-      "setsid sleep 600 & echo ready; trap '' TERM; while :; do sleep 1; done",
+      "setsid sleep 1000 & echo ready; trap '' TERM; while :; do sleep 1; done",
     );
     await readLine(child);
     assertEquals(readPids(plan.dirs).includes(child.pid), true);

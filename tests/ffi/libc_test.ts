@@ -210,7 +210,7 @@ for (
 }
 
 Deno.test("waitProcess() without hanging, and of no child", () => {
-  const pid = spawnProgram("/bin/sleep", ["sleep", "30"], [], []);
+  const pid = spawnProgram("/bin/sleep", ["sleep", "1000"], [], []);
   assertEquals(waitProcess(pid, false), undefined);
   assertEquals(trySyscall("kill", pid, 9), 0);
   assertEquals(waitProcess(pid), 9);
@@ -264,7 +264,7 @@ Deno.test("execProgram() that fails throws and closes nothing", () => {
 });
 
 Deno.test("limitProcess() reads and sets the limits of a child", () => {
-  const pid = spawnProgram("/bin/sleep", ["sleep", "30"], [], []);
+  const pid = spawnProgram("/bin/sleep", ["sleep", "1000"], [], []);
   const [soft, hard] = limitProcess(pid, 7);
   assert(soft > 0n && soft <= hard);
   assertEquals(limitProcess(pid, 7, { soft: 10n, hard: 20n }), [soft, hard]);
@@ -294,7 +294,7 @@ Deno.test("pollFds() ends when the time is over", () => {
   const begin = performance.now();
   assertEquals(pollFds([a], 50), []);
   const took = performance.now() - begin;
-  assert(took >= 49 && took < 2000, `${took} ms`);
+  assert(took >= 49, `${took} ms`);
   [a, b].forEach(closeFd);
 });
 

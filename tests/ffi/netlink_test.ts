@@ -48,7 +48,15 @@ Deno.test("readAddresses() leaves out what is not of global scope: all of lo", (
 Deno.test("readAddresses() gives messages that add an address to index 0", () => {
   for (const { name } of Deno.readDirSync("/sys/class/net")) {
     if (name === "bonding_masters") continue;
-    for (const message of readAddresses(findLink(name))) {
+    let index: number;
+    try {
+      index = findLink(name);
+    } catch (error) {
+      // Another test's, and removed just now.
+      assert(error instanceof SyscallError && error.code === "ENODEV");
+      continue;
+    }
+    for (const message of readAddresses(index)) {
       const view = new DataView(message.buffer);
       assertEquals(view.getUint32(0, true), message.length);
       assertEquals(view.getUint16(4, true), 20, "RTM_NEWADDR");
