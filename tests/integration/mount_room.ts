@@ -11,7 +11,7 @@
  * @module
  */
 
-import { SLOW } from "../harness.ts";
+import { waitFor } from "../wait.ts";
 
 /** Two mount namespaces that see each other's mounts. */
 export interface Room extends AsyncDisposable {
@@ -25,8 +25,9 @@ export interface Room extends AsyncDisposable {
   mounts(): string[];
   /** Those that were not there at first. */
   added(): string[];
-  /** Waits until everything is as it was at first; returns what is not. */
-  findChanges(): Promise<string[]>;
+  /** Waits until everything is as it was at first, or `before`; returns what is
+   * not. */
+  findChanges(before?: string[]): Promise<string[]>;
 }
 
 async function hold(
@@ -53,6 +54,21 @@ async function hold(
 function readMounts(pid: number, name: string): string[] {
   return Deno.readTextFileSync(`/proc/${pid}/mountinfo`).trim().split("\n")
     .map((line) => `${name}: ${line}`);
+}
+
+/** Whether the place of a mount is no more: a room has the mounts of other tests
+ * as well, and loses those whose place is removed (rmdir(2)). */
+function isRemoved(line: string): boolean {
+  const path = line.split(" ")[5]!.replace(
+    /\\(\d{3})/g,
+    (_, code) => String.fromCharCode(parseInt(code, 8)),
+  );
+  try {
+    Deno.lstatSync(path);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Makes a room; needs root. */
@@ -89,20 +105,17 @@ export async function makeRoom(): Promise<Room> {
     ...readMounts(home.pid, "room"),
     ...readMounts(peer.pid, "peer"),
   ];
-  const before = mounts();
-  const added = () => mounts().filter((it) => !before.includes(it));
-  const findChanges = async () => {
-    const until = performance.now() + 1000 * SLOW;
-    for (;;) {
+  const first = mounts();
+  const added = () => mounts().filter((it) => !first.includes(it));
+  const findChanges = (before = first) =>
+    waitFor(() => {
       const now = mounts();
-      const changes = [
-        ...added(),
-        ...before.filter((it) => !now.includes(it)).map((it) => `gone ${it}`),
+      return [
+        ...now.filter((it) => !before.includes(it)),
+        ...before.filter((it) => !now.includes(it) && !isRemoved(it))
+          .map((it) => `gone ${it}`),
       ];
-      if (changes.length === 0 || performance.now() > until) return changes;
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-  };
+    }, (changes) => changes.length === 0);
   return {
     pid: home.pid,
     peer: peer.pid,

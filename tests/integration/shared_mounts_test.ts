@@ -6,9 +6,15 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { start } from "../harness.ts";
 import { type Need, testOn } from "../needs.ts";
+import { readProcessState, waitFor } from "../wait.ts";
 import type { Spec } from "./caller.ts";
 import { type CrashBox, makeCrashBox } from "./crash_box.ts";
 import { makeRoom, type Room } from "./mount_room.ts";
@@ -76,10 +82,11 @@ async function waitStopped(
   call: ReturnType<typeof callIn>["call"],
   id: string,
 ): Promise<void> {
-  for (let i = 0; i < 100; i++) {
-    if ((await call("state", id)).stdout.includes('"stopped"')) return;
-  }
-  throw new Error(`"${id}" does not stop`);
+  const { stdout } = await waitFor(
+    () => call("state", id),
+    (it) => it.stdout.includes('"stopped"'),
+  );
+  assertStringIncludes(stdout, '"stopped"');
 }
 
 const atRootfs = (box: CrashBox) => (line: string) =>
@@ -295,8 +302,16 @@ testOn(
     await using box = makeCrashBox(over("echo ready; sleep 1000"));
     const { call } = callIn(room, box);
     const running = await runReady(room, box);
-    Deno.kill(findWarden(running.pid), "SIGKILL");
+    // It must not see to anything when the warden has gone.
+    running.kill("SIGSTOP");
+    const state = (pid: number) => () => readProcessState(pid);
+    assertEquals(await waitFor(state(running.pid), (it) => it === "T"), "T");
+    const warden = findWarden(running.pid);
+    Deno.kill(warden, "SIGKILL");
+    assertEquals(await waitFor(state(warden), (it) => it === "Z"), "Z");
     running.kill("SIGKILL");
+    const gone = await waitFor(state(running.pid), (it) => /^Z?$/.test(it));
+    assertMatch(gone, /^Z?$/);
     // From another mount namespace it is not seen to, and does not disturb.
     const elsewhere = box.addBundle(`${box.name}-host`, {
       process: { args: ["true"] },
@@ -485,13 +500,13 @@ testOn(
       `/tmp/sub:\nfile\n\n/v/sub:\nfile\n/host${volume}\n`,
       "",
     ]);
-    assertEquals(room.mounts(), before);
+    assertEquals(await room.findChanges(before), []);
     assertEquals(
       (await call("create", "--bundle", bundle, `${box.name}-v`)).code,
       0,
     );
     await quiet("delete", "--force", `${box.name}-v`);
-    assertEquals(room.mounts(), before);
+    assertEquals(await room.findChanges(before), []);
     assertEquals((await sh(`umount ${volume}/sub ${volume}`)).stderr, "");
   },
 );
@@ -505,7 +520,7 @@ testOn(NEEDS, "run() puts its root on one that is mounted itself", async () => {
   const before = room.mounts();
   const { stdout } = await call("run", "--bundle", box.bundle, box.name);
   assertEquals(stdout, "/mark\n");
-  assertEquals(room.mounts(), before);
+  assertEquals(await room.findChanges(before), []);
   assertEquals((await sh(`umount ${rootfs}`)).stderr, "");
 });
 
@@ -532,7 +547,7 @@ testOn(
         `Cannot use "${box.dir}/rootfs" as the root file system: the container "${box.name}" has its mounts there, in this mount namespace`,
       );
     }
-    assertEquals(room.mounts(), made);
+    assertEquals(await room.findChanges(made), []);
     await quiet("delete", box.name);
     const last = await call("run", "--bundle", other, `${box.name}-2`);
     assertEquals([last.stderr, last.code], ["", 0]);
@@ -574,7 +589,7 @@ testOn(
     assertEquals(stderr, "");
     const before = room.mounts();
     await quiet("delete", box.name);
-    assertEquals(room.mounts(), before);
+    assertEquals(await room.findChanges(before), []);
     await sh(`for i in $(seq ${count + 2}); do umount ${other}; done`);
   },
 );
