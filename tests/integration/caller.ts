@@ -75,6 +75,9 @@ export interface Caller extends AsyncDisposable {
   state(): Promise<Spec>;
   /** Waits until the container's status is that. */
   waitFor(status: string): Promise<void>;
+  /** Waits until a process runs that command: a status of "running" does not
+   * say that its execve is over. */
+  waitForCommand(pid: number, name: string): Promise<void>;
   /** The lines of the log. */
   readLog(): { level: string; msg: string; time: string }[];
 }
@@ -228,11 +231,18 @@ export function makeCaller(over: Spec = {}): Caller {
       return JSON.parse(stdout);
     },
     async waitFor(status) {
-      for (let i = 0; i < 100 * SLOW; i++) {
+      for (let i = 0; i < 1000 * SLOW; i++) {
         if ((await caller.state())["status"] === status) return;
         await new Promise((resolve) => setTimeout(resolve, 20));
       }
       throw new Error(`"${id}" does not become ${status}`);
+    },
+    async waitForCommand(pid, name) {
+      for (let i = 0; i < 1000 * SLOW; i++) {
+        if (readStatus(pid, "Name") === name) return;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      throw new Error(`${pid} does not become ${name}`);
     },
     readLog: () =>
       Deno.readTextFileSync(log).split("\n").filter((line) => line !== "")

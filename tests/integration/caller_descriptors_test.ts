@@ -123,7 +123,7 @@ testOn(NEEDS, "start forwards readiness to NOTIFY_SOCKET", async () => {
     env,
     background: true,
   });
-  await caller.waitFor("running");
+  await caller.waitForCommand(Number(pid), "sleep");
   const seen = await caller.call([
     "exec",
     id,
@@ -201,7 +201,7 @@ testOn(
         socket,
         id,
         "sleep",
-        "9",
+        "1000",
       ],
     );
     assertEquals(ran.code, 0);

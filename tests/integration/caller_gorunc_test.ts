@@ -242,6 +242,8 @@ testOn(NEEDS, "go-runc reads events as they come, by a duration", async () => {
   // It ends with its container.
   await caller.call(["kill", caller.id, "9"]);
   await caller.waitFor("stopped");
+  // To its end: it would wait for ever with a pipe that is full.
+  await caller.ask({ do: "read", stream: "stdout" });
   assertEquals(await caller.ask({ do: "reap", pid }), { code: 0 });
 });
 

@@ -186,7 +186,7 @@ testOn(
       startContainer: [shell(`echo startContainer >>${dir}/order`)],
       poststart: [
         shell(
-          `i=0; until grep -q command ${dir}/order || [ $i = 100 ]; do sleep 0.05; i=$((i+1)); done; echo poststart >>${dir}/order`,
+          `i=0; until grep -q command ${dir}/order || [ $i = 1200 ]; do sleep 0.05; i=$((i+1)); done; echo poststart >>${dir}/order`,
         ),
       ],
     }, {
@@ -209,14 +209,13 @@ for (
   for (
     const [how, hook, want] of [
       ["fails", shell("exit 3"), /exit status 3/],
-      ["is too slow", shell("sleep 30", { timeout: 1 }), /timeout|longer/],
+      ["is too slow", shell("sleep 1000", { timeout: 1 }), /timeout|longer/],
       ["is not there", { path: "/nonesuch" }, /no such file or directory/],
     ] as const
   ) {
     testOn(NEEDS, `a ${kind} hook that ${how} undoes create`, async () => {
       await using caller = makeCaller();
       const { id, dir } = caller;
-      const started = performance.now();
       caller.write(hookSpec(caller, {
         [kind]: [hook, shell(`echo second >${dir}/second`)],
       }));
@@ -226,7 +225,6 @@ for (
       assertEquals(code, 1);
       assertMatch(stderr, new RegExp(`${kind} hook`));
       assertMatch(stderr, want);
-      assertEquals(performance.now() - started < 10_000, true);
       // The list ends at the first that fails.
       assertEquals(
         [...Deno.readDirSync(dir)].some((it) => it.name === "second"),
@@ -297,10 +295,11 @@ testOn(
     await using caller = makeCaller();
     const { id, dir } = caller;
     const say = (word: string) => shell(`echo ${word} >>${dir}/order`);
+    const wait = `until grep -q poststart ${dir}/order; do sleep 0.05; done`;
     caller.write(hookSpec(
       caller,
       Object.fromEntries(KINDS.map((kind) => [kind, [say(kind)]])),
-      { process: { args: ["sh", "-c", "sleep 0.5; exit 6"] } },
+      { process: { args: ["sh", "-c", `${wait}; exit 6`] } },
     ));
     assertEquals(await caller.call(["run", "--bundle", caller.bundle, id]), {
       ...QUIET,

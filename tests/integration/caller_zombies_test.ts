@@ -28,13 +28,18 @@ async function startBoth(caller: Caller): Promise<() => Promise<void>> {
 }
 
 testOn(NEEDS, "delete --force waits for no zombie of an exec", async () => {
-  await using caller = makeCaller();
-  const reap = await startBoth(caller);
-  const start = performance.now();
-  assertEquals(await caller.call(["delete", "--force", caller.id]), QUIET);
-  const took = performance.now() - start;
-  await reap();
-  assert(took < 5000 * SLOW, `${took} ms`);
+  const times: number[] = [];
+  // It would give up after 10 s. A machine that stands still may take as long,
+  // but not again and again.
+  while (times.length < 4 && !times.some((took) => took < 5000 * SLOW)) {
+    await using caller = makeCaller();
+    const reap = await startBoth(caller);
+    const start = performance.now();
+    assertEquals(await caller.call(["delete", "--force", caller.id]), QUIET);
+    times.push(performance.now() - start);
+    await reap();
+  }
+  assert(times.some((took) => took < 5000 * SLOW), `${times} ms`);
 });
 
 testOn(
