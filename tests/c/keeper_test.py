@@ -160,6 +160,7 @@ class Codes(Case):
         box = Box([SH, "-c", "exec >&-; sleep 600"])
         self.assertTrue(select.select([box.proc.stdout], [], [], LIMIT)[0])
         self.assertEqual(box.proc.stdout.read(), b"")
+        box.wait_for_command()
         box.proc.send_signal(signal.SIGTERM)  # dropped by pid 1
         os.kill(box.told("start")["init"], signal.SIGKILL)
         self.assertEqual(box.proc.wait(LIMIT), 137)
@@ -186,6 +187,8 @@ while True: time.sleep(0.02)  # pause() would race with the handler
     def start(self, **spec):
         box = Box([sys.executable, "-c", self.TRAP], **spec)
         self.assertEqual(box.proc.stdout.readline(), b"ready\n")
+        # Who made init may still have the channel: signals would be held.
+        box.wait_for_command()
         return box
 
     def test_every_signal(self):
@@ -206,6 +209,7 @@ while True: time.sleep(0.02)  # pause() would race with the handler
         box = Box([sys.executable, "-c", script])
         line = box.proc.stdout.readline()
         self.assertEqual(line, b"ready\n", line or box.end())
+        box.wait_for_command()
         ctypes.CDLL(None).sigqueue(box.pid, 40, ctypes.c_void_p(1234))
         self.assertEqual(box.end()[:2], (0, "-1\n"))
 

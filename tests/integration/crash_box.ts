@@ -10,7 +10,7 @@ import {
   cliCommand,
   type CliOptions,
   type CliResult,
-  findLeaks,
+  findLeaksBeside,
   makeRootfs,
   runToEnd,
   takeSnapshot,
@@ -35,8 +35,17 @@ export interface CrashBox extends AsyncDisposable {
   callQuiet(...words: string[]): Promise<void>;
   /** created, running, paused, stopped; "none" when it does not exist. */
   status(id: string): Promise<string>;
-  /** What is left beside the cache of filters, within a second. */
-  findRest(): Promise<string[]>;
+  /** What is left beside the cache of filters, when all has had time to go.
+   *
+   * @param allowed tells of what may stay, and is not waited for */
+  findRest(allowed?: (left: string) => boolean): Promise<string[]>;
+}
+
+/** Waits until no process is left of what the tests here have started: a warden
+ * whose host was killed may still be at work. */
+export async function settle(): Promise<void> {
+  const left = await findLeaksBeside(() => false, takeSnapshot());
+  assertEquals(left, []);
 }
 
 const APART = 'file=$1; shift; exec "$@" >"$file.out" 2>"$file.err"';
@@ -118,9 +127,16 @@ export function makeCrashBox(over: Spec = {}): CrashBox {
       );
       return "none";
     },
-    findRest: async () =>
-      [...await findLeaks(before, name, dir), ...listRoot()]
-        .filter((it) => it !== `file ${dir}`),
+    findRest: async (allowed = () => false) =>
+      [
+        ...await findLeaksBeside(
+          (it) => it === `file ${dir}` || allowed(it),
+          before,
+          name,
+          dir,
+        ),
+        ...listRoot(),
+      ].filter((it) => it !== `file ${dir}`),
     async [Symbol.asyncDispose]() {
       const left = await box.findRest();
       for (const { name } of Deno.readDirSync(root)) {

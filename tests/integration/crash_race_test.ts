@@ -26,17 +26,26 @@ function firstLine({ stderr }: CliResult): string {
   return (stderr.split("\n")[0] ?? "").replace("rustyrun: ", "");
 }
 
-/** Runs the commands at the same moment; each a little after the one before,
+/** Starts the commands at the same moment; each a little after the one before,
  * by `round`, so that several rounds meet at several points. */
-async function race(
+function startRace(
+  box: CrashBox,
+  round: number,
+  ...commands: string[][]
+): Promise<CliResult>[] {
+  return commands.map(async (words, i) => {
+    await new Promise((resolve) => setTimeout(resolve, i * round * 12));
+    return await box.call(...words);
+  });
+}
+
+/** Runs them to their ends. */
+function race(
   box: CrashBox,
   round: number,
   ...commands: string[][]
 ): Promise<CliResult[]> {
-  return await Promise.all(commands.map(async (words, i) => {
-    await new Promise((resolve) => setTimeout(resolve, i * round * 12));
-    return await box.call(...words);
-  }));
+  return Promise.all(startRace(box, round, ...commands));
 }
 
 function eachRound(
@@ -121,7 +130,7 @@ eachRound(
     const [ran, deleted] = await race(
       box,
       round,
-      ["exec", id, "sleep", "10"],
+      ["exec", id, "sleep", "1000"],
       ["delete", "--force", id],
     );
     assertEquals([deleted!.code, deleted!.stderr], [0, ""]);
@@ -177,7 +186,7 @@ eachRound(
       box,
       round,
       ["kill", id, "KILL"],
-      ["exec", id, "sleep", "10"],
+      ["exec", id, "sleep", "1000"],
     );
     assertEquals([killed!.code, killed!.stderr], [0, ""]);
     assert(ran!.code !== 0);
@@ -214,19 +223,24 @@ testOn(
   async () => {
     await using box = makeCrashBox();
     const id = box.name;
-    await box.callQuiet(...create(box, id));
-    await box.callQuiet("start", id);
-    await box.callQuiet("pause", id);
-    const exec = box.call("exec", "--ignore-paused", id, "true");
-    await new Promise((resolve) => setTimeout(resolve, 300 * SLOW));
-    assertEquals(await box.status(id), "paused");
-    const from = performance.now();
-    await box.callQuiet("delete", "--force", id);
-    const took = performance.now() - from;
-    assert(took < 5000 * SLOW, `${took} ms`);
-    const { code, stderr } = await exec;
-    assert(code !== 0);
-    assert(!/Uncaught|at file:/.test(stderr), stderr);
+    const times: number[] = [];
+    // It gives up after 10 s. A machine that stands still may take as long, but
+    // not again and again.
+    while (times.length < 4 && !times.some((took) => took < 5000 * SLOW)) {
+      await box.callQuiet(...create(box, id));
+      await box.callQuiet("start", id);
+      await box.callQuiet("pause", id);
+      const exec = box.call("exec", "--ignore-paused", id, "true");
+      await new Promise((resolve) => setTimeout(resolve, 300 * SLOW));
+      assertEquals(await box.status(id), "paused");
+      const from = performance.now();
+      await box.callQuiet("delete", "--force", id);
+      times.push(performance.now() - from);
+      const { code, stderr } = await exec;
+      assert(code !== 0);
+      assert(!/Uncaught|at file:/.test(stderr), stderr);
+    }
+    assert(times.some((took) => took < 5000 * SLOW), `${times} ms`);
   },
 );
 
@@ -238,10 +252,17 @@ eachRound(
     const spec = JSON.parse(
       Deno.readTextFileSync(`${box.bundle}/config.json`),
     );
-    spec.process.args = ["sleep", "2"];
+    // Until the other one has lost.
+    const go = `${box.dir}/rootfs/go`;
+    spec.process.args = ["sh", "-c", "until [ -e /go ]; do sleep 0.05; done"];
     Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(spec));
     const words = ["run", "--bundle", bundle, id];
-    const results = await race(box, round, words, words);
+    const ends = startRace(box, round, words, words);
+    const first = await Promise.race(ends);
+    Deno.writeTextFileSync(go, "");
+    const results = await Promise.all(ends);
+    Deno.removeSync(go);
+    assert(first.code !== 0, "who ran ended before the other one had lost");
     const losers = results.filter((it) => it.code !== 0);
     assertEquals(losers.map(firstLine), [
       `Cannot create "${id}": container with given ID already exists`,
@@ -255,7 +276,7 @@ async function waitForStatus(
   id: string,
   wanted: string,
 ): Promise<void> {
-  const until = performance.now() + 3000 * SLOW;
+  const until = performance.now() + 60_000 * SLOW;
   let status: string;
   do status = await box.status(id); while (
     status !== wanted && performance.now() < until

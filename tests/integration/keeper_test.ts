@@ -51,10 +51,35 @@ async function pause(seconds: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, seconds * 1000 * SLOW));
 }
 
-/** Waits until the process is the keeper. */
-async function waitForKeeper(running: Running): Promise<void> {
-  while (Deno.readTextFileSync(`/proc/${running.pid}/comm`) !== "rustyrun\n") {
+/** Waits until the keeper has these children and no other, by name: "sleep"
+ * once the command is past its execve.
+ *
+ * @returns their pids */
+async function waitForChildren(
+  running: Running,
+  ...names: string[]
+): Promise<Map<string, number>> {
+  for (let i = 0;; i++) {
+    const found = listChildren(running.pid);
+    const same = [...found.keys()].sort().join() === names.sort().join();
+    if (same && readStatus(running.pid, "Name") === "rustyrun") return found;
+    if (i === 3000) assertEquals([...found.keys()].sort(), names);
     await pause(0.01);
+  }
+}
+
+/** Presses Ctrl-C until the command has ended: where the machine stands still,
+ * a second one may come too late to be one. */
+async function interruptUntilTheEnd(running: Running): Promise<void> {
+  let ended = false;
+  running.done.then(() => ended = true);
+  while (!ended) {
+    await pause(0.2);
+    try {
+      running.kill("SIGINT");
+    } catch {
+      // It has just ended.
+    }
   }
 }
 
@@ -65,7 +90,7 @@ testOn(
     const helper = `${ROOT}/dist/rustyrun-helper-${Deno.build.arch}`;
     const { code, stderr } = await runToEnd(
       [findPython(), `${ROOT}/tests/c/keeper_test.py`, helper],
-      { timeout: 180 },
+      { timeout: 900, env: { RUSTYRUN_SLOW: `${SLOW}` } },
     );
     assertEquals(code, 0, stderr);
   },
@@ -85,8 +110,10 @@ testOn(
       `for n in ${signals.join(" ")}; do trap "echo got $n." $n; done; ` +
       `trap "echo got 15.; exit 9" 15; ` +
       `echo ready; while :; do sleep 0.02; done`,
-    ]);
+    ], { timeout: 300 });
     await running.waitFor("ready");
+    // Who made the first process has ended, too: nothing is held back.
+    await waitForChildren(running, "rustyrun-warden", "sh");
     for (const signal of signals.filter((n) => n !== 15)) {
       sendSignal(running.pid, signal);
       await running.waitFor(`got ${signal}.`);
@@ -102,11 +129,9 @@ testOn(
   "run leaves two small processes while the container runs",
   async () => {
     await using box = makeBox();
-    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 60"]);
+    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 600"]);
     await running.waitFor("ready");
-    await waitForKeeper(running);
-    const children = listChildren(running.pid);
-    assertEquals([...children.keys()].sort(), ["rustyrun-warden", "sleep"]);
+    const children = await waitForChildren(running, "rustyrun-warden", "sleep");
     const warden = children.get("rustyrun-warden")!;
     const sizes = [running.pid, warden].map((pid) =>
       parseInt(readStatus(pid, "VmRSS"))
@@ -132,7 +157,7 @@ testOn(
       "--",
       "sh",
       "-c",
-      "setsid sleep 61 & (setsid sleep 62 &); echo ready; sleep 63",
+      "setsid sleep 610 & (setsid sleep 620 &); echo ready; sleep 630",
     ]);
     await running.waitFor("ready");
     running.kill("SIGKILL");
@@ -148,7 +173,7 @@ testOn(
     for (let ms = 10; ms < 130; ms += 8) {
       await using box = makeBox();
       const before = takeSnapshot();
-      const running = box.start(["--", "sh", "-c", "setsid sleep 61 & wait"]);
+      const running = box.start(["--", "sh", "-c", "setsid sleep 610 & wait"]);
       await pause(ms / 1000);
       running.kill("SIGKILL");
       assertEquals((await running.done).signal, "SIGKILL", `after ${ms} ms`);
@@ -171,13 +196,14 @@ testOn(
   "run ends a container that ignores a second Ctrl-C, and names --init",
   async () => {
     await using box = makeBox();
-    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 60"]);
+    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 600"]);
     await running.waitFor("ready");
-    await waitForKeeper(running);
-    await pause(0.1);
+    const children = await waitForChildren(running, "rustyrun-warden", "sleep");
     running.kill("SIGINT");
     await pause(0.3);
-    running.kill("SIGINT");
+    // Once does it no harm.
+    assertMatch(readStatus(children.get("sleep")!, "State"), /^[^ZX]/);
+    await interruptUntilTheEnd(running);
     const { code, stderr } = await running.done;
     assertEquals(code, 137);
     assertMatch(stderr, /second Ctrl-C[^\n]*\n {2}hint: [^\n]*--init/);
@@ -194,11 +220,9 @@ testOn(
       "--",
       "sh",
       "-c",
-      "echo ready; exec sleep 60",
+      "echo ready; exec sleep 600",
     ]);
     await running.waitFor("ready");
-    await waitForKeeper(running);
-    await pause(0.1);
     running.kill("SIGINT");
     const { code, stderr } = await running.done;
     assertEquals([code, stderr], [130, ""]);
@@ -220,13 +244,15 @@ testOn(
       "--",
       "sh",
       "-c",
-      "exec >&-; sleep 1; echo later >&2",
+      // Not before the reader has seen it.
+      "exec >&-; until [ -e /seen ]; do sleep 0.05; done; echo later >&2",
     ];
     const quoted = line.map((word) => `'${word}'`).join(" ");
     const { stdout } = await runToEnd([
       "sh",
       "-c",
-      `exec 3>&1; ${quoted} 2>&3 3>&- | { cat; echo closed; }`,
+      `exec 3>&1; ${quoted} 2>&3 3>&- | ` +
+      `{ cat; echo closed; : >'${box.rootfs}/seen'; }`,
     ]);
     assertEquals(stdout, "closed\nlater\n");
   },

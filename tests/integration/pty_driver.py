@@ -17,6 +17,7 @@ import sys
 import termios
 import time
 
+END = "\x1e(the end)\x1e"
 LIMIT = 60 * float(os.environ.get("RUSTYRUN_SLOW", "1"))
 
 
@@ -50,13 +51,22 @@ def main():
             exited = os.waitstatus_to_exitcode(status) if got else None
         return False
 
+    def drain():
+        """What was written last may still be on its way through the kernel: a
+        word of our own behind it tells when all has come."""
+        nonlocal shown
+        os.write(slave, END.encode())
+        until = time.monotonic() + LIMIT
+        while END not in shown and time.monotonic() < until:
+            read(0.02)
+        shown = shown.replace(END, "")
+
     def wait_for(step, done):
         until = time.monotonic() + LIMIT
         while not done():
             if exited is not None or time.monotonic() > until:
                 # What it wrote between our last look and its end.
-                while read(0):
-                    pass
+                drain()
                 if done():
                     return
                 print(json.dumps({"stuck": step, "shown": shown, "code": exited}))
@@ -79,8 +89,7 @@ def main():
         elif kind == "signal":
             os.kill(pid, getattr(signal, args[0]))
     wait_for("end", lambda: exited is not None)
-    while read(0):
-        pass
+    drain()
     same = termios.tcgetattr(slave) == before
     print(json.dumps({"shown": shown, "code": exited, "restored": same}))
 

@@ -15,6 +15,7 @@ import {
   makeBox,
   type Running,
   runToEnd,
+  SLOW,
   start,
   takeSnapshot,
 } from "../harness.ts";
@@ -217,8 +218,27 @@ function childrenOf(pid: number): number[] {
   return found;
 }
 
+/** "" of one that has just ended. */
 function nameOf(pid: number): string {
-  return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
+  } catch {
+    return "";
+  }
+}
+
+function isStopped(pid: number): boolean {
+  return /^State:\tT/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
+}
+
+/** Looks until there is something. */
+async function waitFor<T>(look: () => T | undefined): Promise<T> {
+  for (let i = 0; i < 3000; i++) {
+    const found = look();
+    if (found !== undefined) return found;
+    await new Promise((resolve) => setTimeout(resolve, 10 * SLOW));
+  }
+  throw new Error(`Waited in vain for ${look}`);
 }
 
 testOn(
@@ -233,14 +253,12 @@ testOn(
     const running = startRich(box, { flags });
     await running.waitFor("ready");
     // Frozen, the warden cannot act between the two signals.
-    let warden: number | undefined;
-    while (warden === undefined) {
-      warden = childrenOf(running.pid).find((pid) =>
-        nameOf(pid) === "rustyrun-warden"
-      );
-    }
-    while (nameOf(running.pid) !== "rustyrun");
+    const warden = await waitFor(() =>
+      childrenOf(running.pid).find((pid) => nameOf(pid) === "rustyrun-warden")
+    );
+    await waitFor(() => nameOf(running.pid) === "rustyrun" || undefined);
     Deno.kill(warden, "SIGSTOP");
+    await waitFor(() => isStopped(warden) || undefined);
     running.kill("SIGKILL");
     Deno.kill(warden, "SIGKILL");
     const cgroups = () =>
