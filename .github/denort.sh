@@ -12,7 +12,7 @@ out=${RUNNER_TEMP:-/tmp}/denort-$version
 if [ ! -x "$out/denort" ]; then
   mkdir -p "$out"
   cd "$out"
-  curl -fsSL --retry 3 -O "$base/$file" -O "$base/$file.sha256sum"
+  curl -fsSL --retry 5 --retry-all-errors -O "$base/$file" -O "$base/$file.sha256sum"
   sha256sum --check --status "$file.sha256sum"
   unzip -q "$file"
   chmod 755 denort
