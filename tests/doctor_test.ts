@@ -52,7 +52,7 @@ testOn(
       assert(verdict === "fine" || fix !== undefined, name);
       assert(verdict !== "fine" || fix === undefined, name);
     }
-    assertEquals(await findLeaks(before, "rustyrun", "doctor"), []);
+    assertEquals(await findLeaks(before, "doctor"), []);
   },
 );
 

@@ -28,7 +28,7 @@
 #define CODES 128
 #define SEEDS 512
 /* No input takes a hundredth of it, sanitizers and a busy machine included. */
-#define HANG_SECONDS 20
+#define HANG_SECONDS 60
 
 /* What a crash file begins with: all that an execution depends on. */
 struct crash {

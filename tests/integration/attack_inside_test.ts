@@ -23,6 +23,7 @@ import {
 import { testOn } from "../needs.ts";
 import { makeTarget, NEEDS, payloadPath, plant } from "./attack.ts";
 import { makeCaller, readStatus } from "./caller.ts";
+import { waitFor } from "../wait.ts";
 
 const MAPPED = ["--userns", "0:100000:65536"];
 
@@ -70,6 +71,7 @@ async function withExec(
   command: readonly string[],
   act: (
     exec: (...words: string[]) => ReturnType<typeof runCli>,
+    rootfs: string,
   ) => Promise<void>,
 ): Promise<string> {
   await using box = makeBox();
@@ -88,7 +90,7 @@ async function withExec(
       // Flags of exec stand before the id.
       const flags = words[0] === "-u" ? words.splice(0, 2) : [];
       return runCli(["exec", ...flags, box.id, ...words]);
-    });
+    }, box.rootfs);
   } finally {
     Deno.writeTextFileSync(`${box.rootfs}/tmp/stop`, "");
   }
@@ -139,9 +141,14 @@ for (
     async () => {
       const stdout = await withExec(
         way,
-        ["payload", "scan", "30"],
-        async (exec) => {
-          for (let n = 0; n < 8; n++) {
+        ["payload", "scan", "600"],
+        async (exec, rootfs) => {
+          // As often as it takes until one was seen.
+          const isSeen = () =>
+            [...Deno.readDirSync(`${rootfs}/tmp`)].some((it) =>
+              it.name === "seen"
+            );
+          for (let n = 0; n < 8 || n < 200 && !isSeen(); n++) {
             const { code, stderr } = await exec("true");
             assertEquals({ code, stderr }, { code: 0, stderr: "" });
           }
@@ -174,17 +181,12 @@ testOn(NEEDS, "exec -t opens no terminal but the container's own", async () => {
   const listener = Deno.makeTempDirSync({ prefix: "rustyrun-test-console-" });
   try {
     // The mount may come a moment after "up".
-    for (let n = 0; n < 50; n++) {
-      const { stdout } = await runCli([
-        "exec",
-        box.id,
-        "stat",
-        "-c",
-        "%t:%T",
-        "/dev/pts/ptmx",
-      ]);
-      if (stdout === "1:5\n") break;
-    }
+    const words = ["exec", box.id, "stat", "-c", "%t:%T", "/dev/pts/ptmx"];
+    const { stdout } = await waitFor(
+      () => runCli(words),
+      (it) => it.stdout === "1:5\n",
+    );
+    assertEquals(stdout, "1:5\n");
     const { code, stderr } = await runToEnd([
       ...cliCommand(),
       "exec",
@@ -260,11 +262,17 @@ testOn(
     ]);
     assertEquals(code, 0);
     const { pid } = await caller.state();
-    const fds = [...Deno.readDirSync(`/proc/${pid}/fd`)]
-      .filter(({ name }) => Number(name) > 2)
-      .map(({ name }) => Deno.readLinkSync(`/proc/${pid}/fd/${name}`)).sort();
     // "/": a procfs of the container's own.
-    assertEquals(fds, ["/", `${caller.root}/${caller.id}/exec.fifo`]);
+    const want = ["/", `${caller.root}/${caller.id}/exec.fifo`];
+    const fds = await waitFor(
+      () =>
+        [...Deno.readDirSync(`/proc/${pid}/fd`)]
+          .filter(({ name }) => Number(name) > 2)
+          .map(({ name }) => Deno.readLinkSync(`/proc/${pid}/fd/${name}`))
+          .sort(),
+      (them) => them.length <= want.length,
+    );
+    assertEquals(fds, want);
     assertEquals(Deno.readTextFileSync(`/proc/${pid}/environ`), "");
     assertEquals(readStatus(pid, "CapInh"), "0".repeat(16));
     const { stdout } = await caller.call([
@@ -323,7 +331,9 @@ testOn(
       ];
       const end = performance.now() + 30_000 * SLOW;
       let worked = 0;
-      for (let n = 0; n < 60 && performance.now() < end; n++) {
+      const goesOn = (n: number) =>
+        n < 60 && performance.now() < end || n < 200 && worked === 0;
+      for (let n = 0; goesOn(n); n++) {
         const { code } = await box.run([
           "-v",
           `${volume}:/vol`,

@@ -120,7 +120,8 @@ static void attack_process(int pid)
 		fell("ptrace");
 }
 
-/* scan SECONDS: attacks every process of rustyrun's that it can see. */
+/* scan SECONDS: attacks every process of rustyrun's that it can see; makes
+ * /tmp/seen at the first. */
 static int scan(double seconds)
 {
 	double end = now() + seconds;
@@ -135,7 +136,8 @@ static int scan(double seconds)
 
 			if (pid <= 0 || pid == getpid() || !is_joining(pid))
 				continue;
-			seen++;
+			if (!seen++)
+				close(open("/tmp/seen", O_WRONLY | O_CREAT, 0600));
 			attack_process(pid);
 		}
 		if (proc)

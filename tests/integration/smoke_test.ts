@@ -154,7 +154,7 @@ testOn(
       "--",
       "sh",
       "-c",
-      "i=0; while [ $i -lt 30 ]; do sleep 5 & i=$((i + 1)); done; kill 0",
+      "i=0; while [ $i -lt 30 ]; do sleep 1000 & i=$((i + 1)); done; kill 0",
     ]);
     assertEquals(code === 0, false);
     assertStringIncludes(stderr, "can't fork");
