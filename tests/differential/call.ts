@@ -8,6 +8,10 @@ import { execute, type Runtime } from "../conformance/runtimes.ts";
 import { isObject, type Json, type JsonObject } from "./case.ts";
 import type { Place } from "./bundle.ts";
 
+/** Milliseconds in which something must have come about; long, for machines
+ * that have other work. */
+export const SOON = 60_000;
+
 /** The text of a file; undefined where it cannot be read. */
 export function readText(path: string): string | undefined {
   try {
@@ -79,7 +83,7 @@ export async function startHelper(
     stdout: "null",
     stderr: "null",
   }).spawn();
-  await waitFor(() => (readText(out) ?? "").includes("ing\n"), 3000);
+  await waitFor(() => (readText(out) ?? "").includes("ing\n"), SOON);
   return child;
 }
 
@@ -92,7 +96,7 @@ export async function endHelper(child: Deno.ChildProcess): Promise<void> {
     } catch {
       // It ended in between.
     }
-  }, 1500);
+  }, SOON);
   await child.status;
   clearTimeout(timer);
 }
@@ -131,10 +135,10 @@ export async function callRuntime(
     "timeout",
     "--foreground",
     "--signal=KILL",
-    "25",
+    "60",
     runtime.command,
     ...args,
-  ], { env: runtimeEnv(), clearEnv: true, timeout: 30_000, cwd: place.dir });
+  ], { env: runtimeEnv(), clearEnv: true, timeout: 70_000, cwd: place.dir });
   return {
     code: outcome.timedOut || outcome.code === 137 ? -1 : outcome.code,
     stdout: readText(out) ?? "",

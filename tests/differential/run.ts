@@ -20,6 +20,7 @@ import {
   readObjects,
   readReport,
   readText,
+  SOON,
   startHelper,
   waitFor,
 } from "./call.ts";
@@ -168,7 +169,7 @@ async function runCreate(
     seen.words += started.stderr.trim();
     if (started.stdout !== "") seen.host.startPrinted = started.stdout;
     if (started.code !== 0) seen.outcome = "start fails";
-    if (!(await waitFor(() => hasEnded(seen.pid), 10_000))) {
+    if (!(await waitFor(() => hasEnded(seen.pid), SOON))) {
       seen.outcome += ", never ends";
     }
     await readState(runtime, place, seen, "stopped");
@@ -262,7 +263,7 @@ async function runExec(
     ["kill", place.id, "KILL"],
     `${place.dir}/kill`,
   );
-  await waitFor(() => hasEnded(seen.pid), 5000);
+  await waitFor(() => hasEnded(seen.pid), SOON);
 }
 
 /** Deletes the container; whatever is found afterwards was left behind. */
