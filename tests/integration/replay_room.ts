@@ -176,7 +176,8 @@ class Room implements ReplayRoom {
   }
 
   /** Makes the mount namespace, one for all: the ids of its mounts are among
-   * what a plan is kept for. */
+   * what a plan is kept for, and so are the host's users, which somebody may
+   * add to. */
   async open(): Promise<void> {
     // Not by start(): it is no leak.
     this.#holder = new Deno.Command("unshare", {
@@ -184,8 +185,10 @@ class Room implements ReplayRoom {
         "--mount",
         "sh",
         "-c",
-        'mount --bind "$0" /run/rustyrun && echo ready && exec cat',
+        'mount --bind "$0" /run/rustyrun && cp /etc/passwd "$1" && ' +
+        'mount --bind "$1" /etc/passwd && echo ready && exec cat',
         this.states,
+        `${this.dir}/passwd`,
       ],
       stdin: "piped",
       stdout: "piped",
