@@ -25,6 +25,8 @@ if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
 # What is kept from one request to the next, by name.
 streams = {}
 sockets = {}
+# For reap(): subprocess reaps by itself, at its next start, whom nobody holds.
+background = []
 
 
 def at_path(path, act):
@@ -113,6 +115,7 @@ def hold(request):
             os.close(streams[name])
         streams[name] = reader
     if request.get("background"):
+        background.append(child)
         return {"pid": child.pid}
     return {"code": child.wait(timeout=SECONDS), "pid": child.pid}
 
