@@ -20,7 +20,7 @@
 
 /* How long the container's first process may take to be told of after the
  * foreground process died, and to be gone after its SIGKILL. */
-#define TELL_MS 5000
+#define TELL_MS 30000
 #define GONE_MS 30000
 
 struct warden {

@@ -24,10 +24,14 @@ export function pause(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
+/** Milliseconds that are waited for the killed to leave a cgroup. Counted by
+ * the pauses: while the whole machine stands still nobody can leave. */
+const PATIENCE = 3000;
+
 /**
  * Removes a container's cgroups with those inside them. One that is gone is
- * fine. A process that has just been killed may still be in it: tried again for
- * about a second.
+ * fine. A process that has just been killed may still be in it: tried again
+ * until {@linkcode PATIENCE} is spent.
  *
  * @param plan a plan, or what the state keeps of it. `parents` are removed too
  * where nobody else is in them; a plan that was not made is left alone
@@ -42,13 +46,14 @@ export function removeCgroups(
 ): void {
   if (!made) return;
   let failure: ContainerError | undefined;
-  const deadline = performance.now() + 1000;
+  let patience = PATIENCE;
   for (const { path } of dirs) {
     for (let wait = 1;; wait = Math.min(wait * 2, 64)) {
       const error = removeTree(path);
       if (error === undefined) break;
-      if (errnoOf(error) === "EBUSY" && performance.now() < deadline) {
+      if (errnoOf(error) === "EBUSY" && patience > 0) {
         pause(wait);
+        patience -= wait;
         continue;
       }
       failure ??= new ContainerError(
