@@ -59,7 +59,8 @@ function makeRoot() {
   return {
     path,
     claim(id = "box") {
-      const dir = claimState(path, id);
+      // What holds the lock here never lets go of it.
+      const dir = claimState(path, id, 20);
       open.push(dir.fd);
       return dir;
     },

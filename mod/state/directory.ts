@@ -21,7 +21,8 @@ const ENOENT = -2, EWOULDBLOCK = -11;
 
 /** How long a claim waits for a lock that is none of a creator: who deletes a
  * container, or only looks whether one is being made, holds it for less, also
- * where it is stopped for a second by a machine that is busy. */
+ * where it is stopped for a second by a machine that is busy. Counted by the
+ * pauses: a machine that stands still lets nobody go on. */
 const PATIENCE_MS = 3000;
 
 /** Blocks this thread: all that waits here is sync on purpose. */
@@ -32,6 +33,7 @@ export function sleep(milliseconds: number): void {
 /**
  * Takes ROOT/ID for a new container.
  *
+ * @param patience milliseconds that a lock of somebody else's is waited for
  * @returns the directory, and whether it was there already: then it may hold
  * what a create that was killed has left
  * @throws {ContainerError} when a container has the id, or ROOT cannot be made
@@ -39,9 +41,10 @@ export function sleep(milliseconds: number): void {
 export function claimState(
   root: string,
   id: string,
+  patience = PATIENCE_MS,
 ): StateDir & { reused: boolean } {
   const path = `${root}/${id}`;
-  const end = performance.now() + PATIENCE_MS;
+  let left = patience;
   let safe = checkStateRoot(root);
   for (;;) {
     const reused = !makeDirectory(root, path);
@@ -51,8 +54,9 @@ export function claimState(
     // Between mkdir and the lock a delete has removed it: again.
     if (fd === undefined) continue;
     if (fd === "busy") {
-      if (performance.now() > end || hasState(path)) throw exists(id);
+      if (left <= 0 || hasState(path)) throw exists(id);
       sleep(2);
+      left -= 2;
       continue;
     }
     const taken = reused && hasState(path) && readState(root, id) !== undefined;
