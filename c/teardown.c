@@ -176,10 +176,11 @@ static void remove_cgroups(struct teardown *t, bool owned, bool all_die)
 
 	for (unsigned int i = 0; i < t->cgroups; i++) {
 		while (cgroup_remove(&t->cgroup[i], owned) < 0) {
-			if (errno != EBUSY || tries++ == BUSY_TRIES || !owned) {
+			if (errno != EBUSY || tries == BUSY_TRIES || !owned) {
 				note(t, t->cgroup[i].path);
 				break;
 			}
+			tries++;
 			sleep_ms(wait);
 			wait = wait < 32 ? wait * 2 : 32;
 			if (all_die)

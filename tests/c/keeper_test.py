@@ -483,6 +483,24 @@ class Teardown(Case):
         for p in self.paths():
             self.assertTrue(os.path.exists(p))
 
+    def test_busy_cgroups_are_waited_for_once(self):
+        """A process of the host's in two of them: neither can be removed."""
+        for p in self.paths():
+            self.addCleanup(os.rmdir, p)
+        other = subprocess.Popen(["/bin/sleep", "600"])
+        self.addCleanup(other.wait)
+        self.addCleanup(other.kill)
+        box = Box(["/bin/sleep", "600"], cgroups=self.cgroups)
+        init = box.running()
+        for p in self.paths():
+            with open(f"{p}/cgroup.procs", "w") as f:
+                f.write(str(other.pid))
+        os.kill(init, signal.SIGKILL)
+        code, _, err = box.end(LIMIT)
+        self.assertEqual(code, 137)
+        self.assertEqual(
+            err, f'rustyrun: Cannot remove "{self.name}": errno {errno.EBUSY}\n')
+
     def test_own_parent_goes_with_its_last_child(self):
         cgroups = [(root, f"{self.name}/one", 2, kind)
                    for root, _, _, kind in self.cgroups]
