@@ -273,16 +273,30 @@ static void reap(struct keeper *k)
 		give_up("its first process is not a child of this process");
 }
 
+/* What the command gets while it runs, and what follows from it. */
+static void deliver(struct keeper *k, const struct signalfd_siginfo *info)
+{
+	int sig = (int)info->ssi_signo;
+
+	if (sig == SIGCONT)
+		tty_enter(&k->tty);
+	forward(k, info);
+	if (sig == SIGINT && !is_ignored_here(SIGINT))
+		on_interrupt(k);
+	/* The terminal is gone, for good: pid 1 ends like any other process
+	 * would, or it would run on with nobody to see it. */
+	if (sig == SIGHUP && info->ssi_code == SI_KERNEL &&
+	    !is_ignored_here(SIGHUP) && is_dropped(k, SIGHUP))
+		kill_init(k);
+}
+
 static void release_held(struct keeper *k)
 {
-	struct signalfd_siginfo info = { 0 };
-
-	for (uint32_t sig = 1; sig <= 64; sig++) {
-		info.ssi_signo = sig;
-		if (k->held >> (sig - 1) & 1)
-			forward(k, &info);
+	for (int i = 0; i < 64; i++) {
+		if (k->held[i].ssi_signo)
+			deliver(k, &k->held[i]);
+		k->held[i].ssi_signo = 0;
 	}
-	k->held = 0;
 }
 
 static void start(struct keeper *k)
@@ -344,16 +358,18 @@ static bool ends_start(int sig)
 	       sig == SIGTERM;
 }
 
-static void handle_before_start(struct keeper *k, int sig)
+static void handle_before_start(struct keeper *k,
+				const struct signalfd_siginfo *info)
 {
-	const uint64_t bit = 1ull << (sig - 1);
+	int sig = (int)info->ssi_signo;
+	struct signalfd_siginfo *held = &k->held[sig - 1];
 
 	/* About to exec, the command may run already: the channel ends when the
 	 * last of the helper's processes has let go of it. The signal is the
 	 * command's, unless it comes again. */
 	if (!ends_start(sig) || is_ignored_here(sig) ||
-	    (k->about_to_exec && !(k->held & bit))) {
-		k->held |= bit;
+	    (k->about_to_exec && !held->ssi_signo)) {
+		*held = *info;
 		return;
 	}
 	k->aborted = sig;
@@ -388,19 +404,10 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 	if (!k->serving)
 		read_channel(k);
 	if (k->channel >= 0) {
-		handle_before_start(k, sig);
+		handle_before_start(k, info);
 		return;
 	}
-	if (sig == SIGCONT)
-		tty_enter(&k->tty);
-	forward(k, info);
-	if (sig == SIGINT && !is_ignored_here(SIGINT))
-		on_interrupt(k);
-	/* The terminal is gone, for good: pid 1 ends like any other process
-	 * would, or it would run on with nobody to see it. */
-	if (sig == SIGHUP && info->ssi_code == SI_KERNEL &&
-	    !is_ignored_here(SIGHUP) && is_dropped(k, SIGHUP))
-		kill_init(k);
+	deliver(k, info);
 }
 
 static void read_signals(struct keeper *k)

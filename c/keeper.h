@@ -34,6 +34,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <sys/signalfd.h>
 #include <termios.h>
 
 #include "teardown.h"
@@ -103,7 +104,8 @@ struct keeper {
 	bool failed;   /* `late` says why the command did not start */
 	bool refused;  /* the second Ctrl-C */
 	int aborted;   /* the signal that came before the start */
-	uint64_t held; /* signals that wait for the start */
+	/* Signals that wait for the start, by number; ssi_signo 0: none. */
+	struct signalfd_siginfo held[64];
 	int64_t interrupted; /* when the last SIGINT came */
 	struct report late;
 };

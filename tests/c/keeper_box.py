@@ -273,6 +273,18 @@ def serve(spec, state):
               {"SECRET": "hidden", "PATH": os.environ["PATH"]})
 
 
+def linger(spec, theirs, others):
+    """A process of the helper that has yet to end: it holds the channel until
+    the test opens the pipe."""
+    if os.fork() == 0:
+        for it in others:
+            it.close()
+        os.close(1)
+        os.close(os.open(spec["lingers"], os.O_RDONLY))
+        os._exit(0)
+    theirs.close()
+
+
 def launch(spec):
     """The host stage's part: never returns."""
     for sig in spec.get("ignore", []):
@@ -292,6 +304,7 @@ def launch(spec):
                        [theirs.fileno(), far.fileno()]), "plan")
     keep = [fd, theirs.fileno(), far.fileno()] + [state] * (state >= 0)
     helper = subprocess.Popen([Box.helper, "child", str(fd)], pass_fds=keep)
+    lingering = theirs.dup() if spec.get("lingers") else None
     theirs.close()
     far.close()
     for root, path, *_ in spec.get("cgroups", []):
@@ -326,6 +339,8 @@ def launch(spec):
         if n < 0:
             inherited[i] = channel.fileno()
         os.set_inheritable(inherited[i], True)
+    if spec.get("lingers"):
+        linger(spec, lingering, (channel, control))
     fd = sealed(encode(keeper_ops(spec, pid, helper.pid, master), inherited),
                 "keeper")
     os.set_inheritable(fd, True)

@@ -253,6 +253,52 @@ while True: time.sleep(0.02)  # pause() would race with the handler
         os.kill(box.pid, signal.SIGTERM)
         self.assertEqual(box.end()[0], 9)
 
+    def start_lingering(self, argv, says, **spec):
+        """A command that runs while somebody still has the channel."""
+        pipes = tempfile.TemporaryDirectory()
+        self.addCleanup(pipes.cleanup)
+        self.pipe = f"{pipes.name}/lingers"
+        os.mkfifo(self.pipe)
+        box = Box(argv, lingers=self.pipe, **spec)
+        self.assertEqual(box.proc.stdout.readline(), says)
+        self.assertEqual(box.sockets(), 2)
+        return box
+
+    def let_go(self, box):
+        os.close(os.open(self.pipe, os.O_WRONLY))
+        box.wait_for_command()
+
+    def test_a_signal_as_the_command_starts_is_the_commands(self):
+        script = ("import signal, os; signal.pthread_sigmask(signal.SIG_BLOCK,"
+                  "{15}); os.write(1, b'ready\\n'); i = signal.sigwaitinfo({15});"
+                  "os.write(1, b'%d' % i.si_code)")
+        box = self.start_lingering([sys.executable, "-c", script], b"ready\n")
+        ctypes.CDLL(None).sigqueue(box.pid, 15, ctypes.c_void_p(1234))
+        box.took_signals()
+        os.close(os.open(self.pipe, os.O_WRONLY))
+        self.assertEqual(box.end(), (0, "-1", ""))
+
+    def test_a_signal_that_comes_again_ends_the_start(self):
+        box = self.start_lingering(
+            [SH, "-c", "trap '' TERM; echo ready; sleep 600"], b"ready\n")
+        os.kill(box.pid, signal.SIGTERM)
+        box.took_signals()
+        self.assertIsNone(box.proc.poll())
+        os.kill(box.pid, signal.SIGTERM)
+        box.took_signals()
+        os.close(os.open(self.pipe, os.O_WRONLY))
+        self.assertEqual(box.end(), (143, "", ""))
+
+    def test_an_interrupt_as_the_command_starts_is_a_first(self):
+        box = self.start_lingering([SH, "-c", "echo ready; exec sleep 600"],
+                                   b"ready\n", refuse=("use --init\n",))
+        os.kill(box.pid, signal.SIGINT)
+        box.took_signals()
+        self.let_go(box)
+        self.assertIsNone(box.proc.poll())
+        os.kill(box.pid, signal.SIGINT)
+        self.assertEqual(box.end(), (137, "", "use --init\n"))
+
 
 class Terminal(Case):
     def start(self, argv, **spec):
@@ -415,6 +461,20 @@ class Terminal(Case):
                                "echo ready; while :; do sleep 0.05; done"],
                               says=b"ready")
         self.assertEqual(box.proc.wait(LIMIT), 5)
+
+    def test_hangup_as_the_command_starts(self):
+        with tempfile.TemporaryDirectory() as pipes:
+            os.mkfifo(f"{pipes}/lingers")
+            box = self.start([SH, "-c", "echo ready; exec sleep 600"],
+                             lingers=f"{pipes}/lingers")
+            self.read_until(b"ready")
+            os.close(self.peer)
+            self.peer = -1
+            os.close(self.master)
+            self.master = os.open("/dev/null", os.O_RDONLY)
+            box.took_signals()
+            os.close(os.open(f"{pipes}/lingers", os.O_WRONLY))
+            self.assertEqual(box.proc.wait(LIMIT), 137)
 
     def test_hangup_under_nohup(self):
         box, init = self.hang_up(["/bin/sleep", "600"],
