@@ -22,6 +22,7 @@ export {
   DEFAULT_CAPABILITIES,
   formatCapabilities,
   resolveCapabilities,
+  type Warning,
 } from "./security/capabilities.ts";
 export { encodeSet } from "./security/process.ts";
 export {

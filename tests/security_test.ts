@@ -14,6 +14,7 @@ import {
   resolveUser,
   rlimitsOf,
   type SecurityOptions,
+  type Warning,
 } from "../mod/security.ts";
 import {
   ALL_CAPS,
@@ -339,12 +340,27 @@ Deno.test("resolveCapabilities() leaves out what cannot be granted and warns of 
       ambient: 0n,
     },
     warnings: [
-      'Cannot grant the capability "CAP_NEW": it is not known (process.capabilities.bounding, inheritable)',
-      "Cannot grant CAP_SYS_RESOURCE: the caller does not have it (process.capabilities.bounding)",
-      "Cannot grant CAP_CHOWN: it is not permitted (process.capabilities.effective)",
-      "Cannot grant CAP_CHOWN: it is not in the bounding set (process.capabilities.inheritable)",
-      "Cannot grant CAP_KILL: it is not both permitted and inheritable (process.capabilities.ambient)",
-    ],
+      [
+        'Cannot grant the capability "CAP_NEW": it is not known (process.capabilities.bounding, inheritable)',
+        false,
+      ],
+      [
+        "Cannot grant CAP_SYS_RESOURCE: the caller does not have it (process.capabilities.bounding)",
+        false,
+      ],
+      [
+        "Cannot grant CAP_CHOWN: it is not permitted (process.capabilities.effective)",
+        true,
+      ],
+      [
+        "Cannot grant CAP_CHOWN: it is not in the bounding set (process.capabilities.inheritable)",
+        true,
+      ],
+      [
+        "Cannot grant CAP_KILL: it is not both permitted and inheritable (process.capabilities.ambient)",
+        true,
+      ],
+    ].map(([message, quiet]) => ({ message, quiet })) as Warning[],
   });
 });
 

@@ -28,7 +28,13 @@ export function explain(
   });
   if (gate === "keeper") addWarden(prepared, place, 0);
   const { steps, cgroup, resctrl, warnings } = prepared;
-  const lines = explainPlan(steps, cgroup, config, resctrl, warnings);
+  const lines = explainPlan(
+    steps,
+    cgroup,
+    config,
+    resctrl,
+    warnings.map((it) => it.message),
+  );
   printStdout(
     flagOn(call.flags, "json")
       ? JSON.stringify(lines) + "\n"

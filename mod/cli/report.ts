@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Warn } from "../container/warn.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
 
 /** From the least said to the most; nothing is told below a warning. */
@@ -132,12 +133,18 @@ function writeLog(
 export function warnTo(
   { reporting }: { reporting: Reporting },
   aloud = false,
-): (message: string) => void {
-  return (message) => {
+): Warn {
+  return (message, quiet = false) => {
     if (reporting.logLevel === "error") return;
-    writeLog(reporting, "warning", message);
-    if ((aloud || reporting.log === undefined) && !reporting.json) {
-      printStderr(`rustyrun: warning: ${message}\n`);
+    try {
+      writeLog(reporting, "warning", message);
+      const heard = !quiet && (aloud || reporting.log === undefined);
+      if (heard && !reporting.json) {
+        printStderr(`rustyrun: warning: ${message}\n`);
+      }
+    } catch {
+      // Nobody reads our standard error: no reason to take back what has come
+      // about, and nobody to be told.
     }
   };
 }

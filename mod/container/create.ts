@@ -20,7 +20,7 @@ import {
   writeLeftovers,
 } from "../state.ts";
 import { applyNotifySocket } from "./activation.ts";
-import type { Warn } from "./delete.ts";
+import { sayWarnings, type Warn } from "./warn.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
@@ -102,7 +102,7 @@ export function createContainer(
     );
     writePidFile(config, run.pid);
     // Only now: podman reads an error from a log that holds nothing else.
-    prepared.warnings.forEach(warn);
+    sayWarnings(prepared.warnings, warn);
   } catch (error) {
     run?.abort();
     if (run !== undefined) waitProcess(run.helper);

@@ -30,14 +30,12 @@ import { removeClass } from "./resctrl.ts";
 import { loadSaved } from "./saved.ts";
 import { ELSEWHERE } from "./shared_root.ts";
 import { findState, listIds, statusOf } from "./status.ts";
+import type { Warn } from "./warn.ts";
 
 const SIGKILL = 9;
 /** How long a killed container may take to be gone, in milliseconds. */
 const GONE_MS = 10_000;
 const TICK = 20;
-
-/** Says of a poststop hook that failed: it may only warn. */
-export type Warn = (message: string) => void;
 
 /** Whether processes still die of their pid 1's end, which waits for them. */
 function areDying({ pid, startTime, cgroup }: State): boolean {

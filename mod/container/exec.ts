@@ -24,7 +24,6 @@ import {
   rlimitsOf,
 } from "../security.ts";
 import { isAlive, lockState, type State } from "../state.ts";
-import type { Warn } from "./delete.ts";
 import { loadFilter } from "./filter.ts";
 import {
   planAffinity,
@@ -40,6 +39,7 @@ import { keepLast, readFileLimit } from "./prepare.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./saved.ts";
 import { findState, statusOf } from "./status.ts";
+import { sayWarnings, type Warn } from "./warn.ts";
 
 /** What is executed, and how. */
 export interface ExecOptions {
@@ -264,7 +264,7 @@ export function execProcess(
       hookState(state, "running", state.pid),
     );
     writePidFile(config, running.pid);
-    resolveCapabilities(config, facts).warnings.forEach(warn);
+    sayWarnings(resolveCapabilities(config, facts).warnings, warn);
     if (lock !== undefined) closeFd(lock);
   } catch (error) {
     run?.abort();

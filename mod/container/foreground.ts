@@ -15,7 +15,7 @@ import { runHooks } from "../hooks.ts";
 import { encodePlan, type Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import { removeState, type StateDir, writeLeftovers } from "../state.ts";
-import { sweep, type Warn } from "./delete.ts";
+import { sweep } from "./delete.ts";
 import { handOver } from "./handover.ts";
 import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
@@ -30,6 +30,7 @@ import {
 import { makeClass, undoClass } from "./resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
 import { makeToken } from "./token.ts";
+import { sayWarnings, type Warn } from "./warn.ts";
 import { abandon, tellWarden, type Warded } from "./warded.ts";
 
 /** How a container is run in the foreground. */
@@ -153,7 +154,7 @@ export function runForeground(
       ),
     );
     writePidFile(config, run.pid);
-    prepared.warnings.forEach(options.warn);
+    sayWarnings(prepared.warnings, options.warn);
     const runs = runPoststart(run, config, place);
     const slots = new Map([["control", control], ["state", dir.fd]]);
     if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);

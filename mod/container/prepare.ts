@@ -24,6 +24,7 @@ import {
   resolveUser,
   type ResourceLimit,
   rlimitsOf,
+  type Warning,
 } from "../security.ts";
 import { applyListenFds } from "./activation.ts";
 import { loadFilter } from "./filter.ts";
@@ -65,7 +66,7 @@ export interface Prepared {
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: { parent: string; name: string } | undefined;
   /** What the container does not get of what was asked for, and need not. */
-  warnings: readonly string[];
+  warnings: readonly Warning[];
   /** Its root, once it is taken in hand: in the caller's mount namespace. */
   sharedRoot?: SharedRoot;
 }

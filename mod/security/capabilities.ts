@@ -45,18 +45,26 @@ const SETS = [
   "ambient",
 ] as const;
 
+/** What is not granted, config.md#linux-process: it wants a warning there and no
+ * failure. */
+export interface Warning {
+  message: string;
+  /** Only for the log: engines list sets that do not fit each other, and the
+   * container has what can be had of them. */
+  quiet: boolean;
+}
+
 /**
  * Returns the container's capability sets. What no kernel knows, what the
  * caller has not, and what one set cannot hold without another is left out and
- * told in `warnings`: the specification wants a warning there and no failure
- * (config.md#linux-process, capabilities).
+ * told in `warnings`.
  */
 export function resolveCapabilities(
   config: Config,
   facts: Facts,
-): { sets: CapabilitySets; warnings: string[] } {
+): { sets: CapabilitySets; warnings: Warning[] } {
   const asked = config.spec.process?.capabilities ?? {};
-  const warnings: string[] = [];
+  const warnings: Warning[] = [];
   const sets: CapabilitySets = {
     bounding: 0n,
     effective: 0n,
@@ -73,15 +81,18 @@ export function resolveCapabilities(
     }
   }
   for (const [name, where] of unknown) {
-    warnings.push(
-      `Cannot grant the capability "${name}": it is not known (process.capabilities.${
-        where.join(", ")
-      })`,
-    );
+    warnings.push({
+      message:
+        `Cannot grant the capability "${name}": it is not known (process.capabilities.${
+          where.join(", ")
+        })`,
+      quiet: false,
+    });
   }
   // Friendly mode grants what there is of the defaults without a word.
-  const quiet = config.mode === "friendly" &&
+  const silent = config.mode === "friendly" &&
     !config.flags.has("process.capabilities");
+  const mine = "the caller does not have it";
   const limit = (
     set: keyof CapabilitySets,
     mask: bigint,
@@ -90,16 +101,16 @@ export function resolveCapabilities(
     const lost = sets[set] & ~mask;
     if (lost === 0n) return;
     sets[set] &= mask;
-    if (quiet) return;
-    warnings.push(
-      `Cannot grant ${
+    if (silent) return;
+    warnings.push({
+      message: `Cannot grant ${
         formatCapabilities(lost).join(", ")
       }: ${why} (process.capabilities.${set})`,
-    );
+      quiet: why !== mine,
+    });
   };
   // In a new user namespace the process has every capability there is.
   const own = hasUserNamespace(config) ? CAPS_ALL : facts.caps;
-  const mine = "the caller does not have it";
   limit("bounding", own, mine);
   limit("permitted", own, mine);
   limit("effective", sets.permitted, "it is not permitted");

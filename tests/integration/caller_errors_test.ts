@@ -22,6 +22,10 @@ const NEEDS = ["root", "helper", "busybox", "python3"] as const;
 const FUTURE =
   'Cannot grant the capability "CAP_FUTURE": it is not known (process.capabilities.bounding)';
 
+/** What is only logged. */
+const UNFIT =
+  "Cannot grant CAP_KILL: it is not both permitted and inheritable (process.capabilities.ambient)";
+
 type Status = "none" | "created" | "running" | "paused" | "stopped";
 
 /** Brings the container to a status. */
@@ -258,7 +262,10 @@ testOn(
     await using caller = makeCaller({
       process: {
         // Without them mounts are not possible any more: nothing warns of that.
-        capabilities: { bounding: ["CAP_KILL", "CAP_FUTURE"] },
+        capabilities: {
+          bounding: ["CAP_KILL", "CAP_FUTURE"],
+          ambient: ["CAP_KILL"],
+        },
         args: ["sleep", "1000"],
       },
       annotations: { unknown: "value" },
@@ -280,7 +287,7 @@ testOn(
     const printed = await caller.ask({ do: "read", stream: "stderr" });
     assertEquals(printed, { text: "", end: true });
     const logged = caller.readLog().map(({ level, msg }) => [level, msg]);
-    assertEquals(logged, [["warning", FUTURE]]);
+    assertEquals(logged, [["warning", FUTURE], ["warning", UNFIT]]);
   },
 );
 
@@ -289,7 +296,14 @@ testOn(
   "a capability that is not known is warned of where there is no log",
   async () => {
     await using caller = makeCaller({
-      process: { capabilities: { bounding: ["CAP_FUTURE"] }, args: ["true"] },
+      process: {
+        capabilities: {
+          bounding: ["CAP_FUTURE", "CAP_KILL"],
+          // As buildah has it.
+          ambient: ["CAP_KILL"],
+        },
+        args: ["true"],
+      },
     });
     const { bundle, id } = caller;
     const warning = {
