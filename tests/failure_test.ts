@@ -1232,6 +1232,21 @@ const ROWS: Record<string, Row> = {
     hint:
       "The mount point in the root file system is of another kind than what is mounted on it",
   },
+  "a root in which nothing can be made": {
+    op: op("mkdir", {
+      at: "root",
+      name: "sys",
+      mode: 0o755,
+      why: 'make "/sys" where it is missing',
+      from: "mounts[0]",
+    }),
+    errno: "ENOENT",
+    message:
+      'Cannot use "/proc" as a mount point (mounts[0]): mkdirat: ENOENT (no such file or directory)',
+    code: "mount-point",
+    hint:
+      "It is missing, and the root file system is one in which no directory can be made: name another one",
+  },
   "a read-only root without /proc": {
     op: op("mkdir", {
       at: "root",

@@ -135,6 +135,14 @@ export function wordMount(
         hint:
           "The mount point does not exist and the root file system is read-only: make it there, or use --ephemeral",
       };
+    case "ENOENT":
+      // In proc, sysfs and a directory that was removed nothing can be made.
+      if (!isPlace) return { code: "mount" };
+      return {
+        code: "mount-point",
+        hint:
+          "It is missing, and the root file system is one in which no directory can be made: name another one",
+      };
     case "ENODEV":
       return {
         code: "filesystem-unknown",
