@@ -13,6 +13,7 @@ import {
   formatLogLine,
   openLog,
   toContainerError,
+  warnTo,
 } from "../mod/cli/report.ts";
 import { parseDuration } from "../mod/cli/resources.ts";
 import { ContainerError } from "../mod/errors.ts";
@@ -218,6 +219,28 @@ Deno.test("formatFindings() marks, aligns, and says what would change it", () =>
       "                    fix: sysctl -w x=1\n" +
       "--  overlay         none\n",
   );
+});
+
+Deno.test("warnTo() does not throw where nobody reads standard error", () => {
+  const { stderr } = Deno;
+  const said: string[] = [];
+  stderr.writeSync = (bytes) => {
+    said.push(new TextDecoder().decode(bytes));
+    throw new Deno.errors.BrokenPipe();
+  };
+  try {
+    warnTo({
+      reporting: {
+        logFormat: "text",
+        logLevel: "warning",
+        json: false,
+        verbose: false,
+      },
+    })("Cannot grant");
+  } finally {
+    Reflect.deleteProperty(stderr, "writeSync");
+  }
+  assertEquals(said, ["rustyrun: warning: Cannot grant\n"]);
 });
 
 Deno.test("placeOf() has the caller's environment, without what Deno adds", () => {
