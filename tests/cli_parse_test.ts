@@ -45,6 +45,11 @@ const read: [string, Want][] = [
     command: "/bin/bash",
     hostname: "box",
   }, []]],
+  ["--rootfs R -c app run", ["run", true, {}, {
+    rootfs: "R",
+    command: "app",
+  }, ["run"]]],
+  ["--rootfs R -- run", ["run", true, {}, { rootfs: "R" }, ["run"]]],
   ["--root S --rootfs R --debug", ["run", true, { root: "S", debug: true }, {
     rootfs: "R",
   }, []]],

@@ -364,8 +364,11 @@ function readCommand(
   let friendly = false;
   if (run) {
     const [word = ""] = args;
-    // Of all commands, run is the one that nobody has in an image.
-    const meant = word === "run" || !flags.has("rootfs") && findCommand(word);
+    // Of all commands, run is the one that nobody has in an image; but a
+    // program may have an argument of that name.
+    const meant = flags.has("rootfs")
+      ? word === "run" && !flags.has("command") && argv[reader.at] !== "--"
+      : findCommand(word);
     if (implied && meant) {
       throw fail(
         `${[...flags.values()][0]![0]!.typed} stands before "${word}"`,
