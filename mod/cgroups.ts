@@ -64,31 +64,23 @@ const HOST: CgroupLook = {
       return undefined;
     }
   },
-  devices(path) {
+  device(path) {
     let info: Deno.FileInfo;
     try {
       info = Deno.statSync(path);
     } catch {
-      return [];
+      return undefined;
     }
-    if (info.isDirectory) {
-      return [...Deno.readDirSync(path)].map(({ name }) => name).sort()
-        .flatMap((name) => toDevice(Deno.lstatSync(`${path}/${name}`)));
-    }
-    return toDevice(info);
+    if (!info.isCharDevice && !info.isBlockDevice) return undefined;
+    // makedev(3): 12 bits of major and 20 of minor, folded into each other.
+    const rdev = info.rdev ?? 0;
+    return {
+      type: info.isBlockDevice ? "b" : "c",
+      major: (rdev >>> 8) & 0xfff,
+      minor: (rdev & 0xff) | ((Math.floor(rdev / 4096)) & 0xfff00),
+    };
   },
 };
-
-function toDevice(info: Deno.FileInfo): ReturnType<CgroupLook["devices"]> {
-  if (!info.isCharDevice && !info.isBlockDevice) return [];
-  // makedev(3): 12 bits of major and 20 of minor, folded into each other.
-  const rdev = info.rdev ?? 0;
-  return [{
-    type: info.isBlockDevice ? "b" : "c",
-    major: (rdev >>> 8) & 0xfff,
-    minor: (rdev & 0xff) | ((Math.floor(rdev / 4096)) & 0xfff00),
-  }];
-}
 
 /**
  * Plans the cgroups of a container: directories, limits, device rules, how the
@@ -298,8 +290,8 @@ function planDevices(
   const { flags } = config;
   const devices = [...config.spec.linux?.resources?.devices ?? []];
   for (const { host, access } of config.hostDevices) {
-    const found = look.devices(host);
-    if (found.length === 0) {
+    const device = look.device(host);
+    if (device === undefined) {
       throw new ContainerError(
         `Cannot pass the device "${host}": the host has no such device`,
         {
@@ -309,9 +301,7 @@ function planDevices(
         },
       );
     }
-    for (const device of found) {
-      devices.push({ allow: true, ...device, access });
-    }
+    devices.push({ allow: true, ...device, access });
   }
   const rules = listRules(devices, config.mode === "friendly", flags);
   const v1 = dirs.find((d) =>

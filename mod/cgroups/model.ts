@@ -124,9 +124,10 @@ export interface CgroupLook {
   read(path: string): string | undefined;
   /** Owner and mode of a path; undefined when it does not exist. */
   stat(path: string): { uid: number; mode: number } | undefined;
-  /** The devices that a node, or those in a directory, stand for; none when it
-   * is something else. */
-  devices(path: string): { type: "b" | "c"; major: number; minor: number }[];
+  /** The device a node stands for; undefined when it is none. */
+  device(
+    path: string,
+  ): { type: "b" | "c"; major: number; minor: number } | undefined;
 }
 
 /** How an error names what was asked for: the flag as typed, else the config

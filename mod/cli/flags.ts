@@ -140,7 +140,11 @@ function runFlags(): Row[] {
           ],
         },
       ),
-      flag("--device PATH[:DST[:rwm]]...", "Show a device of the host", FILE),
+      flag(
+        "--device PATH[:DST[:rwm]]...",
+        "Show a device of the host, or all in a directory",
+        FILE,
+      ),
       flag("--sysctl NAME=VALUE...", "Set a kernel parameter of the container"),
     ]),
     ...group({ group: "Container", form: "friendly" }, [

@@ -27,6 +27,7 @@ import {
   type Warning,
 } from "../security.ts";
 import { applyListenFds } from "./activation.ts";
+import { expandDevices } from "./device_dirs.ts";
 import { loadFilter } from "./filter.ts";
 import { readSubordinateIds } from "./id_maps.ts";
 import type { Place } from "./launch.ts";
@@ -188,6 +189,7 @@ export function prepare(
   options: PrepareOptions,
 ): Prepared {
   checkRootfs(config);
+  config.hostDevices = expandDevices(config.hostDevices);
   applyUser(config);
   applyListenFds(config, options.place);
   const resctrl = planIntelRdt(

@@ -94,7 +94,7 @@ export function inspectMounts(
   return {
     sources,
     modes,
-    devices: config.hostDevices.flatMap(lookUpDevice),
+    devices: config.hostDevices.map(lookUpDevice),
     rootReachable: config.rootfs === "/" || !hasUserNamespace(config) ||
       unprivileged || isReachable(config.rootfs),
     kcore: exists("/proc/kcore"),
@@ -178,10 +178,10 @@ function isReachable(path: string): boolean {
   return true;
 }
 
-/** The devices behind a path: itself, or every one in the directory. */
+/** The device behind a path. */
 function lookUpDevice(
   entry: { host: string; container: string; access: string },
-): (Device & { source: string })[] {
+): Device & { source: string } {
   let info: Deno.FileInfo;
   try {
     info = Deno.statSync(entry.host);
@@ -195,17 +195,6 @@ function lookUpDevice(
       },
     );
   }
-  if (info.isDirectory) {
-    const found = [...Deno.readDirSync(entry.host)]
-      .map((it) => it.name).sort().flatMap((name) => {
-        const host = `${entry.host}/${name}`;
-        const child = Deno.lstatSync(host);
-        return child.isCharDevice || child.isBlockDevice
-          ? [toDevice(child, host, `${entry.container}/${name}`)]
-          : [];
-      });
-    if (found.length > 0) return found;
-  }
   if (!info.isCharDevice && !info.isBlockDevice) {
     throw new ContainerError(
       `Cannot pass the device "${entry.host}": it is not a device`,
@@ -215,7 +204,7 @@ function lookUpDevice(
       },
     );
   }
-  return [toDevice(info, entry.host, entry.container)];
+  return toDevice(info, entry.host, entry.container);
 }
 
 function toDevice(

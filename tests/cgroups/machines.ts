@@ -97,7 +97,7 @@ function fakeLook(
       const uid = owners[dir];
       return uid === undefined ? undefined : { uid, mode: 0o40755 };
     },
-    devices: () => [],
+    device: () => undefined,
   };
 }
 

@@ -486,15 +486,24 @@ testOn(ROOT, "run --device shows the devices of a directory", async () => {
     });
     assertEquals(node.outputSync().code, 0);
     Deno.writeTextFileSync(`${dir}/words`, "not a device\n");
+    Deno.mkdirSync(`${dir}/bus/empty`, { recursive: true });
+    Deno.symlinkSync("/dev", `${dir}/link`);
+    Deno.renameSync(`${dir}/nought`, `${dir}/bus/nought`);
     const { stdout, stderr } = await box.run([
       "--device",
       `${dir}:/dev/mine:r`,
       "--",
       "sh",
       "-c",
-      "ls /dev/mine; head -c 3 /dev/mine/nought | wc -c",
+      "cd /dev/mine; find . -type c; head -c 3 bus/nought | wc -c",
     ]);
-    assertEquals([stdout, stderr], ["nought\n3\n", ""]);
+    assertEquals([stdout, stderr], ["./bus/nought\n3\n", ""]);
+    const none = await box.run(["--device", `${dir}/bus/empty`]);
+    assertEquals([none.code, none.stderr], [
+      125,
+      `rustyrun: Cannot pass the devices in "${dir}/bus/empty": there is none in it\n` +
+      `  hint: Use --volume ${dir}/bus/empty for a directory\n`,
+    ]);
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
