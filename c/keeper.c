@@ -370,6 +370,10 @@ static void handle_before_start(struct keeper *k,
 	if (!ends_start(sig) || is_ignored_here(sig) ||
 	    (k->about_to_exec && !held->ssi_signo)) {
 		*held = *info;
+		/* The last of the two rules, as in signal(7). */
+		if (sig == SIGTSTP || sig == SIGCONT)
+			k->held[(sig == SIGCONT ? SIGTSTP : SIGCONT) - 1]
+				.ssi_signo = 0;
 		return;
 	}
 	k->aborted = sig;

@@ -206,7 +206,8 @@ static bool withdraw(struct keeper *k)
 }
 
 /* Who closed the channel by its end is a zombie a little later: rustyrun must
- * not get children that it does not know. */
+ * not get children that it does not know. Those that the caller had before it
+ * became us do not end for us: not for ever. */
 static void start_again(const struct keeper *k)
 {
 	int tries = 0;
@@ -242,8 +243,6 @@ _Noreturn void refuse_plan(const struct keeper *k, const char *why)
 	if (*k->again) {
 		/* The warden sees our end of its socket go. */
 		syscall(SYS_close_range, 3u, ~0u, 0u);
-		while (waitpid(-1, NULL, __WALL) > 0 || errno == EINTR)
-			;
 		start_again(k);
 	}
 	give_up(why);
