@@ -28,6 +28,14 @@ Deno.test("formatError() is a line of cause and a line of hint", () => {
   );
 });
 
+Deno.test("formatError() writes no control character, and fakes no line", () => {
+  const message = 'Cannot use "\x1b[31m\u009bA\r\nrustyrun: fake\x7f"';
+  assertEquals(
+    formatError(new ContainerError(message, { code: "x", hint: "a\x07b" })),
+    'rustyrun: Cannot use "\\x1b[31m\\x9bA\\x0d\n  rustyrun: fake\\x7f"\n  hint: a\\x07b\n',
+  );
+});
+
 Deno.test("formatError() without a hint is one line", () => {
   assertEquals(
     formatError(new ContainerError("Cannot", { code: "x" })),

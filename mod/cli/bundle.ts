@@ -12,7 +12,7 @@ import { ContainerError, describeFileError } from "../errors.ts";
 import { describeFeatures } from "../features.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
-import { printStdout } from "./report.ts";
+import { printStdout, toPlain } from "./report.ts";
 import { fail } from "./usage_error.ts";
 
 /** `rustyrun spec`: writes a config.json to begin with. */
@@ -82,9 +82,9 @@ export function validate(call: Call): number {
   } else {
     for (const it of problems) {
       printStdout(
-        `${path}: ${
-          it.path && `${it.path} `
-        }${it.message}\n  clause:  ${it.clause}\n  instead: ${it.instead}\n`,
+        `${path}: ${it.path && `${toPlain(it.path)} `}${
+          toPlain(it.message)
+        }\n  clause:  ${it.clause}\n  instead: ${toPlain(it.instead)}\n`,
       );
     }
     if (!complete) {

@@ -87,10 +87,22 @@ export function toContainerError(error: unknown): ContainerError {
   });
 }
 
+/** A message that a terminal takes for text and a reader for one: values of an
+ * image or a configuration may hold control characters. */
+export function toPlain(message: string): string {
+  return message.replaceAll(
+    // deno-lint-ignore no-control-regex -- they are what is looked for
+    /[\0-\x09\x0b-\x1f\x7f-\x9f]/g,
+    (it) => `\\x${it.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  ).replaceAll("\n", "\n  ");
+}
+
 /** The text of an error: a line of cause, a line of hint. */
 export function formatError(error: ContainerError): string {
-  const hint = error.hint === undefined ? "" : `  hint: ${error.hint}\n`;
-  return `rustyrun: ${error.message}\n${hint}`;
+  const hint = error.hint === undefined
+    ? ""
+    : `  hint: ${toPlain(error.hint)}\n`;
+  return `rustyrun: ${toPlain(error.message)}\n${hint}`;
 }
 
 /** One line for --log, as runc and crun write it and engines parse it. */
@@ -140,7 +152,7 @@ export function warnTo(
       writeLog(reporting, "warning", message);
       const heard = !quiet && (aloud || reporting.log === undefined);
       if (heard && !reporting.json) {
-        printStderr(`rustyrun: warning: ${message}\n`);
+        printStderr(`rustyrun: warning: ${toPlain(message)}\n`);
       }
     } catch {
       // Nobody reads our standard error: no reason to take back what has come
@@ -161,7 +173,9 @@ export function printError(thrown: unknown, reporting: Reporting): number {
   } else {
     printStderr(formatError(error));
     for (const it of error.suppressed) {
-      printStderr(`  then: ${it instanceof Error ? it.message : it}\n`);
+      printStderr(
+        `  then: ${toPlain(it instanceof Error ? it.message : String(it))}\n`,
+      );
     }
   }
   if (reporting.verbose) {
