@@ -40,6 +40,10 @@ const NAMESPACES: [string, number][] = [
   ["time", 0x00000080],
 ];
 
+/** What helps where no namespace can be made. */
+const NO_NAMESPACES =
+  "CAP_SYS_ADMIN is missing: in Docker, start the container with --privileged, or --cap-add SYS_ADMIN and an unconfined AppArmor and seccomp profile";
+
 const sysctl = (path: string): string | undefined => {
   try {
     return Deno.readTextFileSync(`/proc/sys/${path}`).trim();
@@ -119,13 +123,21 @@ function checkHelper(): Finding {
     return { name: "helper", verdict: "fails", detail: failed };
   } catch (error) {
     if (!(error instanceof ContainerError)) throw error;
-    return {
-      name: "helper",
-      verdict: "fails",
-      detail: error.message,
-      ...(error.hint === undefined ? {} : { fix: error.hint }),
-    };
+    return asFinding("helper", "fails", error);
   }
+}
+
+function asFinding(
+  name: string,
+  verdict: Finding["verdict"],
+  { message, hint }: ContainerError,
+): Finding {
+  return {
+    name,
+    verdict,
+    detail: message,
+    ...(hint === undefined ? {} : { fix: hint }),
+  };
 }
 
 function checkUser(facts: Facts, maps: IdMaps | undefined): Finding {
@@ -195,7 +207,7 @@ function checkNamespaces(base: Op[], maps: IdMaps | undefined): Finding[] {
       detail: failed,
       fix: failed.includes("ENOSPC")
         ? "raise the sysctls user.max_*_namespaces"
-        : "CAP_SYS_ADMIN is missing: in Docker, start the container with --privileged, or --cap-add SYS_ADMIN and an unconfined AppArmor and seccomp profile",
+        : NO_NAMESPACES,
     };
   });
 }
@@ -242,7 +254,9 @@ function checkOverlay(base: Op[], maps: IdMaps | undefined): Finding {
       name: "overlay",
       verdict: "lacks",
       detail: `--ephemeral does not work: ${failed}`,
-      fix: maps === undefined
+      fix: !failed.startsWith("fsmount")
+        ? NO_NAMESPACES
+        : maps === undefined
         ? "load the kernel module: modprobe overlay"
         : "use a kernel >= 6.6, or --ephemeral=DIR",
     };
@@ -260,8 +274,9 @@ function checkProc(base: Op[], maps: IdMaps | undefined): Finding {
       name: "proc",
       verdict: "fails",
       detail: `a new proc cannot be mounted: ${failed}`,
-      fix:
-        "this container's /proc is masked: start it with --security-opt systempaths=unconfined (Docker), unmask=ALL (Podman) or procMount: Unmasked (Kubernetes)",
+      fix: !failed.startsWith("fsmount")
+        ? NO_NAMESPACES
+        : "this container's /proc is masked: start it with --security-opt systempaths=unconfined (Docker), unmask=ALL (Podman) or procMount: Unmasked (Kubernetes)",
     };
 }
 
@@ -291,35 +306,50 @@ const LIMITS: [string, Record<string, unknown>][] = [
   ["cpuset", { cpu: { cpus: "0" } }],
 ];
 
+/** Makes cgroups as `run` would, and removes them.
+ *
+ * @returns undefined when that works, else what failed */
+function tryCgroups(
+  resources: Record<string, unknown>,
+  facts: Facts,
+): ContainerError | undefined {
+  try {
+    const plan = planCgroups(probeConfig(resources), facts, makeToken());
+    try {
+      makeCgroups(plan);
+    } finally {
+      removeCgroups(plan);
+    }
+    return undefined;
+  } catch (error) {
+    if (error instanceof ContainerError) return error;
+    throw error;
+  }
+}
+
 function checkCgroups(facts: Facts): Finding[] {
   const layout = cgroupLayout(facts);
-  const findings: Finding[] = [{
-    name: "cgroups",
-    verdict: layout === "none" ? "lacks" : "fine",
-    detail: layout === "none" ? "no hierarchy is mounted" : layout,
-    ...(layout === "none"
-      ? { fix: "mount -t cgroup2 cgroup2 /sys/fs/cgroup" }
-      : {}),
-  }];
+  const findings: Finding[] = [];
+  // As root the device rules always are, and so must be a cgroup for them.
+  const failed = tryCgroups({}, facts);
+  if (failed !== undefined) {
+    findings.push(asFinding("cgroups", "fails", failed));
+  } else if (layout === "none") {
+    findings.push({
+      name: "cgroups",
+      verdict: "lacks",
+      detail: "no hierarchy is mounted",
+      fix: "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+    });
+  } else findings.push({ name: "cgroups", verdict: "fine", detail: layout });
   for (const [controller, resources] of LIMITS) {
     const name = `limit-${controller}`;
-    try {
-      const plan = planCgroups(probeConfig(resources), facts, makeToken());
-      try {
-        makeCgroups(plan);
-      } finally {
-        removeCgroups(plan);
-      }
-      findings.push({ name, verdict: "fine", detail: "can be set" });
-    } catch (error) {
-      if (!(error instanceof ContainerError)) throw error;
-      findings.push({
-        name,
-        verdict: "lacks",
-        detail: error.message,
-        ...(error.hint === undefined ? {} : { fix: error.hint }),
-      });
-    }
+    const failed = tryCgroups(resources, facts);
+    findings.push(
+      failed === undefined
+        ? { name, verdict: "fine", detail: "can be set" }
+        : asFinding(name, "lacks", failed),
+    );
   }
   return findings;
 }

@@ -6,10 +6,10 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { libc } from "../ffi/libc.ts";
-import { examine } from "../mod/doctor.ts";
+import { examine, type Finding } from "../mod/doctor.ts";
 import { gatherFacts } from "../mod/host.ts";
 import { openHelper } from "../mod/process.ts";
-import { findLeaks, takeSnapshot } from "./harness.ts";
+import { cliCommand, findLeaks, runToEnd, takeSnapshot } from "./harness.ts";
 import { hasNeed, testOn } from "./needs.ts";
 
 libc();
@@ -71,5 +71,39 @@ testOn(
       detail: "5.10.1: rustyrun needs 5.15",
       fix: "use a newer kernel",
     });
+  },
+);
+
+testOn(
+  ["root", "helper"],
+  "examine() as root fails without a cgroup for the device rules, as run does",
+  () => {
+    const findings = examine({ ...gatherFacts(), cgroups: [] });
+    assertEquals(findings.find((it) => it.name === "cgroups"), {
+      name: "cgroups",
+      verdict: "fails",
+      detail:
+        "Cannot keep the container from the machine's devices: neither the v1 devices controller nor cgroup v2 is mounted",
+      fix:
+        "mkdir /sys/fs/cgroup/devices && mount -t cgroup -o devices devices /sys/fs/cgroup/devices",
+    });
+  },
+);
+
+testOn(
+  ["root", "helper"],
+  "doctor without CAP_SYS_ADMIN blames that, not /proc or a kernel module",
+  async () => {
+    const { code, stdout } = await runToEnd([
+      ...["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin"],
+      ...cliCommand(),
+      ...["doctor", "--json"],
+    ]);
+    assertEquals(code, 1, stdout);
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    for (const name of ["mount-namespace", "proc", "overlay"]) {
+      const { fix } = findings.find((it) => it.name === name)!;
+      assert(fix?.startsWith("CAP_SYS_ADMIN is missing: "), `${name}: ${fix}`);
+    }
   },
 );
