@@ -15,7 +15,8 @@
  *   kText    a late failure's line: op (-1: any; KEEPER_DIED: the helper died
  *            and errno is its signal), errno (-1: any), exit code. First match
  *   kJson    head: what comes before `"exitCode":N,...}`; signals: the name of
- *            each signal as JSON, by number
+ *            each signal as JSON, by number. With it, the lines of kOom and
+ *            kRefuse are members of that object, each with a comma behind it
  *   kDelete  a program that runs at the end, before what is left is removed
  *   kFlags   TEARDOWN_SHARED_PID
  *   kMount   the container's root, mounted in the caller's mount namespace

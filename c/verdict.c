@@ -166,6 +166,17 @@ static int find_exit_code(const struct keeper *k)
 	return WEXITSTATUS(k->status);
 }
 
+/* Why the container was killed, when it was not the user who asked for it. */
+static void print_killed(const struct keeper *k, bool oom)
+{
+	struct op op;
+
+	if (oom && find_op(k, OP_K_OOM, &op))
+		print(op.a[2].p, op.a[2].len);
+	if (k->refused && find_op(k, OP_K_REFUSE, &op))
+		print(op.a[0].p, op.a[0].len);
+}
+
 /* What the user is told beside the exit code. */
 int tell_end(const struct keeper *k, bool *oom)
 {
@@ -174,10 +185,8 @@ int tell_end(const struct keeper *k, bool *oom)
 
 	*oom = code == 128 + SIGKILL && !k->aborted && !k->refused &&
 	       find_op(k, OP_K_OOM, &op) && was_out_of_memory(&op);
-	if (*oom)
-		print(op.a[2].p, op.a[2].len);
-	if (k->refused && find_op(k, OP_K_REFUSE, &op))
-		print(op.a[0].p, op.a[0].len);
+	if (!find_op(k, OP_K_JSON, &op))
+		print_killed(k, *oom);
 	if (k->aborted)
 		return code;
 	if (k->failed)
@@ -197,6 +206,8 @@ void print_json(const struct keeper *k, int code, bool oom)
 	if (!k->about_to_exec || k->failed || !find_op(k, OP_K_JSON, &op))
 		return;
 	print(op.a[0].p, op.a[0].len);
+	/* One object: in there the words are members of it. */
+	print_killed(k, oom);
 	print_text("\"exitCode\":");
 	print_number(code);
 	print_text(",\"signal\":");

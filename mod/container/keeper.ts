@@ -137,7 +137,8 @@ export function planKeeper(
       do: "kOom",
       file: cgroup.oom.file,
       key: cgroup.oom.key,
-      text: words.error(
+      text: wordKill(
+        words,
         new ContainerError(
           limit === undefined
             ? "The container was killed: the machine, or a cgroup above it, ran out of memory"
@@ -159,7 +160,8 @@ export function planKeeper(
   ops.push(...planLateErrors(prepared.ops, config, prepared.facts, words));
   ops.push({
     do: "kRefuse",
-    text: words.error(
+    text: wordKill(
+      words,
       new ContainerError(
         "The container was killed by a second Ctrl-C: its first process ignores the signal",
         {
@@ -176,6 +178,13 @@ export function planKeeper(
     ops.push({ do: "kJson", head: words.json, signals: signalNames(), why });
   }
   return ops;
+}
+
+/** Why the container was killed: with --json, members of its result. */
+function wordKill(words: KeeperWords, error: ContainerError): string {
+  if (words.json === undefined) return words.error(error);
+  const { exitCode: _, ...members } = error.toJSON();
+  return `${JSON.stringify(members).slice(1, -1)},`;
 }
 
 /** The same for a container in the foreground.

@@ -139,6 +139,11 @@ class Codes(Case):
             self.assertEqual((code, err), (137, "out of memory: 64 MiB\n"))
             code, _, err = self.run_sh("exit 1", oom=oom)
             self.assertEqual((code, err), (1, ""))
+            # One object: the words are members of the result.
+            code, _, err = self.run_sh("exit 137", json=("{", names),
+                                       oom=(*oom[:2], '"error":"killed",'))
+            self.assertEqual(err, '{"error":"killed","exitCode":137,'
+                             '"signal":null,"oom":true}\n')
             f.seek(0)
             f.write("oom_kill_disable 0\nunder_oom 0\noom_kill 0\n")
             f.flush()

@@ -67,7 +67,7 @@ testOn(
 
 testOn(
   ROOT,
-  "run --json --memory tells of the kill in the result",
+  "run --json --memory tells of the kill in the result, the one object",
   async () => {
     await using box = makeBox();
     const { code, stderr } = await box.run([
@@ -82,9 +82,12 @@ testOn(
       EAT,
     ]);
     assertEquals(code, 137);
-    const objects = stderr.trim().split("\n").map((it) => JSON.parse(it));
-    assertEquals(objects.at(-1), {
+    assertEquals(JSON.parse(stderr), {
       id: box.id,
+      error:
+        "The container was killed: it used more than its memory limit of 33554432 bytes (--memory 32m)",
+      code: "memory-limit",
+      hint: "Give it more, or make it use less",
       exitCode: 137,
       signal: "SIGKILL",
       oom: true,
