@@ -6,6 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import type { Linux } from "../config/schema.ts";
+import { parseSeccompFile } from "../config/seccomp_file.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import {
@@ -61,16 +62,7 @@ function readProfile(path: string): SeccompFile {
       },
     );
   }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new ContainerError(
-      `Cannot read the seccomp profile "${path}": ${
-        cause instanceof Error ? cause.message : cause
-      }`,
-      { code: "seccomp-profile", hint: "It must be JSON", cause },
-    );
-  }
+  return parseSeccompFile(text, path) as SeccompFile;
 }
 
 /** What the child stage calls between loading the filter and handing out its

@@ -88,8 +88,8 @@ function applies(
 }
 
 /**
- * Resolves an engine's profile for a container on a host. What comes out still
- * has to pass the schema of `linux.seccomp`.
+ * Resolves an engine's profile for a container on a host: one that has the shape
+ * (../config/seccomp_file.ts).
  *
  * @throws {ContainerError} `seccomp-file-invalid`: two spellings of one thing,
  * an errno by name alone, a kernel version that is none
