@@ -216,8 +216,8 @@ function planCredentials(
   const { sets } = resolveCapabilities(config, facts);
   const { uidMappings, gidMappings } = config.spec.linux ?? {};
   if (namespaceUse(config, "user") === "new") {
-    if (!isMapped(uidMappings, uid)) throw unmapped("user", uid);
-    if (!isMapped(gidMappings, gid)) throw unmapped("group", gid);
+    if (!isMapped(uidMappings, uid)) throw unmapped(config, "user", uid);
+    if (!isMapped(gidMappings, gid)) throw unmapped(config, "group", gid);
   }
   const prctl = (option: number, a: number, why: string): Op => ({
     do: "prctl",
@@ -281,14 +281,23 @@ function planCredentials(
   ];
 }
 
-function unmapped(kind: "user" | "group", id: number): ContainerError {
+function unmapped(
+  { mode, flags }: Config,
+  kind: "user" | "group",
+  id: number,
+): ContainerError {
+  const flag = flags.get("process.user");
   return new ContainerError(
-    `Cannot run as ${kind} ${id}: the container's user namespace does not map it`,
+    `Cannot run as ${kind} ${id}${
+      flag === undefined ? "" : ` (${flag})`
+    }: the container's user namespace does not map it`,
     {
       code: `${kind}-unmapped`,
-      hint: `Map it in linux.${
-        kind === "user" ? "uid" : "gid"
-      }Mappings, or use an id that is mapped`,
+      hint: mode === "friendly"
+        ? "Use an id that is mapped, or map more: --userns C:H:N as root, else a range in /etc/subuid and /etc/subgid (rustyrun doctor shows how)"
+        : `Map it in linux.${
+          kind === "user" ? "uid" : "gid"
+        }Mappings, or use an id that is mapped`,
     },
   );
 }
@@ -319,7 +328,7 @@ function planGroups(
     if (
       namespaceUse(config, "user") === "new" &&
       !isMapped(config.spec.linux?.gidMappings, gid)
-    ) throw unmapped("group", gid);
+    ) throw unmapped(config, "group", gid);
   }
   const bytes = new Uint8Array(gids.length * 4);
   const view = new DataView(bytes.buffer);

@@ -23,6 +23,21 @@ const read: [string, Want][] = [
   ["-h", ["help", false, { help: true }, {}, []]],
   ["--version", ["version", false, { version: true }, {}, []]],
   ["-v", ["version", false, { version: true }, {}, []]],
+  ["run --version", ["version", false, { version: true }, {}, []]],
+  ["run -r R --version", [
+    "version",
+    false,
+    { version: true },
+    { rootfs: "R" },
+    [],
+  ]],
+  ["-r R --version", [
+    "version",
+    false,
+    { version: true },
+    { rootfs: "R" },
+    [],
+  ]],
   ["state --help", ["help", false, {}, { help: true }, ["state"]]],
   ["run --rootfs R --help", ["help", false, {}, {
     rootfs: "R",

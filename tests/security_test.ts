@@ -548,3 +548,33 @@ for (const list of BAD_SETS) {
     assertThrows(() => encodeSet(list, "key"), ContainerError);
   });
 }
+
+Deno.test("resolveCapabilities() says once, and by its flag, what friendly mode cannot grant", () => {
+  const caps = ["CAP_KILL", "CAP_SYS_RESOURCE"];
+  const sets = { bounding: caps, effective: caps, permitted: caps };
+  const config = makeConfig(of({ capabilities: sets }), {
+    mode: "friendly",
+    flags: new Map([["process.capabilities", "--cap-add SYS_RESOURCE"]]),
+  });
+  const facts = makeFacts({ caps: ALL_CAPS & ~(1n << 24n) });
+  assertEquals(resolveCapabilities(config, facts).warnings, [{
+    message:
+      "Cannot grant CAP_SYS_RESOURCE: the caller does not have it (--cap-add SYS_RESOURCE)",
+    quiet: false,
+  }]);
+});
+
+Deno.test("planSecurity() names the flags of friendly mode for a user that is not mapped", () => {
+  const config = makeConfig({ ...USERNS, ...of({ user: { uid: 1 } }) }, {
+    mode: "friendly",
+    flags: new Map([["process.user", "-u 1"]]),
+  });
+  const error = assertThrows(
+    () => planSecurity(config, makeFacts(), {}),
+    ContainerError,
+  );
+  assertEquals([error.message, error.hint], [
+    "Cannot run as user 1 (-u 1): the container's user namespace does not map it",
+    "Use an id that is mapped, or map more: --userns C:H:N as root, else a range in /etc/subuid and /etc/subgid (rustyrun doctor shows how)",
+  ]);
+});

@@ -340,7 +340,9 @@ function readCommand(
       continue;
     }
     const flag = reader.take(rows, flags) ??
-      (implied ? reader.take(globals, global) : undefined);
+      (implied || run && word === "--version"
+        ? reader.take(globals, global)
+        : undefined);
     if (!flag) {
       throw unknownFlag(
         word,
@@ -351,13 +353,13 @@ function readCommand(
         reader.exitCode,
       );
     }
-    if (flag.name === "help") {
+    if (flag.name === "help" || flag.name === "version") {
       return {
-        command: "help",
+        command: flag.name,
         friendly: false,
         global,
         flags,
-        args: [command.name],
+        args: flag.name === "help" ? [command.name] : [],
       };
     }
   }

@@ -89,9 +89,11 @@ export function resolveCapabilities(
       quiet: false,
     });
   }
-  // Friendly mode grants what there is of the defaults without a word.
-  const silent = config.mode === "friendly" &&
-    !config.flags.has("process.capabilities");
+  // Friendly mode grants what there is of the defaults without a word, and has
+  // one set: what is said of it is said once, with its flag.
+  const friendly = config.mode === "friendly";
+  const flag = config.flags.get("process.capabilities");
+  let told = 0n;
   const mine = "the caller does not have it";
   const limit = (
     set: keyof CapabilitySets,
@@ -101,11 +103,13 @@ export function resolveCapabilities(
     const lost = sets[set] & ~mask;
     if (lost === 0n) return;
     sets[set] &= mask;
-    if (silent) return;
+    const news = friendly ? lost & ~told : lost;
+    told |= lost;
+    if (news === 0n || friendly && flag === undefined) return;
     warnings.push({
-      message: `Cannot grant ${
-        formatCapabilities(lost).join(", ")
-      }: ${why} (process.capabilities.${set})`,
+      message: `Cannot grant ${formatCapabilities(news).join(", ")}: ${why} (${
+        friendly ? flag : `process.capabilities.${set}`
+      })`,
       quiet: why !== mine,
     });
   };
