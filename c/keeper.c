@@ -299,23 +299,14 @@ static void release_held(struct keeper *k)
 	}
 }
 
-static void start(struct keeper *k)
-{
-	if (k->channel < 0) {
-		k->about_to_exec = true;
-		return;
-	}
-	if (send(k->channel, "g", 1, MSG_NOSIGNAL) < 0)
-		return; /* its end is read next */
-}
-
 /* From here on the container runs, and nothing starts over. */
 static void pass_gate(struct keeper *k)
 {
 	if (k->tty.master < 0)
 		leave_stdio();
-	if (!k->aborted && !k->ended)
-		start(k);
+	/* Where nobody reads it, the channel's end is read next. */
+	if (k->channel >= 0 && !k->aborted && !k->ended)
+		(void)send(k->channel, "g", 1, MSG_NOSIGNAL);
 }
 
 /* Reads what the helper reports until the end: a failure, or execve. */
@@ -544,6 +535,8 @@ _Noreturn void keeper_main(int plan_fd, char **again)
 	tty_open(&k->tty, k->tty.master);
 	tty_enter(&k->tty);
 	serving = k->serving;
+	/* It may have ended already. */
+	k->about_to_exec = !serving && k->channel < 0;
 	read_signals(k);
 	reap(k);
 	/* Once only: a byte that nobody reads would cut the channel off. */

@@ -312,6 +312,28 @@ testOn(
   },
 );
 
+testOn(
+  NEEDS,
+  "run keeps the code of a command that ends before its poststart hook",
+  async () => {
+    await using caller = makeCaller();
+    const { id, dir } = caller;
+    const ended =
+      `until grep -qs "^State:.*Z" /proc/$pid/status; do sleep 0.05; done`;
+    const hook = shell(
+      `pid=$(sed -n 's/.*"pid":\\([0-9]*\\).*/\\1/p'); ${ended}; echo seen >${dir}/seen`,
+    );
+    caller.write(hookSpec(caller, { poststart: [hook] }, {
+      process: { args: ["sh", "-c", "exit 6"] },
+    }));
+    assertEquals(await caller.call(["run", "--bundle", caller.bundle, id]), {
+      ...QUIET,
+      code: 6,
+    });
+    assertEquals(Deno.readTextFileSync(`${dir}/seen`), "seen\n");
+  },
+);
+
 testOn(NEEDS, "a hook whose bundle is gone is not blamed for it", async () => {
   await using caller = makeCaller();
   const { id, dir, bundle } = caller;
