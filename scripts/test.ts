@@ -1,6 +1,6 @@
 /**
- * Runs the tests: each file in a `deno test` of its own, as many at once as there
- * are CPUs (4 at most). (`deno test --parallel` has all files in one process; some tests
+ * Runs the tests: each file in a `deno test` of its own, one more at once than
+ * there are CPUs (4 at most): a test often waits. (`deno test --parallel` has all files in one process; some tests
  * count its descriptors.)
  *
  *     deno task test [FILE | DIRECTORY]... [FLAG OF deno test]...
@@ -197,7 +197,7 @@ if (import.meta.main) {
   const paths = Deno.args.filter(isPath);
   const flags = Deno.args.filter((word) => !isPath(word));
   const jobs = Number(
-    Deno.env.get("DENO_JOBS") ?? Math.min(navigator.hardwareConcurrency, 4),
+    Deno.env.get("DENO_JOBS") ?? Math.min(navigator.hardwareConcurrency + 1, 4),
   );
   const fine = await testFiles(
     paths.length > 0 ? paths : ["tests"],
