@@ -59,8 +59,9 @@ function isPlain({ prepared, noted, keep }: Plannable): boolean {
     namespaceUse(config, "mount") === "new" &&
     // The keeper must have the state's directory.
     !keep &&
-    // They are said at every start.
-    prepared.warnings.length === 0 &&
+    // They are said at every start; where starts are kept, there is no log for
+    // the quiet ones, which `runc spec` gives cause for.
+    prepared.warnings.every((it) => it.quiet) &&
     // A cgroup that was there before may hold somebody else's processes.
     noted.cgroups.length === cgroup.dirs.length && noted.parents.length === 0 &&
     !config.spec.process?.terminal && config.preserveFds === 0 &&

@@ -19,7 +19,7 @@ import {
 } from "./replay_room.ts";
 import { makeBox } from "../harness.ts";
 import { testOn, USERS } from "../needs.ts";
-import { otherUser } from "../program.ts";
+import { otherUser, run } from "../program.ts";
 import type { Spec } from "./caller.ts";
 
 for (
@@ -80,6 +80,22 @@ testInRoom(
     const other = await room.run(image.words("box-longer"));
     assertEquals([other.stdout, other.ordinary], ["fine\n", 1]);
   },
+);
+
+testInRoom(
+  "run of a bundle as runc spec writes it is replayed",
+  async (room, { bundle, words }) => {
+    const config = `${bundle}/config.json`;
+    Deno.removeSync(config);
+    assertEquals(run("runc", "spec", "--bundle", bundle), true);
+    const spec: Spec = JSON.parse(Deno.readTextFileSync(config));
+    const process = { ...spec.process, terminal: false, args: ["true"] };
+    Deno.writeTextFileSync(config, JSON.stringify({ ...spec, process }));
+    await room.keep(words());
+    const { code, stderr, ordinary } = await room.run(words());
+    assertEquals([code, stderr, ordinary], [0, "", 0]);
+  },
+  ["runc"],
 );
 
 /** A start that is never kept, and still works every time. */
