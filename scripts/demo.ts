@@ -91,12 +91,13 @@ function readAnswers(text: string): Map<string, string> {
 }
 
 /** A file of ours that the overlay shows: as root on the same file system as
- * "/" (what is mounted below it is not part of the overlay); else in a place of
- * the user's own (a directory of an id that the user has not cannot be changed). */
+ * "/" (what is mounted below it is not part of the overlay); else right in a
+ * directory of "/" (below it, one of an id that the user has not cannot be
+ * changed), or in a place of the user's own. */
 function makeFile(isRoot: boolean): string {
   const root = Deno.statSync("/").dev;
   const home = Deno.env.get("HOME") ?? "/";
-  const places = isRoot ? ["/var/tmp", home, ROOT] : [home, ROOT, "/var/tmp"];
+  const places = isRoot ? ["/var/tmp", home, ROOT] : ["/tmp", home, ROOT];
   for (const dir of places) {
     try {
       if (isRoot && Deno.statSync(dir).dev !== root) continue;
