@@ -30,7 +30,7 @@ function valueOf(env: readonly string[], name: string): string | undefined {
 
 /**
  * Takes LISTEN_FDS into the configuration when they are meant for this very
- * process, and checks that what is to be preserved is open.
+ * process, and checks that the caller has opened what is to be preserved.
  *
  * @throws {ContainerError} when a descriptor is not open
  */
@@ -48,9 +48,19 @@ export function applyListenFds(config: Config, place: Place): void {
       "LISTEN_PID=1",
     ];
   }
-  for (let fd = 3; fd < 3 + config.preserveFds; fd++) {
+  checkPreserved(config.preserveFds);
+}
+
+/**
+ * Checks that the caller has opened what is to be preserved. What it hands on
+ * has no close-on-exec; a descriptor that has it is this process's own.
+ *
+ * @throws {ContainerError} when the caller has not
+ */
+export function checkPreserved(count: number): void {
+  for (let fd = 3; fd < 3 + count; fd++) {
     // F_GETFD
-    if (trySyscall("fcntl", fd, 1, 0) >= 0) continue;
+    if (trySyscall("fcntl", fd, 1, 0) === 0) continue;
     throw new ContainerError(
       `Cannot pass descriptor ${fd} on: unable to stat preserved-fd ${fd}: it is not open`,
       {

@@ -24,6 +24,7 @@ import {
   rlimitsOf,
 } from "../security.ts";
 import { isAlive, lockState, type State } from "../state.ts";
+import { checkPreserved } from "./activation.ts";
 import { loadFilter } from "./filter.ts";
 import {
   planAffinity,
@@ -206,6 +207,7 @@ export function execProcess(
   const lock = lockState(root, id);
   const state = findState(root, id);
   checkRunning(root, state, options);
+  checkPreserved(options.preserveFds);
   const saved = loadSaved(root, id);
   const config = configOf(saved.config, state, options);
   checkTerminal(config, options.detach);

@@ -49,6 +49,24 @@ testOn(NEEDS, "exec --preserve-fds passes descriptors on", async () => {
   );
 });
 
+testOn(
+  NEEDS,
+  "create and exec refuse to preserve what only they have open",
+  async () => {
+    await using caller = makeCaller();
+    const { id, bundle } = caller;
+    const create = ["create", "--bundle", bundle];
+    const refused = await caller.call([...create, "--preserve-fds", "1", id]);
+    assertEquals(refused.code, 1);
+    assertMatch(refused.stderr, /unable to stat preserved-fd 3/);
+    await caller.hold([...create, id]);
+    await caller.call(["start", id]);
+    const exec = await caller.call(["exec", "--preserve-fds=1", id, "true"]);
+    assertEquals(exec.code, 255);
+    assertMatch(exec.stderr, /unable to stat preserved-fd 3/);
+  },
+);
+
 testOn(NEEDS, "create refuses to preserve what is not open", async () => {
   await using caller = makeCaller();
   const { code, stderr } = await caller.call(
