@@ -56,6 +56,10 @@ export function addCpu(limits: Limits, cpu: Cpu): void {
 
 function addV1(limits: Limits, cpu: Cpu): void {
   const add = adder(limits, 1);
+  // The shares of an idle cgroup cannot be set: idle goes first.
+  if (cpu.idle !== undefined) {
+    add("idle", "cpu.idle", `${cpu.idle}`, "run only when the CPU is idle");
+  }
   const shares = BigInt(cpu.shares ?? 0);
   if (shares !== 0n) {
     // The kernel would clip without a word.
@@ -66,12 +70,14 @@ function addV1(limits: Limits, cpu: Cpu): void {
         "it must be between 2 and 262144",
       );
     }
-    add(
-      "shares",
-      "cpu.shares",
-      `${shares}`,
-      "share of the CPU when it is busy",
-    );
+    if (BigInt(cpu.idle ?? 0) !== 1n) {
+      add(
+        "shares",
+        "cpu.shares",
+        `${shares}`,
+        "share of the CPU when it is busy",
+      );
+    }
   }
   // Before the first process: a real-time one cannot join without a runtime.
   if (BigInt(cpu.realtimePeriod ?? 0) !== 0n) {
@@ -118,9 +124,6 @@ function addV1(limits: Limits, cpu: Cpu): void {
       "unused CPU time that may be saved up",
       { again: true },
     );
-  }
-  if (cpu.idle !== undefined) {
-    add("idle", "cpu.idle", `${cpu.idle}`, "run only when the CPU is idle");
   }
 }
 

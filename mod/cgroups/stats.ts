@@ -153,8 +153,11 @@ function readCpuset(read: Reader): Stats["cpuset"] {
     memory_spread_slab: flag("memory_spread_slab"),
     memory_pressure: flag("memory_pressure"),
     sched_load_balance: flag("sched_load_balance"),
-    // -1 (the system's own) has no place in an unsigned number.
-    sched_relax_domain_level: flag("sched_relax_domain_level"),
+    // -1 is the system's own level, 0 none.
+    sched_relax_domain_level:
+      read("cpuset.sched_relax_domain_level").trim() === "-1"
+        ? -1
+        : flag("sched_relax_domain_level"),
   };
 }
 

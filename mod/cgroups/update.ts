@@ -5,6 +5,7 @@
  */
 
 import type { Resources } from "../config/schema.ts";
+import { ContainerError } from "../errors.ts";
 import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { compileDevices } from "./device_program.ts";
 import {
@@ -39,7 +40,33 @@ export function mergeResources(old: Resources, change: Resources): Resources {
       ? { ...before, ...(key === "pids" ? value : dropUnset(value)) }
       : value;
   }
-  return merged;
+  return followPairs(merged, change);
+}
+
+/**
+ * What a change means for the other of two values: without a memory limit
+ * there is none on memory and swap together, unless the change names one
+ * (runc).
+ */
+function followPairs(merged: Resources, { memory }: Resources): Resources {
+  if (BigInt(memory?.limit ?? 0) >= 0n || BigInt(memory?.swap ?? 0) !== 0n) {
+    return merged;
+  }
+  return { ...merged, memory: { ...merged.memory, swap: -1 } };
+}
+
+/** Throws for shares alone while the cgroup is idle: the kernel takes none. */
+function refuseIdleShares({ cpu }: Resources, change: Resources): void {
+  const shares = BigInt(change.cpu?.shares ?? 0);
+  if (shares === 0n || change.cpu?.idle !== undefined) return;
+  if (BigInt(cpu?.idle ?? 0) !== 1n) return;
+  throw new ContainerError(
+    `Cannot apply linux.resources.cpu.shares "${shares}": the container is idle (cpu.idle 1), and an idle cgroup has no shares`,
+    {
+      code: "limit-refused",
+      hint: "Let it take part again in the same change: --cpu-idle 0",
+    },
+  );
 }
 
 /** Where 0 is a value and not "unset". */
@@ -83,6 +110,7 @@ export function updateCgroups(
 ): Resources {
   const flags = options.flags ?? new Map();
   const resources = mergeResources(old, change);
+  refuseIdleShares(resources, change);
   const writes = planUpdate(dirs, resources, change, flags);
   const v2 = dirs.find((d) => d.version === 2);
   const mine = writes.filter((w) =>

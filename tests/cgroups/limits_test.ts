@@ -149,7 +149,7 @@ const TABLE: {
   {
     name: "cpu.idle",
     resources: { cpu: { idle: 1, shares: 2 } },
-    v1: ["cpu,cpuacct/c/cpu.shares=2", "cpu,cpuacct/c/cpu.idle=1"],
+    v1: ["cpu,cpuacct/c/cpu.idle=1"],
     v2: ["c/cpu.idle=1"],
   },
   {

@@ -102,6 +102,7 @@ Deno.test("readStats() reads v1 in runc's shape", () => {
         mems: [0],
         ...NO_CPUSET,
         sched_load_balance: 1,
+        sched_relax_domain_level: -1,
       },
       memory: {
         cache: 4096,

@@ -3,7 +3,11 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { CgroupDir, CgroupPlan } from "../../mod/cgroups.ts";
 import { wordFailure } from "../../mod/cgroups/errors.ts";
 import { makeCgroups, writeLimits } from "../../mod/cgroups/make.ts";
-import { mergeResources, planUpdate } from "../../mod/cgroups/update.ts";
+import {
+  mergeResources,
+  planUpdate,
+  updateCgroups,
+} from "../../mod/cgroups/update.ts";
 import type { Resources } from "../../mod/config/schema.ts";
 import { ContainerError } from "../../mod/errors.ts";
 
@@ -32,6 +36,18 @@ const MERGES: {
     want: { pids: { limit: 0 } },
   },
   {
+    name: "lifts the limit on swap with that on memory",
+    old: { memory: { limit: 1, swap: 2 } },
+    change: { memory: { limit: -1 } },
+    want: { memory: { limit: -1, swap: -1 } },
+  },
+  {
+    name: "keeps a limit on swap that comes with none on memory",
+    old: { memory: { limit: 1, swap: 2 } },
+    change: { memory: { limit: -1, swap: 3 } },
+    want: { memory: { limit: -1, swap: 3 } },
+  },
+  {
     name: "replaces lists and adds to unified",
     old: {
       unified: { "memory.high": "1", "pids.max": "2" },
@@ -53,6 +69,17 @@ for (const { name, old, change, want } of MERGES) {
     assertEquals(mergeResources(old, change), want);
   });
 }
+
+Deno.test("updateCgroups() refuses shares for an idle container", () => {
+  const error = assertThrows(
+    () => updateCgroups([], { cpu: { idle: 1 } }, { cpu: { shares: 600 } }),
+    ContainerError,
+  );
+  assertEquals(
+    error.message,
+    'Cannot apply linux.resources.cpu.shares "600": the container is idle (cpu.idle 1), and an idle cgroup has no shares',
+  );
+});
 
 const V2: CgroupDir = {
   path: "/sys/fs/cgroup/a/c",
