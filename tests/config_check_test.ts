@@ -268,6 +268,16 @@ Deno.test("checkResources() names places below linux.resources", () => {
   );
 });
 
+Deno.test("checkResources() speaks of the range where a wide integer is exact", () => {
+  assertEquals(
+    checkResources({ cpu: { shares: -1 } }).map((p) => [p.message, p.instead]),
+    [[
+      "must be an integer from 0 to 18446744073709551615: found -1",
+      "write an integer of that range",
+    ]],
+  );
+});
+
 Deno.test("checkProcess() names places below process", () => {
   assertEquals(checkProcess({}).map((p) => p.path), ["process.cwd"]);
 });

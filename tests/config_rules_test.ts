@@ -155,6 +155,24 @@ const REFUSED: [change: unknown, ...problems: string[]][] = [
     "mounts[0].source must be set for a bind mount: found nothing (config.md#mounts; write the path on the host, absolute or relative to the bundle)",
   ],
   [
+    mounts({ destination: "/data", options: ["rslave"] }),
+    "mounts[0].type must be set unless the options hold bind or rbind: found nothing (config.md#mounts; write the type of the file system, or the option rbind)",
+  ],
+  [
+    mounts({ destination: "/data", source: "/data", type: "bind" }),
+    'mounts[0].type must not be "bind" alone: the option bind or rbind makes a bind mount (config.md#mounts; write the type of the file system, or the option rbind)',
+  ],
+  [
+    linux({
+      seccomp: {
+        defaultAction: "SCMP_ACT_ALLOW",
+        listenerPath: "/run/agent",
+        syscalls: [{ names: ["read", "write"], action: "SCMP_ACT_NOTIFY" }],
+      },
+    }),
+    'linux.seccomp.syscalls[0].names[1] must not be "write" for SCMP_ACT_NOTIFY: it is needed before the agent has the listener (config-linux.md#seccomp; allow it, and ask the agent about other calls)',
+  ],
+  [
     mounts({ destination: "/data", source: "/data", options: ["ro"] }),
     "mounts[0].type must be set unless the options hold bind or rbind: found nothing (config.md#mounts; write the type of the file system, or the option rbind)",
   ],
@@ -739,7 +757,6 @@ const ACCEPTED: [what: string, change: unknown][] = [
       options: ["bind"],
     }),
   ],
-  ["a propagation alone", mounts({ destination: "/a", options: ["rslave"] })],
   [
     "an id-mapped mount",
     mounts({

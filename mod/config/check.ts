@@ -98,7 +98,7 @@ class Check {
       value,
       typeof value === "string"
         ? "write the number without quotes"
-        : wide && Number.isInteger(value)
+        : wide && Number.isInteger(value) && !Number.isSafeInteger(value)
         ? "write it as a bigint: a number of this size is not exact"
         : "write an integer of that range",
     );

@@ -13,21 +13,6 @@ import { showValue } from "./problem.ts";
 const PROC = " cpuinfo diskstats loadavg meminfo slabinfo stat swaps uptime " +
   "sys/kernel/ns_last_pid sys/crypto/fips_enabled ";
 
-/** Options that make a mount of no type meaningful. */
-const TYPELESS = new Set([
-  "bind",
-  "rbind",
-  "remount",
-  "shared",
-  "rshared",
-  "slave",
-  "rslave",
-  "private",
-  "rprivate",
-  "unbindable",
-  "runbindable",
-]);
-
 /** Adds the problems of all mounts. */
 export function checkMounts(add: Add, spec: Spec): void {
   const mounts = spec.mounts ?? [];
@@ -72,10 +57,14 @@ function checkMount(add: Add, path: string, mount: Mount, spec: Spec): void {
       "write the path on the host, absolute or relative to the bundle",
     );
   }
-  if (type === "" && !options.some((option) => TYPELESS.has(option))) {
+  if (
+    (type === "" || type === "bind") && !bind && !options.includes("remount")
+  ) {
     add(
       `${path}.type`,
-      "must be set unless the options hold bind or rbind: found nothing",
+      type === ""
+        ? "must be set unless the options hold bind or rbind: found nothing"
+        : 'must not be "bind" alone: the option bind or rbind makes a bind mount',
       "write the type of the file system, or the option rbind",
     );
   }

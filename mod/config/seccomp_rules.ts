@@ -8,6 +8,10 @@ import type { Seccomp, SeccompAction } from "./schema.ts";
 import { type Add, collectInto } from "./forms.ts";
 import { type Problem, showValue } from "./problem.ts";
 
+/** What the child stage calls between loading the filter and handing out its
+ * listener: a supervisor that is asked about these is not there yet. */
+export const BEFORE_LISTENER: readonly string[] = ["write", "sendmsg"];
+
 /**
  * Checks what the shape cannot say about a seccomp profile.
  *
@@ -66,6 +70,16 @@ export function seccompProblems(
         'must not be "SCMP_ACT_NOTIFY" without listenerPath',
         "write listenerPath: the socket of the agent that answers",
       );
+    }
+    if (action === "SCMP_ACT_NOTIFY" && listening) {
+      names.forEach((name, j) => {
+        if (!BEFORE_LISTENER.includes(name)) return;
+        add(
+          `${base}.syscalls[${i}].names[${j}]`,
+          `must not be "${name}" for SCMP_ACT_NOTIFY: it is needed before the agent has the listener`,
+          "allow it, and ask the agent about other calls",
+        );
+      });
     }
     args?.forEach(({ index }, j) => {
       if (index > 5) {

@@ -7,6 +7,7 @@
 import type { Config } from "../config/config.ts";
 import type { Linux } from "../config/schema.ts";
 import { parseSeccompFile } from "../config/seccomp_file.ts";
+import { BEFORE_LISTENER } from "../config/seccomp_rules.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import {
@@ -64,10 +65,6 @@ function readProfile(path: string): SeccompFile {
   }
   return parseSeccompFile(text, path) as SeccompFile;
 }
-
-/** What the child stage calls between loading the filter and handing out its
- * listener: a supervisor that is asked about these is not there yet. */
-const BEFORE_LISTENER = ["write", "sendmsg"];
 
 /** Refuses what would wait for ever, as runc does. */
 function refuseDeadlock(profile: SeccompProfile): void {
