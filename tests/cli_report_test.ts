@@ -18,6 +18,7 @@ import {
 import { parseDuration } from "../mod/cli/resources.ts";
 import { ContainerError } from "../mod/errors.ts";
 import { formatFindings } from "../mod/doctor.ts";
+import { runCli } from "./harness.ts";
 
 Deno.test("formatError() is a line of cause and a line of hint", () => {
   assertEquals(
@@ -273,4 +274,14 @@ Deno.test("placeOf() has the caller's environment, without what Deno adds", () =
     ["A", "DENO_DIR"],
   );
   assertEquals([place.root, place.env.includes("A=1=2")], ["/r", true]);
+});
+
+Deno.test("--root is not the root of the file system", async () => {
+  assertEquals(await runCli(["--root", "//", "list"]), {
+    code: 1,
+    signal: null,
+    stdout: "",
+    stderr:
+      'rustyrun: Cannot keep the containers\' state in "/": --root argument should not be set to /\n  hint: Name a directory of its own: --root /run/rustyrun\n',
+  });
 });

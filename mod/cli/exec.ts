@@ -42,10 +42,17 @@ function changeProcess(call: Call, own: Process): Process {
   process.terminal = flagOn(flags, "tty");
   const cwd = flagValue(flags, "cwd");
   if (cwd !== undefined) process.cwd = cwd;
-  process.env = [
-    ...own.env ?? [],
-    ...flagUses(flags, "env").map((it) => it.value),
-  ];
+  const added = flagUses(flags, "env");
+  for (const { value, typed } of added) {
+    if (value.indexOf("=") > 0) continue;
+    throw refuse(
+      typed,
+      `"${value}" is not NAME=VALUE`,
+      "env",
+      "Write NAME=VALUE: the container does not get the caller's variables",
+    );
+  }
+  process.env = [...own.env ?? [], ...added.map((it) => it.value)];
   const user = flagValue(flags, "user");
   if (user !== undefined) {
     const typed = flagTyped(flags, "user");

@@ -19,7 +19,7 @@ import {
   listStates,
   statusOf,
 } from "../container/status.ts";
-import { ContainerError } from "../errors.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import type { Call } from "./main.ts";
@@ -117,9 +117,27 @@ function checkFormat(call: Call): string {
   );
 }
 
+/** Throws for a directory that the caller names and that is not there: it is
+ * misspelt, or nothing was made in it yet. As in runc. */
+function checkRoot(root: string): void {
+  try {
+    Deno.statSync(root);
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot list the containers of "${root}": ${describeFileError(cause)}`,
+      {
+        code: "root-missing",
+        hint: "Look at --root: the first container makes the directory",
+        cause,
+      },
+    );
+  }
+}
+
 /** `rustyrun list`. */
 export function list(call: Call): number {
   const format = checkFormat(call);
+  if (call.global.has("root")) checkRoot(call.root);
   const found = listStates(call.root)
     .map((it) => describeState(call.root, it));
   if (flagOn(call.flags, "quiet")) {

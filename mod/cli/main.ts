@@ -133,6 +133,15 @@ export async function main(argv: readonly string[]): Promise<number> {
     reporting = reportingOf(parsed.global, parsed.flags);
     const uid = Deno.uid() ?? 0;
     const own = flagValue(parsed.global, "root");
+    if (own !== undefined && /^\/+$/.test(own)) {
+      throw new ContainerError(
+        'Cannot keep the containers\' state in "/": --root argument should not be set to /',
+        {
+          code: "root-is-slash",
+          hint: "Name a directory of its own: --root /run/rustyrun",
+        },
+      );
+    }
     const root = own ??
       defaultRoot(uid || outerRoot(), Deno.env.get("XDG_RUNTIME_DIR"));
     if (own === undefined && root.startsWith("/tmp/") && keepsState(parsed)) {

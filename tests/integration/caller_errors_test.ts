@@ -338,6 +338,16 @@ testOn(
 
 testOn(NEEDS, "list without anything, or without a directory", async () => {
   await using caller = makeCaller();
+  // runc: the default directory may be missing, a named one not.
+  const { code, stderr } = await caller.call(["list", "--format", "json"]);
+  assertEquals(
+    [code, stderr.split("\n")[0]],
+    [
+      1,
+      `rustyrun: Cannot list the containers of "${caller.root}": no such file or directory`,
+    ],
+  );
+  Deno.mkdirSync(caller.root, { mode: 0o700 });
   assertEquals(await caller.call(["list", "--format", "json"]), {
     ...QUIET,
     stdout: "null",
@@ -345,4 +355,17 @@ testOn(NEEDS, "list without anything, or without a directory", async () => {
   caller.write(makeSpec(caller.id));
   await reach(caller, "created");
   assertEquals((await caller.call(["list", "-q"])).stdout, `${caller.id}\n`);
+});
+
+testOn(NEEDS, "exec --env takes NAME=VALUE only", async () => {
+  await using caller = makeCaller();
+  const { id } = caller;
+  await reach(caller, "running");
+  const { code, stderr } = await caller.callBare(
+    ["exec", "-e", "NAME", id, "true"],
+  );
+  assertEquals(
+    [code, stderr.split("\n")[0]],
+    [255, 'rustyrun: Cannot use "-e NAME": "NAME" is not NAME=VALUE'],
+  );
 });
