@@ -71,7 +71,8 @@ function userFix(facts: Facts): string {
 
 /** Ids that a probe maps: as `run` would. */
 function probeMaps(facts: Facts): IdMaps | undefined {
-  if (facts.uid === 0 && !facts.inUserns) return undefined;
+  // The root of a user namespace, too, makes no other one.
+  if (facts.uid === 0) return undefined;
   return resolveIdMaps(probeConfig({}), facts, readSubordinateIds(facts));
 }
 
@@ -224,7 +225,12 @@ function checkMounts(base: Op[], maps: IdMaps | undefined): Finding {
     };
 }
 
-function checkOverlay(base: Op[], maps: IdMaps | undefined): Finding {
+function checkOverlay(
+  base: Op[],
+  maps: IdMaps | undefined,
+  facts: Facts,
+): Finding {
+  const userns = maps !== undefined || facts.inUserns;
   const directory = (name: string): Op => ({
     do: "mkdir",
     at: "tmp",
@@ -247,7 +253,7 @@ function checkOverlay(base: Op[], maps: IdMaps | undefined): Finding {
       ]),
       maps,
     );
-  const failed = overlay(maps === undefined ? [] : ["userxattr"]);
+  const failed = overlay(userns ? ["userxattr"] : []);
   return failed === undefined
     ? { name: "overlay", verdict: "fine", detail: "--ephemeral works" }
     : {
@@ -256,9 +262,9 @@ function checkOverlay(base: Op[], maps: IdMaps | undefined): Finding {
       detail: `--ephemeral does not work: ${failed}`,
       fix: !failed.startsWith("fsmount")
         ? NO_NAMESPACES
-        : maps === undefined
-        ? "load the kernel module: modprobe overlay"
-        : "use a kernel >= 6.6, or --ephemeral=DIR",
+        : userns
+        ? "use a kernel >= 6.6, or --ephemeral=DIR"
+        : "load the kernel module: modprobe overlay",
     };
 }
 
@@ -374,7 +380,7 @@ export function examine(facts: Facts): Finding[] {
     ...checkNamespaces(base, maps),
     checkMounts(base, maps),
     checkProc(base, maps),
-    checkOverlay(base, maps),
+    checkOverlay(base, maps, facts),
     checkSeccomp(),
     ...checkCgroups(facts),
   ];

@@ -107,3 +107,19 @@ testOn(
     }
   },
 );
+
+testOn(
+  ["helper", "user", "userns"],
+  "doctor as root of a user namespace wants no other one, as run does not",
+  async () => {
+    const { code, stdout } = await runToEnd([
+      ...["unshare", "-Urm", "sh", "-c"],
+      'echo 0 >/proc/sys/user/max_user_namespaces; exec "$@"',
+      ...["sh", ...cliCommand({ user: true }), "doctor", "--json"],
+    ], { user: true });
+    assertEquals(code, 0, stdout);
+    const { findings } = JSON.parse(stdout) as { findings: Finding[] };
+    const found = findings.find((it) => it.name === "user-namespace");
+    assertEquals(found?.verdict, "lacks");
+  },
+);
