@@ -7,7 +7,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { closeFd, libc, syscall } from "../ffi/libc.ts";
-import { applyListenFds } from "../mod/container/activation.ts";
+import { applyListenFds, checkPreserved } from "../mod/container/activation.ts";
 import { type KeeperWords, planLateErrors } from "../mod/container/keeper.ts";
 import { planLeftovers } from "../mod/container/leftovers.ts";
 import { planNetDevices } from "../mod/container/net_devices.ts";
@@ -264,19 +264,28 @@ Deno.test("planNetDevices() waits once, then gives addresses and brings up", () 
   ]);
 });
 
-/** Runs `use` with descriptors 3 to 2+count open. */
+/** Runs `use` with descriptors 3 to 2+count open, as a caller hands them on:
+ * to be open after exec. */
 function withDescriptors(count: number, use: () => void): void {
   const opened: number[] = [];
+  const flags: [number, number][] = [];
   for (let fd = 3; fd < 3 + count; fd++) {
-    // F_DUPFD_CLOEXEC takes the first free one: those in use are open already.
-    const got = syscall("fcntl", 0, 1030, fd);
-    if (got === fd) opened.push(fd);
-    else closeFd(got);
+    // F_DUPFD takes the first free one: those in use are open already.
+    const got = syscall("fcntl", 0, 0, fd);
+    if (got === fd) {
+      opened.push(fd);
+      continue;
+    }
+    closeFd(got);
+    // F_GETFD, F_SETFD
+    flags.push([fd, syscall("fcntl", fd, 1, 0)]);
+    syscall("fcntl", fd, 2, 0);
   }
   try {
     use();
   } finally {
     opened.forEach(closeFd);
+    for (const [fd, old] of flags) syscall("fcntl", fd, 2, old);
   }
 }
 
@@ -312,6 +321,15 @@ for (
     assertEquals(listen([...env]), [0, ["A=1"]]);
   });
 }
+
+Deno.test("checkPreserved() throws on a descriptor that is not the caller's", () => {
+  const own = syscall("fcntl", 0, 1030, 3); // F_DUPFD_CLOEXEC
+  try {
+    assertThrows(() => checkPreserved(own - 2), ContainerError);
+  } finally {
+    closeFd(own);
+  }
+});
 
 Deno.test("applyListenFds() throws on a descriptor that is not open", () => {
   const error = assertThrows(() => listen([], 900), ContainerError);
