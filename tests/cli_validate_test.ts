@@ -12,7 +12,7 @@ const BAD = GOOD.replace("1.2.0", "2.0.0");
 
 const SHAPELESS =
   "DIR/list.json: must be an object: found a list\n  clause:  config.md#valid-values\n  instead: write an object: {...}\n" +
-  "DIR/list.json: then run this again: what properties have to do with each other comes after their types\n";
+  "DIR/list.json: then run this again: what may rest on these properties comes after them\n";
 
 const PROBLEM =
   ': ociVersion must be a version 1.x: found "2.0.0"\n  clause:  config.md#specification-version\n  instead: write "1.3.0", and what that version has\n';

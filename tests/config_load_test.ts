@@ -217,6 +217,94 @@ Deno.test("inspectSpec() returns the problems that loadSpec() throws for", () =>
   }]);
 });
 
+/** A change of SMALL; the problems as "path message"; whether all were told. */
+const AT_ONCE: [string, unknown, string[], boolean][] = [
+  [
+    "a rule beside a wrong type",
+    { hostname: 5, process: { cwd: "x", args: [], oomScoreAdj: "1" } },
+    [
+      'process.oomScoreAdj must be an integer from -2147483648 to 2147483647: found "1"',
+      "hostname must be a string: found 5",
+      'process.cwd must be an absolute path: found "x"',
+      "process.args must have at least one entry: found none",
+    ],
+    true,
+  ],
+  [
+    "rules behind what is missing",
+    {
+      ociVersion: undefined,
+      root: undefined,
+      process: { args: [] },
+      linux: { seccomp: { syscalls: [{ names: [], action: "SCMP_ACT_LOG" }] } },
+    },
+    [
+      "ociVersion must be a string: found nothing",
+      "root must be an object: found nothing",
+      "process.cwd must be a string: found nothing",
+      'linux.seccomp.defaultAction must be one of "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_TRAP", "SCMP_ACT_ERRNO", "SCMP_ACT_TRACE", "SCMP_ACT_ALLOW", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY": found nothing',
+      "process.args must have at least one entry: found none",
+      "linux.seccomp.syscalls[0].names must have at least one entry: found none",
+    ],
+    true,
+  ],
+  [
+    "places in a list that has a wrong entry",
+    { mounts: [5, { destination: "/a" }, {}, { destination: "/" }] },
+    [
+      "mounts[0] must be an object: found 5",
+      "mounts[2].destination must be a string: found nothing",
+      "mounts[1].type must be set unless the options hold bind or rbind: found nothing",
+      'mounts[3].destination must not be the root of the container: found "/"',
+      "mounts[3].type must be set unless the options hold bind or rbind: found nothing",
+    ],
+    true,
+  ],
+  [
+    "nothing that rests on what is wrong",
+    { hostname: "a", linux: { namespaces: [{ type: "UTS" }] } },
+    [
+      'linux.namespaces[0].type must be one of "pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time": found "UTS"',
+    ],
+    false,
+  ],
+  [
+    "nothing of an object with a wrong property that it may rest on",
+    {
+      linux: {
+        seccomp: {
+          defaultAction: "SCMP_ACT_ALLOW",
+          listenerPath: 5,
+          syscalls: [{ names: ["a"], action: "SCMP_ACT_NOTIFY" }],
+        },
+      },
+    },
+    ["linux.seccomp.listenerPath must be a string: found 5"],
+    false,
+  ],
+];
+
+for (const [what, change, problems, complete] of AT_ONCE) {
+  Deno.test(`inspectSpec() tells at once: ${what}`, () => {
+    const spec = { ...SMALL, ...change as object };
+    using bundle = makeBundle(JSON.stringify(spec));
+    const found = inspectSpec(bundle.path);
+    assertEquals(
+      [found.problems.map((it) => `${it.path} ${it.message}`), found.complete],
+      [problems, complete],
+    );
+  });
+}
+
+Deno.test("inspectSpec() looks at what is nested deep and wrong elsewhere", () => {
+  const deep = "[".repeat(50_000) + "]".repeat(50_000);
+  using bundle = makeBundle(`{"ociVersion": 1, "x": ${deep}}`);
+  assertEquals(inspectSpec(bundle.path).problems.map((it) => it.path), [
+    "ociVersion",
+    "root",
+  ]);
+});
+
 Deno.test("loadProcess() takes a process and refuses a bad one", () => {
   using bundle = makeBundle(JSON.stringify(SMALL.process));
   const path = `${bundle.path}/config.json`;

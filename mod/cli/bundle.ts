@@ -89,7 +89,7 @@ export function validate(call: Call): number {
     }
     if (!complete) {
       printStdout(
-        `${path}: then run this again: what properties have to do with each other comes after their types\n`,
+        `${path}: then run this again: what may rest on these properties comes after them\n`,
       );
     }
   }

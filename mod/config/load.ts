@@ -21,6 +21,7 @@ import {
   type SpecProblemsOptions,
 } from "./rules.ts";
 import type { Process, Resources, Spec } from "./schema.ts";
+import { soundPartProblems } from "./sound_part.ts";
 
 /** A configuration that cannot be used, with all that is wrong with it. The
  * message has the first problem. */
@@ -52,7 +53,7 @@ export interface Inspection {
   value: unknown;
   /** All problems found. */
   problems: Problem[];
-  /** Whether the rules between properties were asked: not of a wrong shape. */
+  /** Whether no rule was left out: those about what has a wrong shape are. */
   complete: boolean;
 }
 
@@ -126,9 +127,17 @@ export function inspectSpec(
   }
   const value = parseConfigJson(text, path);
   const problems = checkSpec(value);
-  const complete = problems.length === 0;
-  if (complete) problems.push(...specProblems(value as Spec, options));
-  return { path, value, problems, complete };
+  if (problems.length === 0) {
+    problems.push(...specProblems(value as Spec, options));
+    return { path, value, problems, complete: true };
+  }
+  const more = soundPartProblems(
+    parseConfigJson(text, path),
+    problems,
+    options,
+  );
+  problems.push(...more.problems);
+  return { path, value, problems, complete: more.complete };
 }
 
 /** Throws when the bundle itself is the reason. */
