@@ -6,7 +6,7 @@
  */
 
 import { SyscallError } from "./errno.ts";
-import { address, cstring } from "./libc.ts";
+import { address, cstring, trySyscall } from "./libc.ts";
 
 const D = { struct: ["u8"] } as const;
 const d = new Uint8Array(1);
@@ -18,6 +18,12 @@ const SYMBOLS = {
    * int newfd) */
   posix_spawn_file_actions_adddup2: {
     parameters: ["i64", "i32", "i32", D],
+    result: "i32",
+  },
+  /** int posix_spawn_file_actions_addclose(posix_spawn_file_actions_t *, int
+   * fd) */
+  posix_spawn_file_actions_addclose: {
+    parameters: ["i64", "i32", D],
     result: "i32",
   },
   /** int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t *, const
@@ -61,9 +67,17 @@ function vector(list: readonly string[], kept: Uint8Array[]): Uint8Array {
   return new Uint8Array(addresses.buffer);
 }
 
+/** Returns the descriptors from 3 on that a program started now would get:
+ * those that our caller handed to us, and what Deno has duplicated. */
+function listLent(): number[] {
+  return [...Deno.readDirSync("/proc/self/fd")].map((it) => Number(it.name))
+    // F_GETFD
+    .filter((fd) => fd > 2 && trySyscall("fcntl", fd, 1, 0) === 0);
+}
+
 /**
  * Starts a program in a session of its own, with some of its descriptors
- * replaced; posix_spawn(3).
+ * replaced, 0 to 2 as ours and no others; posix_spawn(3).
  *
  * @param streams its descriptor -> the one of ours that it is a copy of
  * @param cwd its working directory; ours when absent
@@ -88,6 +102,10 @@ export function spawnWithStreams(
   for (const [theirs, ours] of streams) {
     // dup2 onto itself would keep the close-on-exec flag; glibc clears it.
     library.posix_spawn_file_actions_adddup2(address(actions), ours, theirs, d);
+  }
+  for (const fd of listLent()) {
+    if (streams.has(fd)) continue;
+    library.posix_spawn_file_actions_addclose(address(actions), fd, d);
   }
   if (cwd !== undefined) {
     const dir = cstring(cwd);
