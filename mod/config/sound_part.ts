@@ -16,30 +16,33 @@ type Holder = Record<Key, unknown>;
 
 /** What stands for a required value, where no rule minds: without it, all that
  * is beside it would be lost. */
-const STAND_INS: ReadonlyMap<string, () => unknown> = new Map<
-  string,
-  () => unknown
->([
-  ["ociVersion", () => "1.3.0"],
-  ["root", () => ({ path: "/" })],
-  ["root.path", () => "/"],
-  ["process.cwd", () => "/"],
-  ["linux.seccomp.defaultAction", () => "SCMP_ACT_TRACE"],
-]);
+function standInFor(path: string): unknown {
+  switch (path) {
+    case "ociVersion":
+      return "1.3.0";
+    case "root":
+      return { path: "/" };
+    case "root.path":
+    case "process.cwd":
+      return "/";
+    case "linux.seccomp.defaultAction":
+      return "SCMP_ACT_TRACE";
+    default:
+      return undefined;
+  }
+}
 
-/** Objects whose properties have little to do with each other. */
-const LOOSE: ReadonlySet<string> = new Set([
-  "",
-  "process",
-  "hooks",
-  "annotations",
-  "linux",
-  "linux.resources",
-  "linux.sysctl",
-]);
+/** Whether the properties of an object have little to do with each other. */
+function isLoose(path: string): boolean {
+  return /^(|process|hooks|annotations|linux(\.(resources|sysctl))?)$/.test(
+    path,
+  );
+}
 
-/** Where rules look for the namespaces of a container. */
-const NAMESPACES = /^linux(\.namespaces|\.uidMappings|\.gidMappings|$)/;
+/** Whether rules look there for the namespaces of a container. */
+function isOfNamespaces(path: string): boolean {
+  return /^linux(\.namespaces|\.uidMappings|\.gidMappings|$)/.test(path);
+}
 
 /** Splits a path as joinPath() makes it. */
 function splitPath(path: string): Key[] {
@@ -101,9 +104,9 @@ class SoundPart {
       let holder = way.pop()!;
       let key = last;
       if (holder[key] === undefined) {
-        const standIn = STAND_INS.get(path);
+        const standIn = standInFor(path);
         if (standIn !== undefined) {
-          holder[key] = standIn();
+          holder[key] = standIn;
           continue;
         }
         const parent = keys.pop();
@@ -131,12 +134,12 @@ class SoundPart {
   isDoubtful({ path, message }: Problem): boolean {
     return this.lost.some((lost) => {
       if (isInside(path, lost) || isInside(lost, path)) return true;
-      if (/namespace/.test(message) && NAMESPACES.test(lost)) return true;
+      if (/namespace/.test(message) && isOfNamespaces(lost)) return true;
       const holder = lost.replace(/(\.?\w+|\[[^\]]*\])$/, "");
       // Entries of a list are told apart, but for the numbers in a message.
       return lost.endsWith("]")
         ? message.includes(`${holder}[`)
-        : !LOOSE.has(holder) && isInside(path, holder);
+        : !isLoose(holder) && isInside(path, holder);
     });
   }
 }
