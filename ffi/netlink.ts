@@ -173,18 +173,14 @@ export function makeUpMessage(): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * Moves a device into the network namespace of a process, under a new name.
+ * Moves a device into the network namespace of a process, under a new name. The
+ * kernel takes it down for that, once it is sure that it moves: one that stays
+ * (lo does) is as it was.
  *
- * @throws {SyscallError} EEXIST when the name is taken there
+ * @throws {SyscallError} EEXIST when the name is taken there, EINVAL for a
+ * device that belongs to its namespace
  */
 export function moveLink(index: number, pid: number, as: string): void {
-  talk(
-    makeMessage(
-      RTM_NEWLINK,
-      NLM_F_REQUEST | NLM_F_ACK,
-      linkBody(index, 0, IFF_UP),
-    ),
-  );
   talk(
     makeMessage(RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, linkBody(index), [
       [IFLA_NET_NS_PID, u32(pid)],

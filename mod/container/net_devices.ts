@@ -13,6 +13,7 @@ import {
   readAddresses,
 } from "../../ffi/netlink.ts";
 import type { Config } from "../config/config.ts";
+import { namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, type Phased, SYNC } from "../plan.ts";
 
@@ -46,11 +47,20 @@ function cannotMove(host: string, cause: SyscallError): ContainerError {
 /**
  * Looks up the devices on the host.
  *
- * @throws {ContainerError} when one is not there
+ * @throws {ContainerError} when one is not there, or would be called as what the
+ * container has itself
  */
 export function inspectNetDevices(config: Config): NetDevice[] {
   const wanted = Object.entries(config.spec.linux?.netDevices ?? {});
   return wanted.map(([host, { name }]) => {
+    // Found out by the kernel when the device is there already, and would go
+    // with the namespace.
+    if ((name || host) === "lo" && namespaceUse(config, "network") === "new") {
+      throw new ContainerError(
+        `Cannot move the network device "${host}" into the container (linux.netDevices): it has a "lo" of its own`,
+        { code: "net-device", hint: "Leave it out, or give it another name" },
+      );
+    }
     try {
       const index = findLink(host);
       return {
