@@ -36,9 +36,11 @@ function cannotMove(host: string, cause: SyscallError): ContainerError {
       code: "net-device",
       hint: cause.code === "ENODEV"
         ? "ip link shows the devices there are"
+        : cause.code === "EINVAL"
+        ? "It belongs to its network namespace, as lo does: leave it out"
         : taken
         ? "A device of that name is in the container already: give it another"
-        : "It needs CAP_NET_ADMIN on the host, and a device that may be moved",
+        : "It needs CAP_NET_ADMIN on the host",
       cause,
     },
   );
