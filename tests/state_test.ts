@@ -6,6 +6,8 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { testOn } from "./needs.ts";
+import { waitFor } from "./wait.ts";
 import { closeFd, libc } from "../ffi/libc.ts";
 import { ContainerError } from "../mod/errors.ts";
 import {
@@ -213,6 +215,38 @@ Deno.test("claimState() of one id by many processes is won by one", async () => 
     "won",
   ]);
 });
+
+testOn(
+  ["strace"],
+  "claimState() refuses an id that another took between mkdir and the lock",
+  async () => {
+    using root = makeRoot();
+    const script = `import { claimState } from "${
+      import.meta.resolve("../mod/state.ts")
+    }";
+    try {
+      claimState(${JSON.stringify(root.path)}, "box");
+      console.log("won");
+    } catch (error) { console.log(error.code); }`;
+    const child = new Deno.Command("strace", {
+      args: [
+        ...["-f", "-qq", "-o", "/dev/null", "-P", `${root.path}/box`],
+        ...["-e", "trace=mkdir,mkdirat"],
+        // Until the tracer is killed.
+        ...["-e", "inject=mkdir,mkdirat:delay_exit=600000000"],
+        ...[Deno.execPath(), "eval", "--no-check", script],
+      ],
+      stdout: "piped",
+    }).spawn();
+    await waitFor(() => Deno.statSync(`${root.path}/box`));
+    const dir = root.claim();
+    writeState(dir, STATE);
+    root.die(dir);
+    child.kill("SIGKILL");
+    const { stdout } = await child.output();
+    assertEquals(new TextDecoder().decode(stdout), "id-exists\n");
+  },
+);
 
 Deno.test("claimState() leaves no descriptor open when it refuses", () => {
   using root = makeRoot();

@@ -47,7 +47,7 @@ export function claimState(
   let left = patience;
   let safe = checkStateRoot(root);
   for (;;) {
-    const reused = !makeDirectory(root, path);
+    const made = makeDirectory(root, path);
     // Somebody else may have been faster with it in a directory for all.
     safe ||= checkStateRoot(root);
     const fd = lockDirectory(path);
@@ -59,6 +59,9 @@ export function claimState(
       left -= 2;
       continue;
     }
+    // Between our mkdir and the lock another may have lived in it.
+    const reused = !made || Deno.readDirSync(path)[Symbol.iterator]().next()
+          .done !== true;
     const taken = reused && hasState(path) && readState(root, id) !== undefined;
     if (reused && (taken || !isStateDirectory(path))) {
       closeFd(fd);
