@@ -112,15 +112,21 @@ function probeList(argv: readonly string[]): boolean {
   return program !== undefined && probe(program, ...args).code === 0;
 }
 
-/** Whether gcc links a program with both sanitizers, and it starts: their
- * libraries are packages of their own, and not every kernel suits them. */
-function runsSanitized(): boolean {
-  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-asan-" });
+/** Whether a compiler links a program with these flags, and what `run` says of
+ * that: libc and the sanitizers are packages of their own. */
+function links(
+  compiler: string,
+  flags: readonly string[],
+  run: (program: string) => boolean = () => true,
+): boolean {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-cc-" });
   try {
-    Deno.writeTextFileSync(`${dir}/a.c`, "int main(void) { return 0; }\n");
-    const flags = ["-fsanitize=address,undefined", `${dir}/a.c`];
-    return probe("gcc", ...flags, "-o", `${dir}/a`).code === 0 &&
-      probe(`${dir}/a`).code === 0;
+    Deno.writeTextFileSync(
+      `${dir}/a.c`,
+      '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n',
+    );
+    return probe(compiler, ...flags, `${dir}/a.c`, "-o", `${dir}/a`).code ===
+        0 && run(`${dir}/a`);
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
@@ -168,16 +174,24 @@ export const NEEDS = {
   runc: () => findProgram("runc") !== undefined,
   crun: () => findProgram("crun") !== undefined,
   /** A C compiler with a static libc. */
-  cc: () => findProgram("cc") !== undefined,
+  cc: () => links("cc", ["-static"]),
   gcc: () => findProgram("gcc") !== undefined,
   /** gcc with ASan and UBSan, whose programs run here, and gcov. */
-  asan: () => findProgram("gcov") !== undefined && runsSanitized(),
+  asan: () =>
+    findProgram("gcov") !== undefined &&
+    // Not every kernel suits them.
+    links(
+      "gcc",
+      ["-fsanitize=address,undefined"],
+      (it) => probe(it).code === 0,
+    ),
   musl: () => findProgram("musl-gcc") !== undefined,
-  /** A cross compiler for aarch64, and qemu-user to run what it makes. */
+  /** A cross compiler for aarch64 with a static libc, and qemu-user to run what
+   * it makes. */
   aarch64: () =>
     Deno.build.arch === "aarch64" ||
-    findProgram("aarch64-linux-gnu-gcc") !== undefined &&
-      findProgram("qemu-aarch64-static") !== undefined,
+    findProgram("qemu-aarch64-static") !== undefined &&
+      links("aarch64-linux-gnu-gcc", ["-static"]),
   python3: () => probe(findPython(), "-c", "").code === 0,
   /** libseccomp itself, as the oracle of the seccomp compiler. */
   libseccomp: () => {

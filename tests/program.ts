@@ -34,7 +34,7 @@ export function findPlaces(user: User): Places {
   const home = Deno.makeTempDirSync({ prefix: "rustyrun-test-home-" });
   addEventListener("unload", () => Deno.removeSync(home, { recursive: true }));
   Deno.chmodSync(home, 0o755);
-  const cache = `${home}/deno`;
+  const cache = `${home}/cache`;
   Deno.mkdirSync(cache);
   Deno.chownSync(cache, USERS[user], USERS[user]);
   Deno.chownSync(home, USERS[user], USERS[user]);
@@ -55,7 +55,7 @@ function bringNear(path: string, home: string, user: User): string {
   let found = path;
   if (!mayRead(path, user)) {
     found = `${home}/${name}`;
-    run("cp", "-L", path, found);
+    Deno.copyFileSync(path, found);
     Deno.chmodSync(found, 0o755);
   }
   near.set(`${home}/${name}`, found);
