@@ -88,6 +88,7 @@ function probeConfig(resources: Record<string, unknown>): Config {
     },
     rootfs: "/",
     files: [],
+    overwrites: [],
     stdin: false,
     init: false,
     noPivot: false,

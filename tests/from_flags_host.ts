@@ -16,6 +16,7 @@ const FILES: Record<string, string> = {
   "/home/me/nul.env": "A=\0\n",
   "/etc/hosts": "127.0.0.1 localhost myhost",
   "/etc/resolv.conf": "nameserver 10.0.0.1\n",
+  "/etc/passwd": "root:x:0:0::/root:/bin/sh\n",
 };
 
 /** Returns a machine; its root directory is also to be seen at /bind. */
@@ -32,6 +33,8 @@ export function makeHost(change: Partial<FlagsHost> = {}): FlagsHost {
       if (text === undefined) throw new Deno.errors.NotFound();
       return text;
     },
+    list: () => [],
+    mayRead: () => true,
     stat(path) {
       const clean = path === "/bind"
         ? "/"

@@ -56,6 +56,7 @@ export function makeConfig(
     },
     rootfs: "/bundle/rootfs",
     files: [],
+    overwrites: [],
     stdin: false,
     init: false,
     noPivot: false,

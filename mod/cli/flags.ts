@@ -94,6 +94,10 @@ function runFlags(): Row[] {
         DIR,
       ),
       flag("--read-only", "Mount the root file system read-only"),
+      flag(
+        "--show-home",
+        "With --rootfs /: do not hide homes (volumes show a part of them)",
+      ),
       flag("-v, --volume SRC:DST[:OPTIONS]...", "Show SRC of the host at DST"),
       flag(
         "--mount type=bind|tmpfs,src=SRC,dst=DST[,OPTIONS]...",

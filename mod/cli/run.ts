@@ -64,8 +64,35 @@ function flagsHost(env = environmentByName()): FlagsHost {
       },
     },
     readTextFile: Deno.readTextFileSync,
+    list: listDirectory,
+    mayRead,
     stat: Deno.statSync,
   };
+}
+
+function listDirectory(path: string): ReturnType<FlagsHost["list"]> {
+  try {
+    return [...Deno.readDirSync(path)].map(({ name }) => {
+      const { isDirectory, isFile, mode, size } = Deno.lstatSync(
+        `${path}/${name}`,
+      );
+      const kind = isDirectory ? "directory" : isFile ? "file" : "other";
+      return { name, kind, mode: mode ?? 0, size };
+    });
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return [];
+    throw error;
+  }
+}
+
+function mayRead(path: string): boolean {
+  try {
+    Deno.openSync(path).close();
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
 }
 
 /** The configuration that a command line describes. */

@@ -35,6 +35,9 @@ export interface Config {
   /** A file of ours in the container, in a tmpfs of its own: destination,
    * content, mode. Docker's /etc/hosts, /etc/hostname, /etc/resolv.conf. */
   files: { path: string; data: string; mode: number }[];
+  /** Files of the root file system that get other contents, in its throw-away
+   * layer: path, content. */
+  overwrites: { path: string; data: string }[];
   /** Keep stdin open for the command (-i); else it reads /dev/null. */
   stdin: boolean;
   /** A process of ours as pid 1 that reaps and forwards signals (--init). */

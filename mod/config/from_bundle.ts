@@ -38,6 +38,7 @@ export function configFromBundle(input: FlagsInput, cwd: string): Config {
       "",
     ),
     files: [],
+    overwrites: [],
     stdin: true,
     init: false,
     ...readLaunchOptions(input, cwd),

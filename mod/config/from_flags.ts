@@ -27,13 +27,14 @@ import {
 import { readCapabilities } from "./flags/capabilities.ts";
 import { checkId, makeId } from "./id.ts";
 import { readEnvironment, type Variable } from "./flags/environment.ts";
-import { makeFiles } from "./flags/files.ts";
+import { dropCovered, makeFiles } from "./flags/files.ts";
 import type { FlagsHost } from "./flags/host.ts";
 import { readResources, readUlimits } from "./flags/limits.ts";
 import { type FlagMount, readMounts } from "./flags/mounts.ts";
 import { parseInteger } from "./flags/numbers.ts";
 import { checkRules } from "./flags/rules.ts";
 import { hideDaemons, readEphemeral, readRootfs } from "./flags/rootfs.ts";
+import { hideSecrets, isHostRoot } from "./flags/secrets.ts";
 import {
   readDevices,
   readSecurityOptions,
@@ -303,10 +304,19 @@ export function configFromFlags(
   }
 
   const own = readMounts(flags, host);
+  const hidden = isHostRoot(rootfs, host)
+    ? hideSecrets({
+      ephemeral: ephemeral !== undefined,
+      showHome: flagOn(flags, "show-home"),
+    }, host)
+    : undefined;
   const mounts = mergeMounts(
     [
       ...listDefaultMounts(hostNetwork && userns.mode !== ""),
-      ...flagOn(flags, "read-only") ? hideDaemons(rootfs, ephemeral, host) : [],
+      ...hidden === undefined || ephemeral !== undefined
+        ? []
+        : hideDaemons(host),
+      ...hidden?.mounts ?? [],
     ],
     own,
     note,
@@ -356,12 +366,11 @@ export function configFromFlags(
     spec,
     rootfs,
     ...(ephemeral ? { ephemeral } : {}),
-    files: makeFiles(
-      hostname,
-      hostNetwork,
-      own.map((m) => m.mount.destination),
-      host,
-    ),
+    files: dropCovered([
+      ...makeFiles(hostname, hostNetwork, host),
+      ...hidden?.files ?? [],
+    ], own),
+    overwrites: hidden?.overwrites ?? [],
     stdin: flagOn(flags, "interactive"),
     init: flagOn(flags, "init"),
     ...readLaunchOptions(input, host.cwd),

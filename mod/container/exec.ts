@@ -121,6 +121,7 @@ function configOf(
       },
     },
     files: [],
+    overwrites: [],
     init: false,
     stdin: true,
     preserveFds: options.preserveFds,

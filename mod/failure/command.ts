@@ -19,6 +19,17 @@ function pathOf(config: Config): string {
   return entry?.slice(5) ?? "";
 }
 
+/** What to do about a path that lies in an empty directory of the container's. */
+function coveredBy(config: Config, path: string): string | undefined {
+  if (config.mode !== "friendly") return undefined;
+  const destination = config.spec.mounts?.find((it) =>
+    it.type === "tmpfs" && path.startsWith(`${it.destination}/`)
+  )?.destination;
+  return destination === undefined
+    ? undefined
+    : `"${destination}" is an empty directory in the container: show its files with -v ${destination}:${destination}:ro`;
+}
+
 /** Words a command that was not found, or that execve(2) refused. */
 export function wordCommand(failure: Failure, config: Config): Row {
   const { op, errno, text } = failure;
@@ -42,11 +53,12 @@ export function wordCommand(failure: Failure, config: Config): Row {
         message: command.includes("/")
           ? `Cannot run the command: exec: ${shown}: stat ${command}: no such file or directory`
           : `Cannot run the command: exec: ${shown}: executable file not found in $PATH`,
-        hint: /\s/.test(command)
-          ? "This is the name of one program, and never split: give its arguments as words of their own"
-          : command.includes("/")
-          ? "The path is one inside the root file system"
-          : `Searched in PATH=${pathOf(config)} inside the root file system`,
+        hint: coveredBy(config, command) ??
+          (/\s/.test(command)
+            ? "This is the name of one program, and never split: give its arguments as words of their own"
+            : command.includes("/")
+            ? "The path is one inside the root file system"
+            : `Searched in PATH=${pathOf(config)} inside the root file system`),
         exitCode: 127,
       };
     case "ENOTDIR":

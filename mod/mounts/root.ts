@@ -9,11 +9,22 @@
  * @module
  */
 
-import { AT, MAGIC, MOUNT_ATTR, MS, O, S_IF } from "../../ffi/constants.ts";
+import {
+  AT,
+  MAGIC,
+  MOUNT_ATTR,
+  MS,
+  O,
+  RESOLVE,
+  S_IF,
+} from "../../ffi/constants.ts";
+import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { planDirectories, planUpper } from "./overlay.ts";
+
+const encoder = new TextEncoder();
 
 /** Propagation words of `linux.rootfsPropagation`. */
 const PROPAGATION: ReadonlyMap<string, readonly [number, boolean]> = new Map([
@@ -195,7 +206,37 @@ export function planRoot(
     why: "attach the root",
     from: "root.path",
   });
-  return [...made, ...after];
+  return [...made, ...after, ...planOverwrites(context)];
+}
+
+/** Other contents for files of the root, in its throw-away layer. A file keeps
+ * its owner and mode, and nothing of what it held is copied there. Where the
+ * container's user namespace does not map the caller's root, nobody in it can
+ * read them, nor write them. */
+function planOverwrites(context: MountContext): Op[] {
+  const { linux } = context.config.spec;
+  if (
+    hasUserNamespace(context.config) &&
+    !linux?.uidMappings?.some((it) => it.hostID === 0)
+  ) return [];
+  return context.config.overwrites.flatMap(({ path, data }): Op[] => {
+    const note = { why: `hide what "${path}" holds`, from: "ephemeral" };
+    return [{
+      do: "open",
+      into: "secret",
+      at: "root",
+      path: path.slice(1),
+      flags: O.WRONLY | O.TRUNC | context.flags.NOFOLLOW,
+      mode: 0,
+      resolve: RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS,
+      ...note,
+    }, {
+      do: "writeFd",
+      slot: "secret",
+      data: encoder.encode(data),
+      ...note,
+    }];
+  });
 }
 
 /** What is mounted below the root file system is read-only as it is: under

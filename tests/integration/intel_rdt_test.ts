@@ -97,6 +97,7 @@ async function makeRoom(intelRdt: IntelRdt) {
     spec: structuredClone(spec),
     rootfs,
     files: [],
+    overwrites: [],
     stdin: true,
     init: false,
     noPivot: false,

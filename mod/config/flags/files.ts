@@ -7,6 +7,7 @@
 
 import type { FlagsHost } from "./host.ts";
 import type { Config } from "../config.ts";
+import type { FlagMount } from "./mounts.ts";
 
 const HOSTS = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -28,36 +29,40 @@ function readHostFile(host: FlagsHost, path: string): string {
 
 /**
  * Returns /etc/hosts, /etc/hostname and /etc/resolv.conf: those of the host
- * with its network, else what a machine without a network has. One that a
- * mount of the user covers is left to it.
+ * with its network, else what a machine without a network has.
  */
 export function makeFiles(
   hostname: string,
   hostNetwork: boolean,
-  covered: readonly string[],
   host: FlagsHost,
 ): Config["files"] {
   // 127.0.1.1 is loopback as well, and keeps "localhost" the name of 127.0.0.1.
   const own = `127.0.1.1\t${hostname}\n`;
-  const files = [
-    {
-      path: "/etc/hosts",
-      data: () =>
-        hostNetwork
-          ? (readHostFile(host, "/etc/hosts") || HOSTS)
-            .replace(/(?<!\n)$/, "\n") + own
-          : HOSTS + own,
-    },
-    { path: "/etc/hostname", data: () => `${hostname}\n` },
-    {
-      path: "/etc/resolv.conf",
-      data: () =>
-        hostNetwork
-          ? readHostFile(host, "/etc/resolv.conf")
-          : "# no network, so no name server (rustyrun --network none)\n",
-    },
-  ];
+  const files = {
+    "/etc/hosts": hostNetwork
+      ? (readHostFile(host, "/etc/hosts") || HOSTS)
+        .replace(/(?<!\n)$/, "\n") + own
+      : HOSTS + own,
+    "/etc/hostname": `${hostname}\n`,
+    "/etc/resolv.conf": hostNetwork
+      ? readHostFile(host, "/etc/resolv.conf")
+      : "# no network, so no name server (rustyrun --network none)\n",
+  };
+  return Object.entries(files).map(([path, data]) => ({
+    path,
+    data,
+    mode: 0o644,
+  }));
+}
+
+/** Leaves out the files that a mount of the user covers. */
+export function dropCovered(
+  files: Config["files"],
+  own: readonly FlagMount[],
+): Config["files"] {
   return files.filter(({ path }) =>
-    !covered.some((c) => c === path || path.startsWith(`${c}/`))
-  ).map(({ path, data }) => ({ path, data: data(), mode: 0o644 }));
+    !own.some(({ mount: { destination } }) =>
+      destination === path || path.startsWith(`${destination}/`)
+    )
+  );
 }

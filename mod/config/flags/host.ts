@@ -22,6 +22,16 @@ export interface FlagsHost {
   };
   /** As Deno.readTextFileSync. */
   readTextFile(path: string): string;
+  /** What a directory holds, by lstat(2); nothing where it cannot be read. */
+  list(path: string): {
+    name: string;
+    kind: "directory" | "file" | "other";
+    mode: number;
+    size: number;
+  }[];
+  /** Whether the caller may read a file: root of a user namespace may not read
+   * everybody's. */
+  mayRead(path: string): boolean;
   /** As Deno.statSync. */
   stat(path: string): {
     isFile: boolean;

@@ -9,6 +9,7 @@ import type { Mount } from "../schema.ts";
 import { ContainerError } from "../../errors.ts";
 import { flagOn, type Flags, flagValue, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
+import { isHostRoot } from "./secrets.ts";
 
 /** Returns the absolute path of the root file system, after a look at it.
  *
@@ -50,9 +51,7 @@ export function readRootfs(flags: Flags, host: FlagsHost): string {
     });
   }
   if (!flags.has("ephemeral") && !flagOn(flags, "read-only")) {
-    const root = host.stat("/");
-    // By identity: "/../", a symbolic link or a bind mount are "/" as well.
-    if (root.dev === found.dev && root.ino === found.ino) {
+    if (isHostRoot(rootfs, host)) {
       throw new ContainerError(
         `${wanted}: the container would write to this machine's own files`,
         {
@@ -72,14 +71,7 @@ export function readRootfs(flags: Flags, host: FlagsHost): string {
  * listen below /run (docker.sock) do as root what they are asked. A throw-away
  * layer needs none, for its sockets are others.
  */
-export function hideDaemons(
-  rootfs: string,
-  ephemeral: Ephemeral | undefined,
-  host: FlagsHost,
-): Mount[] {
-  if (ephemeral !== undefined) return [];
-  const [root, own] = [host.stat("/"), host.stat(rootfs)];
-  if (root.dev !== own.dev || root.ino !== own.ino) return [];
+export function hideDaemons(host: FlagsHost): Mount[] {
   try {
     if (!host.stat("/run").isDirectory) return [];
   } catch (error) {
