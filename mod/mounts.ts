@@ -19,13 +19,9 @@ import {
 import { planDevices, planNull } from "./mounts/devices.ts";
 import { planFileSystems } from "./mounts/filesystems.ts";
 import type { MountHost } from "./mounts/inspect.ts";
-import {
-  planEntry,
-  planProc,
-  planPropagation,
-  planRoot,
-  setAttr,
-} from "./mounts/root.ts";
+import { setAttr } from "./mounts/attributes.ts";
+import { planPropagation } from "./mounts/propagation.ts";
+import { planEntry, planProc, planRoot } from "./mounts/root.ts";
 import {
   checkShared,
   planSharedEntry,

@@ -824,8 +824,9 @@ Deno.test("planMounts() gives the terminal to the container's user, with its siz
 const PROPAGATION: [string, number, string[]][] = [
   ["shared", 0x80000, ["mountSetattr root - 0 0 0 0x100000 -"]],
   ["rslave", 0x80000, []],
-  ["rprivate", 0x40000, ["mountSetattr root - 0x8000 0 0 0x40000 -"]],
-  ["unbindable", 0x40000, ["mountSetattr root - 0 0 0 0x20000 -"]],
+  ["private", 0x80000, []],
+  ["rprivate", 0x40000, []],
+  ["unbindable", 0x80000, ["mountSetattr root - 0 0 0 0x20000 -"]],
 ];
 for (const [word, before, after] of PROPAGATION) {
   Deno.test(`planMounts() sets rootfsPropagation ${word} once it is the root`, () => {
@@ -935,7 +936,7 @@ const OPTIONS: [string, string[]][] = [
   ["slave", ["0 0 0 0x80000"]],
   ["rslave", ["0x8000 0 0 0x80000"]],
   ["shared", ["0 0 0 0x100000"]],
-  ["rshared", ["0x8000 0 0 0x100000"]],
+  ["rshared", ["0x8000 0 0 0x80000", "0x8000 0 0 0x100000"]],
   ["unbindable", ["0 0 0 0x20000"]],
   ["runbindable", ["0x8000 0 0 0x20000"]],
   ["defaults", []],
@@ -969,6 +970,55 @@ for (const [word, expected] of OPTIONS) {
       .map((it) => it.slice("mountSetattr mount.0 - ".length, -2));
     const whole = expected.some((it) => it.startsWith("0x8000"));
     assertEquals(calls, whole ? expected : ["0x8000 0 0 0x80000", ...expected]);
+  });
+}
+
+/** Words of propagation, under a word of the root's: where the volume is taken,
+ * and what mount_setattr(2) is told. */
+const SHARING: [string, string, string[]][] = [
+  ["rshared", "rshared", ["root", "0x8000 0 0 0x100000"]],
+  ["shared", "shared", ["root", "0 0 0 0x100000"]],
+  ["private", "rshared", ["root", "0x8000 0 0 0x100000"]],
+  ["rshared", "rslave", ["mounts", "0x8000 0 0 0x80000"]],
+  ["rslave", "rshared", [
+    "mounts",
+    "0x8000 0 0 0x80000",
+    "0x8000 0 0 0x100000",
+  ]],
+  ["rprivate", "shared", ["mounts", "0x8000 0 0 0x40000", "0 0 0 0x100000"]],
+  ["private", "slave", ["mounts", "0x8000 0 0 0x80000", "0 0 0 0x80000"]],
+  ["private", "", ["mounts", "0x8000 0 0 0x40000"]],
+  ["rshared", "shared rslave", [
+    "root",
+    "0 0 0 0x100000",
+    "0x8000 0 0 0x80000",
+  ]],
+  ["rslave", "rslave rshared", [
+    "mounts",
+    "0x8000 0 0 0x80000",
+    "0x8000 0 0 0x100000",
+  ]],
+];
+for (const [root, words, [place, ...expected]] of SHARING) {
+  Deno.test(`planMounts() makes a volume "${words}" under rootfsPropagation ${root}`, () => {
+    const options = ["rbind", ...words.split(" ").filter((it) => it !== "")];
+    const phased = plan(
+      {
+        mounts: [{ destination: "/b", source: "/src", options }],
+        linux: { namespaces: [{ type: "mount" }], rootfsPropagation: root },
+      },
+      {},
+      DIRECTORY,
+    );
+    const calls = pickSteps(phased, "mounts")
+      .filter((it) => it.startsWith("mountSetattr"))
+      .map((it) => it.slice("mountSetattr mount.0 - ".length, -2));
+    const taken = pickSteps(phased, "root", "mounts")
+      .filter((it) => /^#|openTree mount.0|mountSetattr - /.test(it));
+    const at = taken.findIndex((it) => it.startsWith("openTree"));
+    assertEquals(calls, expected);
+    // In the step "root" it is taken before anything leaves a peer group.
+    assertEquals(at, place === "root" ? 1 : 3, taken.join("\n"));
   });
 }
 

@@ -4,30 +4,73 @@
  * @module
  */
 
-import { MOUNT_ATTR as ATTR } from "../../ffi/constants.ts";
+import { AT, MOUNT_ATTR as ATTR, MS } from "../../ffi/constants.ts";
 import { formatIdMap } from "../config/namespaces.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
-import { hostPropagation, setAttr } from "./root.ts";
+import type { MountOptions } from "./options.ts";
 
-/** Attributes and propagation of a mount, in at most one call for all that is
- * below it and one for itself. A new file system has its own attributes from
- * fsmount(2) already. */
+/** An operation on a mount's attributes or propagation. */
+export function setAttr(
+  slot: string,
+  args: {
+    path?: string;
+    recursive?: boolean;
+    set?: number;
+    clear?: number;
+    propagation?: number;
+    userns?: string;
+  },
+  note: { why: string; from?: string },
+): Op {
+  return {
+    do: "mountSetattr",
+    slot,
+    path: args.path ?? "",
+    flags: args.recursive ? AT.RECURSIVE : 0,
+    set: args.set ?? 0,
+    clear: args.clear ?? 0,
+    propagation: args.propagation ?? 0,
+    userns: args.userns ?? "",
+    ...note,
+  };
+}
+
+/** Propagation words in their order, as mount(8) would apply them: each is a
+ * change of the one before ("slave" and then "shared" is both). `base` comes
+ * first, where the first word leaves something of what there was. */
+function listSteps(
+  words: MountOptions["propagation"],
+  base: number,
+): MountOptions["propagation"] {
+  const first = words[0];
+  const whole = first?.recursive && first.type !== MS.SHARED;
+  return base === 0 || whole
+    ? [...words]
+    : [{ type: base, recursive: true }, ...words];
+}
+
+/** Attributes and propagation of a mount: in one call for all that is below it
+ * and one for itself, unless there are more words of propagation. A new file
+ * system has its own attributes from fsmount(2) already.
+ *
+ * @param base the propagation that a tree of the host gets before any word; 0
+ * for none
+ */
 export function planAttributes(
-  context: MountContext,
   entry: MountEntry,
   slot: string,
   bind: boolean,
+  base = 0,
 ): Op[] {
   const { options, from } = entry;
   const ops: Op[] = [];
-  const recursive = options.propagation.filter((it) => it.recursive).at(-1);
-  const single = options.propagation.filter((it) => !it.recursive).at(-1);
+  const steps = listSteps(options.propagation, base);
   const below = {
     set: options.recursiveSet,
     clear: options.recursiveClear,
-    propagation: recursive?.type ?? (bind ? hostPropagation(context) : 0),
+    propagation: steps[0]?.recursive ? steps.shift()!.type : 0,
   };
   if (below.set || below.clear || below.propagation) {
     ops.push(setAttr(slot, { ...below, recursive: true }, {
@@ -35,10 +78,17 @@ export function planAttributes(
       from,
     }));
   }
+  const last = steps.at(-1)?.recursive === false ? steps.pop() : undefined;
+  for (const { type, recursive } of steps) {
+    ops.push(setAttr(slot, { propagation: type, recursive }, {
+      why: "set where mounts propagate to",
+      from,
+    }));
+  }
   const own = {
     set: bind ? options.set : 0,
     clear: bind ? options.clear : 0,
-    propagation: single?.type ?? 0,
+    propagation: last?.type ?? 0,
   };
   if (own.set || own.clear || own.propagation) {
     ops.push(setAttr(slot, own, {

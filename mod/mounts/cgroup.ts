@@ -11,11 +11,10 @@ import { ContainerError } from "../errors.ts";
 import type { CgroupMount } from "../host.ts";
 import { type Op, TARGET } from "../plan.ts";
 import { cloneTree, type MountContext } from "./context.ts";
-import { planAttributes } from "./attributes.ts";
+import { planAttributes, setAttr } from "./attributes.ts";
 import type { MountEntry } from "./entry.ts";
 import { attach, planTarget, splitData } from "./filesystems.ts";
 import { isUnder, splitPath } from "./path.ts";
-import { setAttr } from "./root.ts";
 
 /**
  * Plans a mount of the type cgroup or cgroup2: cgroup_namespaces(7).
@@ -99,7 +98,7 @@ function planVersion2(
       from,
     },
     ...target,
-    ...planAttributes(context, entry, "mount", false),
+    ...planAttributes(entry, "mount", false),
     attach("mount", entry),
   ];
 }
@@ -124,7 +123,7 @@ function planVersion1(
       from,
     },
     ...planTarget(context, entry, TARGET.directory),
-    ...planAttributes(context, entry, dir, false),
+    ...planAttributes(entry, dir, false),
     attach(dir, entry),
   ];
   for (const mount of mounts) {

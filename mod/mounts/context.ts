@@ -29,6 +29,8 @@ export interface MountContext {
   sources: Op[];
   /** Trees of the host that are opened in the new mount namespace. */
   late: Op[];
+  /** The same, but before its mounts leave the peer groups of the host's. */
+  peers: Op[];
   /** Operations that make mounts read-only once all is populated. */
   readonly: Op[];
   /** Slot of the container's devpts, when it mounts one on /dev/pts. */
@@ -54,6 +56,7 @@ export function createContext(
     early: (facts.caps & CAP_SYS_ADMIN) !== 0n,
     sources: [],
     late: [],
+    peers: [],
     readonly: [],
     devpts: "",
     idmaps: new Map(),

@@ -14,7 +14,7 @@ import { type Op, TARGET } from "../plan.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
 import { joinPath, splitPath } from "./path.ts";
-import { setAttr } from "./root.ts";
+import { setAttr } from "./attributes.ts";
 
 const DEFAULTS: readonly (readonly [string, number, number])[] = [
   ["null", 1, 3],

@@ -8,13 +8,13 @@ import { MOUNT_ATTR as ATTR, O, RESOLVE } from "../../ffi/constants.ts";
 import { isMapped, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
-import { planAttributes, planIdmap } from "./attributes.ts";
+import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
 import { planCgroupMount } from "./cgroup.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
-import { setAttr } from "./root.ts";
+import { hostPropagation, volumePropagation } from "./propagation.ts";
 
 /** Files of lxcfs that may lie over the kernel's own. */
 const LXCFS = new Set([
@@ -249,10 +249,13 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
   // A bundle's are taken in their turn where nothing speaks against it:
   // mountinfo lists mounts by their age since 6.8, and they must be found in the
   // order of the list. A volume is taken before "/" becomes private: an rslave
-  // one has to have a master.
-  const inTurn = config.mode === "oci" && !context.userns &&
-    config.ephemeral === undefined && idmap.length === 0;
-  if (!inTurn) {
+  // one has to have a master, and a shared one the host's mounts as peers.
+  const base = volumePropagation(context, entry);
+  const plain = config.mode === "oci" && !context.userns;
+  const inTurn = plain && config.ephemeral === undefined &&
+    idmap.length === 0 && base !== 0;
+  if (plain && base === 0) context.peers.push(take, ...idmap);
+  else if (!inTurn) {
     addSource(context, take);
     context.sources.push(...idmap);
   }
@@ -263,7 +266,7 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
       entry,
       type === "file" ? TARGET.file : TARGET.directory,
     ),
-    ...planAttributes(context, entry, slot, true),
+    ...planAttributes(entry, slot, true, base),
     attach(slot, entry),
   ];
 }
@@ -286,7 +289,12 @@ function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
   };
   return [
     ...planTarget(context, entry, TARGET.directory, true),
-    ...planAttributes(context, { ...entry, options }, slot, true),
+    ...planAttributes(
+      { ...entry, options },
+      slot,
+      true,
+      hostPropagation(context),
+    ),
     attach(slot, entry),
   ];
 }
@@ -370,7 +378,7 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
   }
   ops.push(
     ...planIdmap(context, entry, slot),
-    ...planAttributes(context, entry, slot, false),
+    ...planAttributes(entry, slot, false),
     attach(slot, entry),
   );
   if (later) {

@@ -6,13 +6,16 @@
  * @module
  */
 
+import { MS } from "../../ffi/constants.ts";
+import { closeFd, openFd } from "../../ffi/libc.ts";
+import { identifyMount } from "../../ffi/mount.ts";
 import type { Config } from "../config/config.ts";
 import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
-import { parseMountOptions } from "./options.ts";
+import { type MountOptions, parseMountOptions } from "./options.ts";
 
 /** Type of a bind mount's source; missing is what makes planning fail. */
 export type SourceType = "directory" | "file" | "missing" | "denied";
@@ -36,6 +39,9 @@ export interface HostEntry {
 export interface MountHost {
   /** Type of the source of `mounts[i]`, for bind mounts. */
   sources: ReadonlyMap<number, SourceType>;
+  /** Volumes of flags, by index in `mounts`, whose source's mount is not what
+   * their propagation needs: "shared", or "shared or a slave". */
+  unmet?: ReadonlyMap<number, string>;
   /** Mode of the directory that a tmpfs without a mode of its own covers, by
    * index in `mounts`; one that is not there yet has none. */
   modes: ReadonlyMap<number, number>;
@@ -77,6 +83,7 @@ export function inspectMounts(
   upper?: string,
 ): MountHost {
   const sources = new Map<number, SourceType>();
+  const unmet = new Map<number, string>();
   const modes = new Map<number, number>();
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
     const options = parseMountOptions(mount.options ?? []);
@@ -85,14 +92,17 @@ export function inspectMounts(
       if (mode !== undefined) modes.set(at, mode);
     }
     if (!options.bind) continue;
-    sources.set(
-      at,
-      sourceType(absolutePath(config.bundle, mount.source ?? "")),
-    );
+    const source = absolutePath(config.bundle, mount.source ?? "");
+    sources.set(at, sourceType(source));
+    const lack = config.mode === "friendly"
+      ? findLack(source, options.propagation)
+      : undefined;
+    if (lack !== undefined) unmet.set(at, lack);
   }
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   return {
     sources,
+    unmet,
     modes,
     devices: config.hostDevices.map(lookUpDevice),
     rootReachable: config.rootfs === "/" || !hasUserNamespace(config) ||
@@ -107,6 +117,28 @@ export function inspectMounts(
       ? { top: listTop() }
       : {}),
   };
+}
+
+const O_PATH = 0o10000000;
+
+/** What a source's mount is not, though a propagation needs it. */
+function findLack(
+  path: string,
+  propagation: MountOptions["propagation"],
+): string | undefined {
+  const type = propagation.at(-1)?.type;
+  if (type !== MS.SHARED && type !== MS.SLAVE) return undefined;
+  const fd = openFd(path, O_PATH);
+  const { id } = identifyMount(fd);
+  closeFd(fd);
+  const line = Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+    .find((it) => it.startsWith(`${id} `)) ?? "";
+  const groups = line.slice(0, line.indexOf(" - ")).split(" ").slice(6);
+  if (groups.some((it) => it.startsWith("shared:"))) return undefined;
+  if (type === MS.SHARED) return "shared";
+  return groups.some((it) => it.startsWith("master:"))
+    ? undefined
+    : "shared or a slave";
 }
 
 function mapsTtyGroup(): boolean {

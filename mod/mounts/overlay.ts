@@ -15,7 +15,8 @@ import { type Op, TARGET } from "../plan.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import type { HostEntry } from "./inspect.ts";
 import { splitPath } from "./path.ts";
-import { LAYERS, setAttr } from "./root.ts";
+import { setAttr } from "./attributes.ts";
+import { LAYERS } from "./root.ts";
 
 const from = "ephemeral";
 

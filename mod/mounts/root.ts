@@ -1,6 +1,6 @@
 /**
- * The container's root: propagation of what is there, the tree of the root
- * file system, the throw-away overlay over it, and the way into it.
+ * The container's root: the tree of the root file system, the throw-away
+ * overlay over it, and the way into it.
  *
  * The root is attached over its own directory, so that hooks which mount there
  * before pivot_root(2) reach the container; a kernel before 6.15 mounts nothing
@@ -10,7 +10,6 @@
  */
 
 import {
-  AT,
   MAGIC,
   MOUNT_ATTR,
   MS,
@@ -21,22 +20,12 @@ import {
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
+import { setAttr } from "./attributes.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { planDirectories, planUpper } from "./overlay.ts";
+import { hostPropagation, propagationOf } from "./propagation.ts";
 
 const encoder = new TextEncoder();
-
-/** Propagation words of `linux.rootfsPropagation`. */
-const PROPAGATION: ReadonlyMap<string, readonly [number, boolean]> = new Map([
-  ["shared", [MS.SHARED, false]],
-  ["rshared", [MS.SHARED, true]],
-  ["slave", [MS.SLAVE, false]],
-  ["rslave", [MS.SLAVE, true]],
-  ["private", [MS.PRIVATE, false]],
-  ["rprivate", [MS.PRIVATE, true]],
-  ["unbindable", [MS.UNBINDABLE, false]],
-  ["runbindable", [MS.UNBINDABLE, true]],
-]);
 
 /** Where the layers of an overlay are attached while it is made: a directory
  * that every host has. */
@@ -80,68 +69,6 @@ export function planProc(context: MountContext): Op[] {
     },
   );
   return [];
-}
-
-function propagationOf(
-  context: MountContext,
-): readonly [number, boolean] | undefined {
-  const word = context.config.spec.linux?.rootfsPropagation;
-  if (!word) return undefined;
-  const found = PROPAGATION.get(word);
-  if (found === undefined) {
-    throw new ContainerError(
-      `Cannot set the propagation of the root to "${word}": it must be shared, slave, private or unbindable (linux.rootfsPropagation)`,
-      { code: "rootfs-propagation", hint: 'The default is "rslave"' },
-    );
-  }
-  return found;
-}
-
-/** The propagation that host trees get: private where the root is, else slave,
- * so that nothing of the container's ever shows on the host. */
-export function hostPropagation(context: MountContext): number {
-  const type = propagationOf(context)?.[0];
-  return type === MS.PRIVATE || type === MS.UNBINDABLE ? MS.PRIVATE : MS.SLAVE;
-}
-
-/** An operation on a mount's attributes or propagation. */
-export function setAttr(
-  slot: string,
-  args: {
-    path?: string;
-    recursive?: boolean;
-    set?: number;
-    clear?: number;
-    propagation?: number;
-    userns?: string;
-  },
-  note: { why: string; from?: string },
-): Op {
-  return {
-    do: "mountSetattr",
-    slot,
-    path: args.path ?? "",
-    flags: args.recursive ? AT.RECURSIVE : 0,
-    set: args.set ?? 0,
-    clear: args.clear ?? 0,
-    propagation: args.propagation ?? 0,
-    userns: args.userns ?? "",
-    ...note,
-  };
-}
-
-/** First operations in the new mount namespace: nothing goes back to the host. */
-export function planPropagation(context: MountContext): Op[] {
-  return [
-    setAttr("", {
-      path: "/",
-      recursive: true,
-      propagation: hostPropagation(context),
-    }, {
-      why: "keep the container's mounts from the host",
-      from: "linux.rootfsPropagation",
-    }),
-  ];
 }
 
 /** Slot "root", attached. `below` is what must lie under it, hidden, because
@@ -421,7 +348,11 @@ export function planEntry(context: MountContext): Op[] {
       },
   ];
   const asked = propagationOf(context);
-  if (asked !== undefined && asked[0] !== MS.SLAVE) {
+  // The root is a slave or private as it is; said again to all that is below it,
+  // it would take back what a volume asks for.
+  if (
+    asked !== undefined && asked[0] !== MS.SLAVE && asked[0] !== MS.PRIVATE
+  ) {
     ops.push(
       setAttr("root", { propagation: asked[0], recursive: asked[1] }, {
         why: "set the propagation of the root",

@@ -19,7 +19,7 @@ import type { Facts } from "../host.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
-import { setAttr } from "./root.ts";
+import { setAttr } from "./attributes.ts";
 
 const CAP_SYS_ADMIN = 1n << 21n;
 

@@ -200,15 +200,6 @@ const ROWS: Row[] = [
     code: 1,
   },
   {
-    name: "-v SRC:DST:rshared is shared",
-    flags: (box) => {
-      Deno.mkdirSync(`${box.rootfs}/src`);
-      return ["-v", `${box.rootfs}/src:/dst:rshared`];
-    },
-    script: "grep ' /dst ' /proc/self/mountinfo | grep -c shared",
-    stdout: "1\n",
-  },
-  {
     name: "--mount shows a directory in words",
     flags: (box) => {
       Deno.mkdirSync(`${box.rootfs}/src`);
