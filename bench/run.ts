@@ -108,11 +108,6 @@ function listContenders(work: string, rootfs: string): Contender[] {
     ["rustyrun run --bundle", [...deno, "run", "--bundle", plain, id]],
     ["runc run", [findProgram("runc")!, "run", "--bundle", plain, id]],
     [
-      // Starts are kept for one place of states.
-      "rustyrun run --bundle, planned anew",
-      [...deno, "--root", `${work}/states`, "run", "--bundle", plain, id],
-    ],
-    [
       "rustyrun run --rootfs (its seccomp filter)",
       [...deno, "run", "--rootfs", rootfs, "--", "/bin/true"],
     ],

@@ -217,7 +217,7 @@ static void run_op(const struct op *op)
 		return;
 	}
 	if (!run_file_op(op) && !run_mount_op(op) && !run_namespace_op(op) &&
-	    !run_process_op(op) && !run_cgroup_op(op))
+	    !run_process_op(op))
 		fail(ENOSYS, NULL);
 }
 
@@ -269,8 +269,8 @@ int main(int argc, char **argv)
 
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child"))
 		child_main(fd);
-	if (fd >= 3 && !strcmp(argv[1], "keeper"))
-		keeper_main(fd, argv + 3);
+	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "keeper"))
+		keeper_main(fd);
 	if (write(2, usage, sizeof(usage) - 1) < 0)
 		return 126;
 	return 125;

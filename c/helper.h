@@ -34,9 +34,6 @@ struct plan {
 	uint32_t at;   /* its offset */
 };
 
-/* Most cgroups that a container has: one in each hierarchy. */
-#define CHILD_CGROUPS 32
-
 /* The child stage. Static: there is one, and there is no heap. */
 struct child {
 	struct plan plan;
@@ -45,8 +42,6 @@ struct child {
 	int warden;	      /* socket to the warden, -1: there is none */
 	uint32_t index;	      /* the operation that runs, for reports */
 	const char *exec;     /* what find-exec chose */
-	const char *cgroup[CHILD_CGROUPS]; /* that it has made */
-	uint32_t cgroups;
 };
 
 extern struct child child;
@@ -90,19 +85,15 @@ int run_file_op(const struct op *op);    /* files.c */
 int run_mount_op(const struct op *op);   /* mounts.c */
 int run_namespace_op(const struct op *op); /* namespaces.c */
 int run_process_op(const struct op *op);   /* process.c */
-int run_cgroup_op(const struct op *op);    /* cgroup_make.c */
 
 /* warden.c: runs OP_WARDEN. Returns in a new process (same parent as the
  * caller, see CLONE_PARENT) with child.warden set; the calling process
  * becomes the warden and never returns. */
 void warden_split(struct child *c, const struct op *op);
-/* warden.c: tells the warden whose the cgroups are: 'C' ours, 'N' another's. */
-void warden_own(const struct child *c, char whose);
 /* warden.c: tells the warden of the container's first process. */
 void warden_tell(struct child *c, int pidfd, pid_t pid);
 
-/* keeper.c: the foreground process after Deno has gone. `again`: the command
- * that starts over, see keeper.h. */
-_Noreturn void keeper_main(int plan_fd, char **again);
+/* keeper.c: the foreground process after Deno has gone. */
+_Noreturn void keeper_main(int plan_fd);
 
 #endif

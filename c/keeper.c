@@ -31,7 +31,7 @@ static int take_slot(const struct keeper *k, int64_t slot)
 
 static int take_run(struct keeper *k, const struct arg *a)
 {
-	if (a[0].n < 0 || a[0].n > INT32_MAX || a[1].n < 0 ||
+	if (a[0].n <= 0 || a[0].n > INT32_MAX || a[1].n < 0 ||
 	    a[1].n > INT32_MAX)
 		return -1;
 	k->init = (pid_t)a[0].n;
@@ -75,7 +75,7 @@ static void read_keeper_plan(struct keeper *k, int fd)
 
 	bytes = map_plan(fd, &size);
 	if (!bytes || plan_open(&k->plan, bytes, size, k->slot) < 0)
-		refuse_plan(k, "bad plan");
+		give_up("bad plan");
 	close_foreign(k);
 	walk = k->plan;
 	while (plan_next(&walk, &op) == 0) {
@@ -84,12 +84,10 @@ static void read_keeper_plan(struct keeper *k, int fd)
 		else
 			r = teardown_add(&k->td, &op, k->slot);
 		if (r < 0)
-			refuse_plan(k, op.a[0].p ? op.a[0].p : "bad plan");
+			give_up(op.a[0].p ? op.a[0].p : "bad plan");
 	}
-	k->serving = find_op(k, OP_K_SERVE, &op);
-	/* Where nobody is yet, there must be who tells. */
-	if (!runs || (k->serving ? k->channel < 0 : !k->init))
-		refuse_plan(k, "bad plan");
+	if (!runs)
+		give_up("bad plan");
 }
 
 /* stdout and stdin belong to the container alone: whoever reads or feeds them
@@ -116,11 +114,9 @@ static bool is_ignored_here(int sig)
 	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
-static void read_channel(struct keeper *k);
-
-void kill_init(struct keeper *k)
+static void kill_init(struct keeper *k)
 {
-	if (!k->ended && k->init)
+	if (!k->ended)
 		kill(k->init, SIGKILL);
 	cgroup_thaw(&k->td);
 }
@@ -167,7 +163,7 @@ static uint64_t read_mask(const char *text, const char *key)
 	return mask;
 }
 
-const char *proc_path(char path[32], pid_t pid, const char *tail)
+static const char *proc_path(char path[32], pid_t pid, const char *tail)
 {
 	char digits[12];
 	size_t n = sizeof(digits), len = 6;
@@ -225,40 +221,11 @@ static void hold_userns(struct keeper *k)
 			    O_RDONLY | O_CLOEXEC);
 }
 
-/* Before the pid of init is known. Who forks it tells of it before it ends: an
- * end without that is the end of the start, whichever of the two it was. */
-static void reap_early(struct keeper *k)
-{
-	siginfo_t info;
-	pid_t pid;
-
-	while (!k->init && !k->ended) {
-		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info,
-			   WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
-			return;
-		pid = info.si_pid;
-		if (!pid)
-			return;
-		if (pid == k->warden) {
-			k->warden = 0;
-			waitpid(pid, NULL, __WALL);
-			continue;
-		}
-		read_channel(k);
-		if (!k->init)
-			k->ended = true;
-	}
-}
-
 static void reap(struct keeper *k)
 {
 	int status;
 	pid_t pid;
 
-	reap_early(k);
-	if (!k->init)
-		return;
 	hold_userns(k);
 	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
 		if (pid == k->init) {
@@ -299,8 +266,8 @@ static void release_held(struct keeper *k)
 	}
 }
 
-/* From here on the container runs, and nothing starts over. */
-static void pass_gate(struct keeper *k)
+/* From here on the container runs. */
+static void open_gate(struct keeper *k)
 {
 	if (k->tty.master < 0)
 		leave_stdio();
@@ -324,10 +291,6 @@ static void read_channel(struct keeper *k)
 		if (n == (ssize_t)sizeof(packet)) {
 			if (packet.kind == REPORT_ABOUT_TO_EXEC)
 				k->about_to_exec = true;
-			if (serve_packet(k, &packet))
-				pass_gate(k);
-			if (packet.kind == REPORT_FORKED && k->init)
-				reap(k);
 			if (packet.kind != REPORT_ERROR || k->failed)
 				continue;
 			k->late = packet;
@@ -336,8 +299,6 @@ static void read_channel(struct keeper *k)
 		}
 		close(k->channel);
 		k->channel = -1;
-		if (!k->init)
-			k->ended = true; /* it has never been */
 		if (k->about_to_exec && !k->failed && !k->aborted)
 			release_held(k);
 	}
@@ -368,10 +329,7 @@ static void handle_before_start(struct keeper *k,
 		return;
 	}
 	k->aborted = sig;
-	if (k->serving)
-		stop_serving(k);
-	else
-		kill_init(k);
+	kill_init(k);
 }
 
 static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
@@ -385,7 +343,7 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 	}
 	/* What the container's first process sends us must not come back to
 	 * it (kill(-1) without a pid namespace). */
-	if (by_user && k->init && (pid_t)info->ssi_pid == k->init)
+	if (by_user && (pid_t)info->ssi_pid == k->init)
 		return;
 	/* From our own write. */
 	if (sig == SIGPIPE && (pid_t)info->ssi_pid == getpid())
@@ -394,10 +352,7 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 		tty_resize(&k->tty);
 		return;
 	}
-	/* The command may have started meanwhile; but a signal never opens the
-	 * gate, it came before. */
-	if (!k->serving)
-		read_channel(k);
+	read_channel(k); /* the command may have started meanwhile */
 	if (k->channel >= 0) {
 		handle_before_start(k, info);
 		return;
@@ -496,8 +451,6 @@ _Noreturn static void finish(struct keeper *k)
 	bool shared = k->td.flags & TEARDOWN_SHARED_PID, oom;
 	int code;
 
-	if (k->serving)
-		end_serving(k);
 	if (shared)
 		cgroup_kill(&k->td);
 	if (k->about_to_exec && !k->aborted)
@@ -512,15 +465,13 @@ _Noreturn static void finish(struct keeper *k)
 	_exit(code);
 }
 
-_Noreturn void keeper_main(int plan_fd, char **again)
+_Noreturn void keeper_main(int plan_fd)
 {
 	struct keeper *k = &keeper;
 	const uint64_t all = ~0ull;
-	bool serving;
 
 	prctl(PR_SET_DUMPABLE, 0);
-	k->again = again;
-	k->mask = block_signals();
+	block_signals();
 	k->signals = (int)syscall(SYS_signalfd4, -1, &all, sizeof(all),
 				  SFD_CLOEXEC | SFD_NONBLOCK);
 	if (k->signals < 0)
@@ -534,14 +485,11 @@ _Noreturn void keeper_main(int plan_fd, char **again)
 	read_keeper_plan(k, plan_fd);
 	tty_open(&k->tty, k->tty.master);
 	tty_enter(&k->tty);
-	serving = k->serving;
 	/* It may have ended already. */
-	k->about_to_exec = !serving && k->channel < 0;
+	k->about_to_exec = k->channel < 0;
 	read_signals(k);
 	reap(k);
-	/* Once only: a byte that nobody reads would cut the channel off. */
-	if (!serving)
-		pass_gate(k);
+	open_gate(k);
 	run(k);
 	finish(k);
 }

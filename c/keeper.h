@@ -21,14 +21,6 @@
  *   kFlags   TEARDOWN_SHARED_PID
  *   kMount   the container's root, mounted in the caller's mount namespace
  *   kRefuse  the line for the second Ctrl-C
- *   kServe   the child stage is still on its way: ids of the `sync` for its
- *            limits (there may be none) and of the one at its gate; state: the
- *            start of the state's text, written under the name `from` and
- *            renamed to `to`. kRun's pid is 0 then
- *   kLimit   a resource limit of init: resource, soft, hard
- *
- * Words of its command line behind the plan are the program that starts over
- * when the child stage fails before its gate.
  */
 #ifndef RUSTYRUN_KEEPER_H
 #define RUSTYRUN_KEEPER_H
@@ -91,15 +83,9 @@ struct keeper {
 	int signals;   /* signalfd */
 	int channel;   /* -1: the command runs, or nothing reports any more */
 	int control;   /* of the warden */
-	pid_t init;    /* 0: not known yet */
+	pid_t init;
 	pid_t warden;
 	int status;    /* of init, as waitpid gives it */
-	uint64_t mask; /* signals that were blocked before */
-	char **again;  /* the command that starts over */
-	bool serving;  /* the container has not passed its gate */
-	bool at_ready; /* it waits for its limits */
-	bool limited;  /* it has them */
-	bool at_gate;  /* it waits there */
 	bool ended;
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */
@@ -111,20 +97,6 @@ struct keeper {
 	struct report late;
 };
 
-/* serve.c: takes a packet of the child stage. Returns true when the container
- * may pass the gate. */
-bool serve_packet(struct keeper *k, const struct report *packet);
-/* serve.c: the container is not to pass its gate any more. */
-void stop_serving(struct keeper *k);
-/* serve.c: removes the container that has not passed its gate, and becomes
- * rustyrun again unless a signal has ended the start. */
-_Noreturn void end_serving(struct keeper *k);
-/* serve.c: the plan cannot be kept to: becomes rustyrun again where it may. */
-_Noreturn void refuse_plan(const struct keeper *k, const char *why);
-/* keeper.c: "/proc/PID" and `tail`. */
-const char *proc_path(char path[32], pid_t pid, const char *tail);
-/* keeper.c: kills the container's first process, a frozen one too. */
-void kill_init(struct keeper *k);
 /* verdict.c: the first operation of the keeper's plan with a code. */
 bool find_op(const struct keeper *k, uint16_t code, struct op *op);
 /* verdict.c: a whole small file, with a NUL; -1 when it cannot be read. */

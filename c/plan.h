@@ -35,9 +35,6 @@ struct plan_record {
 	X(FORK, 3, "nf") \
 	X(SPAWN, 4, "sllbns") \
 	X(SEND_FD, 5, "fn") \
-	X(CGROUP, 6, "s") \
-	X(CGROUP_DEVICES, 7, "sb") \
-	X(OWN, 8, "") \
 	X(OPEN, 10, "ffsnnn") \
 	X(CLOSE, 11, "f") \
 	X(VERIFY, 12, "fnnn") \
@@ -103,9 +100,7 @@ struct plan_record {
 	X(K_DELETE, 96, "ll") \
 	X(K_FLAGS, 97, "n") \
 	X(K_REFUSE, 98, "s") \
-	X(K_MOUNT, 99, "f") \
-	X(K_SERVE, 100, "nnbss") \
-	X(K_LIMIT, 101, "nnn")
+	X(K_MOUNT, 99, "f")
 
 #define X(name, code, args) OP_##name = (code),
 enum plan_op { PLAN_OPS(X) };

@@ -85,12 +85,6 @@ void warden_tell(struct child *c, int pidfd, pid_t pid)
 		close(fds[1]);
 }
 
-void warden_own(const struct child *c, char whose)
-{
-	if (send(c->warden, &whose, 1, MSG_NOSIGNAL) != 1)
-		fail(errno, "the warden");
-}
-
 static void take_word(struct warden *w, char word)
 {
 	if (word == 'C')
@@ -119,10 +113,6 @@ static void take_init(struct warden *w)
 	n = recvmsg(w->tell, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n == 1) { /* warden_own */
-		take_word(w, *(const char *)&pid);
-		return;
-	}
 	head = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
 	if (head && head->cmsg_level == SOL_SOCKET &&
 	    head->cmsg_type == SCM_RIGHTS &&

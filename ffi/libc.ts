@@ -310,17 +310,6 @@ export function sendWithFds(
   syscall("sendmsg", fd, message, 0x4000); // MSG_NOSIGNAL
 }
 
-/** Addresses of the strings in a block of NUL-terminated ones, such as
- * /proc/self/environ holds. The caller keeps the block alive. */
-function vectorOf(block: Uint8Array): Uint8Array {
-  const start = address(block);
-  const addresses: bigint[] = [];
-  for (let at = 0; at < block.length; at = block.indexOf(0, at) + 1) {
-    addresses.push(start + BigInt(at));
-  }
-  return new Uint8Array(new BigUint64Array([...addresses, ZERO]).buffer);
-}
-
 /**
  * Starts a program; posix_spawn(3). `fds` survive the exec in it, and are
  * close-on-exec again afterwards: nothing may run in between, so this does
@@ -357,20 +346,19 @@ export function spawnProgram(
 /**
  * Becomes another program; execve(2). `fds` go along.
  *
- * @param env its environment: a block of NUL-terminated strings
  * @throws {SyscallError} when it fails; else it does not return
  */
 export function execProgram(
   path: string,
   argv: readonly string[],
-  env: Uint8Array,
+  env: readonly string[],
   fds: readonly number[],
 ): never {
   const file = cstring(path);
   const args = new StringVector(argv);
-  const vars = vectorOf(env);
+  const vars = new StringVector(env);
   for (const fd of fds) setCloexec(fd, false);
-  const result = trySyscall("execve", file, args.vector, vars);
+  const result = trySyscall("execve", file, args.vector, vars.vector);
   for (const fd of fds) setCloexec(fd, true);
   throw new SyscallError("execve", -result);
 }

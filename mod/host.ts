@@ -6,7 +6,7 @@
  */
 
 import { readKernel } from "./host/kernel.ts";
-import { look } from "./looks.ts";
+import { readIds } from "./host/self.ts";
 
 /** One mounted cgroup hierarchy. */
 export interface CgroupMount {
@@ -150,12 +150,6 @@ export function parseCgroups(
   return found;
 }
 
-/** The soft RLIMIT_NOFILE of a process, from the text of /proc/PID/limits. */
-export function parseNofile(limits: string): number | undefined {
-  const line = /^Max open files\s+(\d+|unlimited)/m.exec(limits);
-  return line === null || line[1] === "unlimited" ? undefined : Number(line[1]);
-}
-
 /** Whether this process is in a user namespace: root there is not root. */
 export function isInUserns(): boolean {
   return !/^\s*0\s+0\s+4294967295\s*$/.test(read("/proc/self/uid_map"));
@@ -174,16 +168,16 @@ export function outerRoot(): number {
  */
 export function gatherFacts(): Facts {
   const release = readKernel("osrelease");
-  const [uid, gid, caps] = look("ids").split(" ");
+  const { uid, gid, caps } = readIds();
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
   let cgroups: CgroupMount[] | undefined;
   let inUserns: boolean | undefined;
   return {
     arch: Deno.build.arch,
     kernel: { release, major, minor },
-    uid: Number(uid),
-    gid: Number(gid),
-    caps: BigInt(`0x${caps}`),
+    uid,
+    gid,
+    caps,
     get pid() {
       return Deno.pid;
     },
@@ -195,7 +189,7 @@ export function gatherFacts(): Facts {
     },
     get cgroups() {
       return cgroups ??= parseCgroups(
-        look("cgroupMounts"),
+        read("/proc/self/mountinfo"),
         read("/proc/self/cgroup"),
         (path) => readOr(`${path}/cgroup.controllers`, ""),
       );

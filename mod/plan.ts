@@ -28,10 +28,6 @@ export const OPS = {
     args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n", "cwd:s"],
   },
   sendFd: { code: 5, args: ["slot:f", "tag:n"] },
-  // Cgroups, where the host stage does not make them.
-  cgroup: { code: 6, args: ["path:s"] },
-  cgroupDevices: { code: 7, args: ["path:s", "program:b"] },
-  own: { code: 8, args: [] },
   // Descriptors and files.
   open: {
     code: 10,
@@ -145,11 +141,6 @@ export const OPS = {
   kFlags: { code: 97, args: ["flags:n"] },
   kRefuse: { code: 98, args: ["text:s"] },
   kMount: { code: 99, args: ["tree:f"] },
-  kServe: {
-    code: 100,
-    args: ["ready:n", "gate:n", "state:b", "from:s", "to:s"],
-  },
-  kLimit: { code: 101, args: ["resource:n", "soft:n", "hard:n"] },
 } as const;
 
 /** The name of an operation. */

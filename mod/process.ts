@@ -65,15 +65,14 @@ let helperFd: number | undefined;
 /**
  * The helper as a sealed memfd, made once per process.
  *
- * @param load reads its bytes
  * @throws {ContainerError} when there is no helper, or the kernel refuses
  * executable memfds (vm.memfd_noexec=2)
  */
-export function openHelper(load: () => Uint8Array = loadHelper): number {
+export function openHelper(): number {
   if (helperFd !== undefined) return helperFd;
   let bytes: Uint8Array;
   try {
-    bytes = load();
+    bytes = loadHelper();
   } catch (cause) {
     if (!(cause instanceof HelperError)) throw cause;
     throw new ContainerError(cause.message, {
@@ -269,35 +268,17 @@ export function startPlan(
 ): PlanRun {
   const [channel, child] = packetPair();
   const slots = new Map([["channel", child], ...inherited]);
-  const helper = startHelper(encodePlan(ops, slots), channel, slots);
-  return new PlanRun(ops, channel, helper);
-}
-
-/**
- * Starts the helper on the bytes of a plan.
- *
- * @param channel the host's end of the report channel; closed when this throws
- * @param slots descriptors that go along; the first is the helper's end of the
- * channel, which is closed here
- * @returns the helper's pid
- * @throws {ContainerError} when it cannot be started
- */
-export function startHelper(
-  plan: Uint8Array,
-  channel: number,
-  slots: ReadonlyMap<string, number>,
-): number {
-  const fds = [...slots.values()];
   let memfd = -1;
   try {
-    const helper = openHelper();
-    memfd = sealedMemfd("rustyrun-plan", plan);
-    return spawnProgram(
-      `/proc/self/fd/${helper}`,
+    const program = `/proc/self/fd/${openHelper()}`;
+    memfd = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
+    const helper = spawnProgram(
+      program,
       ["rustyrun-helper", "child", String(memfd)],
       [],
-      [memfd, ...fds],
+      [memfd, ...slots.values()],
     );
+    return new PlanRun(ops, channel, helper);
   } catch (cause) {
     closeFd(channel);
     if (!(cause instanceof SyscallError)) throw cause;
@@ -310,15 +291,8 @@ export function startHelper(
     });
   } finally {
     if (memfd >= 0) closeFd(memfd);
-    closeFd(fds[0]!);
+    closeFd(child);
   }
-}
-
-/** The command that starts over when the child stage fails before its gate. */
-export interface Again {
-  argv: readonly string[];
-  /** Its environment: NUL-terminated strings, as /proc/self/environ holds. */
-  env: Uint8Array;
 }
 
 /**
@@ -326,19 +300,17 @@ export interface Again {
  *
  * @param plan the bytes of its plan
  * @param fds descriptors that go along
- * @param again for a plan with `kServe`
  * @throws {SyscallError} when the exec fails; else it does not return
  */
 export function becomeKeeper(
   plan: Uint8Array,
   fds: Iterable<number>,
-  again: Again = { argv: [], env: new Uint8Array() },
 ): never {
   const memfd = sealedMemfd("rustyrun-plan", plan);
   return execProgram(
     `/proc/self/fd/${openHelper()}`,
-    ["rustyrun-keeper", "keeper", String(memfd), ...again.argv],
-    again.env,
+    ["rustyrun-keeper", "keeper", String(memfd)],
+    [],
     [memfd, ...fds],
   );
 }

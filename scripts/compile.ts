@@ -19,10 +19,9 @@ import { makeProgram } from "./bundle.ts";
  * @throws {BuildError} when a part of it fails
  */
 export function compile(): void {
-  const { entry, rest } = makeProgram('"./rest.js"');
+  const { code } = makeProgram();
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-compile-" });
-  Deno.writeTextFileSync(`${dir}/main.js`, entry);
-  Deno.writeTextFileSync(`${dir}/rest.js`, rest);
+  Deno.writeTextFileSync(`${dir}/main.js`, code);
   const line = Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
     [Deno.execPath()];
   const out = `${ROOT}dist/rustyrun`;

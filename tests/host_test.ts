@@ -12,9 +12,9 @@ import {
   gatherFacts,
   isInUserns,
   parseCgroups,
-  parseNofile,
   unescapeMountinfo,
 } from "../mod/host.ts";
+import { parseNofile } from "../mod/host/self.ts";
 
 /** What cgroup.controllers holds, by mount point. */
 const nothing = () => "";

@@ -34,7 +34,7 @@ const MANAGERS = ["namespaces", "mounts", "cgroups", "security", "seccomp"];
 
 /** What the managers rest on, and what uses them. Every other module of mod/
  * (state, process, hooks, ...) stands beside the managers. */
-const BASE = ["config", "plan", "host", "looks", "version"];
+const BASE = ["config", "plan", "host", "version"];
 const ABOVE = ["container", "doctor", "explain", "mod"];
 
 /** mod/cgroups/v1.ts -> cgroups; ffi/libc.ts -> ffi */

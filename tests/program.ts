@@ -115,7 +115,6 @@ const SOURCES = [
   "scripts/build.ts",
   "scripts/bundle.ts",
   "scripts/compile.ts",
-  "scripts/hot.ts",
 ];
 
 /** When a file, or the newest below a directory, got its content or its name. */

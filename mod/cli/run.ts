@@ -5,29 +5,21 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { flagOn, flagValue } from "../config/flags/use.ts";
+import { flagOn } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
 import { createContainer } from "../container/create.ts";
 import { checkTerminal } from "../container/handover.ts";
-import { keepRecipe } from "../container/recipe.ts";
 import { startContainer } from "../container/start.ts";
 import type { KeeperWords } from "../container/keeper.ts";
 import type { Place } from "../container/launch.ts";
 import { ContainerError } from "../errors.ts";
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
-import { look } from "../looks.ts";
 import { selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";
-import {
-  exitCodeOf,
-  formatError,
-  printStderr,
-  printStdout,
-  warnTo,
-} from "./report.ts";
+import { exitCodeOf, formatError, printStdout, warnTo } from "./report.ts";
 
 /** The caller's environment, "NAME=VALUE". Not Deno.env: where PATH has no node,
  * Deno 2.9 puts a directory of its own into it. */
@@ -46,9 +38,9 @@ function environmentByName(): FlagsHost["env"] {
 }
 
 /** The caller's surroundings. */
-function flagsHost(env = environmentByName()): FlagsHost {
+function flagsHost(): FlagsHost {
   return {
-    env,
+    env: environmentByName(),
     cwd: Deno.cwd(),
     uid: Deno.uid() ?? 0,
     gid: Deno.gid() ?? 0,
@@ -138,24 +130,6 @@ export function refuseSharedCache(): void {
   }
 }
 
-/** All that {@linkcode run} reads, once more, for a container of another id. */
-function readAgain(call: Call, id: string) {
-  const config = call.friendly
-    ? configFromFlags(call, flagsHost(LOOKED_UP), id)
-    : configFromBundle({ ...call, args: [id] }, Deno.cwd());
-  refuseSharedCache();
-  return { config, facts: gatherFacts(), words: wordsOf(call, id) };
-}
-
-/** The caller's environment, of which each variable is a look of its own. */
-const LOOKED_UP: FlagsHost["env"] = new Proxy({}, {
-  get: (_, name) => look("env", String(name)).slice(1),
-  getOwnPropertyDescriptor: (_, name) =>
-    look("env", String(name)) === ""
-      ? undefined
-      : { configurable: true, enumerable: true },
-});
-
 /** Runs a container in the foreground, or explains it. */
 export async function run(call: Call): Promise<number> {
   const config = readConfig(call);
@@ -188,23 +162,6 @@ export async function run(call: Call): Promise<number> {
     place,
     words,
     keep,
-    keepPlan(prepared, noted, token) {
-      const named = flagValue(call.flags, "name") !== undefined;
-      const why = keepRecipe({
-        argv: Deno.args,
-        named,
-        place,
-        prepared,
-        noted,
-        token,
-        words,
-        keep,
-        again: (id) => readAgain(call, id),
-      });
-      if (why !== undefined && call.reporting.verbose) {
-        printStderr(`rustyrun: the plan is not kept: ${why}\n`);
-      }
-    },
     warn: warnTo(call),
     get poststop() {
       return selfCommand(["--root", call.root, "poststop", config.id]);

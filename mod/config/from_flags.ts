@@ -211,13 +211,11 @@ function dropTtyGroup(mounts: Mount[]): void {
  * {@linkcode dropTtyGroup} where they leave out group 5), what
  * `hostDevices` are, and the default seccomp profile.
  *
- * @param ownId the id where `--name` gives none
  * @throws {ContainerError} for a value that cannot be, with a hint
  */
 export function configFromFlags(
   input: FlagsInput,
   host: FlagsHost,
-  ownId: string = makeId(),
 ): Config {
   const { flags } = input;
   const origin = new Map<string, string>();
@@ -234,7 +232,7 @@ export function configFromFlags(
   const hostname = readHostname(flags);
   noteFlag("hostname", "hostname");
   const name = flagValue(flags, "name");
-  const id = name === undefined ? ownId : checkId(name);
+  const id = name === undefined ? makeId() : checkId(name);
   noteFlag("id", "name");
 
   const userns = readUserns(flags, host);

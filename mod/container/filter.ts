@@ -21,7 +21,6 @@ import {
   type SeccompHost,
   type SeccompProfile,
 } from "../seccomp.ts";
-import { aside } from "../looks.ts";
 import { writeCache } from "./cache.ts";
 import { checkStateRoot } from "../state/root.ts";
 import type { Filter } from "./order.ts";
@@ -115,9 +114,9 @@ export function loadFilter(
     ? defaultSeccompKey(host)
     : seccompCacheKey(profile, facts.arch);
   if (!isDefault) refuseDeadlock(profile);
-  const cached = aside(() =>
-    checkStateRoot(root) ? readCached(`${root}/${CACHE}/${key}`) : undefined
-  );
+  const cached = checkStateRoot(root)
+    ? readCached(`${root}/${CACHE}/${key}`)
+    : undefined;
   if (cached !== undefined) {
     const { flags, notify } = isDefault
       ? { flags: 0, notify: false }
@@ -127,7 +126,7 @@ export function loadFilter(
   const compiled = compileSeccomp(isDefault ? defaultSeccomp(host) : profile, {
     arch: facts.arch,
   });
-  aside(() => writeCache(root, CACHE, key, compiled.filter));
+  writeCache(root, CACHE, key, compiled.filter);
   return compiled;
 }
 

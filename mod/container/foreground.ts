@@ -21,12 +21,7 @@ import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import {
-  claimContainer,
-  type Noted,
-  planNoted,
-  removeNoted,
-} from "./reclaim.ts";
+import { claimContainer, planNoted, removeNoted } from "./reclaim.ts";
 import { makeClass, undoClass } from "./resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
 import { makeToken } from "./token.ts";
@@ -42,8 +37,6 @@ export interface ForegroundOptions {
   /** Says of what could not be swept, of hooks that may only warn, and of what
    * the container does not get and need not. */
   warn: Warn;
-  /** Keeps the plan for a quicker start next time. */
-  keepPlan?: (prepared: Prepared, noted: Noted, token: string) => void;
   /** The program and arguments that run the poststop hooks of this container
    * at its end, when it has any. */
   poststop: readonly string[];
@@ -121,7 +114,6 @@ export function runForeground(
   const token = makeToken();
   const prepared = prepare(config, facts, { place, gate: "keeper", token });
   const noted = planNoted(prepared);
-  options.keepPlan?.(prepared, noted, token);
   const dir = claimContainer(place.root, config.id);
   let started: Warded;
   try {

@@ -5,13 +5,15 @@
  * @module
  */
 
+import { limitProcess } from "../../ffi/libc.ts";
+import { readInRoot } from "../../ffi/rootfs.ts";
 import { type CgroupPlan, planCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { setUser } from "../config/from_flags.ts";
 import { ContainerError } from "../errors.ts";
-import { type Facts, parseNofile } from "../host.ts";
-import { look } from "../looks.ts";
+import type { Facts } from "../host.ts";
+import { isNull, readParentFiles } from "../host/self.ts";
 import { type ClassPlan, gatherResctrl, planIntelRdt } from "../intel_rdt.ts";
 import { inspectMounts, planMounts } from "../mounts.ts";
 import { planNamespaces } from "../namespaces.ts";
@@ -47,6 +49,9 @@ import {
   type Step,
 } from "./order.ts";
 import type { SharedRoot } from "./shared_root.ts";
+
+/** RLIMIT_NOFILE of prlimit(2). */
+const RLIMIT_NOFILE = 7;
 
 /** A configuration that is ready to run. */
 export interface Prepared {
@@ -139,10 +144,10 @@ export function keepLast(env: readonly string[]): string[] {
 function applyUser(config: Config): void {
   const { process } = config.spec;
   if (process === undefined) return;
-  const user = resolveUser(config, (path) => {
-    const seen = look("inRoot", `${config.rootfs}\0${path}`);
-    return seen === "" ? undefined : seen.slice(1);
-  });
+  const user = resolveUser(
+    config,
+    (path) => readInRoot(config.rootfs, path),
+  );
   if (config.userName !== undefined) {
     setUser(config.spec, user.uid, user.gid, user.additionalGids);
   }
@@ -158,8 +163,8 @@ function applyUser(config: Config): void {
 
 /** RLIMIT_NOFILE as the caller had it, as far as that can be known. */
 export function readFileLimit(): FileLimit {
-  const parent = parseNofile(look("parentFiles"));
-  const hard = BigInt(look("hardFiles"));
+  const parent = readParentFiles();
+  const [, hard] = limitProcess(0, RLIMIT_NOFILE);
   return { hard, ...(parent === undefined ? {} : { parent }) };
 }
 
@@ -170,11 +175,6 @@ function inheritSetgroups(facts: Facts): "deny" | undefined {
       Deno.readTextFileSync("/proc/self/setgroups").startsWith("deny")
     ? "deny"
     : undefined;
-}
-
-/** Which of our standard streams are the null device. */
-function findNulls(): number[] {
-  return [0, 1, 2].filter((fd) => look("isNull", String(fd)) === "yes");
 }
 
 /**
@@ -228,7 +228,7 @@ export function prepare(
       unified: joins.v2,
       classes: resctrl?.tasks,
       filter,
-      nulls: findNulls(),
+      nulls: [0, 1, 2].filter(isNull),
       // Reading the environment costs time.
       env: config.spec.hooks === undefined ? [] : options.place.env,
     }),

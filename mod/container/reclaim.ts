@@ -7,10 +7,9 @@
  * @module
  */
 
-import { closeFd } from "../../ffi/libc.ts";
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { type CgroupPlan, removeCgroups } from "../cgroups.ts";
 import { ContainerError } from "../errors.ts";
-import { look } from "../looks.ts";
 import {
   claimState,
   emptyState,
@@ -25,6 +24,9 @@ import type { Prepared } from "./prepare.ts";
 import { removeClass } from "./resctrl.ts";
 import { type NotedMount, unmountShared } from "./shared_root.ts";
 
+const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
+const ENOENT = -2;
+
 /** ROOT/ID/leftovers.json: only what was not there before. */
 export interface Noted {
   cgroups: { path: string }[];
@@ -36,7 +38,13 @@ export interface Noted {
   mount?: NotedMount;
 }
 
-const isMissing = (path: string): boolean => look("isMissing", path) === "yes";
+/** Whether nothing has this path: asked so, since the exception of a stat would
+ * cost more. */
+function isMissing(path: string): boolean {
+  const fd = trySyscall("openat", -100, cstring(path), O_PATH | O_CLOEXEC, 0);
+  if (fd >= 0) closeFd(fd);
+  return fd === ENOENT;
+}
 
 /** The directories above a cgroup that do not exist, outermost first. */
 function missingAbove(path: string, mount: string): string[] {

@@ -6,8 +6,8 @@
  * @module
  */
 
+import { readHead } from "../../ffi/rootfs.ts";
 import type { Config } from "../config/config.ts";
-import { look } from "../looks.ts";
 
 /** e_machine of elf.h, by the names that `uname -m` has for them. */
 const MACHINES: Record<number, string> = {
@@ -30,6 +30,9 @@ export interface Format {
   what: string;
   hint: string;
 }
+
+/** What of a file's start is enough to tell what it is, in bytes. */
+const HEAD_SIZE = 256;
 
 /** Where an ELF file says its byte order and its machine; elf(5). */
 const EI_DATA = 5, E_MACHINE = 18;
@@ -96,11 +99,9 @@ export function findFormat(
   for (const candidate of candidates) {
     const path = candidate.startsWith("/") ? candidate : `${cwd}/${candidate}`;
     if (isCovered(path, config)) return undefined;
-    const head = look("head", `${config.rootfs}\0${path}`);
+    const head = readHead(config.rootfs, path, HEAD_SIZE);
     if (head === "other") return undefined;
-    if (head !== "") {
-      return judgeFormat(Uint8Array.fromHex(head.slice(1)), candidate);
-    }
+    if (head !== undefined) return judgeFormat(head, candidate);
   }
   return undefined;
 }

@@ -272,9 +272,8 @@ static bool decode(void)
 static void run_helper(void)
 {
 	char name[] = "rustyrun-helper", fd[] = "9";
-	char verb[8] = "child", program[] = "/bin/again", word[] = "run";
-	char *argv[] = { name, verb, fd, NULL, word, NULL };
-	const bool again = fuzz.mode == FUZZ_KEEPER && fuzz_below(2);
+	char verb[8] = "child";
+	char *argv[] = { name, verb, fd, NULL };
 	static const uint32_t rates[] = { 0, 4, 40, 400 };
 	int how;
 
@@ -288,11 +287,9 @@ static void run_helper(void)
 	fuzz.missing_rate = rates[fuzz_below(4)];
 	if (fuzz.mode == FUZZ_KEEPER)
 		memcpy(verb, "keeper", 7);
-	if (again)
-		argv[3] = program;
 	how = setjmp(fuzz.end);
 	if (!how) {
-		helper_main(again ? 5 : 3, argv);
+		helper_main(3, argv);
 		fuzz_bad("the helper returned");
 	}
 	endings[how]++;

@@ -166,12 +166,9 @@ ssize_t fake_send(int fd, const void *p, size_t size, int flags)
 	return fake_write(fd, p, size);
 }
 
-/* A pid, or a gate that the keeper knows. */
+/* A pid, mostly. */
 static int32_t report_detail(void)
 {
-	for (uint32_t i = 0; i < fuzz.count && fuzz_below(4); i++)
-		if (fuzz.ops[i].code == OP_K_SERVE)
-			return (int32_t)fuzz.ops[i].a[fuzz_below(2)].n;
 	return fuzz_below(8) ? 1 + (int32_t)fuzz_below(5) :
 			       (int32_t)fuzz_random();
 }
@@ -382,25 +379,6 @@ static void take_sched(const uint32_t *attr)
 		take(attr, *attr ? *attr : 48);
 }
 
-/* bpf(2): the parts that the helper fills. */
-static long bpf_call(long command, va_list ap)
-{
-	const struct {
-		uint32_t type;
-		uint32_t count;
-		uint64_t insns;
-		uint64_t license;
-	} *load = va_arg(ap, void *);
-	size_t size = va_arg(ap, size_t);
-
-	take(load, size);
-	if (command != 5)
-		return 0;
-	take((void *)(uintptr_t)load->insns, load->count * 8ul);
-	take_text((const char *)(uintptr_t)load->license);
-	return new_fd();
-}
-
 static long keyed(long number, va_list ap)
 {
 	long a = va_arg(ap, long), b;
@@ -478,14 +456,6 @@ static long keyed(long number, va_list ap)
 		(void)va_arg(ap, long);
 		memset(va_arg(ap, void *), 0, sizeof(int));
 		return 0;
-	case SYS_prlimit64:
-		if (a <= 0)
-			fuzz_bad("prlimit64: a limit of our own");
-		(void)va_arg(ap, unsigned int);
-		take(va_arg(ap, void *), 16);
-		return 0;
-	case SYS_bpf:
-		return bpf_call(a, ap);
 	case SYS_ioprio_set:
 	case SYS_personality:
 	case SYS_pidfd_send_signal:

@@ -19,7 +19,6 @@ import {
   type Prepared,
 } from "../../mod/container/prepare.ts";
 import type { Facts } from "../../mod/host.ts";
-import { planUnattended } from "../../mod/container/unattended.ts";
 import { encodePlan, type Op, type OpName, OPS } from "../../mod/plan.ts";
 import type { PlanRun } from "../../mod/process.ts";
 import { makeHost } from "../from_flags_host.ts";
@@ -51,40 +50,8 @@ function encodeFilled(ops: readonly Op[]): Uint8Array {
   return encodePlan(ops, inherit([...names]));
 }
 
-/** The plans of a start that no host stage attends: the child stage's, and the
- * keeper's. Of the cgroups only what any machine has. */
-function makeUnattended(prepared: Prepared, root: string): Uint8Array[] {
-  const { enable: _, ...cgroup } = prepared.cgroup;
-  const plans = planUnattended({
-    place: { root, env: [] },
-    prepared: {
-      ...prepared,
-      cgroup: {
-        ...cgroup,
-        inherit: [],
-        writes: cgroup.writes.filter((it) =>
-          !it.instead && !it.notBelow && !it.optional
-        ),
-      },
-    },
-    noted: { cgroups: [], parents: [] },
-    words: WORDS,
-    keep: false,
-  }, {
-    id: "box",
-    token: "0badcafe",
-    created: "2026-01-01T00:00:00.000Z",
-    channel: 1024,
-    control: 1025,
-    state: 1026,
-    warden: 4241,
-  });
-  if (typeof plans === "string") throw new Error(plans);
-  return [plans.child, plans.keeper];
-}
-
 /** Everything that a configuration turns into: the child stage's plan, the
- * same with a warden, the keeper's; and both of a start from a recipe. */
+ * same with a warden, and the keeper's. */
 function makePlans(
   config: Config,
   facts: Facts,
@@ -99,9 +66,6 @@ function makePlans(
     if (op.do === "closeFds" && gate === "none") op.keep = 2;
   }
   if (sharedRoot !== undefined) prepared.sharedRoot = sharedRoot;
-  const unattended = gate === "keeper" && sharedRoot === undefined
-    ? makeUnattended(prepared, root)
-    : [];
   const plain = encodePlan(prepared.ops, inherit(["control"]));
   const filled = encodeFilled(prepared.ops);
   const keeper = [
@@ -125,7 +89,6 @@ function makePlans(
     filled,
     encodePlan(prepared.ops, inherit(["control"])),
     encodeFilled(keeper),
-    ...unattended,
   ];
 }
 

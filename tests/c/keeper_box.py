@@ -4,7 +4,6 @@ with this script in the place of the host stage.
     keeper_box.py HELPER SPEC    becomes a keeper, as SPEC (JSON) says
 """
 import array
-import ctypes
 import fcntl
 import json
 import os
@@ -28,8 +27,6 @@ CLONE_NEWNS = 0x00020000
 SYNC_CGROUPS = 1
 SYNC_START = 5
 SYNC_MAPS = 2
-SYNC_READY = 4
-FORKED = 3
 # How long what must happen may take: a busy machine takes its time, and one that
 # hangs is found all the same.
 LIMIT = 60 * float(os.environ.get("RUSTYRUN_SLOW", "1"))
@@ -110,36 +107,6 @@ def child_ops(spec, config):
     return ops
 
 
-def serve_child_ops(spec, config):
-    """A start from a recipe; slots: 0 channel, 1 control, 2 state"""
-    ops = [("WARDEN", 1, config)]
-    hold = [("OPEN", 3, -1, spec.get("hold", ""), os.O_RDONLY, 0, 0)]
-    if spec.get("state"):
-        ops.append(("FILE", 2, "config.json", 0o600, b"{}"))
-    for root, path, *_ in spec.get("cgroups", []):
-        ops.append(("CGROUP", f"{root}/{path}"))
-    ops.append(("OWN",))
-    if spec.get("hold_at") == "before":
-        ops += hold
-    if spec.get("fail_at") == "before":
-        ops.append(("CHDIR", "/no/such", 0))
-    flags = CLONE_NEWPID if spec.get("pidns", True) else 0
-    ops.append(("FORK", CLONE_NEWNS | flags, -1))
-    for root, path, _, kind in spec.get("cgroups", []):
-        name = "cgroup.procs" if kind == 2 else "tasks"
-        ops.append(("WRITE", -1, f"{root}/{path}/{name}", b"0", os.O_WRONLY))
-    if spec.get("ready"):
-        ops.append(("SYNC", SYNC_READY))
-    if spec.get("hold_at") == "after":
-        ops += hold
-    if spec.get("fail_at") == "after":
-        ops.append(("CHDIR", "/no/such", 0))
-    return ops + [
-        ("FIND_EXEC", [spec["argv"][0]]), ("SYNC", SYNC_START),
-        ("CLOSE_FDS", 0, -1, -1), ("SIGNALS",),
-        ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
-
-
 def receive(sock):
     data, anc, _, _ = sock.recvmsg(272, 256)
     fds = array.array("i")
@@ -173,10 +140,6 @@ def stop_maps(spec, pid, channel):
 
 def keeper_ops(spec, pid, warden, master):
     ops = [("K_RUN", pid, warden, 0, 1, 2 if master >= 0 else -1, -1)]
-    if spec.get("serve"):
-        ops.append(("K_SERVE", SYNC_READY, SYNC_START, b'{"version":1',
-                    spec.get("from", "state.json.new"), "state.json"))
-        ops += [("K_LIMIT", *it) for it in spec.get("limits", [])]
     ops += teardown_ops(spec, 3)
     ops += [("K_TEXT", *t) for t in spec.get("texts", [])]
     for key, name in (("oom", "K_OOM"), ("json", "K_JSON"),
@@ -191,86 +154,6 @@ def send_pending(spec):
         signal.pthread_sigmask(signal.SIG_BLOCK, spec["pending"])
         for sig in spec["pending"]:
             os.system(f"kill -{sig} {os.getpid()}")
-
-
-def packet(kind, err=0, detail=0):
-    return struct.pack("<IIii", kind, 0, err, detail) + bytes(256)
-
-
-def play(spec, keepers, channel):
-    """In the place of the child stage: init, and who only says what `play`
-    lists ("forked", "gate", "ready", "die", or seconds to wait)."""
-    def send(data):
-        try:
-            channel.send(data)
-        except BrokenPipeError:
-            os._exit(125)
-
-    gates = [step for step in spec["play"] if step in ("gate", "ready")]
-    init = os.fork()
-    if init == 0:
-        keepers.close()
-        if spec.get("init_dies"):
-            os._exit(9)
-        if spec.get("name"):
-            ctypes.CDLL(None).prctl(15, spec["name"].encode(), 0, 0, 0)
-        for _ in gates or ["gate"]:
-            if channel.recv(1) != b"g":
-                os._exit(125)
-        os.write(1, b"opened\n")
-        send(packet(4))
-        channel.close()
-        if spec.get("stays"):  # until the test has seen enough
-            os.close(os.open(spec["hold"], os.O_RDONLY))
-        os._exit(5)
-    if spec.get("init_dies"):  # and the keeper is to find it dead
-        os.waitid(os.P_PID, init, os.WEXITED | os.WNOWAIT)
-    if os.fork() == 0:
-        keepers.close()
-        for step in spec["play"]:
-            if step == "forked":
-                send(packet(FORKED, 0, init))
-            elif step == "gate":
-                send(packet(2, 1, SYNC_START))
-            elif step == "ready":
-                send(packet(2, 1, SYNC_READY))
-            elif step == "die":
-                os.kill(os.getpid(), 9)
-            else:
-                time.sleep(step)
-        os._exit(0)
-    channel.close()
-
-
-def serve(spec, state):
-    """The host stage of a start from a recipe: becomes the keeper at once."""
-    channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    helper = 0
-    if "play" not in spec:
-        config = encode(teardown_ops(spec, 0), [state] if state >= 0 else [])
-        fds = [theirs.fileno(), far.fileno(), state if state >= 0 else 0]
-        fd = sealed(encode(serve_child_ops(spec, config), fds), "plan")
-        keep = [fd] + [it for it in fds + [state] if it > 2]
-        helper = subprocess.Popen([Box.helper, "child", str(fd)],
-                                  pass_fds=keep).pid
-        theirs.close()
-    else:
-        play(spec, channel, theirs)
-    far.close()
-    time.sleep(spec.get("late", 0))
-    inherited = [channel.fileno(), control.fileno(), channel.fileno(),
-                 state if state >= 0 else channel.fileno()]
-    for fd in inherited:
-        os.set_inheritable(fd, True)
-    fd = sealed(encode(keeper_ops(spec, 0, helper, -1), inherited)
-                if not spec.get("bad_plan") else b"bad", "keeper")
-    os.set_inheritable(fd, True)
-    tell(spec, "serve", warden=helper)
-    send_pending(spec)
-    os.execve(Box.helper,
-              [Box.helper, "keeper", str(fd), *spec.get("again", [])],
-              {"SECRET": "hidden", "PATH": os.environ["PATH"]})
 
 
 def linger(spec, theirs, others):
@@ -296,9 +179,6 @@ def launch(spec):
         state = os.open("/".join(spec["state"]), os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(state, fcntl.LOCK_EX)
         os.set_inheritable(state, True)
-    if spec.get("serve"):
-        channel.close(), theirs.close(), control.close(), far.close()
-        serve(spec, state)
     config = encode(teardown_ops(spec, 0), [state] if state >= 0 else [])
     fd = sealed(encode(child_ops(spec, config),
                        [theirs.fileno(), far.fileno()]), "plan")

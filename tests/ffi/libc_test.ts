@@ -255,7 +255,7 @@ Deno.test("spawnProgram() throws when there is no such program", () => {
 Deno.test("execProgram() that fails throws and closes nothing", () => {
   const fd = openFd("/dev/null", 0);
   assertThrows(
-    () => execProgram("/nowhere", ["x"], new Uint8Array(), [fd]),
+    () => execProgram("/nowhere", ["x"], [], [fd]),
     SyscallError,
     "execve: ENOENT (no such file or directory)",
   );

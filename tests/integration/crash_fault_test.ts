@@ -10,10 +10,9 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type CliResult, SLOW, takeSnapshot } from "../harness.ts";
+import { type CliResult, SLOW } from "../harness.ts";
 import { type Need, probe, testOn } from "../needs.ts";
 import { type CrashBox, makeCrashBox, settle } from "./crash_box.ts";
-import { type Outcome, type ReplayRoom, testInRoom } from "./replay_room.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox", "cc"];
 const FAULTS = Deno.env.get("RUSTYRUN_FAULTS") ?? "3";
@@ -306,76 +305,6 @@ for (const mode of ["host", "helper", "both"] as const) {
         await box.call("delete", "--force", id);
       }
     },
-  );
-}
-
-/** Runs a command line of a room under fault.c. */
-async function faultRoom(
-  room: ReplayRoom,
-  mode: Mode,
-  k: number,
-  words: readonly string[],
-): Promise<Outcome & { report: Report }> {
-  const file = `${room.dir}/report`;
-  const outcome = await room.run(words, {
-    first: `set -- ${buildFault()} ${mode} ${k} ${file} "$@"`,
-    timeout: 300,
-  });
-  return { ...outcome, report: readReport(file) };
-}
-
-for (const mode of ["host", "helper", "both", "all"] as const) {
-  testInRoom(
-    `SIGKILL of ${mode} in a replayed run at any system call leaves nothing, and the next one runs`,
-    async (room, image) => {
-      const random = makeRandom(SEED);
-      const words = image.words();
-      image.script("echo ran");
-      await room.keep(words);
-      const [[path, kept] = [undefined, undefined]] = [...room.kept()].filter(
-        ([, it]) => it.words.includes(image.bundle),
-      );
-      assert(path !== undefined);
-      const counted = await faultRoom(room, mode, 0, words);
-      assertEquals(
-        [counted.code, counted.stdout, counted.stderr, counted.ordinary],
-        [0, "ran\n", "", 0],
-      );
-      const { count, first } = counted.report;
-      const before = takeSnapshot();
-      const from = mode === "host" ? first - 5 : 1;
-      let kills = 0;
-      for (const k of chooseCalls(from, count, random)) {
-        const hit = await faultRoom(room, mode, k, words);
-        const { killed, where } = hit.report;
-        if (killed) kills++;
-        const at = `seed ${SEED}, call ${k} of ${count}: ${where}`;
-        checkWords(hit);
-        // Who is killed before the gate is started over, once.
-        if (mode === "helper" && hit.code === 0) {
-          assertEquals([hit.stdout, hit.stderr], ["ran\n", ""], at);
-        } else if (mode === "helper") assertMatch(hit.stderr, /Cannot |^$/, at);
-        // A host and a warden that are both gone leave it to the next run.
-        if (mode === "host" || mode === "helper") {
-          assertEquals(await room.findRest(before, image.id), [], at);
-        } else await settle();
-        Deno.writeTextFileSync(path, JSON.stringify(kept));
-        const next = await room.run(words);
-        assertEquals(
-          [next.code, next.stdout, next.stderr],
-          [0, "ran\n", ""],
-          at,
-        );
-        assertEquals(await room.findRest(before, image.id), [], at);
-      }
-      console.log(
-        `    replayed run: ${mode} killed at ${kills} of ${
-          count - from + 1
-        } system calls`,
-      );
-      assert(kills > 0, "nothing was killed");
-    },
-    ["cc"],
   );
 }
 

@@ -1,0 +1,51 @@
+/**
+ * What this very process is, as the kernel says it.
+ *
+ * @module
+ */
+
+/** Effective uid, gid and capabilities (CapEff); proc_pid_status(5). */
+export function readIds(): { uid: number; gid: number; caps: bigint } {
+  const status = Deno.readTextFileSync("/proc/self/status");
+  const field = (name: string, column: number): string => {
+    const at = status.indexOf(`\n${name}:`);
+    const end = status.indexOf("\n", at + 1);
+    return status.slice(at, end).split("\t")[column]!;
+  };
+  return {
+    uid: Number(field("Uid", 2)),
+    gid: Number(field("Gid", 2)),
+    caps: BigInt(`0x${field("CapEff", 1)}`),
+  };
+}
+
+/** The soft RLIMIT_NOFILE of a process, from the text of /proc/PID/limits. */
+export function parseNofile(limits: string): number | undefined {
+  const line = /^Max open files\s+(\d+|unlimited)/m.exec(limits);
+  return line === null || line[1] === "unlimited" ? undefined : Number(line[1]);
+}
+
+/** The parent's soft RLIMIT_NOFILE; undefined for pid 1, whose parent is
+ * outside, and where hidepid hides it. */
+export function readParentFiles(): number | undefined {
+  try {
+    return parseNofile(Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`));
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return undefined;
+    throw error;
+  }
+}
+
+/** Whether standard stream `fd` is the null device. */
+export function isNull(fd: number): boolean {
+  try {
+    return Deno.readLinkSync(`/proc/self/fd/${fd}`) === "/dev/null";
+  } catch (error) {
+    // Closed: then it is nothing to be replaced.
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
