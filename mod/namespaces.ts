@@ -5,7 +5,9 @@
  * Order of what is joined: a caller with CAP_SYS_ADMIN joins everything else
  * before the user namespace, while it still has its rights over namespaces of
  * both owners; any other caller joins the user namespace first, for it has no
- * rights before. The mount namespace is the last of them.
+ * rights before. The mount namespace is the last of them. A cgroup namespace
+ * bounds where a process may be put (cgroup2's mount option `nsdelegate`, which
+ * systemd sets): it is joined by who is in its cgroup already.
  *
  * @module
  */
@@ -75,14 +77,21 @@ export function planNamespaces(
   const privileged = (facts.caps & CAP_SYS_ADMIN) !== 0n;
   const sources: Op[] = [];
   const joins: Op[] = [];
+  const late: Op[] = [];
   for (const [type, flag] of TYPES) {
     const join = planJoin(config, type, flag, sources);
-    if (join !== undefined) joins.push(join);
+    if (join === undefined) continue;
+    (isLate(config, type) ? late : joins).push(join);
   }
   const userJoin = planJoin(config, "user", CLONE.NEWUSER, sources);
   const phased: Phased = {
     sources,
-    user: planUser(config, userJoin, privileged ? joins : []),
+    user: planUser(
+      config,
+      userJoin,
+      privileged ? joins : [],
+      late.length > 0,
+    ),
     time: planTime(config, sources),
     namespaces: privileged ? [] : joins,
     fork: [{
@@ -92,7 +101,7 @@ export function planNamespaces(
       why: "start the container's first process",
       from: "linux.namespaces",
     }],
-    cgroupJoin: [],
+    cgroupJoin: late,
     session: planSession(config),
     network: [],
     uts: [],
@@ -134,6 +143,14 @@ export function planNamespaces(
     checkNetDevices(config);
   }
   return phased;
+}
+
+/** Whether a namespace is joined behind the fork, which goes into the cgroup.
+ * With a user namespace it is too late by then for a cgroup namespace that is
+ * not that one's, and early enough: the cgroup is joined by a file that was
+ * opened before, and the kernel asks for the namespace of who opened it. */
+function isLate(config: Config, type: NamespaceType): boolean {
+  return type === "cgroup" && namespaceUse(config, "user") === "inherit";
 }
 
 function keyOf(config: Config, type: NamespaceType): string {
@@ -201,11 +218,12 @@ function planUser(
   config: Config,
   userJoin: Op | undefined,
   joins: readonly Op[],
+  joinsLater: boolean,
 ): Op[] {
   const use = namespaceUse(config, "user");
   const from = use === "inherit" ? "" : keyOf(config, "user");
   const ops: Op[] = [];
-  if (joins.length > 0 || userJoin !== undefined) {
+  if (joins.length > 0 || joinsLater || userJoin !== undefined) {
     // CVE-2016-9962: nothing in a joined namespace may trace this process.
     ops.push(setDumpable(0, "let nobody in the namespaces trace this process"));
   }

@@ -133,6 +133,42 @@ Deno.test("planNamespaces() joins the user namespace last with CAP_SYS_ADMIN, th
   ]);
 });
 
+const CGROUP = [
+  { type: "pid", path: "/proc/7/ns/pid" },
+  { type: "cgroup", path: "/proc/7/ns/cgroup" },
+] as const;
+
+Deno.test("planNamespaces() joins a cgroup namespace when the process is in its cgroup", () => {
+  const joined = plan({ linux: { namespaces: [...CGROUP] } }, makeFacts(), "c");
+  assertEquals(showPlan(joined).slice(5), [
+    "# user",
+    "prctl 4 0 0 0 0",
+    "setns ns.pid 0x20000000",
+    "# fork",
+    "fork 0 c",
+    "# cgroupJoin",
+    "setns ns.cgroup 0x2000000",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+  ]);
+  const alone = plan({ linux: { namespaces: [CGROUP[1]] } });
+  assertEquals(alone.user?.map((it) => it.do), ["prctl"]);
+  assertEquals(alone.cgroupJoin?.map((it) => it.do), ["setns"]);
+});
+
+Deno.test("planNamespaces() joins it before a user namespace, which may have no rights over it", () => {
+  const namespaces = [...CGROUP, { type: "user", path: "/proc/7/ns/user" }];
+  const phased = plan({ linux: { namespaces } as Linux });
+  assertEquals(showPlan(phased).slice(8, 12), [
+    "prctl 4 0 0 0 0",
+    "setns ns.cgroup 0x2000000",
+    "setns ns.pid 0x20000000",
+    "setns ns.user 0x10000000",
+  ]);
+  assertEquals(phased.cgroupJoin, []);
+});
+
 Deno.test("planNamespaces() joins the user namespace first without CAP_SYS_ADMIN", () => {
   assertEquals(showPlan(plan(JOINED, makeFacts(UNPRIVILEGED))), [
     ...OPENED,
