@@ -311,6 +311,38 @@ static int open_existing(const struct op *op)
 	return fd;
 }
 
+/* A new file system gets mode and owner of what it is going to cover; the mode
+ * of the plan where nothing is there yet. */
+static void run_cover(const struct op *op)
+{
+	const struct arg *a = op->a;
+	const char *path = a[2].p;
+	int tree = slot_fd(a[0].n), fd;
+	mode_t mode = narrow(a[3].n);
+	uint32_t take = narrow(a[4].n);
+	struct stat st;
+
+	while (*path == '/')
+		path++;
+	fd = open_at2(slot_fd(a[1].n), *path ? path : ".", O_PATH, 0, IN_ROOT);
+	if (fd < 0 && errno != ENOENT)
+		fail(errno, a[2].p);
+	if (fd >= 0) {
+		if (fstat(fd, &st) < 0)
+			fail(errno, a[2].p);
+		mode = st.st_mode & 07777;
+		if ((take & (COVER_UID | COVER_GID)) &&
+		    fchownat(tree, "",
+			     take & COVER_UID ? st.st_uid : (uid_t)-1,
+			     take & COVER_GID ? st.st_gid : (gid_t)-1,
+			     AT_EMPTY_PATH) < 0)
+			fail(errno, a[2].p);
+		close(fd);
+	}
+	if ((take & COVER_MODE) && fchmodat(tree, ".", mode, 0) < 0)
+		fail(errno, a[2].p);
+}
+
 /* A detached tree of another mount namespace (or, before 6.15, any detached
  * one) cannot be cloned, but it can be moved: the first mask takes the tree
  * itself, and the others are clones of that, since it is attached then. */
@@ -422,6 +454,9 @@ int run_mount_op(const struct op *op)
 		slot_set(a[0].n, open_target(slot_fd(a[1].n), a[2].p,
 					     (int)narrow(a[3].n),
 					     narrow(a[4].n)));
+		return 1;
+	case OP_COVER:
+		run_cover(op);
 		return 1;
 	case OP_MASK:
 		run_mask(op);

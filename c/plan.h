@@ -64,6 +64,7 @@ struct plan_record {
 	X(PIVOT, 38, "f") \
 	X(CHROOT, 39, "f") \
 	X(ENTER, 40, "f") \
+	X(COVER, 41, "ffsnn") \
 	X(PTY, 45, "fffnn") \
 	X(SETSID, 46, "") \
 	X(CTTY, 47, "f") \
@@ -105,6 +106,11 @@ struct plan_record {
 #define X(name, code, args) OP_##name = (code),
 enum plan_op { PLAN_OPS(X) };
 #undef X
+
+/* What COVER takes of the directory. */
+#define COVER_MODE 1
+#define COVER_UID 2
+#define COVER_GID 4
 
 /* Packets to the host stage. SYNC waits for one byte in answer. */
 #define REPORT_ERROR 1

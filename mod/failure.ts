@@ -78,6 +78,7 @@ function findWords(
     case "setns":
       return wordJoin(failure, config);
     case "fsmount":
+    case "cover":
     case "moveMount":
     case "openTree":
     case "target":

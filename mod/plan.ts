@@ -86,6 +86,10 @@ export const OPS = {
   pivot: { code: 38, args: ["root:f"] },
   chroot: { code: 39, args: ["root:f"] },
   enter: { code: 40, args: ["root:f"] },
+  cover: {
+    code: 41,
+    args: ["tree:f", "root:f", "path:s", "mode:n", "take:n"],
+  },
   // Terminal.
   pty: {
     code: 45,
@@ -255,6 +259,10 @@ export const SYNC = {
 
 /** Kinds for `target`: what to make when the path is missing. */
 export const TARGET = { any: 0, directory: 1, file: 2 } as const;
+
+/** What `cover` gives a new file system's root of the directory that it covers.
+ * c/plan.h: COVER_*. */
+export const COVER = { mode: 1, uid: 2, gid: 4 } as const;
 
 /** "RUSTYPLN" */
 export const PLAN_MAGIC = 0x4e4c505954535552n;

@@ -150,6 +150,13 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
   chown: [[{ slot: "tree", uid: 1, gid: 2 }, "chown /srv/tree 1:2"]],
   writeFd: [[{ slot: "tree", data: bytes("0") }, 'write "0" to /srv/tree']],
   copyUp: [[{ source: "tree", onto: "x" }, "copy /srv/tree into x"]],
+  cover: [[
+    { tree: "x", root: "root", path: "/t", mode: 0o1777, take: 1 },
+    "fchmodat(x, mode of /t, or 01777)",
+  ], [
+    { tree: "x", root: "root", path: "/t", mode: 0o1777, take: 7 },
+    "fchmodat(x, mode, uid, gid of /t, or 01777)",
+  ]],
   unshare: [[{ flags: CLONE.NEWUSER }, "unshare(CLONE_NEWUSER)"]],
   setns: [[
     { slot: "tree", type: CLONE.NEWNET },

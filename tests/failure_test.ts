@@ -1109,6 +1109,23 @@ const ROWS: Record<string, Row> = {
     hint:
       "In a user namespace the kernel allows only some file systems, and locks what the host has mounted",
   },
+  "what a tmpfs covers cannot be looked at": {
+    op: op("cover", {
+      tree: "mount",
+      root: "root",
+      path: "/mnt",
+      mode: 0o1777,
+      take: 1,
+      why: 'give it the mode of "/mnt"',
+      from: "mounts[1]",
+    }),
+    errno: "ELOOP",
+    message:
+      'Cannot give the new mount on "/mnt" the mode of what it covers (mounts[1]): fchmodat: ELOOP (too many levels of symbolic links)',
+    code: "mount-point",
+    hint:
+      "The mount point in the root file system is of another kind than what is mounted on it",
+  },
   "a mount point of another kind": {
     op: target(),
     errno: "ENOTDIR",

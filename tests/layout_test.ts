@@ -29,6 +29,7 @@ import {
   SIGNALS,
 } from "../ffi/constants.ts";
 import {
+  COVER,
   OPS,
   PLAN_LIST,
   PLAN_MAGIC,
@@ -190,6 +191,9 @@ for (const [arch, needs] of MACHINES) {
       `PLAN_MAX ${PLAN_MAX}`,
       `PLAN_SLOTS ${PLAN_SLOTS}`,
       `PLAN_LIST ${PLAN_LIST}`,
+      ...Object.entries(COVER).map(([name, value]) =>
+        `COVER_${cName(name)} ${value}`
+      ),
       ...Object.entries(REPORT).map(([name, value]) =>
         `REPORT_${cName(name)} ${value}`
       ),

@@ -73,7 +73,6 @@ export function makeConfig(
 export function makeHost(changes: Partial<MountHost> = {}): MountHost {
   return {
     sources: new Map(),
-    modes: new Map(),
     devices: [],
     rootReachable: true,
     kcore: true,

@@ -6,8 +6,7 @@ import type { Mount, Spec } from "../mod/config/schema.ts";
 import type { Config } from "../mod/config/config.ts";
 import type { CgroupMount, Facts } from "../mod/host.ts";
 import { inspectMounts, type MountHost, planMounts } from "../mod/mounts.ts";
-import { splitData } from "../mod/mounts/filesystems.ts";
-import { parseMountOptions } from "../mod/mounts/options.ts";
+import { parseMountOptions, splitData } from "../mod/mounts/options.ts";
 import { absolutePath, joinPath, splitPath } from "../mod/mounts/path.ts";
 import {
   findBadNotes,
@@ -610,7 +609,8 @@ Deno.test("planMounts() fills a tmpfs before it is read-only", () => {
   });
   assertEquals(pickSteps(phased, "mounts", "rootReadonly"), [
     "# mounts",
-    "fsmount mount.0 tmpfs [source=tmpfs size=1m mode=755] 4 0",
+    "fsmount mount.0 tmpfs [source=tmpfs size=1m] 4 0",
+    "cover mount.0 root /run 0x3ff 7",
     "target target root /run 1 0x1ed",
     "copyUp target mount.0",
     "moveMount mount.0 target",
@@ -619,39 +619,45 @@ Deno.test("planMounts() fills a tmpfs before it is read-only", () => {
   ]);
 });
 
-Deno.test("planMounts() gives a tmpfs without a mode that of the directory it covers", () => {
-  const phased = plan(
-    { mounts: [{ destination: "/tmp", type: "tmpfs" }] },
-    {},
-    { modes: new Map([[0, 0o1777]]) },
-  );
-  assertEquals(
-    pickSteps(phased, "mounts")[1],
-    "fsmount mount tmpfs [mode=1777] 0 0",
-  );
-});
+/** Options of a tmpfs, and what it takes of the directory that it covers. */
+const COVERS: [string[], string | undefined][] = [
+  [[], "1"],
+  [["size=1m", "uid=7"], "1"],
+  [["mode=0755"], undefined],
+  [["size=1m,mode=700"], undefined],
+  [["tmpcopyup"], "7"],
+  [["tmpcopyup", "gid=7"], "3"],
+  [["tmpcopyup", "mode=0700"], "6"],
+  [["tmpcopyup", "mode=0700", "uid=7,gid=8"], undefined],
+];
+for (const [options, take] of COVERS) {
+  Deno.test(`planMounts() gives a tmpfs with [${options}] the mode that it covers, or the one it is given`, () => {
+    const phased = plan({
+      mounts: [{ destination: "/tmp", type: "tmpfs", options }],
+    });
+    // Before its place is made: what is missing has no mode.
+    assertEquals(pickSteps(phased, "mounts").slice(2, -1), [
+      ...take === undefined ? [] : [`cover mount root /tmp 0x3ff ${take}`],
+      "target target root /tmp 1 0x1ed",
+      ...options.includes("tmpcopyup") ? ["copyUp target mount"] : [],
+    ]);
+  });
+}
 
-Deno.test("inspectMounts() looks at sources and covered directories inside the root", async () => {
+Deno.test("inspectMounts() looks at sources", async () => {
   const dir = await Deno.makeTempDir();
   try {
-    await Deno.mkdir(`${dir}/real/tmp`, { recursive: true });
-    await Deno.chmod(`${dir}/real/tmp`, 0o711);
-    await Deno.symlink("/real", `${dir}/link`);
-    await Deno.symlink("/link/../..//real/tmp", `${dir}/tmp`);
     const host = inspectMounts(
       makeConfig({
         mounts: [
           { destination: "/tmp", type: "tmpfs" },
-          { destination: "/tmp/sub", type: "tmpfs" },
-          { destination: "/none", type: "tmpfs" },
           { destination: "/a", source: dir, options: ["bind"] },
           { destination: "/b", source: "no-such", options: ["bind"] },
         ],
       }, { rootfs: dir }),
       makeFacts(),
     );
-    assertEquals([...host.modes], [[0, 0o711]]);
-    assertEquals([...host.sources], [[3, "directory"], [4, "missing"]]);
+    assertEquals([...host.sources], [[1, "directory"], [2, "missing"]]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -688,7 +694,8 @@ Deno.test("planMounts() takes a host tree in its turn among the mounts", () => {
     "# sources",
     "openTree root - /bundle/rootfs 0x8001",
     "# mounts",
-    "fsmount mount tmpfs [source=t mode=755] 0 0",
+    "fsmount mount tmpfs [source=t] 0 0",
+    "cover mount root /t 0x3ff 1",
     "target target root /t 1 0x1ed",
     "moveMount mount target",
     "openTree mount.1 - /src 1",
@@ -889,7 +896,7 @@ Deno.test("planMounts() labels new file systems where SELinux is on", () => {
   }, { selinux: true });
   assertEquals(
     pickSteps(phased, "mounts")[1],
-    "fsmount mount tmpfs [mode=755 context=u:r:t:s0:c1,c2] 0 0",
+    "fsmount mount tmpfs [context=u:r:t:s0:c1,c2] 0 0",
   );
 });
 

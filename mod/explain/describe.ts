@@ -7,7 +7,7 @@
 
 import { CLONE, MOUNT_ATTR, MS, PR, S_IF } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
-import { type Op, SYNC } from "../plan.ts";
+import { COVER, type Op, SYNC } from "../plan.ts";
 import { formatCapabilities } from "../security/capabilities.ts";
 
 /** What the slots hold: "/proc" for the root's, "a new tmpfs". */
@@ -158,6 +158,12 @@ function describeMount(op: Op, config: Config, slots: Held) {
       return `fspick(${held(op.slot, slots)}, ${op.options.join(",")})`;
     case "copyUp":
       return `copy ${held(op.source, slots)} into ${held(op.onto, slots)}`;
+    case "cover": {
+      const what = names(COVER, "", op.take).join(", ");
+      return `fchmodat(${held(op.tree, slots)}, ${what} of ${op.path}, or ${
+        octal(op.mode)
+      })`;
+    }
     case "pivot":
       return 'pivot_root(".", "."), umount2(".", MNT_DETACH)';
     case "chroot":

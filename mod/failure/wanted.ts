@@ -96,6 +96,10 @@ function wantedMount(op: Op, config: Config): string | undefined {
       return `copy what the image has in ${
         quote(on ?? "/")
       } into the new mount`;
+    case "cover":
+      return `give the new mount on ${
+        quote(op.path)
+      } the mode of what it covers`;
     case "mask":
       return `hide ${quote(op.path)}`;
     case "readonly":
@@ -215,6 +219,7 @@ const CALLS: Partial<Record<OpName, string>> = {
   capSet: "capset",
   chown: "fchown",
   closeFds: "close_range",
+  cover: "fchmodat",
   copyUp: "copy",
   ctty: "ioctl TIOCSCTTY",
   domainname: "setdomainname",

@@ -13,8 +13,9 @@ import { type Op, TARGET } from "../plan.ts";
 import { cloneTree, type MountContext } from "./context.ts";
 import { planAttributes, setAttr } from "./attributes.ts";
 import type { MountEntry } from "./entry.ts";
-import { attach, planTarget, splitData } from "./filesystems.ts";
+import { splitData } from "./options.ts";
 import { isUnder, splitPath } from "./path.ts";
+import { attach, planTarget } from "./target.ts";
 
 /**
  * Plans a mount of the type cgroup or cgroup2: cgroup_namespaces(7).

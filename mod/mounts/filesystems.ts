@@ -4,17 +4,18 @@
  * @module
  */
 
-import { MOUNT_ATTR as ATTR, O, RESOLVE } from "../../ffi/constants.ts";
+import { MOUNT_ATTR as ATTR } from "../../ffi/constants.ts";
 import { isMapped, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
-import { type Op, TARGET } from "../plan.ts";
+import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
 import { planCgroupMount } from "./cgroup.ts";
 import { addSource, cloneTree, type MountContext } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
-import { type MountOptions, parseMountOptions } from "./options.ts";
+import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { hostPropagation, volumePropagation } from "./propagation.ts";
+import { attach, planTarget } from "./target.ts";
 
 /** Files of lxcfs that may lie over the kernel's own. */
 const LXCFS = new Set([
@@ -112,72 +113,6 @@ function checkProc(entry: MountEntry): void {
     "it would lie inside /proc",
     "Use linux.maskedPaths to hide a file there",
   );
-}
-
-/** The place of a mount. For proc and sysfs no link is followed: an image's
- * "/proc -> /sys" would mislead later steps (CVE-2023-27561). */
-export function planTarget(
-  context: MountContext,
-  entry: MountEntry,
-  kind: number,
-  strict = false,
-): Op[] {
-  const { destination, from } = entry;
-  const why = `find the place of "${destination}"`;
-  if (!strict) {
-    return [{
-      do: "target",
-      into: "target",
-      root: "root",
-      path: destination,
-      kind,
-      mode: 0o755,
-      why,
-      from,
-    }];
-  }
-  const name = destination.slice(1);
-  const make: Op = name.includes("/")
-    ? {
-      do: "target",
-      into: "target",
-      root: "root",
-      path: destination,
-      kind,
-      mode: 0o755,
-      why: `make "${destination}" where it is missing`,
-      from,
-    }
-    : {
-      do: "mkdir",
-      at: "root",
-      name,
-      mode: 0o755,
-      why: `make "${destination}" where it is missing`,
-      from,
-    };
-  return [make, {
-    do: "open",
-    into: "target",
-    at: "root",
-    path: name,
-    flags: O.PATH | context.flags.DIRECTORY | context.flags.NOFOLLOW,
-    mode: 0,
-    resolve: RESOLVE.BENEATH | RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS,
-    why,
-    from,
-  }];
-}
-
-/** The last step of every mount. */
-export function attach(slot: string, entry: MountEntry): Op {
-  return {
-    do: "moveMount",
-    tree: slot,
-    onto: "target",
-    why: `mount it on "${entry.destination}"`,
-    from: entry.from,
-  };
 }
 
 function planRemount(entry: MountEntry): Op[] {
@@ -299,18 +234,6 @@ function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
   ];
 }
 
-/** Splits what is left for the file system at its commas, as mount(2) would;
- * not inside quotes and not after a backslash. */
-export function splitData(words: readonly string[]): string[] {
-  const parts: string[] = [];
-  for (const word of words) {
-    for (const [part] of word.matchAll(/(?:"[^"]*"|\\.|[^,"\\])+/g)) {
-      parts.push(part.replaceAll('"', ""));
-    }
-  }
-  return parts;
-}
-
 /** fsconfig(2) options of a new file system. */
 function planData(context: MountContext, entry: MountEntry): string[] {
   const { config } = context;
@@ -327,17 +250,39 @@ function planData(context: MountContext, entry: MountEntry): string[] {
   if (type === "tmpfs") {
     // A tmpfs has counted its versions by itself since 6.6.
     data = data.filter((it) => it !== "iversion");
-    // As runc and crun do: the mode of what it covers, not the kernel's 1777.
-    if (!data.some((it) => it.startsWith("mode="))) {
-      const mode = context.host.modes.get(entry.index) ?? 0o755;
-      data.push(`mode=${mode.toString(8)}`);
-    }
   }
   const label = config.spec.linux?.mountLabel;
   if (label && (type === "tmpfs" || type === "mqueue" || type === "devpts")) {
     data.push(`context=${label}`);
   }
   return [...(mount.source ? [`source=${mount.source}`] : []), ...data];
+}
+
+/** As under runc, a tmpfs has the mode of the directory that it covers, unless
+ * one is given, and the kernel's default where there is none. What it covers is
+ * known once everything before it is mounted. One that is filled with what it
+ * covers has its owner as well. */
+function planCover(
+  entry: MountEntry,
+  slot: string,
+  data: readonly string[],
+): Op[] {
+  const { destination, from, options } = entry;
+  const isGiven = (key: string) => data.some((it) => it.startsWith(`${key}=`));
+  const take = (isGiven("mode") ? 0 : COVER.mode) |
+    (!options.copyUp || isGiven("uid") ? 0 : COVER.uid) |
+    (!options.copyUp || isGiven("gid") ? 0 : COVER.gid);
+  if (take === 0) return [];
+  return [{
+    do: "cover",
+    tree: slot,
+    root: "root",
+    path: destination,
+    mode: 0o1777,
+    take,
+    why: `give it the mode of "${destination}"`,
+    from,
+  }];
 }
 
 function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
@@ -348,16 +293,18 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
   const isPts = type === "devpts" && destination === "/dev/pts";
   const slot = isPts ? "devpts" : later ? `mount.${index}` : "mount";
   if (isPts) context.devpts = slot;
+  const data = planData(context, entry);
   const ops: Op[] = [{
     do: "fsmount",
     into: slot,
     fstype: type,
-    options: planData(context, entry),
+    options: data,
     attr: later ? options.set & ~ATTR.RDONLY : options.set,
     flags: 0,
     why: `make a file system of the type "${type}"`,
     from,
   }];
+  if (type === "tmpfs") ops.push(...planCover(entry, slot, data));
   const strict = type === "proc" || type === "sysfs";
   ops.push(...planTarget(context, entry, TARGET.directory, strict));
   if (options.copyUp) {

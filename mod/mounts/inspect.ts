@@ -14,7 +14,7 @@ import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
-import { absolutePath, isUnder, joinPath } from "./path.ts";
+import { absolutePath } from "./path.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 
 /** Type of a bind mount's source; missing is what makes planning fail. */
@@ -42,9 +42,6 @@ export interface MountHost {
   /** Volumes of flags, by index in `mounts`, whose source's mount is not what
    * their propagation needs: "shared", or "shared or a slave". */
   unmet?: ReadonlyMap<number, string>;
-  /** Mode of the directory that a tmpfs without a mode of its own covers, by
-   * index in `mounts`; one that is not there yet has none. */
-  modes: ReadonlyMap<number, number>;
   /** Devices of `--device`, looked up, each with its path on the host. */
   devices: readonly (Device & { source: string })[];
   /** The container's root user may walk to the root file system's directory;
@@ -84,13 +81,8 @@ export function inspectMounts(
 ): MountHost {
   const sources = new Map<number, SourceType>();
   const unmet = new Map<number, string>();
-  const modes = new Map<number, number>();
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
     const options = parseMountOptions(mount.options ?? []);
-    if (mount.type === "tmpfs" && !options.bind) {
-      const mode = modeInRoot(config, at);
-      if (mode !== undefined) modes.set(at, mode);
-    }
     if (!options.bind) continue;
     const source = absolutePath(config.bundle, mount.source ?? "");
     sources.set(at, sourceType(source));
@@ -103,7 +95,6 @@ export function inspectMounts(
   return {
     sources,
     unmet,
-    modes,
     devices: config.hostDevices.map(lookUpDevice),
     rootReachable: config.rootfs === "/" || !hasUserNamespace(config) ||
       unprivileged || isReachable(config.rootfs),
@@ -166,40 +157,6 @@ function sourceType(path: string): SourceType {
     if (error instanceof Deno.errors.PermissionDenied) return "denied";
     return "missing";
   }
-}
-
-/** Mode of the directory that `mounts[index]` will cover. Links are followed
- * inside the root; a race can change what is seen, but nothing rests on it. */
-function modeInRoot(config: Config, index: number): number | undefined {
-  const mounts = config.spec.mounts ?? [];
-  const destination = joinPath("/", mounts[index]?.destination ?? "/");
-  const covered = mounts.slice(0, index).some((it) =>
-    isUnder(destination, joinPath("/", it.destination))
-  );
-  if (covered) return undefined;
-  const root = config.rootfs === "/" ? "" : config.rootfs;
-  let path = "/";
-  const rest = destination.split("/").reverse();
-  for (let links = 0; rest.length > 0;) {
-    const next = joinPath(path, rest.pop() ?? "");
-    try {
-      const info = Deno.lstatSync(root + next);
-      if (info.isSymlink) {
-        if (++links > 40) return undefined;
-        const link = Deno.readLinkSync(root + next);
-        rest.push(...link.split("/").reverse());
-        if (link.startsWith("/")) path = "/";
-        continue;
-      }
-      path = next;
-      if (rest.length === 0 && info.isDirectory) {
-        return (info.mode ?? 0) & 0o7777;
-      }
-    } catch {
-      return undefined;
-    }
-  }
-  return undefined;
 }
 
 function isReachable(path: string): boolean {

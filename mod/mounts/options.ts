@@ -183,3 +183,15 @@ export function parseMountOptions(words: readonly string[]): MountOptions {
   result.recursiveClear = below.clear;
   return result;
 }
+
+/** Splits what is left for the file system at its commas, as mount(2) would;
+ * not inside quotes and not after a backslash. */
+export function splitData(words: readonly string[]): string[] {
+  const parts: string[] = [];
+  for (const word of words) {
+    for (const [part] of word.matchAll(/(?:"[^"]*"|\\.|[^,"\\])+/g)) {
+      parts.push(part.replaceAll('"', ""));
+    }
+  }
+  return parts;
+}
