@@ -221,6 +221,20 @@ static void run_op(const struct op *op)
 		fail(ENOSYS, NULL);
 }
 
+/* Nothing stays open in the container's process for longer than it is used:
+ * whoever may trace it can take what it holds. */
+static void close_last(const struct op *op)
+{
+	for (int i = 0; op->last >> i; i++) {
+		int64_t n = op->a[i].n;
+
+		if (!(op->last >> i & 1) || n < 0 || child.slot[n] < 0)
+			continue;
+		close(child.slot[n]);
+		child.slot[n] = -1;
+	}
+}
+
 _Noreturn static void child_main(int fd)
 {
 	struct op op;
@@ -242,6 +256,7 @@ _Noreturn static void child_main(int fd)
 	while (plan_next(&child.plan, &op) == 0) {
 		child.index = op.index;
 		run_op(&op);
+		close_last(&op);
 	}
 	/* A plan that ends without exec: a probe of the doctor. */
 	_exit(0);

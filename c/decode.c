@@ -91,19 +91,24 @@ static int decode_record(const struct plan *plan, uint32_t at, struct op *op,
 	if (plan->size - at < sizeof(head))
 		return EINVAL;
 	memcpy(&head, plan->bytes + at, sizeof(head));
-	if (head.zero || head.size < sizeof(head) ||
-	    head.size > plan->size - at)
+	if (head.size < sizeof(head) || head.size > plan->size - at)
 		return EINVAL;
 	args = signature(head.code);
 	if (!args)
 		return ENOSYS;
 	op->code = head.code;
+	op->last = head.last;
 	op->index = plan->next;
 	end = at + head.size;
 	at += (uint32_t)sizeof(head);
 	for (int i = 0; args[i]; i++)
 		if (decode_arg(args[i], plan->bytes, end, &at, &op->a[i]))
 			return EINVAL;
+	for (int i = 0, more = 1; head.last >> i; i++) {
+		more = more && args[i];
+		if (head.last >> i & 1 && (!more || args[i] != 'f'))
+			return EINVAL;
+	}
 	if (at != end)
 		return EINVAL;
 	*next = end;

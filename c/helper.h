@@ -22,6 +22,7 @@ struct arg {
 
 struct op {
 	uint16_t code;
+	uint16_t last; /* bit i: nothing uses the slot of argument i any more */
 	uint32_t index;
 	struct arg a[PLAN_ARGS];
 };

@@ -24,7 +24,7 @@ struct plan_head {
 
 struct plan_record {
 	uint16_t code;
-	uint16_t zero;
+	uint16_t last; /* bit i: argument i is a slot to be closed after it */
 	uint32_t size;
 };
 
@@ -85,9 +85,9 @@ struct plan_record {
 	X(AFFINITY, 63, "b") \
 	X(CHDIR, 64, "sn") \
 	X(FIND_EXEC, 70, "l") \
-	X(WAIT_START, 71, "ff") \
+	X(WAIT_START, 71, "f") \
 	X(SECCOMP, 72, "bnf") \
-	X(CLOSE_FDS, 73, "nff") \
+	X(CLOSE_FDS, 73, "nf") \
 	X(SIGNALS, 74, "") \
 	X(INIT, 75, "") \
 	X(EXEC, 76, "ll") \

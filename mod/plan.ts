@@ -7,7 +7,9 @@
  *
  *   header   "RUSTYPLN" u32 version, u32 size, u32 operations, u32 descriptors
  *   i32[n]   inherited file descriptors: slot i starts as descriptors[i]
- *   record   u16 code, u16 0, u32 size (with this head), then its arguments:
+ *   record   u16 code, u16 last, u32 size (with this head), then its arguments;
+ *            bit i of `last`: argument i is a slot that nothing uses after this
+ *            operation, so that it is closed then:
  *     n        i64 (a number)
  *     f        i64 (a slot, -1 for none)
  *     s        u32 length, u32 0, bytes, NUL (a string; no NUL inside)
@@ -116,9 +118,9 @@ export const OPS = {
   chdir: { code: 64, args: ["path:s", "create:n"] },
   // The end of every plan.
   findExec: { code: 70, args: ["candidates:l"] },
-  waitStart: { code: 71, args: ["fifo:f", "proc:f"] },
+  waitStart: { code: 71, args: ["fifo:f"] },
   seccomp: { code: 72, args: ["filter:b", "flags:n", "into:f"] },
-  closeFds: { code: 73, args: ["keep:n", "fifo:f", "proc:f"] },
+  closeFds: { code: 73, args: ["keep:n", "fifo:f"] },
   signals: { code: 74, args: [] },
   init: { code: 75, args: [] },
   exec: { code: 76, args: ["argv:l", "env:l"] },
@@ -276,6 +278,36 @@ export const PLAN_LIST = 65536;
 
 const encoder = new TextEncoder();
 
+/** Slots that an operation fills; the other slots among its arguments it uses. */
+const FILLS: ReadonlySet<string> = new Set(["into:f", "master:f", "peer:f"]);
+
+/**
+ * Returns for each operation which of its arguments are slots that nothing uses
+ * after it, as bits: what is open longer than that may be found open by
+ * whoever sees the process (CVE-2024-21626).
+ */
+function findLastUses(ops: readonly Op[]): Uint16Array {
+  const bits = new Uint16Array(ops.length);
+  const used = new Set<string>();
+  for (let i = ops.length - 1; i >= 0; i--) {
+    const op = ops[i]! as unknown as Record<string, string>;
+    const { args } = OPS[ops[i]!.do];
+    let fills: string[] | undefined;
+    let uses: string[] | undefined;
+    for (const [at, arg] of args.entries()) {
+      if (!arg.endsWith(":f")) continue;
+      const name = op[arg.slice(0, -2)]!;
+      if (name === "") continue;
+      if (!used.has(name)) bits[i]! |= 1 << at;
+      (FILLS.has(arg) ? fills ??= [] : uses ??= []).push(name);
+    }
+    // What it held before is closed where it is filled again.
+    for (const name of fills ?? []) used.delete(name);
+    for (const name of uses ?? []) used.add(name);
+  }
+  return bits;
+}
+
 /**
  * Encodes operations for the child stage.
  *
@@ -290,11 +322,12 @@ export function encodePlan(
   inherited: ReadonlyMap<string, number> = new Map(),
 ): Uint8Array<ArrayBuffer> {
   const slots = new Map<string, number>();
+  const free: number[] = [];
   const slot = (name: string): number => {
     if (name === "") return -1;
     let n = slots.get(name);
     if (n === undefined) {
-      n = slots.size;
+      n = free.pop() ?? slots.size;
       if (n >= PLAN_SLOTS) {
         throw new RangeError(
           `Cannot encode the plan: it needs more than ${PLAN_SLOTS} descriptors`,
@@ -351,7 +384,8 @@ export function encodePlan(
     }
     return encoder.encode(s);
   };
-  for (const op of ops) {
+  const last = findLastUses(ops);
+  for (const [index, op] of ops.entries()) {
     const { code, args } = OPS[op.do];
     const start = at;
     room(8);
@@ -388,6 +422,15 @@ export function encodePlan(
       }
     }
     view.setUint16(start, code, true);
+    view.setUint16(start + 2, last[index]!, true);
+    for (let i = 0; last[index]! >> i !== 0; i++) {
+      if ((last[index]! >> i & 1) === 0) continue;
+      // deno-lint-ignore no-explicit-any -- the table above types the fields
+      const name = (op as any)[args[i]!.slice(0, -2)];
+      const n = slots.get(name);
+      if (n !== undefined) free.push(n);
+      slots.delete(name);
+    }
     view.setUint32(start + 4, at - start, true);
   }
   view.setBigUint64(0, PLAN_MAGIC, true);
@@ -417,7 +460,7 @@ export const REPORT = {
   aboutToExec: 4,
   /** `sendFd`: detail is the tag; the packet carries the descriptor. */
   fd: 5,
-  /** `waitStart` is about to open the fifo; nothing follows on this channel. */
+  /** `waitStart` goes on at the fifo; nothing follows on this channel. */
   waiting: 6,
 } as const;
 

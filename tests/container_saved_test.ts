@@ -32,7 +32,7 @@ const CONFIG = makeConfig({
 
 const OPS: Op[] = [
   { do: "umask", mask: 0o22, why: "set the umask" },
-  { do: "waitStart", fifo: "fifo", proc: "proc", why: "wait" },
+  { do: "waitStart", fifo: "fifo", why: "wait" },
   {
     do: "spawn",
     path: "/hook",

@@ -302,14 +302,14 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     "look for /bin/sh, /sbin/sh",
   ]],
   waitStart: [[
-    { fifo: "fifo", proc: "proc" },
-    "open exec.fifo for writing, which waits for a reader",
+    { fifo: "fifo" },
+    "write into exec.fifo, which is full until start reads it",
   ]],
   seccomp: [[
     { filter: new Uint8Array(80), flags: 0, into: "" },
     "seccomp(SECCOMP_SET_MODE_FILTER, 10 instructions)",
   ]],
-  closeFds: [[{ keep: 2, fifo: "", proc: "" }, "close_range(5, ~0)"]],
+  closeFds: [[{ keep: 2, fifo: "" }, "close_range(5, ~0)"]],
   signals: [[{}, "rt_sigprocmask() of none, SIGPIPE as it is by default"]],
   init: [[{}, "fork: the child goes on, pid 1 forwards signals and reaps"]],
   exec: [[

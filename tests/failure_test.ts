@@ -2172,18 +2172,6 @@ const ROWS: Record<string, Row> = {
     code: "seccomp",
     hint: "rustyrun doctor says what this kernel's seccomp takes",
   },
-  "a fifo that is gone": {
-    op: op("waitStart", {
-      fifo: "fifo",
-      proc: "proc",
-      why: "wait for rustyrun start",
-    }),
-    errno: "ENOENT",
-    message:
-      "Cannot wait for rustyrun start: open exec.fifo: ENOENT (no such file or directory)",
-    code: "start",
-    hint: "Somebody removed the container meanwhile",
-  },
   "a hook that takes too long": {
     op: hook("createContainer"),
     errno: "ETIMEDOUT",

@@ -64,7 +64,6 @@ Deno.test("planMounts() attaches one private mount in the caller's mount namespa
     "verify null 0x2000 0x103 0",
     "mountSetattr null - 0 0 0 0x40000 -",
     "# root",
-    "fsmount proc proc [] 0xe 0",
     "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 1 0",
     "mountSetattr root - 0x8000 0 0 0x40000 -",
     "moveMount root place",

@@ -121,7 +121,6 @@ Deno.test("planMounts() plans the bundle that `runc spec` writes", () => {
     "mountSetattr null - 0 0 0 0x40000 -",
     "openTree root - /bundle/rootfs 0x8001",
     "# root",
-    "fsmount proc proc [] 0xe 0",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 1 0",
     "mountSetattr root - 0x8000 0 0 0x80000 -",
@@ -206,8 +205,6 @@ Deno.test("planMounts() opens host trees before a user namespace when it may", (
   const phased = plan(USERNS, {}, DIRECTORY);
   assertEquals(showPlan(phased), [
     "# sources",
-    "open proc - /proc 0x210000 0 0",
-    "verify proc 0x4000 0 0x9fa0",
     "openTree root - /bundle/rootfs 0x8001",
     "openTree mount.0 - /src 0x8001",
     "openTree device./dev/null - /dev/null 1",
@@ -266,9 +263,6 @@ Deno.test("planMounts() opens host trees before a user namespace when it may", (
 
 Deno.test("planMounts() opens host trees in the new mount namespace without CAP_SYS_ADMIN", () => {
   assertEquals(showPlan(plan(USERNS, UNPRIVILEGED, DIRECTORY)), [
-    "# sources",
-    "open proc - /proc 0x210000 0 0",
-    "verify proc 0x4000 0 0x9fa0",
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "openTree root - /bundle/rootfs 0x8001",
@@ -332,7 +326,6 @@ Deno.test("planMounts() lays an overlay in memory over the root file system", ()
     "# sources",
     "openTree lower - /bundle/rootfs 1",
     "# root",
-    "fsmount proc proc [] 0xe 0",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "fsmount layers tmpfs [mode=0755] 0 0",
     "mkdir layers upper 0x1ed",
@@ -363,7 +356,6 @@ Deno.test('planMounts() keeps all but the root off a root that is "/"', () => {
     "openTree layers - /var/tmp/up 1",
     "openTree lower - / 1",
     "# root",
-    "fsmount proc proc [] 0xe 0",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "fsmount files tmpfs [source=rustyrun mode=0755] 0xe 0",
     'file files 0 0x81a4 "h"',
@@ -841,7 +833,7 @@ for (const [word, before, after] of PROPAGATION) {
       linux: { namespaces: [{ type: "mount" }], rootfsPropagation: word },
     });
     assertEquals(
-      pickSteps(phased, "root")[2],
+      pickSteps(phased, "root")[1],
       `mountSetattr - / 0x8000 0 0 0x${before.toString(16)} -`,
     );
     assertEquals(pickSteps(phased, "pivot"), [
@@ -858,7 +850,6 @@ Deno.test("planMounts() makes mounts below a friendly read-only root read-only t
   });
   assertEquals(pickSteps(phased, "root", "rootReadonly"), [
     "# root",
-    "fsmount proc proc [] 0xe 0",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "mountSetattr root - 0x8000 0 0 0x80000 -",
     "mountSetattr root - 0x8000 1 0 0 -",
@@ -1239,7 +1230,30 @@ Deno.test("planMounts() refuses a layer in memory in a user namespace before 6.6
 Deno.test("planMounts() uses the flags of the architecture", () => {
   const phased = plan({}, { arch: "aarch64" });
   assertEquals(
-    pickSteps(phased, "root")[4],
+    pickSteps(phased, "root")[3],
     "open target - /bundle/rootfs 0x204000 0 0",
   );
+});
+
+Deno.test("planMounts() holds a procfs where something is written into it, and else none", () => {
+  const wants = [
+    { linux: { ...USERNS.linux, sysctl: { "net.ipv4.ip_forward": "1" } } },
+    { process: { cwd: "/", selinuxLabel: "a:b:c" } },
+    { process: { cwd: "/", apparmorProfile: "box" } },
+  ];
+  for (const [at, spec] of wants.entries()) {
+    const ops = showPlan(plan(spec));
+    assertEquals(
+      ops.filter((it) => / proc( |$)/.test(it)),
+      at === 0
+        ? ["open proc - /proc 0x210000 0 0", "verify proc 0x4000 0 0x9fa0"]
+        : ["fsmount proc proc [] 0xe 0"],
+    );
+  }
+  for (const spec of [{}, USERNS]) {
+    assertEquals(
+      showPlan(plan(spec)).filter((it) => / proc( |$)/.test(it)),
+      [],
+    );
+  }
 });

@@ -26,7 +26,7 @@ interface Decoded {
   version: number;
   size: number;
   descriptors: number[];
-  records: { code: number; args: Value[] }[];
+  records: { code: number; args: Value[]; last: number[] }[];
 }
 
 const names = new Map<number, OpName>(
@@ -65,7 +65,9 @@ function decodePlan(bytes: Uint8Array): Decoded {
   for (let i = 0; i < count; i++) {
     const start = at;
     const code = view.getUint16(at, true);
-    assertEquals(view.getUint16(at + 2, true), 0);
+    const bits = view.getUint16(at + 2, true);
+    const last = Array.from({ length: 16 }, (_, i) => i)
+      .filter((i) => bits >> i & 1);
     const size = view.getUint32(at + 4, true);
     at += 8;
     const args = OPS[names.get(code)!].args.map((arg): Value => {
@@ -98,7 +100,7 @@ function decodePlan(bytes: Uint8Array): Decoded {
       }
     });
     assertEquals(at - start, size);
-    records.push({ code, args });
+    records.push({ code, args, last });
   }
   assertEquals(at, bytes.length);
   return {
@@ -142,7 +144,7 @@ Deno.test("encodePlan() writes an operation byte by byte as c/plan.h says", () =
     [
       ...[1, 0, 0, 0, 56, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], // the head's rest
       ...[7, 0, 0, 0, 0, 0, 0, 0], // slot 0 is descriptor 7; padding
-      ...[21, 0, 0, 0, 24, 0, 0, 0], // code, size
+      ...[21, 0, 1, 0, 24, 0, 0, 0], // code, slot 0 is closed after it, size
       ...[0, 0, 0, 0, 0, 0, 0, 0], // slot 0
       ...[0, 0, 0, 0x40, 0, 0, 0, 0],
     ],
@@ -174,7 +176,10 @@ for (const name of Object.keys(OPS) as OpName[]) {
   Deno.test(`encodePlan() encodes ${name}`, () => {
     const { op, want } = sampleOp(name);
     const { records } = decodePlan(encodePlan([op]));
-    assertEquals(records, [{ code: OPS[name].code, args: want }]);
+    const last = OPS[name].args.flatMap((it, at) =>
+      it.endsWith(":f") ? at : []
+    );
+    assertEquals(records, [{ code: OPS[name].code, args: want, last }]);
   });
 }
 
@@ -253,8 +258,19 @@ for (const length of [0, 1, 6, 7, 8, 9, 15, 16, 17, 4095, 4096, 70_000]) {
   });
 }
 
-Deno.test("encodePlan() numbers slots in the order in which they are named", () => {
-  const dup = (slot: string): Op => ({ do: "dup", slot, fd: 9, why: WHY });
+const dup = (slot: string): Op => ({ do: "dup", slot, fd: 9, why: WHY });
+const open = (into: string, at = ""): Op => ({
+  do: "open",
+  into,
+  at,
+  path: "x",
+  flags: 0,
+  mode: 0,
+  resolve: 0,
+  why: WHY,
+});
+
+Deno.test("encodePlan() gives the number of a slot that nothing uses any more to another", () => {
   const { descriptors, records } = decodePlan(
     encodePlan(
       [dup("late"), dup("b"), dup(""), dup("later"), dup("late")],
@@ -262,21 +278,38 @@ Deno.test("encodePlan() numbers slots in the order in which they are named", () 
     ),
   );
   assertEquals(descriptors, [30, 40, 3]);
-  assertEquals(records.map((it) => it.args[0]), [3n, 1n, -1n, 4n, 3n]);
+  assertEquals(records.map((it) => it.args[0]), [3n, 1n, -1n, 1n, 3n]);
 });
 
-Deno.test("encodePlan() takes as many slots as there are, and one more never", () => {
-  const ops = Array.from(
-    { length: PLAN_SLOTS },
-    (_, i): Op => ({ do: "close", slot: `s${i}`, why: WHY }),
+Deno.test("encodePlan() has a slot closed by the last operation that uses it", () => {
+  const { records } = decodePlan(encodePlan([
+    open("a"),
+    open("b", "a"),
+    // What was in it before is closed by being replaced.
+    open("b", "b"),
+    dup("a"),
+    dup("b"),
+    open("a"),
+    open("unused", "a"),
+  ]));
+  assertEquals(
+    records.map((it) => it.last),
+    [[], [], [], [0], [0], [], [0, 1]],
   );
-  const { records } = decodePlan(encodePlan(ops));
-  assertEquals(records.at(-1)!.args, [BigInt(PLAN_SLOTS - 1)]);
+});
+
+Deno.test("encodePlan() takes as many slots at once as there are, and one more never", () => {
+  const names = Array.from({ length: PLAN_SLOTS }, (_, i) => `s${i}`);
+  const ops = names.map((it) => open(it));
+  const uses = names.map((it) => dup(it));
+  const { records } = decodePlan(encodePlan([...ops, ...uses]));
+  assertEquals(records.at(-1)!.args[0], BigInt(PLAN_SLOTS - 1));
   assertThrows(
-    () => encodePlan([...ops, { do: "close", slot: "more", why: WHY }]),
+    () => encodePlan([...ops, open("more"), ...uses]),
     RangeError,
     "Cannot encode the plan: it needs more than 1024 descriptors",
   );
+  decodePlan(encodePlan([...ops, ...uses, open("more"), dup("more")]));
 });
 
 Deno.test("encodePlan() counts inherited descriptors among the slots", () => {

@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { testOn } from "./needs.ts";
 import { waitFor } from "./wait.ts";
-import { closeFd, libc } from "../ffi/libc.ts";
+import { closeFd, libc, syscall } from "../ffi/libc.ts";
 import { ContainerError } from "../mod/errors.ts";
 import {
   bootId,
@@ -395,12 +395,17 @@ Deno.test("lockState() follows no link", () => {
   );
 });
 
-Deno.test("makeExecFifo() makes a fifo that another id can write", () => {
+Deno.test("makeExecFifo() makes a fifo that is full, for its owner alone", () => {
   using root = makeRoot();
   const dir = root.claim();
   const fd = makeExecFifo(dir);
   const info = Deno.statSync(`${dir.path}/exec.fifo`);
-  assertEquals([info.isFifo, info.mode! & 0o777], [true, 0o622]);
+  assertEquals([info.isFifo, info.mode! & 0o777], [true, 0o600]);
+  // F_GETPIPE_SZ, FIONREAD
+  const size = syscall("fcntl", fd, 1032, 0);
+  const filled = new Int32Array(1);
+  syscall("ioctl", fd, 0x541b, new Uint8Array(filled.buffer));
+  assertEquals(filled[0], size);
   assertThrows(() => makeExecFifo(dir), Error, "EEXIST");
   closeFd(fd);
 });

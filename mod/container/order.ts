@@ -89,7 +89,6 @@ export function planSteps(options: {
     do: "closeFds",
     keep: config.preserveFds,
     fifo: gate === "fifo" ? "fifo" : "",
-    proc: gate === "fifo" ? "proc" : "",
     why: "close everything that is not the command's",
   }];
   if (gate === "keeper") {
@@ -105,7 +104,6 @@ export function planSteps(options: {
     phased.waitStart = [{
       do: "waitStart",
       fifo: "fifo",
-      proc: "proc",
       why: "wait for rustyrun start",
     }];
   }

@@ -10,13 +10,14 @@ import {
   openFd,
   pollFds,
   readFd,
+  syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import { wordFailure } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
-import { decodeReport, REPORT, REPORT_SIZE } from "../plan.ts";
+import { decodeReport, REPORT, type Report, REPORT_SIZE } from "../plan.ts";
 import { lockState, type State } from "../state.ts";
 import { forwardReady, openNotifySocket } from "./activation.ts";
 import { hookState, type Place } from "./launch.ts";
@@ -27,6 +28,7 @@ import { findState, hasExecuted, statusOf } from "./status.ts";
 const O_NONBLOCK = 0o4000;
 const SIGKILL = 9;
 const LOOK_MS = 1000;
+const F_GETPIPE_SZ = 1032;
 
 function cannotStart(id: string, why: string, hint?: string): ContainerError {
   return new ContainerError(`Cannot start "${id}": ${why}`, {
@@ -50,6 +52,18 @@ function checkStartable(root: string, state: State): void {
   );
 }
 
+/** Reads what is in the fifo: undefined at its end. What filled it, so that the
+ * first process waited, holds no packet. */
+function readReports(fifo: number): Report[] | undefined {
+  const bytes = readFd(fifo, syscall("fcntl", fifo, F_GETPIPE_SZ, 0));
+  if (bytes.length === 0) return undefined;
+  const reports: Report[] = [];
+  for (let at = 0; bytes[at]! > 0; at += REPORT_SIZE) {
+    reports.push(decodeReport(bytes.subarray(at, at + REPORT_SIZE)));
+  }
+  return reports;
+}
+
 /** Reads what the first process reports on its way to execve.
  *
  * @throws {ContainerError} when it does not get there */
@@ -69,8 +83,8 @@ function followStart(
       continue;
     }
     // Nothing on the fifo: the process has ended.
-    const packet = news === 0 ? new Uint8Array(0) : readFd(fifo, REPORT_SIZE);
-    if (packet.length === 0) {
+    const reports = news === 0 ? undefined : readReports(fifo);
+    if (reports === undefined) {
       if (about || (end === 0 && hasExecuted(state.pid))) return;
       throw cannotStart(
         state.id,
@@ -78,9 +92,9 @@ function followStart(
         "The kernel's log (dmesg) may say more",
       );
     }
-    const report = decodeReport(packet);
-    if (report.kind === REPORT.aboutToExec) about = true;
-    if (report.kind !== REPORT.error) continue;
+    if (reports.some((it) => it.kind === REPORT.aboutToExec)) about = true;
+    const report = reports.find((it) => it.kind === REPORT.error);
+    if (report === undefined) continue;
     const { config, late } = saved();
     const op = late[report.index];
     if (op === undefined) {

@@ -333,7 +333,7 @@ export function describeOp(
     case "findExec":
       return `look for ${op.candidates.join(", ")}`;
     case "waitStart":
-      return "open exec.fifo for writing, which waits for a reader";
+      return "write into exec.fifo, which is full until start reads it";
     case "closeFds":
       return `close_range(${3 + Number(op.keep)}, ~0)`;
     case "signals":

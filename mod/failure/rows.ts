@@ -184,10 +184,6 @@ const ROWS: Partial<Record<OpName, Rows>> = {
     EROFS: "The directory is read-only",
     ENOSPC: "The file system is full",
   },
-  waitStart: {
-    code: "start",
-    ENOENT: "Somebody removed the container meanwhile",
-  },
   writeFd: {
     code: "cgroup-join",
     EACCES:

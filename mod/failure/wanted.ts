@@ -255,7 +255,7 @@ const CALLS: Partial<Record<OpName, string>> = {
   target: "openat2",
   userns: "clone3",
   verify: "fstat",
-  waitStart: "open exec.fifo",
+  waitStart: "write exec.fifo",
   warden: "clone3",
   writeFd: "write",
 };

@@ -31,12 +31,21 @@ const encoder = new TextEncoder();
  * that every host has. */
 export const LAYERS = "/proc";
 
+/** Whether anything is written into /proc: sysctls, labels. */
+function needsProc({ config }: MountContext): boolean {
+  const { apparmorProfile, selinuxLabel } = config.spec.process ?? {};
+  return Boolean(apparmorProfile || selinuxLabel) ||
+    Object.keys(config.spec.linux?.sysctl ?? {}).length > 0;
+}
+
 /**
  * Slot "proc": a procfs that nothing of the container's can lie in front of
- * (CVE-2019-16884, CVE-2025-52881). In a user namespace the kernel may refuse
+ * (CVE-2019-16884, CVE-2025-52881); none where nothing needs it, since whoever
+ * may trace the process can take it while it is open. In a user namespace the kernel may refuse
  * a new one; the host's, opened before anything of the container's, will do.
  */
 export function planProc(context: MountContext): Op[] {
+  if (!needsProc(context)) return [];
   if (!context.userns) {
     return [{
       do: "fsmount",

@@ -112,12 +112,18 @@ export function readSaved(root: string, id: string): string {
   return Deno.readTextFileSync(`${root}/${id}/config.json`);
 }
 
-/** Makes ROOT/ID/exec.fifo and opens it without reading or writing (O_PATH).
+const F_SETPIPE_SZ = 1031;
+
+/** Makes ROOT/ID/exec.fifo, and fills it: who writes into it waits until
+ * `start` reads. Held open for both, it needs no other way to it, and whoever
+ * takes it from the waiting process can start that container and no more.
  *
  * @returns the descriptor, close-on-exec */
 export function makeExecFifo(dir: StateDir): number {
-  // 0622 like runc: the container's root may have another id.
-  syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10622, 0);
-  Deno.chmodSync(`${dir.path}/exec.fifo`, 0o622);
-  return openFd("exec.fifo", 0o10000000 | O_NOFOLLOW, 0, dir.fd);
+  syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10600, 0);
+  const fd = openFd("exec.fifo", 2 | O_NOFOLLOW, 0, dir.fd);
+  // The kernel rounds it up to a page.
+  const size = syscall("fcntl", fd, F_SETPIPE_SZ, 1);
+  syscall("write", fd, new Uint8Array(size), size);
+  return fd;
 }

@@ -209,7 +209,13 @@ static void test_records(void)
 		      set_u32(SYNC + 4, sizes[i]));
 	WRONG("a code that is not", ENOSYS, set_u32(SYNC, 0));
 	WRONG("a code above all", ENOSYS, set_u32(SYNC, 0xffff));
-	WRONG("the zero", EINVAL, set_u32(SYNC, OP_SYNC | 1u << 16));
+	WRONG("a slot to be closed", 0, set_u32(CLOSE, OP_CLOSE | 1u << 16));
+	WRONG("a number to be closed", EINVAL,
+	      set_u32(SYNC, OP_SYNC | 1u << 16));
+	WRONG("an argument too many to be closed", EINVAL,
+	      set_u32(CLOSE, OP_CLOSE | 2u << 16));
+	WRONG("no argument to be closed", EINVAL,
+	      set_u32(CLOSE, OP_CLOSE | 1u << 31));
 	WRONG("another signature", EINVAL, set_u32(HOSTNAME, OP_SYMLINK));
 	WRONG("the same signature", 0, set_u32(HOSTNAME, OP_DOMAINNAME));
 }

@@ -220,7 +220,12 @@ static void check_sizes(void)
 		size = sizeof(record);
 		for (int j = 0; args[j]; j++)
 			size += arg_bytes(&fuzz.ops[i].a[j], args[j]);
-		if (record.size != size || record.code != fuzz.ops[i].code)
+		for (size_t j = 0; fuzz.ops[i].last >> j; j++)
+			if (fuzz.ops[i].last >> j & 1 &&
+			    (j >= strlen(args) || args[j] != 'f'))
+				fuzz_bad("what is no slot is to be closed");
+		if (record.size != size || record.code != fuzz.ops[i].code ||
+		    record.last != fuzz.ops[i].last)
 			fuzz_bad("a record is not what was read of it");
 		at += size;
 	}

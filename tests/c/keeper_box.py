@@ -102,7 +102,7 @@ def child_ops(spec, config):
     if spec.get("init"):
         ops.append(("INIT",))
     ops += [("FIND_EXEC", [spec["argv"][0]]), ("SYNC", SYNC_START),
-            ("CLOSE_FDS", 0, -1, -1), ("SIGNALS",),
+            ("CLOSE_FDS", 0, -1), ("SIGNALS",),
             ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
     return ops
 
