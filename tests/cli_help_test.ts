@@ -69,6 +69,9 @@ Deno.test("formatHelp() of kill is the whole of it", () => {
 Usage:
   rustyrun kill [FLAGS] ID [SIGNAL]
 
+Without a signal it sends SIGTERM; docker kill sends SIGKILL. It returns at
+once; docker stop waits. To end a container for sure: rustyrun kill ID KILL.
+
 Flags:
   -a, --all                   Send it to every process of the container
   -r, --regex                 The id is a regular expression

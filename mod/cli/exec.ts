@@ -6,16 +6,20 @@
 
 import {
   flagOn,
-  flagTyped,
   flagUses,
   flagValue,
   refuse,
   resolvePath,
 } from "../config/flags/use.ts";
+import { readUser } from "../config/flags/users.ts";
 import { readLaunchOptions } from "../config/from_flags.ts";
 import { loadProcess } from "../config/load.ts";
 import type { Process } from "../config/schema.ts";
-import { type ExecOptions, execProcess } from "../container/exec.ts";
+import {
+  type ExecContainer,
+  type ExecOptions,
+  execProcess,
+} from "../container/exec.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
@@ -24,49 +28,80 @@ import { placeOf, refuseSharedCache, wordsOf } from "./run.ts";
 
 const ID_MAX = 4294967294;
 
-/** One id: decimal digits and nothing else (CVE-2026-30892). */
-function parseId(text: string, typed: string): number {
+/** A further group: decimal digits and nothing else (CVE-2026-30892). */
+function parseGroup(text: string, typed: string): number {
   if (/^\d{1,10}$/.test(text) && Number(text) <= ID_MAX) return Number(text);
   throw refuse(
     typed,
-    `"${text}" is not a number of a user or group`,
+    `"${text}" is not a number of a group`,
     "user",
-    "Write UID or UID:GID, by number: 1000:1000",
+    "Write its number: 1000",
   );
 }
 
+/** The variables of --env: NAME alone is the caller's, as under docker; one that
+ * the caller has not is left out. */
+function listVariables(call: Call): string[] {
+  return flagUses(call.flags, "env").flatMap(({ value, typed }) => {
+    const at = value.indexOf("=");
+    if (at > 0) return [value];
+    if (at === 0 || value === "") {
+      throw refuse(
+        typed,
+        `"${value}" has no name`,
+        "env",
+        "Write NAME=VALUE, or NAME to pass the caller's on",
+      );
+    }
+    return placeOf(call).env.filter((it) => it.startsWith(`${value}=`));
+  });
+}
+
+/** Gives the process the user of --user. Under docker, and so in a container of
+ * the friendly form, root gets all that the container may have and others
+ * nothing; under runc the capabilities stay as they are. */
+function applyUser(
+  process: Process,
+  call: Call,
+  container: ExecContainer,
+): void {
+  const given = readUser(call.flags);
+  if (given === undefined) return;
+  const own = process.user ?? { uid: 0, gid: 0 };
+  const runc = container.mode === "oci" && typeof given === "object";
+  const { additionalGids, uid, gid } = typeof given === "string"
+    ? container.findUser(given)
+    : {
+      additionalGids: runc ? own.additionalGids : undefined,
+      uid: given.uid,
+      gid: flagValue(call.flags, "user")?.includes(":") || !runc
+        ? given.gid
+        : own.gid ?? 0,
+    };
+  process.user = { ...own, uid, gid, additionalGids: additionalGids ?? [] };
+  // HOME is that user's own.
+  process.env = process.env?.filter((it) => !it.startsWith("HOME=")) ?? [];
+  if (container.mode === "oci" || process.capabilities === undefined) return;
+  const bounding = process.capabilities.bounding ?? [];
+  process.capabilities = uid === 0
+    ? { bounding, effective: bounding, permitted: bounding }
+    : { bounding };
+}
+
 /** The process that the flags and words of exec describe. */
-function changeProcess(call: Call, own: Process): Process {
+function changeProcess(
+  call: Call,
+  own: Process,
+  container: ExecContainer,
+): Process {
   const { flags } = call;
   const process: Process = { ...own, args: [...call.args.slice(1)] };
   process.terminal = flagOn(flags, "tty");
   const cwd = flagValue(flags, "cwd");
   if (cwd !== undefined) process.cwd = cwd;
-  const added = flagUses(flags, "env");
-  for (const { value, typed } of added) {
-    if (value.indexOf("=") > 0) continue;
-    throw refuse(
-      typed,
-      `"${value}" is not NAME=VALUE`,
-      "env",
-      "Write NAME=VALUE: the container does not get the caller's variables",
-    );
-  }
-  process.env = [...own.env ?? [], ...added.map((it) => it.value)];
-  const user = flagValue(flags, "user");
-  if (user !== undefined) {
-    const typed = flagTyped(flags, "user");
-    const colon = user.indexOf(":");
-    const uid = colon < 0 ? user : user.slice(0, colon);
-    const gid = colon < 0 ? undefined : user.slice(colon + 1);
-    // HOME is that user's own.
-    process.env = process.env.filter((it) => !it.startsWith("HOME="));
-    process.user = {
-      ...own.user,
-      uid: parseId(uid, typed),
-      gid: gid === undefined ? own.user?.gid ?? 0 : parseId(gid, typed),
-    };
-  }
+  process.env = [...own.env ?? []];
+  applyUser(process, call, container);
+  process.env.push(...listVariables(call));
   const groups = flagUses(flags, "additional-gids");
   if (groups.length > 0) {
     process.user = {
@@ -74,8 +109,8 @@ function changeProcess(call: Call, own: Process): Process {
       gid: 0,
       ...process.user,
       additionalGids: [
-        ...own.user?.additionalGids ?? [],
-        ...groups.map((it) => parseId(it.value, it.typed)),
+        ...process.user?.additionalGids ?? [],
+        ...groups.map((it) => parseGroup(it.value, it.typed)),
       ],
     };
   }
@@ -118,8 +153,8 @@ function readOptions(call: Call): ExecOptions {
     ? undefined
     : loadProcess(resolvePath(cwd, file));
   return {
-    process: (own) => {
-      if (given === undefined) return changeProcess(call, own);
+    process: (own, container) => {
+      if (given === undefined) return changeProcess(call, own, container);
       const process = { ...given };
       if (flagOn(flags, "tty")) process.terminal = true;
       return process;

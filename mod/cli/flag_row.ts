@@ -41,6 +41,8 @@ export interface Command {
   name: string;
   /** One line, no full stop. */
   summary: string;
+  /** What a user of docker would expect and does not get: a sentence or two. */
+  note?: string;
   /** The words after the flags, as help shows them. */
   usage: string;
   /** Number of words after the flags: least and most. */

@@ -171,10 +171,11 @@ function runFlags(): Row[] {
 function execFlags(): Row[] {
   return [
     flag("-p, --process FILE", "Process to run: an OCI process object", FILE),
-    flag("--cwd DIR", "Working directory in the container"),
-    flag("-e, --env NAME=VALUE...", "Set a variable"),
+    flag("-w, --cwd, --workdir DIR", "Working directory in the container"),
+    flag("-e, --env NAME[=VALUE]...", "Set a variable, or pass the caller's"),
+    flag("-i, --interactive", "Keep standard input open (it always is)"),
     flag("-t, --tty", "Give the command a terminal"),
-    flag("-u, --user UID[:GID]", "User, by number"),
+    flag("-u, --user USER[:GROUP]", "User, by number or name"),
     flag("-g, --additional-gids GID...", "A further group, by number"),
     flag("-c, --cap CAP...", "Add a capability"),
     flag("--no-new-privs", "Set no_new_privs"),
@@ -260,6 +261,8 @@ const COMMANDS: readonly Command[] = [
   {
     name: "kill",
     summary: "Send a signal (SIGTERM) to a container",
+    note:
+      "Without a signal it sends SIGTERM; docker kill sends SIGKILL. It returns at once; docker stop waits. To end a container for sure: rustyrun kill ID KILL.",
     ...ID,
     usage: "ID [SIGNAL]",
     args: [1, 2],
@@ -330,6 +333,8 @@ const COMMANDS: readonly Command[] = [
   {
     name: "events",
     summary: "Print statistics and out-of-memory events as JSON lines",
+    note:
+      "This is what docker stats shows, for one container. It does not tell when containers start and end, as docker events does.",
     ...ID,
     flags: () => [
       flag("--interval DURATION", "Time between statistics (5s)"),

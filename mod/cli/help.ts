@@ -142,6 +142,9 @@ export function formatHelp(name?: string): string {
   if (!command) throw new RangeError(`Cannot show help: no command "${name}"`);
   const usage = listUsage(command).map((line) => `  ${line}`).join("\n");
   const parts = [`${command.summary}.`, `Usage:\n${usage}`];
+  if (command.note !== undefined) {
+    parts.push(wrap(command.note, WIDTH).join("\n"));
+  }
   for (const [heading, flags] of groupFlags(command)) {
     parts.push(formatFlags(heading, flags));
   }

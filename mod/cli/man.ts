@@ -64,6 +64,9 @@ export function formatMan(version: string): string {
       ".PP",
       formatCode(listUsage(command)),
     );
+    if (command.note !== undefined) {
+      lines.push(".PP", escapeRoff(command.note));
+    }
     for (const [heading, flags] of groupFlags(command)) {
       if (heading !== "Flags") {
         lines.push(".PP", `.I ${escapeRoff(heading)}`);

@@ -19,7 +19,9 @@ import { encodePlan, SYNC } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import {
   planSecurity,
+  type ReadInRoot,
   resolveCapabilities,
+  type ResolvedUser,
   resolveUser,
   rlimitsOf,
 } from "../security.ts";
@@ -42,10 +44,17 @@ import { loadSaved } from "./saved.ts";
 import { findState, statusOf } from "./status.ts";
 import { sayWarnings, type Warn } from "./warn.ts";
 
+/** What the process depends on of the container that it is for. */
+export interface ExecContainer {
+  mode: Config["mode"];
+  /** Looks up "app" or "app:staff" in the container's own passwd and group. */
+  findUser(name: string): ResolvedUser;
+}
+
 /** What is executed, and how. */
 export interface ExecOptions {
   /** Changes to the container's own process; or all of it (`--process`). */
-  process: (own: Process) => Process;
+  process: (own: Process, container: ExecContainer) => Process;
   detach: boolean;
   ignorePaused: boolean;
   /** `--cgroup`: cgroups below the container's. */
@@ -96,7 +105,15 @@ function configOf(
 ): Config {
   const { linux } = saved.spec;
   const own = saved.spec.process ?? { cwd: "/" };
-  const process = options.process(own);
+  const process = options.process(own, {
+    mode: saved.mode,
+    findUser: (userName) =>
+      resolveUser({
+        ...asSeen(saved, state),
+        spec: { ...saved.spec, process: { cwd: "/" } },
+        userName,
+      }, readInside(state)),
+  });
   const oomScoreAdj = process.oomScoreAdj ?? own.oomScoreAdj;
   const capabilities = process.capabilities ?? own.capabilities;
   const config: Config = {
@@ -132,6 +149,8 @@ function configOf(
     const value = options[key];
     if (value !== undefined) config[key] = value;
   }
+  // That one has its number by now.
+  delete config.userName;
   if (hasUserNamespace(config) && linux !== undefined) {
     config.spec.linux = {
       ...config.spec.linux,
@@ -146,16 +165,18 @@ function configOf(
   return config;
 }
 
+/** Reads the container's own passwd or group. */
+function readInside({ pid }: State): ReadInRoot {
+  return (path) => readInRoot(`/proc/${pid}/root`, path);
+}
+
 /** HOME as for the first process: from the container's own passwd. */
 function applyHome(config: Config, state: State): void {
   const process = config.spec.process!;
   const env = keepLast(process.env ?? []);
   process.env = env;
   if (env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) return;
-  const user = resolveUser(
-    config,
-    (path) => readInRoot(`/proc/${state.pid}/root`, path),
-  );
+  const user = resolveUser(config, readInside(state));
   process.env = [...env.filter((it) => it !== "HOME="), `HOME=${user.home}`];
 }
 
