@@ -54,6 +54,17 @@ static void run_verify(const struct op *op)
 		fail(ENODEV, "another file system");
 }
 
+/* What the host stage has judged by its path is what was opened by it. */
+static void run_same(const struct op *op)
+{
+	struct stat st;
+
+	if (fstat(slot_fd(op->a[0].n), &st) < 0)
+		fail(errno, NULL);
+	if (st.st_dev != (dev_t)op->a[1].n || st.st_ino != (ino_t)op->a[2].n)
+		fail(ESTALE, "another file than before");
+}
+
 /* One write: the files of cgroupfs and procfs take a value whole. */
 static void run_write(const struct op *op)
 {
@@ -180,6 +191,9 @@ int run_file_op(const struct op *op)
 		return 1;
 	case OP_VERIFY:
 		run_verify(op);
+		return 1;
+	case OP_SAME:
+		run_same(op);
 		return 1;
 	case OP_WRITE:
 		run_write(op);

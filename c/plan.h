@@ -38,6 +38,7 @@ struct plan_record {
 	X(OPEN, 10, "ffsnnn") \
 	X(CLOSE, 11, "f") \
 	X(VERIFY, 12, "fnnn") \
+	X(SAME, 28, "fnn") \
 	X(WRITE, 13, "fsbn") \
 	X(MKDIR, 14, "fsn") \
 	X(MKNOD, 15, "fsnnnn") \

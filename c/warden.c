@@ -247,10 +247,15 @@ void warden_split(struct child *c, const struct op *op)
 	}
 	restore_signals(mask);
 	c->warden = pair[0];
+	/* All that is the warden's alone; the root of a shared mount namespace
+	 * is the plan's as well. */
 	n = teardown_fds(&w->td, fds);
 	for (unsigned int i = 0; i < n; i++)
-		if (fds[i] != w->td.state_dir && fds[i] != w->td.mount)
+		if (fds[i] != w->td.mount)
 			close(fds[i]);
+	for (int i = 0; i < PLAN_SLOTS && w->td.state_dir >= 0; i++)
+		if (c->slot[i] == w->td.state_dir)
+			c->slot[i] = -1;
 	close(pair[1]);
 	close(w->control);
 	c->slot[op->a[0].n] = -1;

@@ -95,6 +95,10 @@ function findWords(
         : isForMount
         ? wordMount(failure, config, facts)
         : findRow(failure);
+    case "same":
+      return op.slot.startsWith("ns.")
+        ? wordJoin(failure, config)
+        : findRow(failure);
     case "verify":
       return op.slot.startsWith("ns.")
         ? wordJoin(failure, config)

@@ -51,10 +51,19 @@ const FORKED: readonly NamespaceType[] = [
 
 const CAP_SYS_ADMIN = 1n << 21n;
 
+/** What tells one file from another, stat(2). */
+export interface FileId {
+  dev: number;
+  ino: number;
+}
+
 /** What the namespaces manager gets from other managers. */
 export interface NamespaceOptions {
   /** Slot of the cgroup2 directory for CLONE_INTO_CGROUP; absent for none. */
   cgroup?: string;
+  /** Which namespaces the paths of those that are joined led to when they were
+   * judged. */
+  judged?: ReadonlyMap<NamespaceType, FileId>;
 }
 
 /**
@@ -79,11 +88,11 @@ export function planNamespaces(
   const joins: Op[] = [];
   const late: Op[] = [];
   for (const [type, flag] of TYPES) {
-    const join = planJoin(config, type, flag, sources);
+    const join = planJoin(config, type, flag, sources, options);
     if (join === undefined) continue;
     (isLate(config, type) ? late : joins).push(join);
   }
-  const userJoin = planJoin(config, "user", CLONE.NEWUSER, sources);
+  const userJoin = planJoin(config, "user", CLONE.NEWUSER, sources, options);
   const phased: Phased = {
     sources,
     user: planUser(
@@ -165,6 +174,7 @@ function planJoin(
   type: NamespaceType,
   flag: number,
   sources: Op[],
+  { judged }: NamespaceOptions,
 ): Op | undefined {
   if (namespaceUse(config, type) !== "joined") return undefined;
   const from = keyOf(config, type);
@@ -194,6 +204,16 @@ function planJoin(
       from,
     },
   );
+  const id = judged?.get(type);
+  if (id !== undefined) {
+    sources.push({
+      do: "same",
+      slot,
+      ...id,
+      why: "enter no other one than the one that was judged",
+      from,
+    });
+  }
   return {
     do: "setns",
     slot,

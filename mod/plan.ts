@@ -40,6 +40,7 @@ export const OPS = {
     code: 12,
     args: ["slot:f", "type:n", "rdev:n", "magic:n"],
   },
+  same: { code: 28, args: ["slot:f", "dev:n", "ino:n"] },
   write: { code: 13, args: ["at:f", "path:s", "data:b", "flags:n"] },
   mkdir: { code: 14, args: ["at:f", "name:s", "mode:n"] },
   mknod: {

@@ -104,6 +104,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     ],
   ],
   close: [[{ slot: "tree" }, "close(/srv/tree)"]],
+  same: [[
+    { slot: "tree", dev: 1, ino: 2 },
+    "fstat(/srv/tree): the one that was looked at",
+  ]],
   verify: [
     [
       { slot: "null", type: 0o20000, rdev: 0x103, magic: 0 },

@@ -703,6 +703,22 @@ const ROWS: Record<string, Row> = {
     code: "namespace-join",
     hint: 'Write a path such as "/proc/PID/ns/net"',
   },
+  "a namespace that was put there after the look": {
+    op: op("same", { slot: "ns.network", dev: 4, ino: 9, why: "enter it" }),
+    errno: "ESTALE",
+    message:
+      'Cannot join the network namespace "/proc/9/ns/net": it is another one than when it was looked at',
+    code: "namespace-join",
+    hint: "Something put it there meanwhile: try again",
+  },
+  "a file that was put there after the look": {
+    op: op("same", { slot: "x", dev: 4, ino: 9, why: "use what was judged" }),
+    errno: "ESTALE",
+    text: "another file than before",
+    message: "Cannot use what was judged: fstat: ESTALE (stale file handle)",
+    code: "replaced",
+    hint: "Something put another file in its place meanwhile: try again",
+  },
   "a namespace of another kind": {
     op: setns("ns.network", CLONE.NEWNET),
     errno: "EINVAL",

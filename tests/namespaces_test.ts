@@ -462,3 +462,50 @@ Deno.test("resolveIdMaps() wants newuidmap for a range of an unprivileged caller
     "Cannot map more than the caller's own id: newuidmap and newgidmap are not installed",
   );
 });
+
+Deno.test("planNamespaces() has the child stage enter what was judged", () => {
+  const config = makeConfig({
+    linux: { namespaces: [{ type: "network", path: "/n" }] },
+  });
+  const judged = new Map([["network", { dev: 4, ino: 9 }] as const]);
+  assertEquals(
+    showPlan(planNamespaces(config, makeFacts(), { judged })).slice(0, 4),
+    [
+      "# sources",
+      "open ns.network - /n 0x800 0 0",
+      "verify ns.network 0x8000 0 0x6e736673",
+      "same ns.network 4 9",
+    ],
+  );
+});
+
+Deno.test("planNamespaces() takes a path to the runtime's own namespace as none", () => {
+  const joined =
+    (type: "network" | "uts" | "user", spec: Partial<Spec>) => () =>
+      planNamespaces(
+        makeConfig({
+          ...spec,
+          linux: { ...spec.linux, namespaces: [{ type, path: "/n" }] },
+        }, { ownNamespaces: [type] }),
+        makeFacts(),
+      );
+  assertEquals(showPlan(joined("network", {})()), [
+    "# fork",
+    "fork 0 -",
+    "# session",
+    "setsid",
+    "keyring _ses.box",
+  ]);
+  for (
+    const call of [
+      joined("uts", { hostname: "x" }),
+      joined("uts", { domainname: "x" }),
+      joined("network", { linux: { netDevices: { eth0: {} } } }),
+      joined("user", { linux: MAPS }),
+    ]
+  ) {
+    const { message, hint } = assertThrows(call, ContainerError);
+    assertEquals(/ namespace of its own/.test(message), true, message);
+    assertEquals(/: leave the path out/.test(hint ?? ""), true, hint);
+  }
+});

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Spec } from "./schema.ts";
+import type { NamespaceType, Spec } from "./schema.ts";
 
 export type { Spec } from "./schema.ts";
 
@@ -57,6 +57,9 @@ export interface Config {
   /** User as typed (`-u`), when it is a name to be looked up in the rootfs:
    * "app", "app:staff". Numbers are in spec.process.user already. */
   userName?: string;
+  /** Types of linux.namespaces whose path leads to the namespace that rustyrun
+   * itself is in: what holds for one that is not listed holds for them. */
+  ownNamespaces?: readonly NamespaceType[];
   /** How the ids of a user namespace are chosen, when the spec does not say
    * them: auto (root in the container is the caller or a range of
    * /etc/subuid), keep-id (the caller's own id inside), or nothing. */

@@ -9,7 +9,7 @@ import type { Config } from "./config.ts";
 import type { IdMapping, NamespaceType } from "./schema.ts";
 
 /** How the container comes by a namespace: a new one, one joined by its path,
- * or (inherit) the caller's. */
+ * or (inherit) the caller's, which a path may lead to as well. */
 export type NamespaceUse = "new" | "joined" | "inherit";
 
 /** Returns how the container comes by its namespace of a type. */
@@ -19,7 +19,15 @@ export function namespaceUse(
 ): NamespaceUse {
   const entry = config.spec.linux?.namespaces?.find((it) => it.type === type);
   if (entry === undefined) return "inherit";
+  if (config.ownNamespaces?.includes(type)) return "inherit";
   return entry.path ? "joined" : "new";
+}
+
+/** What to do about a namespace that the container has to have of its own. */
+export function hintOwnNamespace(config: Config, type: NamespaceType): string {
+  return config.ownNamespaces?.includes(type)
+    ? `The path of the "${type}" namespace leads to the one that rustyrun runs in: leave the path out`
+    : `Add a namespace of type "${type}"`;
 }
 
 /** Returns whether an id of the container is mapped. No map at all (no user

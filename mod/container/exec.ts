@@ -36,6 +36,7 @@ import {
 } from "./exec_steps.ts";
 import { checkTerminal, handOver } from "./handover.ts";
 import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
+import { judgeNamespaces, NAMESPACE_FILES } from "./joined.ts";
 import { hookState, type Place, writePidFile } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
 import { keepLast, readFileLimit } from "./prepare.ts";
@@ -65,36 +66,13 @@ export interface ExecOptions {
   pidfdSocket?: string;
 }
 
-/** /proc/PID/ns names: type of config.json -> file. */
-const FILES: [Namespace["type"], string][] = [
-  ["user", "user"],
-  ["pid", "pid"],
-  ["mount", "mnt"],
-  ["network", "net"],
-  ["ipc", "ipc"],
-  ["uts", "uts"],
-  ["cgroup", "cgroup"],
-  ["time", "time"],
-];
-
-function readLink(path: string): string | undefined {
-  try {
-    return Deno.readLinkSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** The namespaces of a process that are not ours. */
+/** The namespaces of a process, as far as this kernel has them. */
 function namespacesOf(pid: number): Namespace[] {
-  return FILES.flatMap(([type, file]) => {
-    const path = `/proc/${pid}/ns/${file}`;
-    const theirs = readLink(path);
-    return theirs === undefined || theirs === readLink(`/proc/self/ns/${file}`)
-      ? []
-      : [{ type, path }];
-  });
+  const has = new Set(
+    [...Deno.readDirSync("/proc/self/ns")].map((it) => it.name),
+  );
+  return NAMESPACE_FILES.filter(([, file]) => has.has(file))
+    .map(([type, file]) => ({ type, path: `/proc/${pid}/ns/${file}` }));
 }
 
 /** The configuration of the exec'd process. */
@@ -102,7 +80,7 @@ function configOf(
   saved: Config,
   state: State,
   options: ExecOptions,
-): Config {
+): { config: Config; judged: ReturnType<typeof judgeNamespaces> } {
   const { linux } = saved.spec;
   const own = saved.spec.process ?? { cwd: "/" };
   const process = options.process(own, {
@@ -116,8 +94,9 @@ function configOf(
   });
   const oomScoreAdj = process.oomScoreAdj ?? own.oomScoreAdj;
   const capabilities = process.capabilities ?? own.capabilities;
+  const { ownNamespaces: _, ...rest } = saved;
   const config: Config = {
-    ...saved,
+    ...rest,
     spec: {
       ociVersion: saved.spec.ociVersion,
       root: saved.spec.root,
@@ -151,6 +130,7 @@ function configOf(
   }
   // That one has its number by now.
   delete config.userName;
+  const judged = judgeNamespaces(config);
   if (hasUserNamespace(config) && linux !== undefined) {
     config.spec.linux = {
       ...config.spec.linux,
@@ -162,7 +142,7 @@ function configOf(
         : { gidMappings: linux.gidMappings }),
     };
   }
-  return config;
+  return { config, judged };
 }
 
 /** Reads the container's own passwd or group. */
@@ -231,7 +211,7 @@ export function execProcess(
   checkRunning(root, state, options);
   checkPreserved(options.preserveFds);
   const saved = loadSaved(root, id);
-  const config = configOf(saved.config, state, options);
+  const { config, judged } = configOf(saved.config, state, options);
   checkTerminal(config, options.detach);
   applyHome(config, state);
   const joins = chooseJoins(
@@ -253,8 +233,9 @@ export function execProcess(
     planNamespaces(
       config,
       facts,
-      joins.v2 === undefined ? {} : {
-        cgroup: "cgroup",
+      {
+        judged,
+        ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
       },
     ),
     planProc(config),

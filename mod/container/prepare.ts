@@ -31,6 +31,7 @@ import {
 import { applyListenFds } from "./activation.ts";
 import { expandDevices } from "./device_dirs.ts";
 import { loadFilter } from "./filter.ts";
+import { judgeNamespaces } from "./joined.ts";
 import { readSubordinateIds } from "./id_maps.ts";
 import type { Place } from "./launch.ts";
 import {
@@ -189,6 +190,7 @@ export function prepare(
   options: PrepareOptions,
 ): Prepared {
   checkRootfs(config);
+  const judged = judgeNamespaces(config);
   config.hostDevices = expandDevices(config.hostDevices);
   applyUser(config);
   applyListenFds(config, options.place);
@@ -233,6 +235,7 @@ export function prepare(
       env: config.spec.hooks === undefined ? [] : options.place.env,
     }),
     planNamespaces(config, facts, {
+      judged,
       ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
     }),
     planNetDevices(netDevices),

@@ -201,6 +201,8 @@ function describeFile(op: Op, slots: Held): string | undefined {
           ? ", fstatfs"
           : `: ${deviceNumber(op.type, op.rdev)}`
       }`;
+    case "same":
+      return `fstat(${held(op.slot, slots)}): the one that was looked at`;
     case "write":
       return `write ${text(op.data)} to ${
         op.at === "proc" || op.at === "self" ? "/proc/" : ""

@@ -185,6 +185,13 @@ export function wordJoin(failure: Failure, config: Config): Row {
       hint: `Write a path such as ${quote("/proc/PID/ns/net")}`,
     };
   }
+  if (op.do === "same") {
+    return {
+      code,
+      message: `${it}: it is another one than when it was looked at`,
+      hint: "Something put it there meanwhile: try again",
+    };
+  }
   switch (name) {
     case "ENOENT":
       return {

@@ -167,6 +167,10 @@ const ROWS: Partial<Record<OpName, Rows>> = {
     EAGAIN: "The user has as many processes as it may: --ulimit nproc",
     else: NEEDS_ROOT,
   },
+  same: {
+    code: "replaced",
+    ESTALE: "Something put another file in its place meanwhile: try again",
+  },
   seccomp: {
     code: "seccomp",
     EACCES: "A filter without no-new-privileges needs CAP_SYS_ADMIN",

@@ -124,7 +124,8 @@ export function wantedOf(op: Op, config: Config): string {
     case "setns":
       return namespaceAt(op.slot, config);
     case "open":
-    case "verify": {
+    case "verify":
+    case "same": {
       const slot = op.do === "open" ? op.into : op.slot;
       return slot.startsWith("ns.") ? namespaceAt(slot, config) : op.why;
     }
@@ -255,6 +256,7 @@ const CALLS: Partial<Record<OpName, string>> = {
   target: "openat2",
   userns: "clone3",
   verify: "fstat",
+  same: "fstat",
   waitStart: "write exec.fifo",
   warden: "clone3",
   writeFd: "write",

@@ -5,7 +5,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { namespaceUse } from "../config/namespaces.ts";
+import { hintOwnNamespace, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 
 /**
@@ -44,7 +44,7 @@ export function checkNamespaces(config: Config): void {
         }": the container has no uts namespace of its own`,
         {
           code: "uts-namespace-missing",
-          hint: `Add a namespace of type "uts", or leave ${key} out`,
+          hint: `${hintOwnNamespace(config, "uts")}, or leave ${key} out`,
         },
       );
     }
@@ -70,7 +70,7 @@ export function checkNamespaces(config: Config): void {
       "Cannot map ids: the container has no user namespace of its own",
       {
         code: "user-namespace-missing",
-        hint: 'Add a namespace of type "user", or leave the mappings out',
+        hint: `${hintOwnNamespace(config, "user")}, or leave the mappings out`,
       },
     );
   }
@@ -87,7 +87,7 @@ export function checkNetDevices(config: Config): void {
     "Cannot move network devices: the container has no network namespace of its own (linux.netDevices)",
     {
       code: "network-namespace-missing",
-      hint: 'Add a namespace of type "network"',
+      hint: hintOwnNamespace(config, "network"),
     },
   );
 }

@@ -6,7 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
-import { namespaceUse } from "../config/namespaces.ts";
+import { hintOwnNamespace, namespaceUse } from "../config/namespaces.ts";
 import { findSysctlNamespace, readSysctlPath } from "../config/sysctl.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
@@ -46,7 +46,7 @@ export function planSysctls(config: Config): Op[] {
         `Cannot set the sysctl "${name}": the container has no ${namespace} namespace of its own (${from})`,
         {
           code: "sysctl-namespace",
-          hint: `Add a namespace of type "${namespace}"`,
+          hint: hintOwnNamespace(config, namespace),
         },
       );
     }

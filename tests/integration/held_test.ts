@@ -77,6 +77,9 @@ function waitHook(go: string, here: string): Spec {
   };
 }
 
+/** Without the directories of a test. */
+const shorten = (it: string) => it.replace(/^.*\/(?=rootfs|exec)/, "");
+
 const readLines = (path: string) =>
   Deno.readTextFileSync(path).split("\n").filter((it) => it !== "");
 
@@ -113,7 +116,7 @@ for (
       caller.write(spec);
       await checkLife(caller, async (pid) => {
         assertEquals(
-          readLines(at).map((it) => it.replace(/^.*\/(?=rootfs|exec)/, "")),
+          readLines(at).map(shorten),
           held,
           "at the createRuntime hooks",
         );
@@ -145,6 +148,23 @@ async function checkLife(
   await caller.waitForCommand(pid, "sleep");
   assertEquals(listHeld(pid), [], "after execve");
 }
+
+testOn(
+  NEEDS,
+  "run in the foreground leaves the state's directory to the warden",
+  async () => {
+    await using caller = makeCaller({ process: { args: ["true"] } });
+    const spec = makeSpec(caller.id, { process: { args: ["true"] } });
+    const at = `${caller.dir}/at`;
+    spec["hooks"] = { createRuntime: [lookHook(at)] };
+    caller.write(spec);
+    assertEquals(
+      await caller.call(["run", "--bundle", caller.bundle, caller.id]),
+      QUIET,
+    );
+    assertEquals(readLines(at).map(shorten), ["rootfs", "socket"]);
+  },
+);
 
 testOn(
   [...NEEDS],
