@@ -9,6 +9,7 @@
  * @module
  */
 
+import { toBytes } from "./bytes.ts";
 import { SyscallError } from "./errno.ts";
 
 const D = { struct: ["u8"] } as const;
@@ -67,6 +68,9 @@ const NUMBERS = {
   memfd_create: [319, 279],
   statx: [332, 291],
   bpf: [321, 280],
+  getdents64: [217, 61],
+  readlinkat: [267, 78],
+  renameat2: [316, 276],
   pidfd_send_signal: [424, 424],
   pidfd_open: [434, 434],
   open_tree: [428, 428],
@@ -146,18 +150,16 @@ export function syscall(call: Syscall, ...args: SyscallArg[]): number {
   }
 }
 
-const encoder = new TextEncoder();
-
 /** A NUL-terminated string.
  *
- * @throws {TypeError} when it holds a NUL itself */
+ * @throws {TypeError} when it holds a NUL itself, or what is no byte */
 export function cstring(s: string): Uint8Array<ArrayBuffer> {
   if (s.includes("\0")) {
     throw new TypeError(
       `Cannot pass ${JSON.stringify(s)} to the kernel: it holds a NUL`,
     );
   }
-  return encoder.encode(s + "\0");
+  return toBytes(s + "\0");
 }
 
 /** Keeps the buffers behind a vector of addresses alive together with it. */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { toBytes } from "./bytes.ts";
 import { closeFd, syscall } from "./libc.ts";
 import { SyscallError } from "./errno.ts";
 
@@ -15,8 +16,6 @@ const IFLA_IFNAME = 3, IFLA_NET_NS_PID = 19;
 const IFA_ADDRESS = 1, IFA_LOCAL = 2, IFA_BROADCAST = 4, IFA_FLAGS = 8;
 const IFA_F_PERMANENT = 0x80;
 const IFF_UP = 1;
-
-const encoder = new TextEncoder();
 
 /** One attribute: type and bytes. */
 type Attribute = [number, Uint8Array];
@@ -57,7 +56,7 @@ function linkBody(index: number, flags = 0, change = 0): Uint8Array {
   return body;
 }
 
-const name = (text: string): Uint8Array => encoder.encode(text + "\0");
+const name = (text: string): Uint8Array => toBytes(text + "\0");
 
 function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);

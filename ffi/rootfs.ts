@@ -4,6 +4,8 @@
  * @module
  */
 
+import { fromBytes } from "./bytes.ts";
+import { statSync } from "./files.ts";
 import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
 
 /** A file larger than this is not read. */
@@ -49,7 +51,7 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
     file = findInRoot(root, path);
     if (file < 0) return undefined;
     const again = `/proc/self/fd/${file}`;
-    const info = Deno.statSync(again);
+    const info = statSync(again);
     if (!info.isFile || info.size > CAP) return undefined;
     fd = trySyscall("openat", -100, cstring(again), O_CLOEXEC, 0);
     if (fd < 0) return undefined;
@@ -63,7 +65,7 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
       if (n === 0) break;
       at += n;
     }
-    return new TextDecoder().decode(bytes.subarray(0, at));
+    return fromBytes(bytes.subarray(0, at));
   } finally {
     for (const it of [root, file, fd]) if (it >= 0) closeFd(it);
   }

@@ -4,15 +4,15 @@
  * @module
  */
 
+import { toBytes } from "./bytes.ts";
 import { closeFd, openFd, sendWithFds, syscall } from "./libc.ts";
 
-const encoder = new TextEncoder();
 /** sun_path with its NUL. */
 const PATH_MAX = 108;
 const O_PATH = 0o10000000;
 
 function socketAddress(path: string): Uint8Array {
-  const name = encoder.encode(path);
+  const name = toBytes(path);
   const bytes = new Uint8Array(2 + PATH_MAX);
   bytes[0] = 1; // AF_UNIX
   bytes.set(name, 2);
@@ -22,7 +22,7 @@ function socketAddress(path: string): Uint8Array {
 /** Calls `use` with an address for `path`; one that is too long for sun_path
  * goes by its directory's descriptor. */
 function withAddress(path: string, use: (address: Uint8Array) => void): void {
-  if (encoder.encode(path).length < PATH_MAX) return use(socketAddress(path));
+  if (toBytes(path).length < PATH_MAX) return use(socketAddress(path));
   const slash = path.lastIndexOf("/");
   const dir = openFd(slash <= 0 ? "/" : path.slice(0, slash), O_PATH);
   try {
@@ -63,7 +63,7 @@ export function sendOverSocket(
 ): void {
   const socket = connectUnix(path);
   try {
-    sendWithFds(socket, encoder.encode(payload), fds);
+    sendWithFds(socket, toBytes(payload), fds);
   } finally {
     closeFd(socket);
   }

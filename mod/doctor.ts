@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readTextFileSync } from "../ffi/files.ts";
 import { CLONE } from "../ffi/constants.ts";
 import { makeCgroups, planCgroups, removeCgroups } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
@@ -46,7 +47,7 @@ const NO_NAMESPACES =
 
 const sysctl = (path: string): string | undefined => {
   try {
-    return Deno.readTextFileSync(`/proc/sys/${path}`).trim();
+    return readTextFileSync(`/proc/sys/${path}`).trim();
   } catch {
     // A kernel without this switch is not blocked by it.
     return undefined;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readTextFileSync } from "../ffi/files.ts";
 import { readKernel } from "./host/kernel.ts";
 import { readIds } from "./host/self.ts";
 
@@ -72,7 +73,7 @@ export function cgroupLayout(
   return v1 ? (v2 ? "hybrid" : "v1") : v2 ? "v2" : "none";
 }
 
-const read = (path: string): string => Deno.readTextFileSync(path);
+const read = (path: string): string => readTextFileSync(path);
 
 const readOr = (path: string, other: string): string => {
   try {

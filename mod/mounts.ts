@@ -5,6 +5,7 @@
  * @module
  */
 
+import { toBytes } from "../ffi/bytes.ts";
 import { MOUNT_ATTR, S_IF } from "../ffi/constants.ts";
 import type { Config } from "./config/config.ts";
 import { sharesMounts } from "./config/namespaces.ts";
@@ -153,7 +154,6 @@ function planReadonly(context: MountContext): Op[] {
 function planFiles(context: MountContext): { made: Op[]; mounts: Op[] } {
   const { files } = context.config;
   if (files.length === 0) return { made: [], mounts: [] };
-  const encoder = new TextEncoder();
   const made: Op[] = [{
     do: "fsmount",
     into: "files",
@@ -172,7 +172,7 @@ function planFiles(context: MountContext): { made: Op[]; mounts: Op[] } {
       at: "files",
       name: String(at),
       mode: file.mode | S_IF.REG,
-      data: encoder.encode(file.data),
+      data: toBytes(file.data),
       why: `write "${file.path}"`,
       from,
     });

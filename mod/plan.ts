@@ -19,6 +19,8 @@
  * @module
  */
 
+import { fromBytes, toBytes } from "../ffi/bytes.ts";
+
 /** The operations. c/plan.h names the same codes and signatures. */
 export const OPS = {
   // Processes and the two-sided steps.
@@ -277,8 +279,6 @@ export const PLAN_SLOTS = 1024;
 /** Most strings in one list. c/plan.h: PLAN_LIST. */
 export const PLAN_LIST = 65536;
 
-const encoder = new TextEncoder();
-
 /** Slots that an operation fills; the other slots among its arguments it uses. */
 const FILLS: ReadonlySet<string> = new Set(["into:f", "master:f", "peer:f"]);
 
@@ -383,7 +383,7 @@ export function encodePlan(
         `Cannot encode the plan: a string holds a NUL: ${JSON.stringify(s)}`,
       );
     }
-    return encoder.encode(s);
+    return toBytes(s);
   };
   const last = findLastUses(ops);
   for (const [index, op] of ops.entries()) {
@@ -417,7 +417,7 @@ export function encodePlan(
           }
           for (const s of list) text(s);
           const all = list.length ? list.join("\0") + "\0" : "";
-          blob(encoder.encode(all), list.length, false);
+          blob(toBytes(all), list.length, false);
           break;
         }
       }
@@ -481,8 +481,6 @@ export interface Report {
   text: string;
 }
 
-const decoder = new TextDecoder();
-
 /**
  * Decodes one packet from the child stage.
  *
@@ -502,6 +500,6 @@ export function decodeReport(packet: Uint8Array): Report {
     index: view.getUint32(4, true),
     errno: view.getInt32(8, true),
     detail: view.getInt32(12, true),
-    text: decoder.decode(end < 0 ? text : text.subarray(0, end)),
+    text: fromBytes(end < 0 ? text : text.subarray(0, end)),
   };
 }

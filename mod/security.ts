@@ -4,6 +4,7 @@
  * @module
  */
 
+import { toBytes } from "../ffi/bytes.ts";
 import { PR } from "../ffi/constants.ts";
 import type { Config } from "./config/config.ts";
 import {
@@ -156,7 +157,7 @@ function planLabels(config: Config, facts: Facts): Op[] {
       do: "write",
       at: "proc",
       path,
-      data: new TextEncoder().encode(text),
+      data: toBytes(text),
       flags: 0,
       why,
       from,

@@ -34,7 +34,7 @@ const MANAGERS = ["namespaces", "mounts", "cgroups", "security", "seccomp"];
 
 /** What the managers rest on, and what uses them. Every other module of mod/
  * (state, process, hooks, ...) stands beside the managers. */
-const BASE = ["config", "plan", "host", "version"];
+const BASE = ["caller", "config", "plan", "host", "version"];
 const ABOVE = ["container", "doctor", "explain", "mod"];
 
 /** mod/cgroups/v1.ts -> cgroups; ffi/libc.ts -> ffi */
@@ -133,6 +133,20 @@ Deno.test("imports run one way: main, cli, container, managers, config, ffi", ()
       .flatMap((one) =>
         judgeImport(one).map((why) => `${one.from} -> ${one.to}: ${why}`)
       )
+  );
+  assertEquals(wrong, []);
+});
+
+/** Those of the kernel's own trees, whose names are ASCII. */
+const ASCII =
+  /^mod\/(cgroups|intel_rdt|container\/(resctrl|resctrl_stats|network_stats))\b/;
+Deno.test("paths may be any bytes: calls on files are those of ffi/files.ts", () => {
+  const call =
+    /(?<!As )\bDeno\.(?:(?:l?stat|read\w+|write\w+|realPath|mkdir|remove|rename|chmod|chown|open)Sync|cwd)\b/g;
+  const files = listFiles("mod").filter((it) => !ASCII.test(it));
+  const wrong = files.flatMap((file) =>
+    [...Deno.readTextFileSync(`${ROOT}/${file}`).matchAll(call)]
+      .map(([it]) => `${file}: ${it}: import it from ffi/files.ts`)
   );
   assertEquals(wrong, []);
 });

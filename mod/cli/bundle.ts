@@ -5,6 +5,8 @@
  * @module
  */
 
+import { readDirectory } from "../caller.ts";
+import { writeTextFileSync } from "../../ffi/files.ts";
 import { defaultSpec } from "../config/default_spec.ts";
 import { flagOn, flagValue, resolvePath } from "../config/flags/use.ts";
 import { inspectSpec } from "../config/load.ts";
@@ -17,7 +19,10 @@ import { fail } from "./usage_error.ts";
 
 /** `rustyrun spec`: writes a config.json to begin with. */
 export function spec(call: Call): number {
-  const dir = resolvePath(Deno.cwd(), flagValue(call.flags, "bundle") || ".");
+  const dir = resolvePath(
+    readDirectory,
+    flagValue(call.flags, "bundle") || ".",
+  );
   const path = flagValue(call.flags, "config") ?? `${dir}/config.json`;
   const text = JSON.stringify(
     defaultSpec({
@@ -29,7 +34,7 @@ export function spec(call: Call): number {
     "\t",
   );
   try {
-    Deno.writeTextFileSync(path, text + "\n", { createNew: true, mode: 0o644 });
+    writeTextFileSync(path, text + "\n", { createNew: true, mode: 0o644 });
   } catch (cause) {
     const exists = cause instanceof Deno.errors.AlreadyExists;
     throw new ContainerError(
@@ -52,7 +57,10 @@ export function spec(call: Call): number {
 
 /** `rustyrun validate`: says everything that is wrong with a config.json. */
 export function validate(call: Call): number {
-  const dir = resolvePath(Deno.cwd(), flagValue(call.flags, "bundle") || ".");
+  const dir = resolvePath(
+    readDirectory,
+    flagValue(call.flags, "bundle") || ".",
+  );
   const [word] = call.args;
   const other = call.flags.get("config") ?? call.flags.get("bundle");
   if (word !== undefined && other !== undefined) {
@@ -65,7 +73,7 @@ export function validate(call: Call): number {
   const file = word ?? flagValue(call.flags, "config");
   const { path, problems, complete } = inspectSpec(
     dir,
-    file === undefined ? undefined : resolvePath(Deno.cwd(), file),
+    file === undefined ? undefined : resolvePath(readDirectory, file),
     { mapsLater: Deno.uid() !== 0 },
   );
   if (flagOn(call.flags, "json")) {
@@ -78,18 +86,20 @@ export function validate(call: Call): number {
       }) + "\n",
     );
   } else if (problems.length === 0) {
-    printStdout(`${path}: valid\n`);
+    printStdout(`${toPlain(path)}: valid\n`);
   } else {
     for (const it of problems) {
       printStdout(
-        `${path}: ${it.path && `${toPlain(it.path)} `}${
+        `${toPlain(path)}: ${it.path && `${toPlain(it.path)} `}${
           toPlain(it.message)
         }\n  clause:  ${it.clause}\n  instead: ${toPlain(it.instead)}\n`,
       );
     }
     if (!complete) {
       printStdout(
-        `${path}: then run this again: what may rest on these properties comes after them\n`,
+        `${
+          toPlain(path)
+        }: then run this again: what may rest on these properties comes after them\n`,
       );
     }
   }

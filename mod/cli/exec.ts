@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readDirectory } from "../caller.ts";
 import {
   flagOn,
   flagUses,
@@ -141,17 +142,16 @@ function addCapabilities(process: Process, names: readonly string[]): void {
 function readOptions(call: Call): ExecOptions {
   const { flags } = call;
   const file = flagValue(flags, "process");
-  const cwd = Deno.cwd();
   if (file === undefined && call.args.length < 2) {
     throw new ContainerError(
       "Cannot run a process: process args cannot be empty",
       { code: "command-empty", hint: "Write rustyrun exec ID COMMAND ARGS..." },
     );
   }
-  const launch = readLaunchOptions(call, cwd);
+  const launch = readLaunchOptions(call, readDirectory);
   const given = file === undefined
     ? undefined
-    : loadProcess(resolvePath(cwd, file));
+    : loadProcess(resolvePath(readDirectory, file));
   return {
     process: (own, container) => {
       if (given === undefined) return changeProcess(call, own, container);

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { readDirectory } from "../caller.ts";
+import { statSync } from "../../ffi/files.ts";
 import { freezeCgroups, readPids, thawCgroups } from "../cgroups/control.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
@@ -23,12 +25,12 @@ import { ContainerError, describeFileError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import type { Call } from "./main.ts";
-import { printStdout, warnTo } from "./report.ts";
+import { printStdout, toPlain, warnTo } from "./report.ts";
 import { placeOf, refuseSharedCache } from "./run.ts";
 
 /** `rustyrun create ID`. */
 export async function create(call: Call): Promise<number> {
-  const config = configFromBundle(call, Deno.cwd());
+  const config = configFromBundle(call, readDirectory);
   const facts = gatherFacts();
   if (flagOn(call.flags, "explain")) {
     const { explain } = await import("./explain.ts");
@@ -121,7 +123,7 @@ function checkFormat(call: Call): string {
  * misspelt, or nothing was made in it yet. As in runc. */
 function checkRoot(root: string): void {
   try {
-    Deno.statSync(root);
+    statSync(root);
   } catch (cause) {
     throw new ContainerError(
       `Cannot list the containers of "${root}": ${describeFileError(cause)}`,
@@ -151,7 +153,7 @@ export function list(call: Call): number {
   const keys = ["id", "pid", "status", "bundle", "created", "owner"];
   printStdout(formatTable([
     keys.map((it) => it.toUpperCase()),
-    ...found.map((it) => keys.map((key) => String(it[key]))),
+    ...found.map((it) => keys.map((key) => toPlain(String(it[key])))),
   ]));
   return 0;
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { lstatSync, mkdirSync } from "../../ffi/files.ts";
+import { readVariable } from "../caller.ts";
 import { ContainerError } from "../errors.ts";
 import { outerRoot } from "../host.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
@@ -70,11 +72,11 @@ export function defaultRoot(uid: number, runtimeDir: string | undefined) {
  */
 export function claimSharedRoot(path: string, uid: number): void {
   try {
-    Deno.mkdirSync(path, { mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
-  const info = Deno.lstatSync(path);
+  const info = lstatSync(path);
   if (info.isDirectory && info.uid === uid && !((info.mode ?? 0) & 0o022)) {
     return;
   }
@@ -143,7 +145,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       );
     }
     const root = own ??
-      defaultRoot(uid || outerRoot(), Deno.env.get("XDG_RUNTIME_DIR"));
+      defaultRoot(uid || outerRoot(), readVariable("XDG_RUNTIME_DIR"));
     if (own === undefined && root.startsWith("/tmp/") && keepsState(parsed)) {
       claimSharedRoot(root, uid);
     }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { writeTextFileSync } from "../../ffi/files.ts";
 import type { Warn } from "../container/warn.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
 
@@ -38,7 +39,7 @@ const encoder = new TextEncoder();
 export function openLog({ log }: Reporting): void {
   if (log === undefined) return;
   try {
-    Deno.openSync(log, { create: true, append: true, mode: 0o644 }).close();
+    writeTextFileSync(log, "", { append: true, mode: 0o644 });
   } catch (cause) {
     throw new ContainerError(
       `Cannot write the log "${log}": ${describeFileError(cause)}`,
@@ -88,9 +89,13 @@ export function toContainerError(error: unknown): ContainerError {
 }
 
 /** A message that a terminal takes for text and a reader for one: values of an
- * image or a configuration may hold control characters. */
+ * image or a configuration may hold control characters, and bytes that are no
+ * UTF-8. */
 export function toPlain(message: string): string {
   return message.replaceAll(
+    /[\udc80-\udcff]/gu,
+    (it) => `\\x${(it.charCodeAt(0) - 0xdc00).toString(16)}`,
+  ).replaceAll(
     // deno-lint-ignore no-control-regex -- they are what is looked for
     /[\0-\x09\x0b-\x1f\x7f-\x9f]/g,
     (it) => `\\x${it.charCodeAt(0).toString(16).padStart(2, "0")}`,
@@ -126,7 +131,7 @@ function writeLog(
   if (log === undefined) return;
   const time = new Date().toISOString();
   try {
-    Deno.writeTextFileSync(
+    writeTextFileSync(
       log,
       formatLogLine(level, message, logFormat, time),
       { append: true },

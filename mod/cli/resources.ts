@@ -22,6 +22,7 @@ import { updateClass } from "../container/resctrl.ts";
 import { loadSaved, rewriteSaved } from "../container/saved.ts";
 import { findState, statusOf } from "../container/status.ts";
 import { ContainerError } from "../errors.ts";
+import { fromBytes } from "../../ffi/bytes.ts";
 import { gatherFacts } from "../host.ts";
 import { lockState } from "../state.ts";
 import { readNetwork } from "../container/network_stats.ts";
@@ -36,14 +37,22 @@ function notRunning(id: string): ContainerError {
 }
 
 function readStdin(): string {
-  const decoder = new TextDecoder();
-  const buffer = new Uint8Array(65536);
-  let text = "";
+  const chunks: Uint8Array[] = [];
+  let size = 0;
   for (;;) {
+    const buffer = new Uint8Array(65536);
     const n = Deno.stdin.readSync(buffer);
-    if (n === null) return text + decoder.decode();
-    text += decoder.decode(buffer.subarray(0, n), { stream: true });
+    if (n === null) break;
+    chunks.push(buffer.subarray(0, n));
+    size += n;
   }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return fromBytes(bytes);
 }
 
 const MAX = Number.MAX_SAFE_INTEGER;

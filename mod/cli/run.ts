@@ -4,6 +4,14 @@
  * @module
  */
 
+import {
+  lstatSync,
+  openSync,
+  readDirSync,
+  readTextFileSync,
+  statSync,
+} from "../../ffi/files.ts";
+import { readDirectory, readEnvironment, readVariable } from "../caller.ts";
 import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
@@ -21,13 +29,6 @@ import { selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStdout, warnTo } from "./report.ts";
 
-/** The caller's environment, "NAME=VALUE". Not Deno.env: where PATH has no node,
- * Deno 2.9 puts a directory of its own into it. */
-function readEnvironment(): string[] {
-  return Deno.readTextFileSync("/proc/self/environ").split("\0")
-    .filter((it) => it.indexOf("=") > 0);
-}
-
 function environmentByName(): FlagsHost["env"] {
   return Object.fromEntries(
     readEnvironment().map((it) => {
@@ -41,7 +42,7 @@ function environmentByName(): FlagsHost["env"] {
 function flagsHost(): FlagsHost {
   return {
     env: environmentByName(),
-    cwd: Deno.cwd(),
+    cwd: readDirectory(),
     uid: Deno.uid() ?? 0,
     gid: Deno.gid() ?? 0,
     isTerminal: {
@@ -55,17 +56,17 @@ function flagsHost(): FlagsHost {
         return Deno.stderr.isTerminal();
       },
     },
-    readTextFile: Deno.readTextFileSync,
+    readTextFile: readTextFileSync,
     list: listDirectory,
     mayRead,
-    stat: Deno.statSync,
+    stat: statSync,
   };
 }
 
 function listDirectory(path: string): ReturnType<FlagsHost["list"]> {
   try {
-    return [...Deno.readDirSync(path)].map(({ name }) => {
-      const { isDirectory, isFile, mode, size } = Deno.lstatSync(
+    return readDirSync(path).map(({ name }) => {
+      const { isDirectory, isFile, mode, size } = lstatSync(
         `${path}/${name}`,
       );
       const kind = isDirectory ? "directory" : isFile ? "file" : "other";
@@ -79,7 +80,7 @@ function listDirectory(path: string): ReturnType<FlagsHost["list"]> {
 
 function mayRead(path: string): boolean {
   try {
-    Deno.openSync(path).close();
+    openSync(path).close();
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return false;
@@ -99,7 +100,7 @@ function readConfig(call: Call): Config {
         : host,
     );
   }
-  return configFromBundle(call, Deno.cwd());
+  return configFromBundle(call, readDirectory);
 }
 
 /** Where this call's containers live. */
@@ -115,7 +116,7 @@ export function placeOf(call: Call): Place {
 /** As root, what others may write must not be run: the helper is looked at
  * where it is read, Deno's cache of compiled sources here. */
 export function refuseSharedCache(): void {
-  const dir = denoCacheDir((name) => Deno.env.get(name));
+  const dir = denoCacheDir(readVariable);
   if (dir === undefined) return;
   try {
     refuseWritable(dir);

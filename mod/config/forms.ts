@@ -5,6 +5,7 @@
  * @module
  */
 
+import { toBytes } from "../../ffi/bytes.ts";
 import type { IdMapping } from "./schema.ts";
 import { makeProblem, type Problem, showValue } from "./problem.ts";
 
@@ -69,7 +70,7 @@ export function wantNumberList(
 export function isLongerThan(text: string, bytes: number): boolean {
   // Three bytes a code unit at most; TextEncoder costs 0.1 ms at first use.
   return text.length * 3 > bytes &&
-    new TextEncoder().encode(text).length > bytes;
+    toBytes(text).length > bytes;
 }
 
 /** Returns whether text can name a network interface: netdev(7), the kernel's

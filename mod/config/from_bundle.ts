@@ -4,8 +4,9 @@
  * @module
  */
 
+import { realPathSync } from "../../ffi/files.ts";
 import type { Config } from "./config.ts";
-import { flagOn, flagValue, resolvePath } from "./flags/use.ts";
+import { type Directory, flagOn, flagValue, resolvePath } from "./flags/use.ts";
 import { type FlagsInput, readLaunchOptions } from "./from_flags.ts";
 import { checkId } from "./id.ts";
 import { loadSpec } from "./load.ts";
@@ -17,7 +18,7 @@ import { loadSpec } from "./load.ts";
  * @param cwd the caller's working directory
  * @throws {ContainerError} when the id or the file is not valid
  */
-export function configFromBundle(input: FlagsInput, cwd: string): Config {
+export function configFromBundle(input: FlagsInput, cwd: Directory): Config {
   const { flags, args } = input;
   const id = checkId(args[0] ?? "");
   const directory = resolvePath(cwd, flagValue(flags, "bundle") || ".");
@@ -27,7 +28,7 @@ export function configFromBundle(input: FlagsInput, cwd: string): Config {
     file === undefined ? undefined : resolvePath(cwd, file),
     { mapsLater: Deno.uid() !== 0 },
   );
-  const bundle = Deno.realPathSync(directory);
+  const bundle = realPathSync(directory);
   return {
     id,
     bundle,

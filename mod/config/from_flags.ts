@@ -9,6 +9,7 @@ import type { Config } from "./config.ts";
 import type { IdMapping, Mount, Namespace, Process, Spec } from "./schema.ts";
 import { ContainerError } from "../errors.ts";
 import {
+  type Directory,
   flagOn,
   type Flags,
   flagTyped,
@@ -75,7 +76,7 @@ export type LaunchOptions = Pick<
  */
 export function readLaunchOptions(
   { global, flags }: Pick<FlagsInput, "global" | "flags">,
-  cwd: string,
+  cwd: Directory,
 ): LaunchOptions {
   const options: LaunchOptions = {
     noPivot: flagOn(flags, "no-pivot"),

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isNoBytes } from "../../ffi/bytes.ts";
 import { ContainerError } from "../errors.ts";
 
 /** Cheap look for a number of 16 or more digits or with an exponent. It sees
@@ -79,17 +80,92 @@ function revive(
  *
  * Integers that a number cannot hold exactly become bigints; 1e3 and 1.0 are
  * the integers 1000 and 1; of a key that comes twice the last one counts; a
- * property that is null is left out.
+ * property that is null is left out; the escape of half a surrogate pair is the
+ * byte that it stands for (ffi/bytes.ts).
  *
  * @param name what to call the text in an error: its path
- * @throws {ContainerError} "json-invalid" when the text is not JSON
+ * @throws {ContainerError} "json-invalid" when the text is not JSON, or no UTF-8
  */
 export function parseConfigJson(text: string, name = "config.json"): unknown {
+  if (!text.isWellFormed()) throw explainByte(text, name);
+  if (isDeep(text)) throw tooDeep(name);
+  let value: unknown;
   try {
-    return isPlain(text) ? JSON.parse(text) : JSON.parse(text, revive);
+    value = isPlain(text) ? JSON.parse(text) : JSON.parse(text, revive);
   } catch (error) {
     throw explainSyntax(text, name, error);
   }
+  if (SURROGATE.test(text)) refuseHalves(value, name);
+  return value;
+}
+
+/** More levels than any configuration has, and fewer than what walks one can
+ * take. */
+const DEPTH_MAX = 500;
+
+/** Whether brackets are nested deeper than that. */
+function isDeep(text: string): boolean {
+  // Most texts do not even have so many.
+  if (text.split("[").length + text.split("{").length <= DEPTH_MAX) {
+    return false;
+  }
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at];
+    if (char === '"') inString = !inString;
+    else if (inString) at += char === "\\" ? 1 : 0;
+    else if (char === "]" || char === "}") depth--;
+    else if ((char === "[" || char === "{") && ++depth > DEPTH_MAX) return true;
+  }
+  return false;
+}
+
+function tooDeep(name: string): ContainerError {
+  return new ContainerError(`Cannot parse "${name}": it is nested too deep`, {
+    code: "json-invalid",
+    hint: "A configuration is fewer than ten levels deep",
+  });
+}
+
+/** The escape of a part of a surrogate pair. */
+const SURROGATE = /\\u[dD][89a-fA-F]/;
+
+/** Refuses text that cannot reach the kernel. */
+function refuseHalves(value: unknown, name: string): void {
+  if (typeof value === "string") {
+    if (!isNoBytes(value)) return;
+    throw new ContainerError(
+      `Cannot use "${name}": ${
+        JSON.stringify(value)
+      } holds half of a surrogate pair`,
+      {
+        code: "json-invalid",
+        hint: "Write the whole character; \\udc80 to \\udcff are single bytes",
+      },
+    );
+  }
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, inner] of Object.entries(value)) {
+    refuseHalves(key, name);
+    refuseHalves(inner, name);
+  }
+}
+
+/** Says where a text is no UTF-8. */
+function explainByte(text: string, name: string): ContainerError {
+  const at = text.search(/[\udc80-\udcff]/u);
+  const before = text.slice(0, at);
+  const byte = (text.charCodeAt(at) - 0xdc00).toString(16);
+  return new ContainerError(
+    `Cannot parse "${name}": line ${before.split("\n").length}, column ${
+      at - before.lastIndexOf("\n")
+    }: the byte 0x${byte} is no UTF-8`,
+    {
+      code: "json-invalid",
+      hint: `JSON is UTF-8: write such a byte as \\udc${byte}`,
+    },
+  );
 }
 
 /** Where and why a text is not JSON. */
@@ -248,13 +324,6 @@ function explainSyntax(
     return new ContainerError(`Cannot parse "${name}": the file is empty`, {
       code: "json-invalid",
       hint: "Write a configuration with rustyrun spec",
-      cause,
-    });
-  }
-  if (!(cause instanceof SyntaxError)) {
-    return new ContainerError(`Cannot parse "${name}": it is nested too deep`, {
-      code: "json-invalid",
-      hint: "A configuration is fewer than ten levels deep",
       cause,
     });
   }

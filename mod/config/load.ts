@@ -6,6 +6,7 @@
  * @module
  */
 
+import { readTextFileSync, statSync } from "../../ffi/files.ts";
 import {
   ContainerError,
   type ContainerErrorOptions,
@@ -64,7 +65,7 @@ export interface Inspection {
  */
 export function readText(path: string, hint: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readTextFileSync(path);
   } catch (error) {
     throw new ContainerError(
       `Cannot read "${path}": ${describeFileError(error)}`,
@@ -143,7 +144,7 @@ export function inspectSpec(
 /** Throws when the bundle itself is the reason. */
 function checkBundle(bundle: string): void {
   try {
-    if (Deno.statSync(bundle).isDirectory) return;
+    if (statSync(bundle).isDirectory) return;
   } catch (error) {
     throw new ContainerError(
       `Cannot open the bundle "${bundle}": ${describeFileError(error)}`,

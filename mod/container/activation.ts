@@ -6,6 +6,7 @@
  * @module
  */
 
+import { chmodSync, mkdirSync } from "../../ffi/files.ts";
 import {
   closeFd,
   pollFds,
@@ -14,6 +15,7 @@ import {
   syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
+import { fromBytes, toBytes } from "../../ffi/bytes.ts";
 import { bindDatagram, connectDatagram } from "../../ffi/socket.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
@@ -85,7 +87,7 @@ export function applyNotifySocket(
     return undefined;
   }
   const source = `${place.root}/${config.id}/notify`;
-  Deno.mkdirSync(source, { mode: 0o755 });
+  mkdirSync(source, { mode: 0o755 });
   config.spec.mounts = [...config.spec.mounts ?? [], {
     destination: NOTIFY_DIR,
     type: "bind",
@@ -109,7 +111,7 @@ export function openNotifySocket(
   if (state.notifySocket === undefined) return undefined;
   const path = `${root}/${state.id}/notify/notify.sock`;
   const fd = bindDatagram(path);
-  Deno.chmodSync(path, 0o777);
+  chmodSync(path, 0o777);
   return fd;
 }
 
@@ -122,22 +124,20 @@ export function forwardReady(
   pidfd: number,
   state: State,
 ): void {
-  const decoder = new TextDecoder();
   for (;;) {
     const [news = 0] = pollFds([socket, pidfd]);
     if (news === 0) return;
-    const line = decoder.decode(readFd(socket, 4096)).split("\n")
+    const line = fromBytes(readFd(socket, 4096)).split("\n")
       .find((it) => it.startsWith("READY="));
     if (line === undefined) continue;
     const host = connectDatagram(state.notifySocket!);
-    const encoder = new TextEncoder();
     const pipe = new Int32Array(2);
     syscall("pipe2", new Uint8Array(pipe.buffer), 0o2000000);
     const [read, write] = [pipe[0]!, pipe[1]!];
     try {
-      sendWithFds(host, encoder.encode(line));
-      sendWithFds(host, encoder.encode(`MAINPID=${state.pid}`));
-      sendWithFds(host, encoder.encode("BARRIER=1"), [write]);
+      sendWithFds(host, toBytes(line));
+      sendWithFds(host, toBytes(`MAINPID=${state.pid}`));
+      sendWithFds(host, toBytes("BARRIER=1"), [write]);
       closeFd(write);
       pollFds([read], BARRIER_MS);
     } finally {

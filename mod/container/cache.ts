@@ -5,6 +5,7 @@
  * @module
  */
 
+import { mkdirSync, renameSync, writeFileSync } from "../../ffi/files.ts";
 import { checkStateRoot } from "../state/root.ts";
 
 /**
@@ -21,12 +22,12 @@ export function writeCache(
   bytes: Uint8Array,
 ): void {
   try {
-    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
     checkStateRoot(root);
-    Deno.mkdirSync(`${root}/${dir}`, { recursive: true, mode: 0o700 });
+    mkdirSync(`${root}/${dir}`, { recursive: true, mode: 0o700 });
     const temporary = `${root}/${dir}/.${name}.${Deno.pid}`;
-    Deno.writeFileSync(temporary, bytes, { mode: 0o600 });
-    Deno.renameSync(temporary, `${root}/${dir}/${name}`);
+    writeFileSync(temporary, bytes, { mode: 0o600 });
+    renameSync(temporary, `${root}/${dir}/${name}`);
   } catch (error) {
     // Where `root` itself cannot be, making the state says so.
     if (

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { lstatSync, readDirSync, statSync } from "../../ffi/files.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
 
@@ -12,7 +13,7 @@ type HostDevice = Config["hostDevices"][number];
 
 /** The devices in a directory and below it; links are not followed. */
 function listDevices(entry: HostDevice): HostDevice[] {
-  const names = [...Deno.readDirSync(entry.host)].map((it) => it.name).sort();
+  const names = readDirSync(entry.host).map((it) => it.name).sort();
   return names.flatMap((name) => {
     const inner = {
       ...entry,
@@ -21,7 +22,7 @@ function listDevices(entry: HostDevice): HostDevice[] {
     };
     let info: Deno.FileInfo;
     try {
-      info = Deno.lstatSync(inner.host);
+      info = lstatSync(inner.host);
     } catch (error) {
       // It was unplugged meanwhile.
       if (error instanceof Deno.errors.NotFound) return [];
@@ -34,7 +35,7 @@ function listDevices(entry: HostDevice): HostDevice[] {
 
 function isDirectory(path: string): boolean {
   try {
-    return Deno.statSync(path).isDirectory;
+    return statSync(path).isDirectory;
   } catch {
     // The managers say what is wrong with it.
     return false;

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { readDirSync } from "../../ffi/files.ts";
 import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
 import { joinCgroups } from "../cgroups/control.ts";
 import type { Config } from "../config/config.ts";
@@ -69,7 +70,7 @@ export interface ExecOptions {
 /** The namespaces of a process, as far as this kernel has them. */
 function namespacesOf(pid: number): Namespace[] {
   const has = new Set(
-    [...Deno.readDirSync("/proc/self/ns")].map((it) => it.name),
+    readDirSync("/proc/self/ns").map((it) => it.name),
   );
   return NAMESPACE_FILES.filter(([, file]) => has.has(file))
     .map(([type, file]) => ({ type, path: `/proc/${pid}/ns/${file}` }));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readFileSync, readTextFileSync } from "../../ffi/files.ts";
 import type { Config } from "../config/config.ts";
 import type { Linux } from "../config/schema.ts";
 import { parseSeccompFile } from "../config/seccomp_file.ts";
@@ -31,7 +32,7 @@ const CACHE = ".cache/seccomp";
 
 function readCached(path: string): Uint8Array | undefined {
   try {
-    const bytes = Deno.readFileSync(path);
+    const bytes = readFileSync(path);
     return bytes.length > 0 && bytes.length % 8 === 0 ? bytes : undefined;
   } catch (error) {
     if (
@@ -45,7 +46,7 @@ function readCached(path: string): Uint8Array | undefined {
 function readProfile(path: string): SeccompFile {
   let text: string;
   try {
-    text = Deno.readTextFileSync(path);
+    text = readTextFileSync(path);
   } catch (cause) {
     throw new ContainerError(
       `Cannot read the seccomp profile "${path}": ${

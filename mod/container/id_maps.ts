@@ -5,6 +5,11 @@
  * @module
  */
 
+import {
+  readTextFileSync,
+  statSync,
+  writeTextFileSync,
+} from "../../ffi/files.ts";
 import { closeFd, cstring, syscall, waitProcess } from "../../ffi/libc.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { ContainerError } from "../errors.ts";
@@ -18,7 +23,7 @@ import {
 
 function readOrEmpty(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readTextFileSync(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return "";
     throw error;
@@ -42,7 +47,7 @@ const TOOL_DIRS = ["/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"];
 function findTool(name: string): string | undefined {
   for (const dir of TOOL_DIRS) {
     try {
-      if (Deno.statSync(`${dir}/${name}`).isFile) return `${dir}/${name}`;
+      if (statSync(`${dir}/${name}`).isFile) return `${dir}/${name}`;
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
@@ -94,7 +99,7 @@ function runTool(name: string, pid: number, map: string): void {
       new Map([[2, said]]),
     );
     if (waitProcess(child) === 0) return;
-    const text = Deno.readTextFileSync(`/proc/self/fd/${said}`).trim()
+    const text = readTextFileSync(`/proc/self/fd/${said}`).trim()
       .replaceAll("\n", "; ");
     throw cannotMap(
       text || `${name} refused "${map.trim().replaceAll("\n", ", ")}"`,
@@ -119,10 +124,10 @@ export function writeIdMaps(pid: number, maps: IdMaps): void {
   }
   try {
     if (maps.setgroups === "deny") {
-      Deno.writeTextFileSync(`/proc/${pid}/setgroups`, "deny");
+      writeTextFileSync(`/proc/${pid}/setgroups`, "deny");
     }
-    Deno.writeTextFileSync(`/proc/${pid}/gid_map`, gids);
-    Deno.writeTextFileSync(`/proc/${pid}/uid_map`, uids);
+    writeTextFileSync(`/proc/${pid}/gid_map`, gids);
+    writeTextFileSync(`/proc/${pid}/uid_map`, uids);
   } catch (cause) {
     throw cannotMap(
       cause instanceof Error ? cause.message : String(cause),

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { statSync } from "../../ffi/files.ts";
 import type { Config } from "../config/config.ts";
 import type { NamespaceType } from "../config/schema.ts";
 import type { FileId } from "../namespaces.ts";
@@ -28,7 +29,7 @@ const FOR_CHILDREN: readonly NamespaceType[] = ["pid", "time"];
 
 function identify(path: string): FileId | undefined {
   try {
-    const { dev, ino } = Deno.statSync(path);
+    const { dev, ino } = statSync(path);
     return ino === null ? undefined : { dev, ino };
   } catch {
     // The child stage opens it with the same rights, and has words for why it

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readTextFileSync, statSync } from "../../ffi/files.ts";
 import { limitProcess } from "../../ffi/libc.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { type CgroupPlan, planCgroups } from "../cgroups.ts";
@@ -106,7 +107,7 @@ function checkRootfs(config: Config): void {
   const shown = config.flags.get("root.path") ?? `root.path "${config.rootfs}"`;
   let info: Deno.FileInfo;
   try {
-    info = Deno.statSync(config.rootfs);
+    info = statSync(config.rootfs);
   } catch (cause) {
     const denied = cause instanceof Deno.errors.PermissionDenied;
     throw new ContainerError(
@@ -173,7 +174,7 @@ export function readFileLimit(): FileLimit {
  * `unshare -r` has; user_namespaces(7). */
 function inheritSetgroups(facts: Facts): "deny" | undefined {
   return facts.inUserns &&
-      Deno.readTextFileSync("/proc/self/setgroups").startsWith("deny")
+      readTextFileSync("/proc/self/setgroups").startsWith("deny")
     ? "deny"
     : undefined;
 }

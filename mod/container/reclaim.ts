@@ -7,6 +7,7 @@
  * @module
  */
 
+import { removeSync } from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { type CgroupPlan, removeCgroups } from "../cgroups.ts";
 import { ContainerError } from "../errors.ts";
@@ -129,7 +130,7 @@ export function removeNoted(dir: StateDir): void {
   if (mount !== undefined) unmountShared(mount);
   if (upper === undefined) return;
   try {
-    Deno.removeSync(`${upper.parent}/${upper.name}`, { recursive: true });
+    removeSync(`${upper.parent}/${upper.name}`, { recursive: true });
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }

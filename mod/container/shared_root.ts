@@ -7,6 +7,12 @@
  * @module
  */
 
+import {
+  readDirSync,
+  readLinkSync,
+  readTextFileSync,
+  realPathSync,
+} from "../../ffi/files.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import {
   closeFd,
@@ -71,7 +77,7 @@ interface MountLine {
 }
 
 function readMounts(): Map<number, MountLine> {
-  const lines = Deno.readTextFileSync("/proc/self/mountinfo").split("\n");
+  const lines = readTextFileSync("/proc/self/mountinfo").split("\n");
   return new Map(
     lines.filter((it) => it !== "").map((line) => {
       const [id, parent, , , path = ""] = line.split(" ");
@@ -100,7 +106,7 @@ function listAncestors(
 }
 
 function ownNamespace(): string {
-  return Deno.readLinkSync("/proc/self/ns/mnt");
+  return readLinkSync("/proc/self/ns/mnt");
 }
 
 /** Whether a note is of this boot and this mount namespace. */
@@ -181,7 +187,7 @@ export function holdSharedRoot(
   prepared.sharedRoot = { tree, place, lock };
   noted.mount = {
     ...identifyMount(tree),
-    path: Deno.realPathSync(config.rootfs),
+    path: realPathSync(config.rootfs),
     namespace: ownNamespace(),
     boot: bootId(),
   };
@@ -204,10 +210,10 @@ export function releaseSharedLock({ sharedRoot }: Prepared): void {
 
 /** Whether some process is in a mount namespace. */
 function isInhabited(namespace: string): boolean {
-  for (const { name } of Deno.readDirSync("/proc")) {
+  for (const { name } of readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      if (Deno.readLinkSync(`/proc/${name}/ns/mnt`) === namespace) return true;
+      if (readLinkSync(`/proc/${name}/ns/mnt`) === namespace) return true;
     } catch (error) {
       // It has just gone, or is a kernel thread.
       if (

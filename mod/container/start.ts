@@ -5,6 +5,7 @@
  * @module
  */
 
+import { removeSync } from "../../ffi/files.ts";
 import {
   closeFd,
   openFd,
@@ -149,7 +150,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
     try {
       followStart(fifo, pidfd, state, load, facts);
     } finally {
-      Deno.removeSync(path);
+      removeSync(path);
     }
     if (state.hasPoststart) runPoststart(state, load(), place);
     // Readiness may take for ever: kill, exec and delete must not wait for it.

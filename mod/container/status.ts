@@ -4,6 +4,7 @@
  * @module
  */
 
+import { lstatSync, readDirSync, readLinkSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
@@ -14,7 +15,7 @@ export type Status = "created" | "running" | "paused" | "stopped";
 
 function exists(path: string): boolean {
   try {
-    Deno.lstatSync(path);
+    lstatSync(path);
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -27,7 +28,7 @@ function exists(path: string): boolean {
  * look, it counts as waiting. */
 export function hasExecuted(pid: number): boolean {
   try {
-    return !Deno.readLinkSync(`/proc/${pid}/exe`).startsWith(HELPER);
+    return !readLinkSync(`/proc/${pid}/exe`).startsWith(HELPER);
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -96,7 +97,7 @@ export function describeState(
 /** The names below `root`, sorted: containers, and what is being made. */
 export function listIds(root: string): string[] {
   try {
-    return [...Deno.readDirSync(root)]
+    return readDirSync(root)
       .filter((it) => it.isDirectory && !it.name.startsWith("."))
       .map((it) => it.name).sort();
   } catch (error) {

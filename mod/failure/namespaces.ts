@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readTextFileSync } from "../../ffi/files.ts";
 import { CLONE } from "../../ffi/constants.ts";
 import { errnoName } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
@@ -24,7 +25,7 @@ export type Sysctls = (path: string) => string;
 /** This machine's. */
 export const readSysctl: Sysctls = (path) => {
   try {
-    return Deno.readTextFileSync(`/proc/sys/${path}`).trim();
+    return readTextFileSync(`/proc/sys/${path}`).trim();
   } catch {
     // A sysctl that this kernel does not have refuses nothing.
     return "";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readTextFileSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 
 /**
@@ -13,7 +14,7 @@ import { ContainerError } from "../errors.ts";
  */
 export function readKernel(path: string): string {
   try {
-    return Deno.readTextFileSync(`/proc/sys/kernel/${path}`).trim();
+    return readTextFileSync(`/proc/sys/kernel/${path}`).trim();
   } catch (cause) {
     if (!(cause instanceof Deno.errors.NotFound)) throw cause;
     throw new ContainerError(

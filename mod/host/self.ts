@@ -4,9 +4,11 @@
  * @module
  */
 
+import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
+
 /** Effective uid, gid and capabilities (CapEff); proc_pid_status(5). */
 export function readIds(): { uid: number; gid: number; caps: bigint } {
-  const status = Deno.readTextFileSync("/proc/self/status");
+  const status = readTextFileSync("/proc/self/status");
   const field = (name: string, column: number): string => {
     const at = status.indexOf(`\n${name}:`);
     const end = status.indexOf("\n", at + 1);
@@ -29,7 +31,7 @@ export function parseNofile(limits: string): number | undefined {
  * outside, and where hidepid hides it. */
 export function readParentFiles(): number | undefined {
   try {
-    return parseNofile(Deno.readTextFileSync(`/proc/${Deno.ppid}/limits`));
+    return parseNofile(readTextFileSync(`/proc/${Deno.ppid}/limits`));
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -42,7 +44,7 @@ export function readParentFiles(): number | undefined {
 /** Whether standard stream `fd` is the null device. */
 export function isNull(fd: number): boolean {
   try {
-    return Deno.readLinkSync(`/proc/self/fd/${fd}`) === "/dev/null";
+    return readLinkSync(`/proc/self/fd/${fd}`) === "/dev/null";
   } catch (error) {
     // Closed: then it is nothing to be replaced.
     if (error instanceof Deno.errors.NotFound) return false;

@@ -7,6 +7,13 @@
  */
 
 import { MS } from "../../ffi/constants.ts";
+import {
+  lstatSync,
+  readDirSync,
+  readLinkSync,
+  readTextFileSync,
+  statSync,
+} from "../../ffi/files.ts";
 import { closeFd, openFd } from "../../ffi/libc.ts";
 import { identifyMount } from "../../ffi/mount.ts";
 import type { Config } from "../config/config.ts";
@@ -122,7 +129,7 @@ function findLack(
   const fd = openFd(path, O_PATH);
   const { id } = identifyMount(fd);
   closeFd(fd);
-  const line = Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+  const line = readTextFileSync("/proc/self/mountinfo").split("\n")
     .find((it) => it.startsWith(`${id} `)) ?? "";
   const groups = line.slice(0, line.indexOf(" - ")).split(" ").slice(6);
   if (groups.some((it) => it.startsWith("shared:"))) return undefined;
@@ -133,7 +140,7 @@ function findLack(
 }
 
 function mapsTtyGroup(): boolean {
-  return Deno.readTextFileSync("/proc/self/gid_map").split("\n").some(
+  return readTextFileSync("/proc/self/gid_map").split("\n").some(
     (line) => {
       const [first = NaN, , size = NaN] = line.trim().split(/\s+/).map(Number);
       return first <= 5 && 5 < first + size;
@@ -143,7 +150,7 @@ function mapsTtyGroup(): boolean {
 
 function exists(path: string): boolean {
   try {
-    Deno.lstatSync(path);
+    lstatSync(path);
     return true;
   } catch {
     return false;
@@ -152,7 +159,7 @@ function exists(path: string): boolean {
 
 function sourceType(path: string): SourceType {
   try {
-    return Deno.statSync(path).isDirectory ? "directory" : "file";
+    return statSync(path).isDirectory ? "directory" : "file";
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) return "denied";
     return "missing";
@@ -161,7 +168,7 @@ function sourceType(path: string): SourceType {
 
 function isReachable(path: string): boolean {
   for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
-    const { mode } = Deno.statSync(at);
+    const { mode } = statSync(at);
     if (((mode ?? 0) & 1) === 0) return false;
   }
   return true;
@@ -173,7 +180,7 @@ function lookUpDevice(
 ): Device & { source: string } {
   let info: Deno.FileInfo;
   try {
-    info = Deno.statSync(entry.host);
+    info = statSync(entry.host);
   } catch (cause) {
     throw new ContainerError(
       `Cannot pass the device "${entry.host}": no such file or directory`,
@@ -215,7 +222,7 @@ function toDevice(
 }
 
 function mountPoints(): string[] {
-  return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+  return readTextFileSync("/proc/self/mountinfo").split("\n")
     .map((line) => line.split(" ")[4])
     .filter((it) => it !== undefined)
     .map(unescapeMountinfo);
@@ -233,13 +240,13 @@ function listDirectory(
   count: { overlays: number },
 ): HostEntry[] {
   const entries: HostEntry[] = [];
-  const names = [...Deno.readDirSync(directory)].map((it) => it.name).sort();
+  const names = readDirSync(directory).map((it) => it.name).sort();
   for (const name of names) {
     const path = directory === "/" ? `/${name}` : `${directory}/${name}`;
-    const info = Deno.lstatSync(path);
+    const info = lstatSync(path);
     const mode = (info.mode ?? 0o755) & 0o7777;
     if (info.isSymlink) {
-      const link = Deno.readLinkSync(path);
+      const link = readLinkSync(path);
       entries.push({ path, type: "symlink", link, mode, mountPoint: false });
     } else if (info.isDirectory) {
       const mountPoint = points.has(path);

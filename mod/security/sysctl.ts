@@ -5,6 +5,7 @@
  * @module
  */
 
+import { toBytes } from "../../ffi/bytes.ts";
 import type { Config } from "../config/config.ts";
 import { hintOwnNamespace, namespaceUse } from "../config/namespaces.ts";
 import { findSysctlNamespace, readSysctlPath } from "../config/sysctl.ts";
@@ -54,7 +55,7 @@ export function planSysctls(config: Config): Op[] {
       do: "write",
       at: "proc",
       path: `sys/${path}`,
-      data: new TextEncoder().encode(value),
+      data: toBytes(value),
       flags: 0,
       why: `set ${path.replaceAll("/", ".")} to "${value}"`,
       from,

@@ -4,6 +4,13 @@
  * @module
  */
 
+import {
+  lstatSync,
+  mkdirSync,
+  readDirSync,
+  removeSync,
+  statSync,
+} from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
@@ -60,7 +67,7 @@ export function claimState(
       continue;
     }
     // Between our mkdir and the lock another may have lived in it.
-    const reused = !made || Deno.readDirSync(path)[Symbol.iterator]().next()
+    const reused = !made || readDirSync(path)[Symbol.iterator]().next()
           .done !== true;
     const taken = reused && hasState(path) && readState(root, id) !== undefined;
     if (reused && (taken || !isStateDirectory(path))) {
@@ -147,7 +154,7 @@ function foreign(id: string, path: string): ContainerError {
 /** @returns false when it was there */
 function makeDirectory(root: string, path: string): boolean {
   try {
-    Deno.mkdirSync(path, { mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
@@ -156,8 +163,8 @@ function makeDirectory(root: string, path: string): boolean {
     }
   }
   try {
-    Deno.mkdirSync(root, { recursive: true, mode: 0o700 });
-    Deno.mkdirSync(path, { mode: 0o700 });
+    mkdirSync(root, { recursive: true, mode: 0o700 });
+    mkdirSync(path, { mode: 0o700 });
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
@@ -181,8 +188,8 @@ function cannotMake(root: string, cause: unknown): ContainerError {
 /** Whether a path is still what a descriptor was opened as. */
 export function isSameFile(path: string, fd: number): boolean {
   try {
-    const a = Deno.lstatSync(path);
-    const b = Deno.statSync(`/proc/self/fd/${fd}`);
+    const a = lstatSync(path);
+    const b = statSync(`/proc/self/fd/${fd}`);
     return a.ino === b.ino && a.dev === b.dev;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -198,7 +205,7 @@ export function removeState(dir: StateDir): void {
   if (!isSameFile(dir.path, dir.fd)) return;
   emptyState(dir);
   try {
-    Deno.removeSync(dir.path);
+    removeSync(dir.path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
@@ -207,7 +214,7 @@ export function removeState(dir: StateDir): void {
 /** Makes a state directory rubbish: what it names is there for the taking. */
 export function disownState({ path }: StateDir): void {
   try {
-    Deno.removeSync(`${path}/state.json`);
+    removeSync(`${path}/state.json`);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
@@ -218,12 +225,12 @@ export function emptyState(dir: StateDir): void {
   const { path } = dir;
   // state.json first: from then on the directory is rubbish, not a container.
   // Its leftovers' names last: until then somebody may still need them.
-  const names = [...Deno.readDirSync(path)].map((it) => it.name)
+  const names = readDirSync(path).map((it) => it.name)
     .filter((it) => it !== "state.json" && it !== LEFTOVERS);
   disownState(dir);
   for (const name of [...names, LEFTOVERS]) {
     try {
-      Deno.removeSync(`${path}/${name}`, { recursive: true });
+      removeSync(`${path}/${name}`, { recursive: true });
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

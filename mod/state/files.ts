@@ -5,6 +5,12 @@
  * @module
  */
 
+import {
+  readTextFileSync,
+  removeSync,
+  renameSync,
+  writeTextFileSync,
+} from "../../ffi/files.ts";
 import { cstring, openFd, syscall } from "../../ffi/libc.ts";
 import type { State, StateDir } from "../state.ts";
 import { checkStateRoot } from "./root.ts";
@@ -16,15 +22,15 @@ const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 export function replaceFile(path: string, text: string, mode = 0o600): void {
   const temporary = `${path}.new`;
   const write = () =>
-    Deno.writeTextFileSync(temporary, text, { mode, createNew: true });
+    writeTextFileSync(temporary, text, { mode, createNew: true });
   try {
     write();
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    Deno.removeSync(temporary);
+    removeSync(temporary);
     write();
   }
-  Deno.renameSync(temporary, path);
+  renameSync(temporary, path);
 }
 
 /** Writes ROOT/ID/state.json. */
@@ -53,7 +59,7 @@ export function readState(root: string, id: string): State | undefined {
   if (!checkStateRoot(root)) return undefined;
   let text: string;
   try {
-    text = Deno.readTextFileSync(`${root}/${id}/state.json`);
+    text = readTextFileSync(`${root}/${id}/state.json`);
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -77,7 +83,7 @@ export const LEFTOVERS = "leftovers.json";
 /** Writes ROOT/ID/leftovers.json: the names of what is about to be made. While
  * there is no state.json, only this file knows them. */
 export function writeLeftovers(dir: StateDir, leftovers: unknown): void {
-  Deno.writeTextFileSync(
+  writeTextFileSync(
     `${dir.path}/${LEFTOVERS}`,
     JSON.stringify(leftovers),
     { mode: 0o600 },
@@ -90,7 +96,7 @@ export function writeLeftovers(dir: StateDir, leftovers: unknown): void {
  * writer was killed half way */
 export function readLeftovers(dir: StateDir): unknown {
   try {
-    return JSON.parse(Deno.readTextFileSync(`${dir.path}/${LEFTOVERS}`));
+    return JSON.parse(readTextFileSync(`${dir.path}/${LEFTOVERS}`));
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound || error instanceof SyntaxError
@@ -102,14 +108,14 @@ export function readLeftovers(dir: StateDir): unknown {
 /** Writes ROOT/ID/config.json: the saved copy that exec and update read, so
  * that what happens to the bundle meanwhile changes nothing. */
 export function writeSaved(dir: StateDir, saved: unknown): void {
-  Deno.writeTextFileSync(`${dir.path}/config.json`, encodeState(saved), {
+  writeTextFileSync(`${dir.path}/config.json`, encodeState(saved), {
     mode: 0o600,
   });
 }
 
 /** Reads the text of ROOT/ID/config.json. */
 export function readSaved(root: string, id: string): string {
-  return Deno.readTextFileSync(`${root}/${id}/config.json`);
+  return readTextFileSync(`${root}/${id}/config.json`);
 }
 
 const F_SETPIPE_SZ = 1031;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
 import { readKernel } from "../host/kernel.ts";
 import type { State, StateProcess } from "../state.ts";
 
@@ -25,7 +26,7 @@ export interface ProcessStat {
 export function readProcess(pid: number): ProcessStat | undefined {
   let text: string;
   try {
-    text = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    text = readTextFileSync(`/proc/${pid}/stat`);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     // ESRCH: it went while we read.
@@ -45,7 +46,7 @@ export function readProcess(pid: number): ProcessStat | undefined {
 /** Whether a process that is on its way out has nothing left of what it was. */
 function hasLeft(pid: number): boolean {
   try {
-    Deno.readLinkSync(`/proc/${pid}/ns/mnt`);
+    readLinkSync(`/proc/${pid}/ns/mnt`);
     return false;
   } catch (error) {
     return error instanceof Deno.errors.NotFound;

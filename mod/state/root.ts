@@ -5,6 +5,7 @@
  * @module
  */
 
+import { lstatSync, readDirSync, statSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 
 /** Everything that ROOT/ID may hold. */
@@ -43,12 +44,12 @@ export function checkStateRoot(root: string): boolean {
   const mine = (owner: number | null) => owner === uid || owner === 0;
   let info: Deno.FileInfo;
   try {
-    info = Deno.lstatSync(root);
+    info = lstatSync(root);
     if (info.isSymlink) {
       if (!mine(info.uid)) {
         throw refuse(root, `it is a symbolic link of user ${info.uid}`);
       }
-      info = Deno.statSync(root);
+      info = statSync(root);
     }
   } catch (error) {
     if (
@@ -73,10 +74,10 @@ export function checkStateRoot(root: string): boolean {
  */
 export function isStateDirectory(path: string): boolean {
   try {
-    const info = Deno.lstatSync(path);
+    const info = lstatSync(path);
     return info.isDirectory && info.uid === Deno.uid() &&
       ((info.mode ?? 0) & 0o077) === 0 &&
-      [...Deno.readDirSync(path)].every((it) => NAMES.has(it.name));
+      readDirSync(path).every((it) => NAMES.has(it.name));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

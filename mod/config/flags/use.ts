@@ -64,13 +64,18 @@ export function refuse(
   });
 }
 
+/** The caller's current directory, or what finds it: where it was deleted, only
+ * what needs it is an error. */
+export type Directory = string | (() => string);
+
 /** Returns `path` as an absolute one; what is relative begins at `cwd`. The
  * kernel resolves the rest: `..` behind a symbolic link is not ours to guess. */
-export function resolvePath(cwd: string, path: string): string {
+export function resolvePath(cwd: Directory, path: string): string {
   if (path.startsWith("/")) return path;
+  const from = typeof cwd === "string" ? cwd : cwd();
   const rest = path.replace(/^(\.\/+)+/, "");
-  if (rest === "" || rest === ".") return cwd;
-  return cwd === "/" ? `/${rest}` : `${cwd}/${rest}`;
+  if (rest === "" || rest === ".") return from;
+  return from === "/" ? `/${rest}` : `${from}/${rest}`;
 }
 
 /** Returns an absolute path without empty parts, `.` and `..`. Only for paths

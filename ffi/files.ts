@@ -1,0 +1,293 @@
+/**
+ * Deno's calls on files, for paths and texts of any bytes (ffi/bytes.ts). Deno
+ * takes and gives UTF-8 alone. So a path that is none is opened here, and Deno
+ * gets the descriptor's name in /proc; what Deno gives with U+FFFD in it, or
+ * refuses to give, is read here. A path of UTF-8 goes straight to Deno.
+ *
+ * @module
+ */
+
+import { fromBytes, toBytes } from "./bytes.ts";
+import { errnoText, SyscallError } from "./errno.ts";
+import {
+  closeFd,
+  cstring,
+  openFd,
+  syscall,
+  trySyscall,
+  writeFd,
+} from "./libc.ts";
+
+const AT_FDCWD = -100;
+const AT_REMOVEDIR = 0x200;
+const O_WRONLY = 1, O_CREAT = 0o100, O_EXCL = 0o200, O_TRUNC = 0o1000;
+const O_APPEND = 0o2000;
+const O_PATH = 0o10000000;
+const [O_DIRECTORY, O_NOFOLLOW] = Deno.build.arch === "aarch64"
+  ? [0o40000, 0o100000]
+  : [0o200000, 0o400000];
+/** A file's whole name, if it is no UTF-8: up to the last part that is none. */
+const BYTES = /^.*[\udc80-\udcff][^/]*/su;
+
+/** Deno's class of errors for an errno, as Deno chooses it. */
+const CLASSES: Record<string, new (message: string) => Error> = {
+  EACCES: Deno.errors.PermissionDenied,
+  EPERM: Deno.errors.PermissionDenied,
+  ENOENT: Deno.errors.NotFound,
+  EEXIST: Deno.errors.AlreadyExists,
+  ENOTDIR: Deno.errors.NotADirectory,
+  EISDIR: Deno.errors.IsADirectory,
+  ELOOP: Deno.errors.FilesystemLoop,
+};
+
+/** Calls what makes system calls, and words a failure as Deno does. */
+function asDeno<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const words = errnoText(error.errno);
+    const text = words.slice(0, 1).toUpperCase() + words.slice(1);
+    throw new (CLASSES[error.code] ?? Error)(
+      `${text} (os error ${error.errno}): ${error.call} '${path}'`,
+    );
+  }
+}
+
+/** Calls Deno with a name of what a path leads to. */
+function reach<T>(path: string, call: (name: string) => T, flags = 0): T {
+  if (path.isWellFormed()) return call(path);
+  const bytes = BYTES.exec(path)![0];
+  const rest = path.slice(bytes.length);
+  const fd = asDeno(
+    path,
+    () => openFd(bytes, O_PATH | (rest === "" ? flags : 0)),
+  );
+  try {
+    return call(`/proc/self/fd/${fd}${rest}`);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Whether the last part of a path is no UTF-8: then no name in /proc stands
+ * for what is not there yet, or is to be renamed or removed. */
+function endsInBytes(path: string): boolean {
+  return !path.isWellFormed() &&
+    BYTES.exec(path)![0] === path.replace(/\/+$/, "");
+}
+
+/** As Deno.readFileSync. */
+export function readFileSync(path: string): Uint8Array<ArrayBuffer> {
+  return reach(path, Deno.readFileSync);
+}
+
+/** As Deno.readTextFileSync; what is no UTF-8 is kept. */
+export function readTextFileSync(path: string): string {
+  return reach(path, (name) => {
+    const text = Deno.readTextFileSync(name);
+    return text.includes("\ufffd") ? fromBytes(Deno.readFileSync(name)) : text;
+  });
+}
+
+/** As Deno.openSync, of what is there. */
+export function openSync(
+  path: string,
+  options?: Deno.OpenOptions,
+): Deno.FsFile {
+  return reach(path, (name) => Deno.openSync(name, options));
+}
+
+/** As Deno.statSync. */
+export function statSync(path: string): Deno.FileInfo {
+  return reach(path, Deno.statSync);
+}
+
+/** As Deno.lstatSync. */
+export function lstatSync(path: string): Deno.FileInfo {
+  return endsInBytes(path)
+    // The descriptor of a link leads to the link itself.
+    ? reach(path, Deno.statSync, O_NOFOLLOW)
+    : reach(path, Deno.lstatSync);
+}
+
+/** Reads a link by readlinkat(2). */
+function readLinkAt(fd: number, path: string): string {
+  for (let size = 4096;; size *= 2) {
+    const bytes = new Uint8Array(size);
+    const n = syscall("readlinkat", fd, cstring(path), bytes, size);
+    if (n < size) return fromBytes(bytes.subarray(0, n));
+  }
+}
+
+/** Calls Deno for a path and, where the answer is no UTF-8, something else. */
+function orElse(deno: () => string, ours: () => string): string {
+  try {
+    return deno();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    return ours();
+  }
+}
+
+/** As Deno.readLinkSync. */
+export function readLinkSync(path: string): string {
+  const ours = () => asDeno(path, () => readLinkAt(AT_FDCWD, path));
+  return path.isWellFormed()
+    ? orElse(() => Deno.readLinkSync(path), ours)
+    : ours();
+}
+
+/** As Deno.realPathSync. */
+export function realPathSync(path: string): string {
+  const ours = () =>
+    asDeno(path, () => {
+      const fd = openFd(path, O_PATH);
+      try {
+        return readLinkAt(AT_FDCWD, `/proc/self/fd/${fd}`);
+      } finally {
+        closeFd(fd);
+      }
+    });
+  return path.isWellFormed()
+    ? orElse(() => Deno.realPathSync(path), ours)
+    : ours();
+}
+
+/** The current directory, as Deno.cwd gives it.
+ *
+ * @throws {Deno.errors.NotFound} when it was deleted */
+export function currentDirectory(): string {
+  return orElse(Deno.cwd, () => readLinkAt(AT_FDCWD, "/proc/self/cwd"));
+}
+
+/** d_type of a directory's entry, readdir(3). */
+const DT_DIR = 4, DT_REG = 8, DT_LNK = 10;
+/** Where a struct linux_dirent64 has its length, type and name, getdents64(2). */
+const D_RECLEN = 16, D_TYPE = 18, D_NAME = 19;
+
+function readEntries(path: string): Deno.DirEntry[] {
+  const entries: Deno.DirEntry[] = [];
+  const fd = openFd(path, O_DIRECTORY);
+  try {
+    const bytes = new Uint8Array(1 << 15);
+    const view = new DataView(bytes.buffer);
+    for (;;) {
+      const end = syscall("getdents64", fd, bytes, bytes.length);
+      if (end === 0) return entries;
+      for (let at = 0; at < end; at += view.getUint16(at + D_RECLEN, true)) {
+        const from = at + D_NAME;
+        const name = fromBytes(bytes.subarray(from, bytes.indexOf(0, from)));
+        if (name === "." || name === "..") continue;
+        const type = bytes[at + D_TYPE];
+        entries.push({
+          name,
+          isFile: type === DT_REG,
+          isDirectory: type === DT_DIR,
+          isSymlink: type === DT_LNK,
+        });
+      }
+    }
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** As Deno.readDirSync. */
+export function readDirSync(path: string): Deno.DirEntry[] {
+  const entries = reach(path, (name) => [...Deno.readDirSync(name)]);
+  return entries.some((it) => it.name.includes("\ufffd"))
+    ? asDeno(path, () => readEntries(path))
+    : entries;
+}
+
+/** As Deno.mkdirSync. */
+export function mkdirSync(path: string, options: Deno.MkdirOptions = {}): void {
+  if (path.isWellFormed()) return Deno.mkdirSync(path, options);
+  const { mode = 0o777, recursive = false } = options;
+  const made = trySyscall("mkdirat", AT_FDCWD, cstring(path), mode);
+  if (made === 0) return;
+  const above = path.slice(0, path.lastIndexOf("/"));
+  if (recursive && made === -2 && above !== "") {
+    mkdirSync(above, options);
+    return mkdirSync(path, { mode });
+  }
+  if (recursive && made === -17 && statSync(path).isDirectory) return;
+  asDeno(path, () => {
+    throw new SyscallError("mkdirat", -made);
+  });
+}
+
+/** As Deno.removeSync. */
+export function removeSync(
+  path: string,
+  { recursive = false }: Deno.RemoveOptions = {},
+): void {
+  if (!endsInBytes(path)) {
+    return reach(path, (it) => Deno.removeSync(it, { recursive }));
+  }
+  const directory = lstatSync(path).isDirectory;
+  if (directory && recursive) {
+    for (const { name } of readDirSync(path)) {
+      removeSync(`${path}/${name}`, { recursive });
+    }
+  }
+  asDeno(path, () => {
+    const flags = directory ? AT_REMOVEDIR : 0;
+    syscall("unlinkat", AT_FDCWD, cstring(path), flags);
+  });
+}
+
+/** As Deno.renameSync. */
+export function renameSync(from: string, to: string): void {
+  if (from.isWellFormed() && to.isWellFormed()) {
+    return Deno.renameSync(from, to);
+  }
+  asDeno(from, () => {
+    const [a, b] = [cstring(from), cstring(to)];
+    syscall("renameat2", AT_FDCWD, a, AT_FDCWD, b, 0);
+  });
+}
+
+/** As Deno.writeFileSync. */
+export function writeFileSync(
+  path: string,
+  bytes: Uint8Array,
+  options: Deno.WriteFileOptions = {},
+): void {
+  if (!endsInBytes(path)) {
+    return reach(path, (it) => Deno.writeFileSync(it, bytes, options));
+  }
+  const { append, create = true, createNew, mode = 0o666 } = options;
+  const flags = O_WRONLY | (append ? O_APPEND : O_TRUNC) |
+    (createNew ? O_CREAT | O_EXCL : create ? O_CREAT : 0);
+  asDeno(path, () => {
+    const fd = openFd(path, flags, mode);
+    try {
+      writeFd(fd, bytes);
+    } finally {
+      closeFd(fd);
+    }
+  });
+}
+
+/** As Deno.writeTextFileSync. */
+export function writeTextFileSync(
+  path: string,
+  text: string,
+  options: Deno.WriteFileOptions = {},
+): void {
+  if (path.isWellFormed() && text.isWellFormed()) {
+    Deno.writeTextFileSync(path, text, options);
+  } else writeFileSync(path, toBytes(text), options);
+}
+
+/** As Deno.chmodSync. */
+export function chmodSync(path: string, mode: number): void {
+  reach(path, (it) => Deno.chmodSync(it, mode));
+}
+
+/** As Deno.chownSync. */
+export function chownSync(path: string, uid: number, gid: number): void {
+  reach(path, (it) => Deno.chownSync(it, uid, gid));
+}
