@@ -78,6 +78,10 @@ int open_at2(int at, const char *path, uint64_t flags, uint64_t mode,
  * With a clone3 flag set of its own, and the pidfd when `pidfd` is given. */
 pid_t clone_child(uint64_t flags, int cgroup, int *pidfd);
 
+/* vector.c: execve with two lists as its vectors; without a path the first word
+ * of argv is the program. Returns -1 with errno. */
+int exec_lists(const char *path, const struct arg *argv, const struct arg *env);
+
 /* copy.c: copies what is in one directory into another, empty one. */
 void copy_up(int source, int onto);
 

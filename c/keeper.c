@@ -20,7 +20,6 @@
 #define INTERRUPT_MS 2000
 /* How long a container that was killed may take to be gone. */
 #define GONE_MS 10000
-#define DELETE_STRINGS 4096
 
 static struct keeper keeper;
 
@@ -395,24 +394,10 @@ static void run(struct keeper *k)
 	read_channel(k);
 }
 
-static char **fill_vector(char **vector, const struct arg *list)
-{
-	const char *p = list->p;
-	uint32_t i;
-
-	for (i = 0; i < list->count && i < DELETE_STRINGS; i++) {
-		vector[i] = (char *)(uintptr_t)p;
-		p += strlen(p) + 1;
-	}
-	vector[i] = NULL;
-	return vector;
-}
-
 /* Hooks and systemd units need policy, which C has not: rustyrun itself does
  * it. It inherits the state's lock. How it ends changes no exit code. */
 static void run_delete(const struct keeper *k)
 {
-	static char *argv[DELETE_STRINGS + 1], *env[DELETE_STRINGS + 1];
 	struct op op;
 	int status;
 	pid_t pid;
@@ -425,8 +410,7 @@ static void run_delete(const struct keeper *k)
 		restore_signals(0);
 		if (k->td.state_dir >= 0)
 			fcntl(k->td.state_dir, F_SETFD, 0);
-		fill_vector(argv, &op.a[0]);
-		execve(argv[0], argv, fill_vector(env, &op.a[1]));
+		exec_lists(NULL, &op.a[0], &op.a[1]);
 		_exit(127);
 	}
 	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)

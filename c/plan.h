@@ -9,9 +9,10 @@
 
 #define PLAN_MAGIC 0x4e4c505954535552ull /* "RUSTYPLN" */
 #define PLAN_VERSION 1
-#define PLAN_MAX (4u << 20)
+#define PLAN_MAX (16u << 20)
 #define PLAN_SLOTS 1024
-#define PLAN_LIST 65536
+/* execve(2) takes 6 MiB of strings and of pointers to them. */
+#define PLAN_LIST 699050
 #define PLAN_ARGS 8
 
 struct plan_head {

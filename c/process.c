@@ -20,21 +20,6 @@
 /* makedev(5, 2), Documentation/admin-guide/devices.txt */
 #define PTMX_DEV 0x502
 
-/* Static: argument vectors for the longest list that a plan may hold. */
-static char *vector_argv[PLAN_LIST + 1];
-static char *vector_env[PLAN_LIST + 1];
-
-static char **fill_vector(char **vector, const struct arg *list)
-{
-	const char *p = list->p;
-	uint32_t i;
-
-	for (i = 0; i < list->count; i++, p += strlen(p) + 1)
-		vector[i] = (char *)(uintptr_t)p;
-	vector[i] = NULL;
-	return vector;
-}
-
 static void run_pty(const struct op *op)
 {
 	const struct arg *a = op->a;
@@ -329,13 +314,10 @@ static void run_signals(void)
 
 static void exec_now(const struct op *op)
 {
-	char **argv = fill_vector(vector_argv, &op->a[0]);
-	char **env = fill_vector(vector_env, &op->a[1]);
-
 	if (!child.exec)
 		fail(EINVAL, NULL);
 	report(REPORT_ABOUT_TO_EXEC, 0, 0, NULL, -1);
-	execve(child.exec, argv, env);
+	exec_lists(child.exec, &op->a[0], &op->a[1]);
 	fail(errno, child.exec);
 }
 
@@ -418,8 +400,7 @@ _Noreturn static void hook_main(const struct op *op)
 		_exit(125);
 	syscall(SYS_close_range, 3u, ~0u, 0);
 	run_signals();
-	execve(op->a[0].p, fill_vector(vector_argv, &op->a[1]),
-	       fill_vector(vector_env, &op->a[2]));
+	exec_lists(op->a[0].p, &op->a[1], &op->a[2]);
 	_exit(errno == ENOENT ? 127 : 126);
 }
 

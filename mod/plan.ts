@@ -273,11 +273,19 @@ export const COVER = { mode: 1, uid: 2, gid: 4 } as const;
 export const PLAN_MAGIC = 0x4e4c505954535552n;
 export const PLAN_VERSION = 1;
 /** Largest plan the child stage takes, in bytes. c/plan.h: PLAN_MAX. */
-export const PLAN_MAX = 4 << 20;
+export const PLAN_MAX = 16 << 20;
 /** Number of descriptor slots. c/plan.h: PLAN_SLOTS. */
 export const PLAN_SLOTS = 1024;
-/** Most strings in one list. c/plan.h: PLAN_LIST. */
-export const PLAN_LIST = 65536;
+/** Most strings in one list: execve(2) takes 6 MiB of strings and of pointers to
+ * them. c/plan.h: PLAN_LIST. */
+export const PLAN_LIST = 699050;
+
+function refuseNul(s: string): void {
+  if (!s.includes("\0")) return;
+  throw new RangeError(
+    `Cannot encode the plan: a string holds a NUL: ${JSON.stringify(s)}`,
+  );
+}
 
 /** Slots that an operation fills; the other slots among its arguments it uses. */
 const FILLS: ReadonlySet<string> = new Set(["into:f", "master:f", "peer:f"]);
@@ -377,14 +385,6 @@ export function encodePlan(
     bytes.set(data, at + 8);
     at += 8 + padded;
   };
-  const text = (s: string): Uint8Array => {
-    if (s.includes("\0")) {
-      throw new RangeError(
-        `Cannot encode the plan: a string holds a NUL: ${JSON.stringify(s)}`,
-      );
-    }
-    return toBytes(s);
-  };
   const last = findLastUses(ops);
   for (const [index, op] of ops.entries()) {
     const { code, args } = OPS[op.do];
@@ -403,7 +403,8 @@ export function encodePlan(
           number(slot(value));
           break;
         case "s":
-          blob(text(value), 0, true);
+          refuseNul(value);
+          blob(toBytes(value), 0, true);
           break;
         case "b":
           blob(value, 0, false);
@@ -415,7 +416,7 @@ export function encodePlan(
               `Cannot encode the plan: a list holds more than ${PLAN_LIST} strings`,
             );
           }
-          for (const s of list) text(s);
+          for (const s of list) refuseNul(s);
           const all = list.length ? list.join("\0") + "\0" : "";
           blob(toBytes(all), list.length, false);
           break;

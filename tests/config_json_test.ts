@@ -98,6 +98,40 @@ Deno.test("parseConfigJson() reads back 500 random configurations", () => {
   }
 });
 
+Deno.test("parseConfigJson() takes 500 levels, brackets in strings aside", () => {
+  const nest = (depth: number) =>
+    `${'{"a":['.repeat(depth / 2)}"[\\\"{"${"]}".repeat(depth / 2)}`;
+  parseConfigJson(nest(500));
+  parseConfigJson(`["${"[".repeat(1000)}\\"",${"[],".repeat(1000)}0]`);
+  assertThrows(
+    () => parseConfigJson(nest(502), "x"),
+    ContainerError,
+    'Cannot parse "x": it is nested too deep',
+  );
+});
+
+Deno.test("parseConfigJson() says where a byte is that is no UTF-8", () => {
+  assertThrows(
+    () => parseConfigJson('{\n "é": "\udcff"}', "x"),
+    ContainerError,
+    'Cannot parse "x": line 2, column 8: the byte 0xff is no UTF-8',
+  );
+});
+
+Deno.test("parseConfigJson() takes the escape of a byte, and of no half of a pair", () => {
+  assertEquals(parseConfigJson('["\\udcff", "\\ud83d\\ude00"]'), [
+    "\udcff",
+    "😀",
+  ]);
+  for (const half of ["\\ud83d", "\\udc00", "a\\uDD00"]) {
+    assertThrows(
+      () => parseConfigJson(`{"a": {"${half}": 1}}`, "x"),
+      ContainerError,
+      "holds half of a surrogate pair",
+    );
+  }
+});
+
 const FAULTS: [text: string, message: string, hint: string][] = [
   ["", "the file is empty", "Write a configuration with rustyrun spec"],
   [" \n", "the file is empty", "Write a configuration with rustyrun spec"],

@@ -344,17 +344,17 @@ Deno.test("encodePlan() keeps a NUL in a blob", () => {
   assertEquals(roundTrip({ do: "setgroups", gids: data, why: WHY }), [data]);
 });
 
-Deno.test("encodePlan() takes a list of 65536 strings and not one more", () => {
+Deno.test("encodePlan() takes as many strings as execve(2) and not one more", () => {
   const most = new Array(PLAN_LIST).fill("");
   assertEquals(list(most), [most]);
   assertThrows(
     () => list([...most, ""]),
     RangeError,
-    "Cannot encode the plan: a list holds more than 65536 strings",
+    "Cannot encode the plan: a list holds more than 699050 strings",
   );
 });
 
-Deno.test("encodePlan() takes a plan of exactly 4 MiB and not 8 bytes more", () => {
+Deno.test("encodePlan() takes a plan of exactly 16 MiB and not 8 bytes more", () => {
   // 24 for the head, 8 for the record, 8 for the blob's length.
   const most = new Uint8Array(PLAN_MAX - 40);
   const op = (gids: Uint8Array): Op => ({ do: "setgroups", gids, why: WHY });
@@ -362,7 +362,7 @@ Deno.test("encodePlan() takes a plan of exactly 4 MiB and not 8 bytes more", () 
   assertThrows(
     () => encodePlan([op(new Uint8Array(PLAN_MAX - 39))]),
     RangeError,
-    "Cannot encode the plan: it is larger than 4194304 bytes",
+    "Cannot encode the plan: it is larger than 16777216 bytes",
   );
 });
 
@@ -373,7 +373,7 @@ Deno.test("encodePlan() throws on too many small operations", () => {
   assertThrows(
     () => encodePlan(new Array(fit + 1).fill(op)),
     RangeError,
-    "Cannot encode the plan: it is larger than 4194304 bytes",
+    "Cannot encode the plan: it is larger than 16777216 bytes",
   );
 });
 

@@ -138,8 +138,9 @@ function checkRootfs(config: Config): void {
 /** An environment in which each name stands once, with its last value, as runc
  * makes it. */
 export function keepLast(env: readonly string[]): string[] {
-  const names = env.map((it) => it.slice(0, it.indexOf("=")));
-  return env.filter((_, at) => names.lastIndexOf(names[at]!) === at);
+  const name = (it: string) => it.slice(0, it.indexOf("="));
+  const last = new Map(env.map((it, at) => [name(it), at]));
+  return env.filter((it, at) => last.get(name(it)) === at);
 }
 
 /** Looks up a user that was given by name, and HOME, in the root file system. */

@@ -14,7 +14,7 @@
 #include "../../c/helper.h"
 
 /* Larger plans are not made: what matters happens at the edges of small ones.
- * Two lists of PLAN_LIST strings fit. */
+ * decode_test.c has the longest list and the largest plan. */
 #define FUZZ_PLAN_MAX (1u << 18)
 #define FUZZ_OPS 4096
 /* System calls of one execution: an endless retry ends here. */

@@ -118,7 +118,7 @@ static void make_list(struct draft *d)
 	uint32_t count = fuzz_below(5), at, len = 0;
 
 	if (!fuzz_below(100))
-		count = (fuzz_below(2) ? PLAN_LIST : 4096) - 1 + fuzz_below(3);
+		count = (fuzz_below(2) ? 65536 : 4096) - 1 + fuzz_below(3);
 	put_u32(d, 0);
 	put_u32(d, count);
 	at = d->used;
