@@ -60,6 +60,10 @@ static void close_foreign(struct keeper *k)
 		keep[n++] = take_slot(k, op.a[2].n);
 	if (find_op(k, OP_K_MOUNT, &op))
 		keep[n++] = take_slot(k, op.a[0].n);
+	if (find_op(k, OP_K_DETACH, &op)) {
+		keep[n++] = k->caller = take_slot(k, op.a[0].n);
+		keep[n++] = take_slot(k, op.a[2].n);
+	}
 	close_others(keep, n);
 	syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC);
 }
@@ -298,8 +302,11 @@ static void read_channel(struct keeper *k)
 		}
 		close(k->channel);
 		k->channel = -1;
-		if (k->about_to_exec && !k->failed && !k->aborted)
+		if (k->about_to_exec && !k->failed && !k->aborted) {
+			if (!tell_caller(k))
+				kill_init(k);
 			release_held(k);
+		}
 	}
 }
 
@@ -441,6 +448,7 @@ _Noreturn static void finish(struct keeper *k)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);
 	code = tell_end(k, &oom);
+	keep_code(k, code);
 	run_delete(k);
 	if (teardown_run(&k->td, true, shared) < 0)
 		tell_leftover(k);
@@ -465,12 +473,14 @@ _Noreturn void keeper_main(int plan_fd)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "rustyrun");
 	teardown_init(&k->td);
-	k->tty.master = -1;
+	k->tty.master = k->caller = -1;
 	read_keeper_plan(k, plan_fd);
 	tty_open(&k->tty, k->tty.master);
 	tty_enter(&k->tty);
 	/* It may have ended already. */
 	k->about_to_exec = k->channel < 0;
+	if (k->about_to_exec && !tell_caller(k))
+		kill_init(k);
 	read_signals(k);
 	reap(k);
 	open_gate(k);

@@ -21,6 +21,9 @@
  *   kFlags   TEARDOWN_SHARED_PID
  *   kMount   the container's root, mounted in the caller's mount namespace
  *   kRefuse  the line for the second Ctrl-C
+ *   kDetach  caller: the socket of who waits for the start, and text: what it is
+ *            told then; dir: the state's directory, where the file "exit" gets
+ *            the exit code (-1: it is not kept)
  */
 #ifndef RUSTYRUN_KEEPER_H
 #define RUSTYRUN_KEEPER_H
@@ -84,6 +87,7 @@ struct keeper {
 	int channel;   /* -1: the command runs, or nothing reports any more */
 	int control;   /* of the warden */
 	pid_t init;
+	int caller;    /* of a detached start: waits for it, -1 then */
 	pid_t warden;
 	int status;    /* of init, as waitpid gives it */
 	bool ended;
@@ -107,6 +111,11 @@ _Noreturn void give_up(const char *why);
  * the exit code. */
 int tell_end(const struct keeper *k, bool *oom);
 void tell_leftover(const struct keeper *k);
+/* verdict.c: tells who detached the container that it runs; false when nobody
+ * is there any more, and so nobody has its name. */
+bool tell_caller(struct keeper *k);
+/* verdict.c: leaves the exit code with the state, where the plan says so. */
+void keep_code(const struct keeper *k, int code);
 void print_json(const struct keeper *k, int code, bool oom);
 
 #endif

@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -194,6 +196,45 @@ int tell_end(const struct keeper *k, bool *oom)
 	if (!k->about_to_exec)
 		return tell_death(k);
 	return code;
+}
+
+bool tell_caller(struct keeper *k)
+{
+	struct op op;
+	ssize_t n;
+	int null;
+
+	if (k->caller < 0 || !find_op(k, OP_K_DETACH, &op))
+		return true;
+	n = send(k->caller, op.a[1].p, op.a[1].len, MSG_NOSIGNAL);
+	close(k->caller);
+	k->caller = -1;
+	/* Until now our words went there. */
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	dup2(null, 2);
+	close(null);
+	return n == (ssize_t)op.a[1].len;
+}
+
+/* Whole or not at all: a reader may come at any time. */
+void keep_code(const struct keeper *k, int code)
+{
+	char text[4] = { 0 };
+	struct op op;
+	int fd, dir, n = 0;
+
+	if (k->caller >= 0 || !find_op(k, OP_K_DETACH, &op) || op.a[2].n < 0)
+		return;
+	dir = k->slot[op.a[2].n];
+	for (int d = 100; d; d /= 10)
+		if (code >= d || d == 1)
+			text[n++] = (char)('0' + code / d % 10);
+	fd = openat(dir, "exit.new",
+		    O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC,
+		    0600);
+	if (write(fd, text, (size_t)n) == n)
+		renameat(dir, "exit.new", dir, "exit");
+	close(fd);
 }
 
 void print_json(const struct keeper *k, int code, bool oom)

@@ -150,6 +150,7 @@ export const OPS = {
   kFlags: { code: 97, args: ["flags:n"] },
   kRefuse: { code: 98, args: ["text:s"] },
   kMount: { code: 99, args: ["tree:f"] },
+  kDetach: { code: 100, args: ["caller:f", "text:s", "dir:f"] },
 } as const;
 
 /** The name of an operation. */

@@ -86,6 +86,7 @@ export {
   encodeState,
   LEFTOVERS,
   makeExecFifo,
+  readExitCode,
   readLeftovers,
   readSaved,
   readState,

@@ -354,3 +354,18 @@ for (
 Deno.test("refuseWritable() takes a path that does not exist", () => {
   refuseWritable("/nonexistent/rustyrun");
 });
+
+Deno.test("the package of deno.jsr.json can be published", async () => {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "publish",
+      "--config=deno.jsr.json",
+      "--dry-run",
+      "--allow-dirty",
+    ],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+  }).output();
+  assertEquals(success, true, new TextDecoder().decode(stderr));
+});

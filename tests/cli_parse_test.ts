@@ -294,7 +294,7 @@ const refused: [string, string, string, number, string?][] = [
     1,
   ],
   [
-    "run --rootfs R -d --rm",
+    "run --rootfs R -d --rm --console-socket S",
     "--rm and -d exclude each other",
     "Leave one of them out: rustyrun delete ID removes a container that has ended",
     125,

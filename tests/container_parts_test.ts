@@ -294,7 +294,7 @@ function listen(env: string[], preserveFds = 0) {
     { process: { cwd: "/", args: ["sh"], env: ["A=1"] } },
     { preserveFds },
   );
-  applyListenFds(config, { root: "/run", env });
+  applyListenFds(config, { root: "/run", env }, Deno.pid);
   return [config.preserveFds, config.spec.process?.env];
 }
 

@@ -35,6 +35,7 @@ export function globalFlags(): Row[] {
       "--rootless true|false|auto",
       "Go on where cgroups may not be written (auto)",
     ),
+    flag("--detached-fd N", "Of run --detach, to itself", HIDDEN),
     flag("--criu PATH", "Accepted for old callers; without effect", HIDDEN),
     flag("-h, --help", "Show help, also after a command"),
     flag("-v, --version", "Show the version"),
@@ -153,10 +154,16 @@ function runFlags(): Row[] {
     ]),
     ...group({ group: "Container", form: "friendly" }, [
       flag("--name, --id NAME", "The container's id (rr- and 12 hex digits)"),
-      flag("--rm", "Remove the container when it ends (the default)"),
+      flag(
+        "--rm",
+        "Remove the container when it ends (the default without --detach)",
+      ),
     ]),
     ...group({ group: "Container" }, [
-      flag("-d, --detach", "Return when it runs; rustyrun delete removes it"),
+      flag(
+        "-d, --detach",
+        "Print the id when it runs, and return; its output goes nowhere. rustyrun wait and delete are for later",
+      ),
       flag("--keep", "Keep the container's state when it ends"),
     ]),
     ...group({ group: "Output and callers" }, [
@@ -271,6 +278,12 @@ const COMMANDS: readonly Command[] = [
       flag("-a, --all", "Send it to every process of the container"),
       REGEX(),
     ],
+  },
+  {
+    name: "wait",
+    summary: "Wait until a container ends, and print its exit code",
+    ...ID,
+    flags: () => [],
   },
   {
     name: "delete",

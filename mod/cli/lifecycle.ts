@@ -83,6 +83,13 @@ export function kill(call: Call): number {
   return 0;
 }
 
+/** `rustyrun wait ID`. */
+export async function wait(call: Call): Promise<number> {
+  const { waitContainer } = await import("../container/wait.ts");
+  printStdout(`${waitContainer(call.root, call.args[0]!)}\n`);
+  return 0;
+}
+
 /** `rustyrun delete ID`. */
 export function remove(call: Call): number {
   const place = placeOf(call);

@@ -40,6 +40,7 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   start: async () => (await import("./lifecycle.ts")).start,
   state: async () => (await import("./lifecycle.ts")).state,
   kill: async () => (await import("./lifecycle.ts")).kill,
+  wait: async () => (await import("./lifecycle.ts")).wait,
   delete: async () => (await import("./lifecycle.ts")).remove,
   poststop: async () => (await import("./lifecycle.ts")).poststop,
   list: async () => (await import("./lifecycle.ts")).list,

@@ -183,9 +183,6 @@ function checkCount(command: Command, args: readonly string[], exit: number) {
   );
 }
 
-/** Flags of `run` that let a container outlive its process. */
-const STAYS: readonly string[] = ["detach", "keep"];
-
 /** Checks what `run` may have beside each other; returns whether it is the
  * friendly form. */
 function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
@@ -207,8 +204,10 @@ function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
     }
   }
   const removed = flags.get("rm")?.at(-1);
-  const stays = reader.taken.find(([flag]) =>
-    STAYS.includes(flag.name) && flags.get(flag.name)?.at(-1)?.value === true
+  // Whoever takes the terminal takes over the container with it.
+  const stays = reader.taken.find(([{ name }]) =>
+    (name === "keep" || name === "detach" && flags.has("console-socket")) &&
+    flags.get(name)?.at(-1)?.value === true
   );
   if (removed?.value === true && stays) {
     throw fail(

@@ -13,7 +13,7 @@ import {
 } from "../../ffi/files.ts";
 import { readDirectory, readEnvironment, readVariable } from "../caller.ts";
 import type { Config } from "../config/config.ts";
-import { flagOn } from "../config/flags/use.ts";
+import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
@@ -133,6 +133,15 @@ export function refuseSharedCache(): void {
 
 /** Runs a container in the foreground, or explains it. */
 export async function run(call: Call): Promise<number> {
+  const detach = flagOn(call.flags, "detach");
+  const fd = flagValue(call.global, "detached-fd");
+  // To whoever takes the terminal, we are the runtime that leaves it alone.
+  const kept = call.friendly && detach &&
+    flagValue(call.flags, "console-socket") === undefined;
+  if (kept && fd === undefined && !flagOn(call.flags, "explain")) {
+    const { runDetached } = await import("./detach.ts");
+    return runDetached(call);
+  }
   const config = readConfig(call);
   const facts = gatherFacts();
   if (flagOn(call.flags, "explain")) {
@@ -141,28 +150,24 @@ export async function run(call: Call): Promise<number> {
   }
   refuseSharedCache();
   const place = placeOf(call);
-  const detach = flagOn(call.flags, "detach");
   checkTerminal(config, detach);
-  if (detach) {
+  // Docker's way. To an engine, which has chosen the id, nothing is said.
+  const answer = call.reporting.json
+    ? JSON.stringify({ id: config.id }) + "\n"
+    : `${config.id}\n`;
+  if (detach && !kept) {
     createContainer(config, facts, place, warnTo(call));
     startContainer(config.id, facts, place);
-    // Docker's way. To an engine, which has chosen the id, nothing is said.
-    if (call.friendly) {
-      printStdout(
-        call.reporting.json
-          ? JSON.stringify({ id: config.id }) + "\n"
-          : `${config.id}\n`,
-      );
-    }
+    if (call.friendly) printStdout(answer);
     return 0;
   }
   const words = wordsOf(call, config.id);
-  const keep = flagOn(call.flags, "keep") ||
-    call.flags.get("rm")?.at(-1)?.value === false;
+  const remove = call.flags.get("rm")?.at(-1)?.value ?? !detach;
   return runForeground(config, facts, {
     place,
     words,
-    keep,
+    keep: flagOn(call.flags, "keep") || remove === false,
+    ...(fd === undefined ? {} : { detached: { fd: Number(fd), text: answer } }),
     warn: warnTo(call),
     get poststop() {
       return selfCommand(["--root", call.root, "poststop", config.id]);

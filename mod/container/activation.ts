@@ -30,19 +30,28 @@ function valueOf(env: readonly string[], name: string): string | undefined {
   return env.find((it) => it.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
+/** How many descriptors the service manager gave to the process `pid`. */
+export function countListenFds(env: readonly string[], pid: number): number {
+  const count = Number(valueOf(env, "LISTEN_FDS") ?? 0);
+  return Number.isInteger(count) && count > 0 &&
+      valueOf(env, "LISTEN_PID") === String(pid)
+    ? count
+    : 0;
+}
+
 /**
- * Takes LISTEN_FDS into the configuration when they are meant for this very
- * process, and checks that the caller has opened what is to be preserved.
+ * Takes LISTEN_FDS into the configuration when they are meant for the
+ * process `pid`, and checks that the caller has opened what is to be preserved.
  *
  * @throws {ContainerError} when a descriptor is not open
  */
-export function applyListenFds(config: Config, place: Place): void {
-  const count = Number(valueOf(place.env, "LISTEN_FDS") ?? 0);
-  if (
-    Number.isInteger(count) && count > 0 &&
-    valueOf(place.env, "LISTEN_PID") === String(Deno.pid) &&
-    config.spec.process
-  ) {
+export function applyListenFds(
+  config: Config,
+  place: Place,
+  pid: number,
+): void {
+  const count = countListenFds(place.env, pid);
+  if (count > 0 && config.spec.process) {
     config.preserveFds += count;
     config.spec.process.env = [
       ...config.spec.process.env ?? [],

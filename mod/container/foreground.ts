@@ -37,6 +37,9 @@ export interface ForegroundOptions {
   /** Says of what could not be swept, of hooks that may only warn, and of what
    * the container does not get and need not. */
   warn: Warn;
+  /** It runs in the background: the socket of who waits for the start, and what
+   * that is told then. */
+  detached?: { fd: number; text: string };
   /** The program and arguments that run the poststop hooks of this container
    * at its end, when it has any. */
   poststop: readonly string[];
@@ -112,7 +115,13 @@ export function runForeground(
   const { place, keep } = options;
   sweep(place, options.warn);
   const token = makeToken();
-  const prepared = prepare(config, facts, { place, gate: "keeper", token });
+  const { detached } = options;
+  const prepared = prepare(config, facts, {
+    place,
+    gate: "keeper",
+    token,
+    detached: detached !== undefined,
+  });
   const noted = planNoted(prepared);
   const dir = claimContainer(place.root, config.id);
   let started: Warded;
@@ -160,6 +169,16 @@ export function runForeground(
         argv: options.poststop,
         env: place.env,
         why: "run the poststop hooks",
+      });
+    }
+    if (detached !== undefined) {
+      slots.set("caller", detached.fd);
+      plan.push({
+        do: "kDetach",
+        caller: "caller",
+        text: detached.text,
+        dir: keep ? "state" : "",
+        why: "say that it runs, and keep its exit code",
       });
     }
     return becomeKeeper(encodePlan(plan, slots), slots.values());

@@ -84,6 +84,8 @@ export interface PrepareOptions {
   /** Where the state is kept, and the caller's environment for hooks. */
   place: Place;
   gate: Gate;
+  /** Nobody reads what the command writes. */
+  detached?: boolean;
   /** 8 hex digits that no other container has. */
   token: string;
 }
@@ -195,7 +197,12 @@ export function prepare(
   const judged = judgeNamespaces(config);
   config.hostDevices = expandDevices(config.hostDevices);
   applyUser(config);
-  applyListenFds(config, options.place);
+  applyListenFds(
+    config,
+    options.place,
+    // Our parent is the same command line: mod/cli/detach.ts.
+    options.detached ? Deno.ppid : Deno.pid,
+  );
   const resctrl = planIntelRdt(
     config,
     () => facts.resctrl ?? gatherResctrl(),
@@ -232,7 +239,7 @@ export function prepare(
       unified: joins.v2,
       classes: resctrl?.tasks,
       filter,
-      nulls: [0, 1, 2].filter(isNull),
+      nulls: [0, 1, 2].filter((fd) => options.detached || isNull(fd)),
       // Reading the environment costs time.
       env: config.spec.hooks === undefined ? [] : options.place.env,
     }),

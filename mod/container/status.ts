@@ -8,7 +8,7 @@ import { lstatSync, readDirSync, readLinkSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
-import { isAlive, readState, type State } from "../state.ts";
+import { isAlive, readExitCode, readState, type State } from "../state.ts";
 
 /** runtime.md "Lifecycle", and runc's "paused". */
 export type Status = "created" | "running" | "paused" | "stopped";
@@ -79,6 +79,9 @@ export function describeState(
 ): Record<string, unknown> {
   const status = statusOf(root, state);
   const { annotations } = state;
+  const exitCode = status === "stopped"
+    ? readExitCode(root, state.id)
+    : undefined;
   return {
     ociVersion: state.ociVersion,
     id: state.id,
@@ -87,6 +90,7 @@ export function describeState(
     bundle: state.bundle,
     rootfs: state.rootfs,
     created: state.created,
+    ...(exitCode === undefined ? {} : { exitCode }),
     ...(annotations && Object.keys(annotations).length > 0
       ? { annotations }
       : {}),

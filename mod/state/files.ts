@@ -77,6 +77,19 @@ export function readState(root: string, id: string): State | undefined {
   }
 }
 
+/** Reads ROOT/ID/exit: the exit code that the keeper of a detached container
+ * left (c/verdict.c).
+ *
+ * @returns undefined when there is none */
+export function readExitCode(root: string, id: string): number | undefined {
+  try {
+    return Number(Deno.readTextFileSync(`${root}/${id}/exit`));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 /** Its file with the names of what is about to be made. */
 export const LEFTOVERS = "leftovers.json";
 

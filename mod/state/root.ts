@@ -17,6 +17,8 @@ const NAMES: ReadonlySet<string> = new Set([
   "leftovers.json",
   "lock",
   "exec.fifo",
+  "exit",
+  "exit.new",
   "notify",
 ]);
 

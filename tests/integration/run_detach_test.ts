@@ -1,37 +1,195 @@
-/** How long a container of `run` lasts: --detach, --rm=false. */
+/** How long a container of `run` lasts: --detach, --rm, wait. */
 
 import { assertEquals } from "@std/assert";
-import { makeBox, runCli } from "../harness.ts";
-import { testOn } from "../needs.ts";
+import {
+  cliCommand,
+  type CliOptions,
+  makeBox,
+  runCli,
+  runToEnd,
+} from "../harness.ts";
+import { testOn, USERS } from "../needs.ts";
+import { otherUser } from "../program.ts";
 
-/** A command that does not hold the caller's streams open. */
-const HELD = "exec sleep 1000 >/dev/null 2>&1";
+const NEEDS = ["helper", "busybox", "root"] as const;
+
+/** A box, and calls with a directory of states of its own. */
+async function withCalls(
+  body: (
+    call: (...words: string[]) => Promise<unknown[]>,
+    line: string[],
+    id: string,
+    root: string,
+  ) => Promise<void>,
+  options: CliOptions = {},
+): Promise<void> {
+  await using box = makeBox(options);
+  const root = Deno.makeTempDirSync({ prefix: "rustyrun-test-root-" });
+  const owner = otherUser(options.user);
+  if (owner) Deno.chownSync(root, USERS[owner], USERS[owner]);
+  const call = async (...words: string[]) => {
+    const got = await runCli(["--root", root, ...words], options);
+    return [got.code, got.stdout, got.stderr];
+  };
+  try {
+    const line = ["run", "--rootfs", box.rootfs, "--name", box.id];
+    await body(call, line, box.id, root);
+  } finally {
+    await call("delete", "--force", box.id);
+    Deno.removeSync(root, { recursive: true });
+  }
+}
+
+testOn(NEEDS, "--rm=false keeps what has ended", async () => {
+  await withCalls(async (call, line, id) => {
+    await call(...line, "--rm=false", "--", "true");
+    assertEquals(await call("list", "--quiet"), [0, `${id}\n`, ""]);
+    await call("delete", id);
+    await call(...line, "--", "true");
+    assertEquals(await call("list", "--quiet"), [0, "", ""]);
+  });
+});
 
 testOn(
-  ["helper", "busybox", "root"],
-  "run --detach says the id, and --rm=false keeps what has ended",
+  NEEDS,
+  "run --detach prints the id and nothing of the container's, and keeps the exit code",
   async () => {
-    await using box = makeBox();
-    const root = Deno.makeTempDirSync({ prefix: "rustyrun-test-root-" });
-    const call = (...words: string[]) => runCli(["--root", root, ...words]);
-    const { id, rootfs } = box;
-    try {
-      const line = ["run", "--rootfs", rootfs, "--name", id];
-      assertEquals(await call(...line, "--detach", "--", "sh", "-c", HELD), {
-        code: 0,
-        signal: null,
-        stdout: `${id}\n`,
-        stderr: "",
-      });
-      await call("delete", "--force", id);
-      await call(...line, "--rm=false", "--", "true");
-      assertEquals((await call("list", "--quiet")).stdout, `${id}\n`);
-      await call("delete", id);
-      await call(...line, "--", "true");
-      assertEquals((await call("list", "--quiet")).stdout, "");
-    } finally {
-      await call("delete", "--force", id);
-      Deno.removeSync(root, { recursive: true });
-    }
+    await withCalls(async (call, line, id, root) => {
+      // A shell waits for all who hold the other end of its pipe.
+      const { code, stdout } = await runToEnd([
+        "/bin/sh",
+        "-c",
+        'ID=$("$@" 2>&1); echo "($ID)"',
+        "sh",
+        ...cliCommand(),
+        "--root",
+        root,
+        ...line,
+        "-d",
+        "--",
+        "sh",
+        "-c",
+        "echo out; echo error >&2; read word || exec sleep 1000",
+      ]);
+      assertEquals([code, stdout], [0, `(${id})\n`]);
+      const [, text] = await call("state", id);
+      const { status, exitCode } = JSON.parse(String(text));
+      assertEquals([status, exitCode], ["running", undefined]);
+      const waiting = call("wait", id);
+      await call("kill", id, "KILL");
+      assertEquals(await waiting, [0, "137\n", ""]);
+      const after = JSON.parse(String((await call("state", id))[1]));
+      assertEquals([after.status, after.exitCode], ["stopped", 137]);
+      assertEquals(await call("wait", id), [0, "137\n", ""]);
+      assertEquals(await call("delete", id), [0, "", ""]);
+    });
+  },
+);
+
+for (const code of [0, 7, 42, 255]) {
+  testOn(NEEDS, `wait prints the exit code ${code}`, async () => {
+    await withCalls(async (call, line, id) => {
+      await call(...line, "-d", "--", "sh", "-c", `exit ${code}`);
+      assertEquals(await call("wait", id), [0, `${code}\n`, ""]);
+    });
+  });
+}
+
+testOn(
+  NEEDS,
+  "run --detach says why it cannot, and leaves nothing",
+  async () => {
+    await withCalls(async (call, line) => {
+      const [code, stdout, stderr] = await call(...line, "-d", "--", "nosuch");
+      assertEquals([code, stdout, String(stderr).split("\n")[0]], [
+        127,
+        "",
+        'rustyrun: Cannot run the command: exec: "nosuch": executable file not found in $PATH',
+      ]);
+      assertEquals(await call(...line, "-d", "--memory", "1z", "--", "true"), [
+        125,
+        "",
+        `rustyrun: Cannot use "--memory 1z": "1z" is not a size
+  hint: Write a number and a unit: 512k, 64m, 1.5g
+`,
+      ]);
+      assertEquals(await call("list", "--quiet"), [0, "", ""]);
+    });
+  },
+);
+
+testOn(NEEDS, "run --detach --rm leaves nothing when it ends", async () => {
+  await withCalls(async (call, line, id) => {
+    const held = ["--", "sh", "-c", "read word || exec sleep 1000"];
+    assertEquals(await call(...line, "-d", "--rm", "--json", ...held), [
+      0,
+      `{"id":"${id}"}\n`,
+      "",
+    ]);
+    await call("kill", id, "KILL");
+    const [code, , said] = await call("wait", id);
+    assertEquals(
+      [code, /^rustyrun: Cannot (find|tell)/.test(String(said))],
+      [1, true],
+    );
+    assertEquals(await call("list", "--quiet"), [0, "", ""]);
+  });
+});
+
+testOn(NEEDS, "wait cannot tell what nobody of ours saw", async () => {
+  await withCalls(async (call, line, id) => {
+    // Kept, and in the foreground: its caller got the code.
+    await call(...line, "--keep", "--", "true");
+    assertEquals(await call("wait", id), [
+      1,
+      "",
+      `rustyrun: Cannot tell how "${id}" ended: its exit code went to whoever started it
+  hint: It is kept for containers of rustyrun run --detach, without --rm
+`,
+    ]);
+  });
+});
+
+testOn(
+  ["helper", "busybox", "user", "userns"],
+  "run --detach works as a user",
+  async () => {
+    await withCalls(async (call, line, id) => {
+      assertEquals(
+        await call(...line, "-d", "--", "sh", "-c", "exit 3"),
+        [0, `${id}\n`, ""],
+      );
+      assertEquals(await call("wait", id), [0, "3\n", ""]);
+      assertEquals(await call("delete", id), [0, "", ""]);
+    }, { user: true });
+  },
+);
+
+testOn(
+  NEEDS,
+  "run --detach passes descriptors on, and none of its own",
+  async () => {
+    await withCalls(async (call, line, id, root) => {
+      const { stderr, code } = await runToEnd([
+        "/bin/sh",
+        "-c",
+        'exec 3</dev/zero 5</dev/zero; exec "$@"',
+        "sh",
+        ...cliCommand(),
+        "--root",
+        root,
+        ...line,
+        "-d",
+        "--preserve-fds",
+        "1",
+        "--",
+        "sh",
+        "-c",
+        'exit $(ls -l /proc/self/fd | grep -cE " -> (/dev/null|/dev/zero|socket|.*memfd)")$(ls /proc/self/fd | wc -l)',
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      // ls writes into a pipe, and has its directory open.
+      assertEquals(await call("wait", id), [0, "35\n", ""]);
+    });
   },
 );

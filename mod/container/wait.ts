@@ -1,0 +1,53 @@
+/**
+ * `wait`: the end of a container, and its exit code where somebody of ours saw
+ * it end: the keeper of `run --detach`.
+ *
+ * @module
+ */
+
+import {
+  closeFd,
+  openFd,
+  pollFds,
+  syscall,
+  trySyscall,
+} from "../../ffi/libc.ts";
+import { ContainerError } from "../errors.ts";
+import { isAlive, readExitCode } from "../state.ts";
+import { findState } from "./status.ts";
+
+const LOCK_SH = 1;
+
+/**
+ * Waits until a container has ended, and its keeper too.
+ *
+ * @returns its exit code: 128 and the signal's number where one ended it
+ * @throws {ContainerError} when there is no such container, or nobody of ours
+ * saw how it ended
+ */
+export function waitContainer(root: string, id: string): number {
+  const state = findState(root, id);
+  const dir = openFd(`${root}/${id}`, 0);
+  try {
+    // pidfd_open(2), Linux 5.3. The pid may be another's by the time it is open.
+    const pidfd = trySyscall("pidfd_open", state.pid, 0);
+    if (pidfd >= 0) {
+      if (isAlive(state)) pollFds([pidfd]);
+      closeFd(pidfd);
+    }
+    // Its keeper holds the directory until the code is there.
+    syscall("flock", dir, LOCK_SH);
+  } finally {
+    closeFd(dir);
+  }
+  const code = readExitCode(root, id);
+  if (code !== undefined) return code;
+  throw new ContainerError(
+    `Cannot tell how "${id}" ended: its exit code went to whoever started it`,
+    {
+      code: "exit-code-unknown",
+      hint: "It is kept for containers of rustyrun run --detach, without --rm",
+      exitCode: 1,
+    },
+  );
+}
