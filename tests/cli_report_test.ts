@@ -4,9 +4,9 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { formatTable } from "../mod/cli/lifecycle.ts";
-import { defaultRoot } from "../mod/cli/main.ts";
+import { checkDeno, defaultRoot } from "../mod/cli/main.ts";
 import {
   exitCodeOf,
   formatError,
@@ -285,3 +285,19 @@ Deno.test("--root is not the root of the file system", async () => {
       'rustyrun: Cannot keep the containers\' state in "/": --root argument should not be set to /\n  hint: Name a directory of its own: --root /run/rustyrun\n',
   });
 });
+
+for (
+  const [version, fine] of [
+    ["2.5.9", false],
+    ["1.46.3", false],
+    ["2.6.0", true],
+    ["2.10.0", true],
+    ["3.0.0-rc.1", true],
+  ] as const
+) {
+  Deno.test(`Deno ${version} is ${fine ? "new enough" : "too old"}`, () => {
+    if (fine) return checkDeno(version);
+    const { message } = assertThrows(() => checkDeno(version), ContainerError);
+    assertEquals(message, `Cannot run on Deno ${version}: it is too old`);
+  });
+}

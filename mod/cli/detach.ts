@@ -15,7 +15,9 @@ import {
   syscall,
   waitProcess,
 } from "../../ffi/libc.ts";
+import { readTextFileSync } from "../../ffi/files.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
+import { readArguments, readDirectory } from "../caller.ts";
 import { readLaunchOptions } from "../config/from_flags.ts";
 import { countListenFds } from "../container/activation.ts";
 import { ContainerError } from "../errors.ts";
@@ -34,7 +36,7 @@ function makePaper(): number {
 }
 
 function readPaper(fd: number): string {
-  return Deno.readTextFileSync(`/proc/self/fd/${fd}`);
+  return readTextFileSync(`/proc/self/fd/${fd}`);
 }
 
 /**
@@ -45,7 +47,7 @@ function readPaper(fd: number): string {
  */
 export function runDetached(call: Call): number {
   const { env } = placeOf(call);
-  const { preserveFds } = readLaunchOptions(call, Deno.cwd());
+  const { preserveFds } = readLaunchOptions(call, readDirectory());
   const first = 3 + preserveFds + countListenFds(env, Deno.pid);
   const [answers, theirs] = packetPair();
   const said = [makePaper(), makePaper()] as const;
@@ -53,7 +55,11 @@ export function runDetached(call: Call): number {
   const streams = new Map([[0, none], [1, said[0]], [2, said[1]]]);
   for (let fd = 3; fd < first; fd++) streams.set(fd, fd);
   streams.set(first, theirs);
-  const argv = selfCommand(["--detached-fd", String(first), ...Deno.args]);
+  const argv = selfCommand([
+    "--detached-fd",
+    String(first),
+    ...readArguments(),
+  ]);
   const pid = spawnWithStreams(argv[0]!, argv, env, streams);
   closeFd(theirs);
   const buffer = new Uint8Array(ANSWER_MAX);

@@ -121,6 +121,28 @@ function reportingOf(global: Flags, command: Flags): Reporting {
   };
 }
 
+/** The oldest Deno that rustyrun is tried with: major and minor. */
+const OLDEST = [2, 6] as const;
+
+/**
+ * Checks that Deno is new enough.
+ *
+ * @throws {ContainerError} when it is not
+ */
+export function checkDeno(version: string): void {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > OLDEST[0] || major === OLDEST[0] && minor >= OLDEST[1]) return;
+  throw new ContainerError(
+    `Cannot run on Deno ${version}: it is too old`,
+    {
+      code: "deno-old",
+      hint: `Take Deno ${
+        OLDEST.join(".")
+      } or newer: deno upgrade, or npx -y deno@latest in place of deno`,
+    },
+  );
+}
+
 /**
  * Runs rustyrun.
  *
@@ -132,6 +154,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   let parsed: Parsed | undefined;
   const global: Uses = new Map();
   try {
+    checkDeno(Deno.version.deno);
     parsed = parseArgs(argv, global);
     reporting = reportingOf(parsed.global, parsed.flags);
     const uid = Deno.uid() ?? 0;

@@ -83,7 +83,7 @@ export function readState(root: string, id: string): State | undefined {
  * @returns undefined when there is none */
 export function readExitCode(root: string, id: string): number | undefined {
   try {
-    return Number(Deno.readTextFileSync(`${root}/${id}/exit`));
+    return Number(readTextFileSync(`${root}/${id}/exit`));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
