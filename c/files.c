@@ -19,7 +19,7 @@ static int is_component(const char *name)
 	       strcmp(name, "..");
 }
 
-static const char *component(const struct arg *arg)
+const char *plain_name(const struct arg *arg)
 {
 	if (!is_component(arg->p))
 		fail(EINVAL, arg->p);
@@ -106,7 +106,7 @@ static void run_write_fd(const struct op *op)
 
 static void run_mkdir(const struct op *op)
 {
-	const char *name = component(&op->a[1]);
+	const char *name = plain_name(&op->a[1]);
 
 	if (mkdirat(slot_fd(op->a[0].n), name, narrow(op->a[2].n)) < 0 &&
 	    errno != EEXIST)
@@ -116,7 +116,7 @@ static void run_mkdir(const struct op *op)
 static void run_mknod(const struct op *op)
 {
 	const struct arg *a = op->a;
-	const char *name = component(&a[1]);
+	const char *name = plain_name(&a[1]);
 	mode_t mode = narrow(a[2].n);
 	dev_t rdev = (dev_t)a[3].n;
 	int dir = slot_fd(a[0].n);
@@ -138,7 +138,7 @@ static void run_mknod(const struct op *op)
 
 static void run_symlink(const struct op *op)
 {
-	const char *name = component(&op->a[1]);
+	const char *name = plain_name(&op->a[1]);
 	char now[4096];
 	ssize_t n;
 	int dir = slot_fd(op->a[0].n);
@@ -156,7 +156,7 @@ static void run_symlink(const struct op *op)
 static void run_file(const struct op *op)
 {
 	const struct arg *a = op->a;
-	const char *name = component(&a[1]);
+	const char *name = plain_name(&a[1]);
 	uint32_t at = 0;
 	ssize_t n;
 	int fd;

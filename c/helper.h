@@ -82,6 +82,10 @@ pid_t clone_child(uint64_t flags, int cgroup, int *pidfd);
  * of argv is the program. Returns -1 with errno. */
 int exec_lists(const char *path, const struct arg *argv, const struct arg *env);
 
+/* files.c: a name that is a single component; ends the plan with EINVAL when
+ * it is none. */
+const char *plain_name(const struct arg *arg);
+
 /* copy.c: copies what is in one directory into another, empty one. */
 void copy_up(int source, int onto);
 

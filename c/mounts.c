@@ -428,6 +428,25 @@ static void run_enter(const struct op *op)
 	check(chdir("/"), "chdir");
 }
 
+/* A tree is attached to a directory or a file of its own. It stays in its slot:
+ * what is to be hidden in it is found from there. */
+static void run_stage(const struct op *op)
+{
+	const char *name = plain_name(&op->a[2]);
+	int tree = slot_fd(op->a[0].n), dir = slot_fd(op->a[1].n), fd;
+	struct stat st;
+
+	check(fstat(tree, &st), name);
+	if (S_ISDIR(st.st_mode))
+		check(mkdirat(dir, name, 0), name);
+	else
+		check(mknodat(dir, name, S_IFREG, 0), name);
+	fd = open_at2(dir, name, O_PATH | O_NOFOLLOW, 0, 0);
+	check(fd, name);
+	check(tree_move(tree, fd), name);
+	close(fd);
+}
+
 int run_mount_op(const struct op *op)
 {
 	const struct arg *a = op->a;
@@ -475,6 +494,12 @@ int run_mount_op(const struct op *op)
 		return 1;
 	case OP_ENTER:
 		run_enter(op);
+		return 1;
+	case OP_STAGE:
+		run_stage(op);
+		return 1;
+	case OP_FCHDIR:
+		check(fchdir(slot_fd(a[0].n)), NULL);
 		return 1;
 	}
 	return 0;

@@ -67,6 +67,8 @@ struct plan_record {
 	X(CHROOT, 39, "f") \
 	X(ENTER, 40, "f") \
 	X(COVER, 41, "ffsnn") \
+	X(STAGE, 43, "ffs") \
+	X(FCHDIR, 44, "f") \
 	X(PTY, 45, "fffnn") \
 	X(SETSID, 46, "") \
 	X(CTTY, 47, "f") \

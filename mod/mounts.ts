@@ -8,7 +8,11 @@
 import { toBytes } from "../ffi/bytes.ts";
 import { MOUNT_ATTR, S_IF } from "../ffi/constants.ts";
 import type { Config } from "./config/config.ts";
-import { sharesMounts } from "./config/namespaces.ts";
+import {
+  hasUserNamespace,
+  namespaceUse,
+  sharesMounts,
+} from "./config/namespaces.ts";
 import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
 import { planConsole } from "./mounts/console.ts";
@@ -20,6 +24,7 @@ import {
 import { planDevices, planNull } from "./mounts/devices.ts";
 import { planFileSystems } from "./mounts/filesystems.ts";
 import type { MountHost } from "./mounts/inspect.ts";
+import { planStage, planUnstage } from "./mounts/stage.ts";
 import { setAttr } from "./mounts/attributes.ts";
 import { planPropagation } from "./mounts/propagation.ts";
 import { planEntry, planProc, planRoot } from "./mounts/root.ts";
@@ -65,9 +70,12 @@ export function planMounts(
       from: "root.readonly",
     }));
   }
+  const stage = planStage(context);
   return {
     sources: context.sources,
+    stage,
     root: [
+      ...planUnstage(context),
       ...proc,
       ...(shared ? [] : planPropagation(context)),
       ...context.late,
@@ -87,6 +95,17 @@ export function planMounts(
 
 function checkConfig(config: Config, facts: Facts): void {
   if (sharesMounts(config)) checkShared(config, facts);
+  if (
+    hasUserNamespace(config) && namespaceUse(config, "mount") === "joined"
+  ) {
+    throw new ContainerError(
+      "Cannot bring what is the host's into a mount namespace that is joined, with a user namespace: it would not be locked there, so that the container could undo what the host has mounted read-only, or over something else (linux.namespaces)",
+      {
+        code: "mount-namespace-joined",
+        hint: 'Give it a mount namespace of its own: {"type":"mount"}',
+      },
+    );
+  }
   if (config.spec.linux?.mountLabel && !facts.selinux) {
     throw new ContainerError(
       `Cannot label the mounts "${config.spec.linux.mountLabel}": SELinux is off on this host (linux.mountLabel)`,

@@ -95,6 +95,8 @@ export const OPS = {
     code: 41,
     args: ["tree:f", "root:f", "path:s", "mode:n", "take:n"],
   },
+  stage: { code: 43, args: ["tree:f", "at:f", "name:s"] },
+  fchdir: { code: 44, args: ["slot:f"] },
   // Terminal.
   pty: {
     code: 45,
@@ -190,6 +192,8 @@ export const PHASES = [
   "warden",
   /** Detached trees and descriptors of the host, opened with the host's ids. */
   "sources",
+  /** With a user namespace: what was taken is put where it gets locked. */
+  "stage",
   /** sync: the host has made the cgroups. Then their files are opened. */
   "cgroupOpen",
   /** User namespace (setns or unshare), sync: id maps, become root in it. */

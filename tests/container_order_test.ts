@@ -20,6 +20,7 @@ import { makeConfig, showPlan } from "./manager_fixtures.ts";
 const ORDER: Phase[] = [
   "warden",
   "sources",
+  "stage",
   "cgroupOpen",
   "user",
   "time",
@@ -61,6 +62,8 @@ Deno.test("PHASES is this order", () => {
 /** [before, after, why] */
 const RULES: [Phase, Phase, string][] = [
   ["warden", "sources", "what can be left behind has somebody to remove it"],
+  ["sources", "stage", "what is taken is put there"],
+  ["stage", "user", "the kernel locks what comes from another user namespace"],
   ["sources", "user", "a source under a 0700 directory is EACCES to other ids"],
   ["cgroupOpen", "user", "the cgroup's files are the host's root's"],
   ["cgroupOpen", "fork", "CLONE_INTO_CGROUP needs the directory"],

@@ -314,6 +314,11 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     "seccomp(SECCOMP_SET_MODE_FILTER, 10 instructions)",
   ]],
   closeFds: [[{ keep: 2, fifo: "" }, "close_range(5, ~0)"]],
+  stage: [[
+    { tree: "tree", at: "stage", name: "3" },
+    "move_mount(/srv/tree -> the stage)",
+  ]],
+  fchdir: [[{ slot: "tree" }, "fchdir(/srv/tree)"]],
   signals: [[{}, "rt_sigprocmask() of none, SIGPIPE as it is by default"]],
   init: [[{}, "fork: the child goes on, pid 1 forwards signals and reaps"]],
   exec: [[

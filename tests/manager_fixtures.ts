@@ -69,12 +69,15 @@ export function makeConfig(
   };
 }
 
-/** A host where every directory can be walked to. */
+/** A host with nothing mounted in the root file system. */
 export function makeHost(changes: Partial<MountHost> = {}): MountHost {
   return {
     sources: new Map(),
     devices: [],
-    rootReachable: true,
+    state: "/run/rustyrun/box",
+    isHostRoot: false,
+    rootReadonly: false,
+    below: [],
     kcore: true,
     cgroups: new Map(),
     ...changes,

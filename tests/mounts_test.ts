@@ -201,12 +201,13 @@ Deno.test("planMounts() plans the bundle that `runc spec` writes", () => {
   assertEquals(findBadNotes(phased), []);
 });
 
-Deno.test("planMounts() opens host trees before a user namespace when it may", () => {
+Deno.test("planMounts() takes host trees before a user namespace when it may, and again from a stage", () => {
   const phased = plan(USERNS, {}, DIRECTORY);
   assertEquals(showPlan(phased), [
     "# sources",
     "openTree root - /bundle/rootfs 0x8001",
     "openTree mount.0 - /src 0x8001",
+    "mountSetattr mount.0 - 0 1 0 0 -",
     "openTree device./dev/null - /dev/null 1",
     "verify device./dev/null 0x2000 0x103 0",
     "mountSetattr device./dev/null - 0 0 0 0x40000 -",
@@ -225,15 +226,47 @@ Deno.test("planMounts() opens host trees before a user namespace when it may", (
     "openTree device./dev/tty - /dev/tty 1",
     "verify device./dev/tty 0x2000 0x500 0",
     "mountSetattr device./dev/tty - 0 0 0 0x40000 -",
+    "# stage",
+    "unshare 0x20000",
+    "mountSetattr - / 0x8000 0 0 0x80000 -",
+    "fsmount stage tmpfs [source=rustyrun mode=0711] 0xe 0",
+    "open target - /bundle/rootfs 0x210000 0 0",
+    "moveMount stage target",
+    "stage root stage 0",
+    "stage mount.0 stage 1",
+    "stage device./dev/null stage 2",
+    "stage device./dev/zero stage 3",
+    "stage device./dev/full stage 4",
+    "stage device./dev/random stage 5",
+    "stage device./dev/urandom stage 6",
+    "stage device./dev/tty stage 7",
+    "close target",
+    "close root",
+    "close mount.0",
+    "close device./dev/null",
+    "close device./dev/zero",
+    "close device./dev/full",
+    "close device./dev/random",
+    "close device./dev/urandom",
+    "close device./dev/tty",
+    "fchdir stage",
+    "close stage",
     "# root",
+    "openTree root - 0 0x8001",
+    "openTree mount.0 - 1 0x8001",
+    "openTree device./dev/null - 2 0x8001",
+    "openTree device./dev/zero - 3 0x8001",
+    "openTree device./dev/full - 4 0x8001",
+    "openTree device./dev/random - 5 0x8001",
+    "openTree device./dev/urandom - 6 0x8001",
+    "openTree device./dev/tty - 7 0x8001",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "mountSetattr root - 0x8000 0 0 0x80000 -",
-    "open target - /bundle/rootfs 0x210000 0 0",
+    "open target - . 0x210000 0 0",
     "moveMount root target",
     "# mounts",
     "target target root /vol 1 0x1ed",
     "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
-    "mountSetattr mount.0 - 0 1 0 0 -",
     "moveMount mount.0 target",
     "# devices",
     "target dev root /dev 1 0x1ed",
@@ -471,12 +504,160 @@ Deno.test("planMounts() puts an unprivileged root together from an overlay per d
   );
 });
 
-Deno.test('planMounts() attaches a root that its user cannot walk to over "/"', () => {
-  const phased = plan(USERNS, {}, { ...DIRECTORY, rootReachable: false });
-  const opened = (phased.root ?? []).flatMap((op) =>
-    op.do === "open" ? [op.path] : []
+/** What a stage with the host's root on it hides, and which trees it has. */
+function listCovers(
+  spec: Partial<Spec>,
+  host: Partial<MountHost>,
+  config: Partial<Config> = {},
+): string[] {
+  const phased = plan({ ...USERNS, ...spec }, {}, {
+    ...DIRECTORY,
+    ...host,
+  }, config);
+  return (phased.stage ?? []).flatMap((op) =>
+    op.do === "mask" || op.do === "readonly"
+      ? [`${op.do} ${op.root} ${op.path}`]
+      : []
   );
-  assertEquals(opened, ["/"]);
+}
+
+Deno.test("planMounts() hides on the stage what the container's own mounts cover of the host's", () => {
+  const mounts = [
+    { destination: "/proc", type: "proc" },
+    { destination: "/sys", type: "sysfs" },
+    { destination: "/dev", type: "tmpfs", options: ["mode=755"] },
+    { destination: "/home/me/x", type: "bind", options: ["bind"] },
+    { destination: "/home", type: "tmpfs", options: ["mode=755"] },
+    { destination: "/root", type: "tmpfs", options: ["mode=700"] },
+    { destination: "/opt", type: "tmpfs" },
+    { destination: "/run", type: "tmpfs", options: ["mode=755", "tmpcopyup"] },
+  ];
+  const linux = {
+    ...USERNS.linux,
+    namespaces: [...USERNS.linux!.namespaces!, { type: "network" as const }],
+  };
+  const sources = new Map([[3, "file" as const]]);
+  assertEquals(listCovers({ mounts, linux }, { sources }), []);
+  assertEquals(
+    listCovers({ mounts, linux }, { sources, below: ["/proc/fs", "/dev"] }),
+    ["mask root /proc", "mask root /dev"],
+  );
+  assertEquals(
+    listCovers({ mounts, linux }, { sources, isHostRoot: true }, {
+      files: [{ path: "/etc/shadow", data: "", mode: 0o600 }],
+    }),
+    [
+      ...["/proc", "/sys", "/dev", "/home/me/x", "/root", "/etc/shadow"].map(
+        (it) => `mask root ${it}`,
+      ),
+    ],
+  );
+});
+
+Deno.test("planMounts() locks what is masked or read-only in something of the host's", () => {
+  const linux = {
+    ...USERNS.linux,
+    maskedPaths: ["/vol/key", "/sys/firmware", "/etc/key", "/proc/kcore"],
+    readonlyPaths: ["/vol/sub/", "/vol"],
+  };
+  const mounts = [
+    { destination: "/proc", type: "proc" },
+    { destination: "/sys", type: "sysfs" },
+    ...USERNS.mounts!,
+  ];
+  assertEquals(
+    listCovers({ linux, mounts }, { sources: new Map([[2, "directory"]]) }),
+    [
+      "readonly mount.2 /sub",
+      "mask mount.2 /key",
+      "mask mount.1 /firmware",
+      "mask root /etc/key",
+    ],
+  );
+});
+
+Deno.test("planMounts() sets attributes of a volume where they get locked, and allows nothing there", () => {
+  const steps = (...options: string[]) => {
+    const mounts = [{ destination: "/v", source: "/src", options }];
+    const phased = plan({ ...USERNS, mounts }, {}, DIRECTORY);
+    return pickSteps(phased, "sources", "mounts").filter((it) =>
+      it.startsWith("mountSetattr mount.0")
+    );
+  };
+  const slave = "mountSetattr mount.0 - 0x8000 0 0 0x80000 -";
+  assertEquals(steps("rbind", "rro", "nosuid"), [
+    "mountSetattr mount.0 - 0x8000 1 0 0 -",
+    "mountSetattr mount.0 - 0 2 0 0 -",
+    slave,
+  ]);
+  assertEquals(steps("rbind", "rw", "suid", "noatime"), [
+    "mountSetattr mount.0 - 0 0x10 0x70 0 -",
+    slave,
+    "mountSetattr mount.0 - 0 0 3 0 -",
+  ]);
+  assertEquals(steps("rbind", "rro", "rw"), [
+    "mountSetattr mount.0 - 0x8000 1 0 0x80000 -",
+    "mountSetattr mount.0 - 0 0 1 0 -",
+  ]);
+});
+
+Deno.test("planMounts() leaves the host's root no moment writable under a read-only one", () => {
+  const readonly = (host: Partial<MountHost>, mode: Config["mode"]) =>
+    pickSteps(
+      plan({ ...USERNS, root: { path: "/", readonly: true } }, {}, {
+        ...DIRECTORY,
+        ...host,
+      }, { mode }),
+      "sources",
+      "root",
+      "rootReadonly",
+    ).filter((it) => /^(#|mountSetattr root .* [01] [01] 0 -$)/.test(it));
+  assertEquals(readonly({ isHostRoot: true }, "friendly"), [
+    "# sources",
+    "mountSetattr root - 0x8000 1 0 0 -",
+    "# root",
+    "# rootReadonly",
+    "mountSetattr root - 0 1 0 0 -",
+  ]);
+  assertEquals(readonly({ rootReadonly: true }, "friendly"), [
+    "# sources",
+    "mountSetattr root - 0x8000 1 0 0 -",
+    "# root",
+    "# rootReadonly",
+    "mountSetattr root - 0 1 0 0 -",
+  ]);
+  assertEquals(readonly({}, "friendly"), [
+    "# sources",
+    "mountSetattr root - 0x8000 1 0 0 -",
+    "mountSetattr root - 0 0 1 0 -",
+    "# root",
+    "# rootReadonly",
+    "mountSetattr root - 0 1 0 0 -",
+  ]);
+  assertEquals(readonly({ isHostRoot: true }, "oci"), [
+    "# sources",
+    "mountSetattr root - 0 1 0 0 -",
+    "# root",
+    "# rootReadonly",
+    "mountSetattr root - 0 1 0 0 -",
+  ]);
+});
+
+Deno.test("planMounts() refuses a mount namespace that is joined, with a user namespace", () => {
+  const error = assertThrows(
+    () =>
+      plan({
+        linux: {
+          namespaces: [{ type: "user" }, {
+            type: "mount",
+            path: "/proc/7/ns/mnt",
+          }],
+        },
+      }),
+    ContainerError,
+    "it would not be locked there",
+  );
+  assertEquals(error.code, "mount-namespace-joined");
 });
 
 const HIERARCHIES: CgroupMount[] = [

@@ -229,6 +229,7 @@ export function prepare(
     facts,
     new Map(cgroup.dirs.map((it) => [it.mount, it.path])),
     upper && `${upper.parent}/${upper.name}`,
+    `${options.place.root}/${config.id}`,
   );
   const netDevices = inspectNetDevices(config);
   const steps = orderPlan([

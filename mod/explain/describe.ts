@@ -87,14 +87,20 @@ function below(at: string, path: string, slots: Held): string {
 }
 
 /** Slots that are known by their names: trees that the container never sees. */
-const TREES: readonly string[] = ["files", "layers", "lower"];
+const TREES: readonly string[] = ["files", "layers", "lower", "stage"];
 
 /** Remembers what an operation puts into a slot. */
 export function remember(op: Op, slots: Held): void {
   switch (op.do) {
     case "open":
     case "openTree":
-      slots.set(op.into, below(op.at, op.path, slots));
+      slots.set(
+        op.into,
+        slots.get(`stage/${op.path}`) ?? below(op.at, op.path, slots),
+      );
+      break;
+    case "stage":
+      slots.set(`stage/${op.name}`, held(op.tree, slots));
       break;
     case "target":
       slots.set(op.into, op.path);
@@ -123,9 +129,9 @@ export function remember(op: Op, slots: Held): void {
 function describeMount(op: Op, config: Config, slots: Held) {
   switch (op.do) {
     case "openTree":
-      return `open_tree("${below(op.at, op.path, slots)}")${
-        destinationOf(op, config)
-      }`;
+      return `open_tree("${
+        slots.get(`stage/${op.path}`) ?? below(op.at, op.path, slots)
+      }")${destinationOf(op, config)}`;
     case "fsmount": {
       const options = op.options.filter((it) => !it.startsWith("source="));
       const all = [...options, ...mountAttributes(op.attr)];
@@ -146,6 +152,10 @@ function describeMount(op: Op, config: Config, slots: Held) {
         list(what)
       })`;
     }
+    case "stage":
+      return `move_mount(${held(op.tree, slots)} -> the stage)`;
+    case "fchdir":
+      return `fchdir(${held(op.slot, slots)})`;
     case "moveMount":
       return `move_mount(${held(op.tree, slots)} -> ${held(op.onto, slots)})`;
     case "target":

@@ -31,6 +31,11 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
     lesson:
       "What comes from the host is opened first: later, paths mean the container's files and ids the container's users.",
   },
+  stage: {
+    title: "What was lent, put where it gets locked",
+    lesson:
+      "Copied into a mount namespace of another user namespace, a mount keeps what the host has forbidden, and what it hides; nobody in there can undo that.",
+  },
   cgroupOpen: {
     title: "The container's cgroup",
     lesson: "Held open, for the process to enter it.",

@@ -75,7 +75,8 @@ function wantedMount(op: Op, config: Config): string | undefined {
         ? `mount ${op.fstype} to ${op.why}`
         : `mount ${op.fstype} on ${quote(on)}`;
     case "openTree":
-      return on === undefined || op.path === "" || op.from?.startsWith("files")
+      return on === undefined || !op.path.startsWith("/") ||
+          op.from?.startsWith("files")
         ? op.why
         : `mount ${quote(op.path)} on ${quote(on)}`;
     case "target":

@@ -6,7 +6,7 @@
 
 import { AT, O_BY_ARCH, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
-import { hasUserNamespace } from "../config/namespaces.ts";
+import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
 import type { Facts } from "../host.ts";
 import type { Op } from "../plan.ts";
 import type { MountHost } from "./inspect.ts";
@@ -25,6 +25,12 @@ export interface MountContext {
    * CAP_SYS_ADMIN the kernel clones a tree only in a mount namespace of the
    * caller's own, so that they are opened there. */
   early: boolean;
+  /** What is taken then has to be locked in the container: stage.ts. */
+  staged: boolean;
+  /** Slots of the trees that are taken of the host. */
+  trees: string[];
+  /** Slots of those trees that are mounts of the configuration, by index. */
+  destinations: Map<number, string>;
   /** Operations of the step "sources". */
   sources: Op[];
   /** Trees of the host that are opened in the new mount namespace. */
@@ -47,13 +53,18 @@ export function createContext(
   facts: Facts,
   host: MountHost,
 ): MountContext {
+  const early = (facts.caps & CAP_SYS_ADMIN) !== 0n;
   return {
     config,
     facts,
     host,
     flags: O_BY_ARCH[facts.arch],
     userns: hasUserNamespace(config) || facts.inUserns,
-    early: (facts.caps & CAP_SYS_ADMIN) !== 0n,
+    early,
+    staged: early && hasUserNamespace(config) &&
+      namespaceUse(config, "mount") === "new",
+    trees: [],
+    destinations: new Map(),
     sources: [],
     late: [],
     peers: [],
@@ -67,6 +78,16 @@ export function createContext(
  * where that is possible. */
 export function addSource(context: MountContext, ...ops: Op[]): void {
   (context.early ? context.sources : context.late).push(...ops);
+}
+
+/** Adds operations that fill a slot with a tree of the host. */
+export function takeTree(
+  context: MountContext,
+  slot: string,
+  ...ops: Op[]
+): void {
+  addSource(context, ...ops);
+  if (context.staged) context.trees.push(slot);
 }
 
 /** An open_tree(2) that makes a detached copy. */

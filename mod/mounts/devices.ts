@@ -11,7 +11,7 @@ import { makedev, MS, S_IF } from "../../ffi/constants.ts";
 import type { Device } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
-import { addSource, cloneTree, type MountContext } from "./context.ts";
+import { cloneTree, type MountContext, takeTree } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
 import { joinPath, splitPath } from "./path.ts";
 import { setAttr } from "./attributes.ts";
@@ -133,8 +133,9 @@ function planBound(
 ): Op[] {
   const slot = `device.${node.path}`;
   const note = node.from === undefined ? {} : { from: node.from };
-  addSource(
+  takeTree(
     context,
+    slot,
     cloneTree(slot, "", node.source, false, {
       why: `take the host's "${node.source}"`,
       ...note,
@@ -237,8 +238,10 @@ function toNode(device: Device, source: string, from: string): Node {
 /** Slot "null": the host's null device, for masks; taken before anything of the
  * container's is there and verified (CVE-2025-31133). */
 export function planNull(context: MountContext): void {
-  addSource(
+  if (context.trees.includes("null")) return;
+  takeTree(
     context,
+    "null",
     cloneTree("null", "", "/dev/null", false, {
       why: "take the host's null device for what is masked",
       from: "linux.maskedPaths",

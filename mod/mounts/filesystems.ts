@@ -9,8 +9,9 @@ import { isMapped, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
+import { leaveLocked, planLocked } from "./locked.ts";
 import { planCgroupMount } from "./cgroup.ts";
-import { addSource, cloneTree, type MountContext } from "./context.ts";
+import { cloneTree, type MountContext, takeTree } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
@@ -191,8 +192,9 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
     idmap.length === 0 && base !== 0;
   if (plain && base === 0) context.peers.push(take, ...idmap);
   else if (!inTurn) {
-    addSource(context, take);
-    context.sources.push(...idmap);
+    takeTree(context, slot, take);
+    context.destinations.set(index, slot);
+    context.sources.push(...idmap, ...planLocked(context, entry, slot));
   }
   return [
     ...(inTurn ? [take] : []),
@@ -201,7 +203,7 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
       entry,
       type === "file" ? TARGET.file : TARGET.directory,
     ),
-    ...planAttributes(entry, slot, true, base),
+    ...planAttributes(leaveLocked(context, entry), slot, true, base),
     attach(slot, entry),
   ];
 }
@@ -210,8 +212,9 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
  * anew by a user namespace, so the host's is shown, read-only. */
 function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
   const slot = `mount.${entry.index}`;
-  addSource(
+  takeTree(
     context,
+    slot,
     cloneTree(slot, "", "/sys", true, {
       why: "take the host's sysfs",
       from: entry.from,
@@ -222,10 +225,13 @@ function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
     data: [],
     recursiveSet: entry.options.recursiveSet | ATTR.RDONLY,
   };
+  const whole = { ...entry, options };
+  context.destinations.set(entry.index, slot);
+  context.sources.push(...planLocked(context, whole, slot));
   return [
     ...planTarget(context, entry, TARGET.directory, true),
     ...planAttributes(
-      { ...entry, options },
+      leaveLocked(context, whole),
       slot,
       true,
       hostPropagation(context),

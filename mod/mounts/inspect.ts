@@ -12,6 +12,7 @@ import {
   readDirSync,
   readLinkSync,
   readTextFileSync,
+  realPathSync,
   statSync,
 } from "../../ffi/files.ts";
 import { closeFd, openFd } from "../../ffi/libc.ts";
@@ -21,7 +22,7 @@ import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
-import { absolutePath } from "./path.ts";
+import { absolutePath, isUnder } from "./path.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 
 /** Type of a bind mount's source; missing is what makes planning fail. */
@@ -51,9 +52,16 @@ export interface MountHost {
   unmet?: ReadonlyMap<number, string>;
   /** Devices of `--device`, looked up, each with its path on the host. */
   devices: readonly (Device & { source: string })[];
-  /** The container's root user may walk to the root file system's directory;
-   * if not, the root is attached over "/" instead. */
-  rootReachable: boolean;
+  /** Directory of the container's state: nothing in it is looked for while the
+   * root is made. */
+  state: string;
+  /** The root file system is the host's own root. */
+  isHostRoot: boolean;
+  /** The root file system's mount is read-only on the host. */
+  rootReadonly: boolean;
+  /** What is mounted in the root file system, as the container's root sees it:
+   * "/proc". The three are known where something has to be locked. */
+  below: readonly string[];
   /** /proc/kcore exists: /dev/core is made. */
   kcore: boolean;
   /** The caller is in a user namespace that does not map group 5 (tty), and
@@ -78,6 +86,7 @@ const OVERLAYS_MAX = 128;
  *
  * @param cgroups see {@linkcode MountHost.cgroups}
  * @param upper see {@linkcode MountHost.upper}
+ * @param state see {@linkcode MountHost.state}
  * @throws {ContainerError} when a device of `--device` is not there or is none
  */
 export function inspectMounts(
@@ -85,6 +94,7 @@ export function inspectMounts(
   facts: Facts,
   cgroups: ReadonlyMap<string, string> = new Map(),
   upper?: string,
+  state = "",
 ): MountHost {
   const sources = new Map<number, SourceType>();
   const unmet = new Map<number, string>();
@@ -103,8 +113,10 @@ export function inspectMounts(
     sources,
     unmet,
     devices: config.hostDevices.map(lookUpDevice),
-    rootReachable: config.rootfs === "/" || !hasUserNamespace(config) ||
-      unprivileged || isReachable(config.rootfs),
+    state,
+    ...(hasUserNamespace(config) && !unprivileged
+      ? lookAtRoot(config.rootfs)
+      : { below: [], isHostRoot: false, rootReadonly: false }),
     kcore: exists("/proc/kcore"),
     ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup()
       ? { ttyGroupUnmapped: true }
@@ -166,14 +178,6 @@ function sourceType(path: string): SourceType {
   }
 }
 
-function isReachable(path: string): boolean {
-  for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
-    const { mode } = statSync(at);
-    if (((mode ?? 0) & 1) === 0) return false;
-  }
-  return true;
-}
-
 /** The device behind a path. */
 function lookUpDevice(
   entry: { host: string; container: string; access: string },
@@ -221,15 +225,39 @@ function toDevice(
   };
 }
 
-function mountPoints(): string[] {
+/** Mount points and their options, oldest first. */
+function mountPoints(): [string, string][] {
   return readTextFileSync("/proc/self/mountinfo").split("\n")
-    .map((line) => line.split(" ")[4])
-    .filter((it) => it !== undefined)
-    .map(unescapeMountinfo);
+    .map((line) => line.split(" "))
+    .filter((it) => it.length > 5)
+    .map((it) => [unescapeMountinfo(it[4]!), it[5]!]);
+}
+
+/** What is mounted in the root file system, and whether its own mount is
+ * read-only. */
+function lookAtRoot(
+  rootfs: string,
+): Pick<MountHost, "below" | "isHostRoot" | "rootReadonly"> {
+  const root = realPathSync(rootfs);
+  let at: [string, string] = ["/", ""];
+  const below: string[] = [];
+  for (const mount of mountPoints()) {
+    const [path] = mount;
+    if (isUnder(root, path) && isUnder(path, at[0])) at = mount;
+    if (path !== root && isUnder(path, root)) {
+      below.push(root === "/" ? path : path.slice(root.length));
+    }
+  }
+  const [host, own] = [statSync("/"), statSync(root)];
+  return {
+    below,
+    isHostRoot: host.dev === own.dev && host.ino === own.ino,
+    rootReadonly: at[1].split(",").includes("ro"),
+  };
 }
 
 function listTop(): HostEntry[] {
-  const points = new Set(mountPoints());
+  const points = new Set(mountPoints().map(([path]) => path));
   const count = { overlays: 0 };
   return listDirectory("/", points, count);
 }

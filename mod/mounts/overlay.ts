@@ -1,6 +1,8 @@
 /**
- * The host's own root under a throw-away layer, for a caller in a user
- * namespace: there the kernel refuses "/" as a lower layer, because mounts below
+ * The throw-away layer over the root file system.
+ *
+ * For a caller in a user namespace the host's own root is a case of its own:
+ * there the kernel refuses "/" as a lower layer, because mounts below
  * it are locked. So the root is a tmpfs with one overlay for each directory
  * that has no mount below it; what is mounted on the host shows as an empty
  * directory, as it does under one overlay over "/".
@@ -12,13 +14,140 @@ import { MOUNT_ATTR, MS, O, RESOLVE } from "../../ffi/constants.ts";
 import type { IdMapping } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
-import { addSource, cloneTree, type MountContext } from "./context.ts";
+import {
+  addSource,
+  cloneTree,
+  type MountContext,
+  takeTree,
+} from "./context.ts";
 import type { HostEntry } from "./inspect.ts";
 import { splitPath } from "./path.ts";
 import { setAttr } from "./attributes.ts";
-import { LAYERS } from "./root.ts";
+import { hide, LAYERS, openPlace } from "./place.ts";
 
 const from = "ephemeral";
+
+/** The overlay's layers, and slot "root": the overlay. */
+export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
+  const { config, facts, host } = context;
+  const { ephemeral } = config;
+  const made: Op[] = [];
+  if (ephemeral?.kind === "directory") {
+    if (host.upper !== undefined) planUpper(context, host.upper);
+    takeTree(
+      context,
+      "layers",
+      cloneTree(
+        "layers",
+        host.upper === undefined ? "" : "upper",
+        host.upper === undefined ? ephemeral.dir : "",
+        false,
+        { why: "take the directory for what the container writes", from },
+      ),
+    );
+    if (host.upper !== undefined) {
+      addSource(context, {
+        do: "close",
+        slot: "upper",
+        why: "hold no more of the host than that",
+        from,
+      });
+    }
+    made.push(
+      setAttr("layers", { propagation: MS.PRIVATE }, {
+        why: "keep the layers from the host",
+        from,
+      }),
+    );
+  } else {
+    made.push({
+      do: "fsmount",
+      into: "layers",
+      fstype: "tmpfs",
+      options: ["mode=0755"],
+      attr: 0,
+      flags: 0,
+      why: "keep what the container writes in memory",
+      from,
+    });
+  }
+  const { major, minor } = facts.kernel;
+  const userXattr = major > 6 || (major === 6 && minor >= 6);
+  if (context.userns && ephemeral?.kind !== "directory" && !userXattr) {
+    throw new ContainerError(
+      `Cannot put a throw-away layer in memory in a user namespace: tmpfs has no user attributes before kernel 6.6 (this is ${facts.kernel.release})`,
+      {
+        code: "overlay-tmpfs-xattr",
+        hint: "Give a directory of your own: --ephemeral=DIR",
+      },
+    );
+  }
+  const names = ["upper", "work"];
+  if (host.top === undefined) names.push("lower");
+  for (const name of names) {
+    made.push({
+      do: "mkdir",
+      at: "layers",
+      name,
+      mode: 0o755,
+      why: `make the overlay's ${name} directory`,
+      from,
+    });
+  }
+  made.push(
+    openPlace(context, LAYERS),
+    hide("layers"),
+  );
+  if (host.top !== undefined) return planDirectories(context, host.top, made);
+  takeTree(
+    context,
+    "lower",
+    cloneTree("lower", "", config.rootfs, false, {
+      why: "take the root file system as the lower layer",
+      from: "root.path",
+    }),
+  );
+  made.push(
+    setAttr("lower", { propagation: MS.PRIVATE }, {
+      why: "keep the lower layer from the host",
+      from,
+    }),
+    {
+      do: "target",
+      into: "target",
+      root: "layers",
+      path: "/lower",
+      kind: 0,
+      mode: 0,
+      why: "find the place of the lower layer",
+      from,
+    },
+    {
+      do: "moveMount",
+      tree: "lower",
+      onto: "target",
+      why: "attach the lower layer",
+      from,
+    },
+    {
+      do: "fsmount",
+      into: "root",
+      fstype: "overlay",
+      options: [
+        "source=overlay",
+        `lowerdir=${LAYERS}/lower`,
+        `upperdir=${LAYERS}/upper`,
+        `workdir=${LAYERS}/work`,
+        ...(context.userns ? ["userxattr"] : []),
+      ],
+      attr: 0,
+      flags: 0,
+      why: "lay a throw-away layer over the root file system",
+      from,
+    },
+  );
+  return { made, after: [] };
+}
 
 /**
  * Adds to `made` what makes slot "root"; `after` comes once that is attached.
@@ -26,7 +155,7 @@ const from = "ephemeral";
  * @throws {ContainerError} when a directory has a name that an overlay's
  * options cannot hold
  */
-export function planDirectories(
+function planDirectories(
   context: MountContext,
   top: readonly HostEntry[],
   made: Op[],
@@ -99,8 +228,9 @@ function planFile(
   after: Op[],
 ): void {
   const slot = `file.${count}`;
-  addSource(
+  takeTree(
     context,
+    slot,
     cloneTree(slot, "", entry.path, false, {
       why: `take the file "${entry.path}"`,
       from,
@@ -180,7 +310,7 @@ function hostRoot(maps: readonly IdMapping[] | undefined): number | undefined {
 
 /** Makes the fresh directory for the upper layer, with the host's rights, for
  * the container's root user. */
-export function planUpper(context: MountContext, path: string): void {
+function planUpper(context: MountContext, path: string): void {
   const at = path.lastIndexOf("/");
   const name = path.slice(at + 1);
   const why = "make a directory for what the container writes";

@@ -18,18 +18,14 @@ import {
   S_IF,
 } from "../../ffi/constants.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
-import { addSource, cloneTree, type MountContext } from "./context.ts";
-import { planDirectories, planUpper } from "./overlay.ts";
+import { cloneTree, type MountContext, takeTree } from "./context.ts";
+import { planLayers } from "./overlay.ts";
+import { hide, LAYERS, openPlace } from "./place.ts";
 import { hostPropagation, propagationOf } from "./propagation.ts";
 
 const encoder = new TextEncoder();
-
-/** Where the layers of an overlay are attached while it is made: a directory
- * that every host has. */
-export const LAYERS = "/proc";
 
 /** Whether anything is written into /proc: sysctls, labels. */
 function needsProc({ config }: MountContext): boolean {
@@ -86,9 +82,11 @@ export function planRoot(
   context: MountContext,
   below: readonly string[],
 ): Op[] {
-  const { config, host } = context;
-  const overDirectory = config.rootfs !== "/" && host.rootReachable;
-  const place = overDirectory
+  const { config } = context;
+  const place = context.staged
+    // Over the stage: this process stands on it.
+    ? "."
+    : config.rootfs !== "/"
     ? config.rootfs
     // --no-pivot moves the root to "/" later: it cannot be there already.
     : config.noPivot
@@ -97,8 +95,9 @@ export function planRoot(
   const made: Op[] = [];
   let after: Op[] = [];
   if (config.ephemeral === undefined) {
-    addSource(
+    takeTree(
       context,
+      "root",
       cloneTree("root", "", config.rootfs, true, {
         why: "take the root file system",
         from: "root.path",
@@ -113,8 +112,11 @@ export function planRoot(
         from: "linux.rootfsPropagation",
       }),
     );
-    if (config.mode === "friendly" && config.spec.root.readonly) {
-      made.push(...planReadonlyBelow());
+    if (config.spec.root.readonly) {
+      // On the host already: then it is locked.
+      (context.staged ? context.sources : made).push(
+        ...planRootReadonly(context),
+      );
     }
   } else {
     const layers = planLayers(context);
@@ -177,165 +179,32 @@ function planOverwrites(context: MountContext): Op[] {
 
 /** What is mounted below the root file system is read-only as it is: under
  * `--rootfs / --read-only` that is /home and its like. The root itself follows
- * once all mounts have their place. */
-function planReadonlyBelow(): Op[] {
+ * once all mounts have their place, which may have to be made; but nothing is
+ * made in the host's own. */
+function planRootReadonly({ config, host, staged }: MountContext): Op[] {
+  const recursive = config.mode === "friendly";
+  const set = MOUNT_ATTR.RDONLY;
   const note = {
     why: "make what is mounted below the root read-only",
     from: "root.readonly",
   };
-  const set = MOUNT_ATTR.RDONLY;
+  if (staged && host.isHostRoot) {
+    return [
+      setAttr("root", { recursive, set }, {
+        ...note,
+        why: "make the root read-only, for good",
+      }),
+    ];
+  }
+  if (!recursive) return [];
   return [
-    setAttr("root", { recursive: true, set }, note),
-    setAttr("root", { clear: set }, {
+    setAttr("root", { recursive, set }, note),
+    // What the host made read-only stays so where it is going to be locked.
+    ...staged && host.rootReadonly ? [] : [setAttr("root", { clear: set }, {
       ...note,
       why: "leave the root itself writable until all has its place",
-    }),
+    })],
   ];
-}
-
-function openPlace(context: MountContext, path: string): Op {
-  return {
-    do: "open",
-    into: "target",
-    at: "",
-    path,
-    flags: O.PATH | context.flags.DIRECTORY,
-    mode: 0,
-    resolve: 0,
-    why: "find a place that the container will not see",
-    from: "root.path",
-  };
-}
-
-function hide(slot: string): Op {
-  return {
-    do: "moveMount",
-    tree: slot,
-    onto: "target",
-    why: "attach it where the container will not see it",
-    from: "root.path",
-  };
-}
-
-/** The overlay's layers, and slot "root": the overlay. */
-function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
-  const { config, facts, host } = context;
-  const { ephemeral } = config;
-  const from = "ephemeral";
-  const made: Op[] = [];
-  if (ephemeral?.kind === "directory") {
-    if (host.upper !== undefined) planUpper(context, host.upper);
-    addSource(
-      context,
-      cloneTree(
-        "layers",
-        host.upper === undefined ? "" : "upper",
-        host.upper === undefined ? ephemeral.dir : "",
-        false,
-        { why: "take the directory for what the container writes", from },
-      ),
-    );
-    if (host.upper !== undefined) {
-      addSource(context, {
-        do: "close",
-        slot: "upper",
-        why: "hold no more of the host than that",
-        from,
-      });
-    }
-    made.push(
-      setAttr("layers", { propagation: MS.PRIVATE }, {
-        why: "keep the layers from the host",
-        from,
-      }),
-    );
-  } else {
-    made.push({
-      do: "fsmount",
-      into: "layers",
-      fstype: "tmpfs",
-      options: ["mode=0755"],
-      attr: 0,
-      flags: 0,
-      why: "keep what the container writes in memory",
-      from,
-    });
-  }
-  const { major, minor } = facts.kernel;
-  const userXattr = major > 6 || (major === 6 && minor >= 6);
-  if (context.userns && ephemeral?.kind !== "directory" && !userXattr) {
-    throw new ContainerError(
-      `Cannot put a throw-away layer in memory in a user namespace: tmpfs has no user attributes before kernel 6.6 (this is ${facts.kernel.release})`,
-      {
-        code: "overlay-tmpfs-xattr",
-        hint: "Give a directory of your own: --ephemeral=DIR",
-      },
-    );
-  }
-  const names = ["upper", "work"];
-  if (host.top === undefined) names.push("lower");
-  for (const name of names) {
-    made.push({
-      do: "mkdir",
-      at: "layers",
-      name,
-      mode: 0o755,
-      why: `make the overlay's ${name} directory`,
-      from,
-    });
-  }
-  made.push(
-    openPlace(context, LAYERS),
-    hide("layers"),
-  );
-  if (host.top !== undefined) return planDirectories(context, host.top, made);
-  addSource(
-    context,
-    cloneTree("lower", "", config.rootfs, false, {
-      why: "take the root file system as the lower layer",
-      from: "root.path",
-    }),
-  );
-  made.push(
-    setAttr("lower", { propagation: MS.PRIVATE }, {
-      why: "keep the lower layer from the host",
-      from,
-    }),
-    {
-      do: "target",
-      into: "target",
-      root: "layers",
-      path: "/lower",
-      kind: 0,
-      mode: 0,
-      why: "find the place of the lower layer",
-      from,
-    },
-    {
-      do: "moveMount",
-      tree: "lower",
-      onto: "target",
-      why: "attach the lower layer",
-      from,
-    },
-    {
-      do: "fsmount",
-      into: "root",
-      fstype: "overlay",
-      options: [
-        "source=overlay",
-        `lowerdir=${LAYERS}/lower`,
-        `upperdir=${LAYERS}/upper`,
-        `workdir=${LAYERS}/work`,
-        ...(context.userns ? ["userxattr"] : []),
-      ],
-      attr: 0,
-      flags: 0,
-      why: "lay a throw-away layer over the root file system",
-      from,
-    },
-  );
-  return { made, after: [] };
 }
 
 /** The way into the root, and what its mount is to the container. */

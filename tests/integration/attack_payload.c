@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,15 @@
 #endif
 #ifndef SYS_pidfd_getfd
 #define SYS_pidfd_getfd 438
+#endif
+#ifndef SYS_open_tree
+#define SYS_open_tree 428
+#endif
+#ifndef SYS_move_mount
+#define SYS_move_mount 429
+#endif
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442
 #endif
 #define EXCHANGE 2u
 
@@ -294,6 +304,217 @@ static int surface(void)
 	return 0;
 }
 
+/* One line of /proc/self/mountinfo: where, and its options. */
+struct line {
+	char path[256];
+	char options[256];
+};
+
+static struct line lines[512];
+
+static size_t read_mounts(void)
+{
+	FILE *f = fopen("/proc/self/mountinfo", "r");
+	char text[4096];
+	size_t n = 0;
+
+	while (f && n < 512 && fgets(text, sizeof(text), f))
+		if (sscanf(text, "%*s %*s %*s %*s %255s %255s", lines[n].path,
+			   lines[n].options) == 2)
+			n++;
+	if (f)
+		fclose(f);
+	return n;
+}
+
+static int has_option(const char *options, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = options; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
+		if (!strncmp(p, word, len) && (p[len] == ',' || !p[len]))
+			return 1;
+	return 0;
+}
+
+static void fell_at(const char *what, const char *path)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s %s", what, path);
+	fell(text);
+}
+
+static int set_attr(int fd, const char *path, unsigned int flags, uint64_t set,
+		    uint64_t clear)
+{
+	uint64_t attr[4] = { set, clear, 0, 0 };
+
+	return (int)syscall(SYS_mount_setattr, fd, path, flags, attr,
+			    sizeof(attr));
+}
+
+static const struct {
+	const char *word;
+	unsigned long flag;
+	uint64_t attr;
+} forbidden[] = {
+	{ "ro", MS_RDONLY, 1 },
+	{ "nosuid", MS_NOSUID, 2 },
+	{ "nodev", MS_NODEV, 4 },
+	{ "noexec", MS_NOEXEC, 8 },
+};
+
+#define FORBIDDEN (sizeof(forbidden) / sizeof(forbidden[0]))
+#define ATIME_MASK 0x70u
+#define NOATIME 0x10u
+#define CLONE_TREE 1u
+#define EMPTY 0x1000u
+#define ALL_BELOW 0x8000u
+
+/* What the host has forbidden on a mount: is it allowed now? Each as mount(2),
+ * as mount_setattr(2), and on a copy that lies nowhere. */
+static void try_flags(const struct line *m)
+{
+	unsigned long now = has_option(m->options, "noatime") ? MS_NOATIME :
+								MS_RELATIME;
+	uint64_t atime = NOATIME;
+	int copy;
+
+	for (size_t i = 0; i < FORBIDDEN; i++)
+		if (has_option(m->options, forbidden[i].word))
+			now |= forbidden[i].flag;
+	for (size_t i = 0; i < FORBIDDEN; i++) {
+		if (!has_option(m->options, forbidden[i].word))
+			continue;
+		if (mount(NULL, m->path, NULL,
+			  MS_REMOUNT | MS_BIND | (now & ~forbidden[i].flag),
+			  NULL) == 0)
+			fell_at("remount", m->path);
+		if (set_attr(AT_FDCWD, m->path, 0, 0, forbidden[i].attr) == 0)
+			fell_at("mount_setattr", m->path);
+		copy = (int)syscall(SYS_open_tree, AT_FDCWD, m->path,
+				    CLONE_TREE | ALL_BELOW);
+		if (copy >= 0 &&
+		    set_attr(copy, "", EMPTY, 0, forbidden[i].attr) == 0)
+			fell_at("mount_setattr of a copy", m->path);
+		close(copy);
+	}
+	/* Another kind of access time than the one that is there. */
+	if (now & MS_NOATIME) {
+		atime = 0;
+		now = (now & ~(unsigned long)MS_NOATIME) | MS_RELATIME;
+	} else {
+		now = (now & ~(unsigned long)MS_RELATIME) | MS_NOATIME;
+	}
+	if (mount(NULL, m->path, NULL, MS_REMOUNT | MS_BIND | now, NULL) == 0)
+		fell_at("remount of the access time", m->path);
+	if (set_attr(AT_FDCWD, m->path, 0, atime, ATIME_MASK) == 0)
+		fell_at("mount_setattr of the access time", m->path);
+}
+
+/* A mount that covers something: can it be taken away, or looked below? */
+static void try_cover(const struct line *m, const char *above)
+{
+	const char *place = access("/tmp", F_OK) == 0 ? "/tmp" : "/";
+	int fd, to = open(place, O_PATH | O_DIRECTORY);
+
+	if (umount2(m->path, 0) == 0)
+		fell_at("umount", m->path);
+	if (umount2(m->path, MNT_DETACH) == 0)
+		fell_at("umount -l", m->path);
+	fd = (int)syscall(SYS_open_tree, AT_FDCWD, m->path, 0);
+	if (syscall(SYS_move_mount, fd, "", to, "", 4 | 0x40) == 0)
+		fell_at("move_mount", m->path);
+	close(fd);
+	if (mount(m->path, place, NULL, MS_MOVE, NULL) == 0)
+		fell_at("mount --move", m->path);
+	fd = (int)syscall(SYS_open_tree, AT_FDCWD, above, CLONE_TREE);
+	if (fd >= 0)
+		fell_at("open_tree of what it lies in", m->path);
+	close(fd);
+	if (mount(above, place, NULL, MS_BIND, NULL) == 0)
+		fell_at("bind of what it lies in", m->path);
+	close(to);
+}
+
+/* Whether a mount is meant: DIR stands for it and all below it, =DIR for it
+ * alone. */
+static int is_meant(const char *path, const char *dir)
+{
+	size_t len = strlen(dir);
+
+	if (*dir == '=')
+		return !strcmp(path, dir + 1);
+	return !strncmp(path, dir, len) && (!path[len] || path[len] == '/');
+}
+
+static size_t try_mounts(char **dirs)
+{
+	size_t n = read_mounts(), tried = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (char **dir = dirs; *dir; dir++) {
+			if (!is_meant(lines[i].path, *dir))
+				continue;
+			try_flags(&lines[i]);
+			if (**dir != '=' && strcmp(lines[i].path, *dir))
+				try_cover(&lines[i], *dir);
+			tried++;
+		}
+	printf("tried %zu\n", tried);
+	return n;
+}
+
+/* mounts DIR...: undoes what the host has mounted on and below each DIR, there
+ * and in a copy of the mount namespace whose root is the first one. */
+static int mounts(char **dirs)
+{
+	size_t n;
+
+	try_mounts(dirs);
+	if (unshare(CLONE_NEWNS) < 0)
+		printf("FELL short: no mount namespace\n");
+	n = try_mounts(dirs);
+	if (chdir(dirs[0]) == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+	    umount2(".", MNT_DETACH) == 0) {
+		size_t len = strlen(dirs[0]), turned = 0;
+
+		for (size_t i = 0; i < n; i++) {
+			struct line *m = &lines[i];
+
+			if (!is_meant(m->path, dirs[0]) || !m->path[len])
+				continue;
+			memmove(m->path, m->path + len, strlen(m->path + len) + 1);
+			try_cover(m, "/");
+			turned++;
+		}
+		printf("turned %zu\n", turned);
+	}
+	return 0;
+}
+
+/* bare DIR...: unmounts whatever can be unmounted there; nothing may be left to
+ * see. */
+static int bare(char **dirs)
+{
+	for (; *dirs; dirs++) {
+		struct dirent *e;
+		DIR *dir;
+
+		while (umount2(*dirs, MNT_DETACH) == 0)
+			;
+		dir = opendir(*dirs);
+		while (dir && (e = readdir(dir)))
+			if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+				fell_at(e->d_name, *dirs);
+		if (dir)
+			closedir(dir);
+		printf("bared %s\n", *dirs);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "";
@@ -306,5 +527,9 @@ int main(int argc, char **argv)
 		return tty();
 	if (!strcmp(what, "surface"))
 		return surface();
+	if (!strcmp(what, "mounts") && argc > 2)
+		return mounts(argv + 2);
+	if (!strcmp(what, "bare") && argc > 2)
+		return bare(argv + 2);
 	return 2;
 }

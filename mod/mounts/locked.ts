@@ -1,0 +1,74 @@
+/**
+ * The attributes of what is taken of the host for a container with a user
+ * namespace: set before the kernel locks them (stage.ts), the container cannot
+ * undo them.
+ *
+ * @module
+ */
+
+import { MOUNT_ATTR as ATTR } from "../../ffi/constants.ts";
+import type { Op } from "../plan.ts";
+import { setAttr } from "./attributes.ts";
+import type { MountContext } from "./context.ts";
+import type { MountEntry } from "./entry.ts";
+import type { MountOptions } from "./options.ts";
+
+/** What can be set before: what takes something from the container, and the
+ * kind of access time, which nothing in a user namespace can change. What the
+ * host has forbidden is not allowed here: that is asked for in the container,
+ * where the kernel refuses it. */
+function lockable(options: MountOptions) {
+  return {
+    below: {
+      // What the mount itself is to have otherwise stays open.
+      set: options.recursiveSet & ~options.clear,
+      clear: options.recursiveClear & ATTR.ATIME,
+    },
+    own: { set: options.set, clear: options.clear & ATTR.ATIME },
+  };
+}
+
+/** Sets them, on the host. */
+export function planLocked(
+  context: MountContext,
+  entry: MountEntry,
+  slot: string,
+): Op[] {
+  if (!context.staged) return [];
+  const { below, own } = lockable(entry.options);
+  const { from } = entry;
+  const ops: Op[] = [];
+  if (below.set || below.clear) {
+    ops.push(setAttr(slot, { ...below, recursive: true }, {
+      why: "set the attributes of the mount and of those below it, for good",
+      from,
+    }));
+  }
+  if (own.set || own.clear) {
+    ops.push(setAttr(slot, own, {
+      why: "set the attributes of the mount, for good",
+      from,
+    }));
+  }
+  return ops;
+}
+
+/** What is left to set in the container. */
+export function leaveLocked(
+  context: MountContext,
+  entry: MountEntry,
+): MountEntry {
+  if (!context.staged) return entry;
+  const { options } = entry;
+  const { below, own } = lockable(options);
+  return {
+    ...entry,
+    options: {
+      ...options,
+      set: options.set & ~own.set,
+      clear: options.clear & ~own.clear,
+      recursiveSet: options.recursiveSet & ~below.set,
+      recursiveClear: options.recursiveClear & ~below.clear,
+    },
+  };
+}

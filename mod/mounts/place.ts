@@ -1,0 +1,40 @@
+/**
+ * Places that the container will not see: what must be attached somewhere while
+ * the root is made lies there, under the root.
+ *
+ * @module
+ */
+
+import { O } from "../../ffi/constants.ts";
+import type { Op } from "../plan.ts";
+import type { MountContext } from "./context.ts";
+
+/** Where the layers of an overlay are attached while it is made: a directory
+ * that every host has. */
+export const LAYERS = "/proc";
+
+/** Slot "target": such a place. */
+export function openPlace(context: MountContext, path: string): Op {
+  return {
+    do: "open",
+    into: "target",
+    at: "",
+    path,
+    flags: O.PATH | context.flags.DIRECTORY,
+    mode: 0,
+    resolve: 0,
+    why: "find a place that the container will not see",
+    from: "root.path",
+  };
+}
+
+/** Attaches a tree there. */
+export function hide(slot: string): Op {
+  return {
+    do: "moveMount",
+    tree: slot,
+    onto: "target",
+    why: "attach it where the container will not see it",
+    from: "root.path",
+  };
+}

@@ -1,0 +1,217 @@
+/**
+ * The stage: how what is taken of the host arrives locked in a container with
+ * a user namespace.
+ *
+ * The kernel locks a mount (its read-only, nosuid, nodev, noexec and atime, and
+ * that it covers what is below it) where a mount namespace is copied into
+ * another user namespace, and nowhere else; mount_namespaces(7). A tree that
+ * was taken before and moved in afterwards is not locked: the container could
+ * undo what the host had set, and unmount what hides something of the host. So
+ * whatever was taken is put, by number, into a tmpfs of a mount namespace that
+ * the host's user namespace still owns; the container's is a copy of that, and
+ * everything is taken once more from there. The process stands in that tmpfs
+ * meanwhile: a working directory is all that goes along into the copy, so that
+ * no path of the host is walked with the container's ids.
+ *
+ * @module
+ */
+
+import { CLONE, MOUNT_ATTR, MS, O } from "../../ffi/constants.ts";
+import type { Op } from "../plan.ts";
+import { setAttr } from "./attributes.ts";
+import { cloneTree, type MountContext } from "./context.ts";
+import { planNull } from "./devices.ts";
+import { isUnder, joinPath } from "./path.ts";
+import { parseMountOptions } from "./options.ts";
+
+const from = "linux.namespaces";
+
+/**
+ * Puts what was taken onto the stage, and hides there what the container is not
+ * to see: what lies over something of the host is locked, too.
+ */
+export function planStage(context: MountContext): Op[] {
+  if (!context.staged) return [];
+  const { config, host, trees } = context;
+  // First: what covers is taken of the host, too.
+  const covers = planCovers(context);
+  return [
+    {
+      do: "unshare",
+      flags: CLONE.NEWNS,
+      why: "have a mount namespace to prepare in, which the host's user owns",
+      from,
+    },
+    setAttr("", { path: "/", recursive: true, propagation: MS.SLAVE }, {
+      why: "keep the stage from the host",
+      from,
+    }),
+    {
+      do: "fsmount",
+      into: "stage",
+      fstype: "tmpfs",
+      options: ["source=rustyrun", "mode=0711"],
+      attr: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC,
+      flags: 0,
+      why: "have a stage for what is taken of the host",
+      from,
+    },
+    {
+      do: "open",
+      into: "target",
+      at: "",
+      // What lay on /proc or /sys, locked, would forbid the container its own.
+      path: config.rootfs === "/" ? host.state : config.rootfs,
+      flags: O.PATH | context.flags.DIRECTORY,
+      mode: 0,
+      resolve: 0,
+      why: "find a place that the container will not see",
+      from,
+    },
+    {
+      do: "moveMount",
+      tree: "stage",
+      onto: "target",
+      why: "attach the stage",
+      from,
+    },
+    ...trees.map((tree, at): Op => ({
+      do: "stage",
+      tree,
+      at: "stage",
+      name: String(at),
+      why: "put what was taken where its copy will be found",
+      from,
+    })),
+    ...covers,
+    ...["target", ...trees].map((slot): Op => ({
+      do: "close",
+      slot,
+      why: "hold no more of the host than that",
+      from,
+    })),
+    {
+      do: "fchdir",
+      slot: "stage",
+      why: "stand where the next mount namespace has its copy of the stage",
+      from,
+    },
+    {
+      do: "close",
+      slot: "stage",
+      why: "hold no more of the host than that",
+      from,
+    },
+  ];
+}
+
+/** Takes everything again, in the container's mount namespace: first of all
+ * there, before anything in it becomes private. */
+export function planUnstage(context: MountContext): Op[] {
+  return context.trees.map((tree, at) =>
+    cloneTree(tree, "", String(at), true, {
+      why: "take it from the stage, locked",
+      from,
+    })
+  );
+}
+
+/** One thing that is hidden or made read-only on the stage. */
+type Cover = { tree: string; path: string; kind: "mask" | "readonly" };
+
+function planCovers(context: MountContext): Op[] {
+  const covers = [...listHidden(context), ...listCovered(context)];
+  if (covers.length === 0) return [];
+  planNull(context);
+  return [
+    {
+      do: "fsmount",
+      into: "cover",
+      fstype: "tmpfs",
+      options: ["source=tmpfs", "mode=0755", "nr_blocks=1", "nr_inodes=1"],
+      attr: MOUNT_ATTR.RDONLY,
+      flags: 0,
+      why: "have an empty directory over what the container is not to see",
+      from,
+    },
+    ...covers.map(({ tree, path, kind }): Op =>
+      kind === "readonly"
+        ? {
+          do: "readonly",
+          root: tree,
+          path,
+          why: `lock "${path}" read-only`,
+          from: "linux.readonlyPaths",
+        }
+        : {
+          do: "mask",
+          root: tree,
+          path,
+          file: "null",
+          dir: "cover",
+          why: `lock away the host's "${path}"`,
+          from: "linux.maskedPaths",
+        }
+    ),
+    {
+      do: "close",
+      slot: "cover",
+      why: "hold no more of the host than that",
+      from,
+    },
+  ];
+}
+
+/** What linux.maskedPaths and linux.readonlyPaths name in something of the
+ * host. Links inside it may lead elsewhere once all is mounted: the same is
+ * done again there. */
+function listHidden({ config, destinations }: MountContext): Cover[] {
+  const { maskedPaths = [], readonlyPaths = [] } = config.spec.linux ?? {};
+  const mounts = (config.spec.mounts ?? [])
+    .map((it) => joinPath("/", it.destination));
+  const find = (path: string, kind: Cover["kind"]): Cover[] => {
+    const clean = joinPath("/", path);
+    const at = mounts.findLastIndex((it) => isUnder(clean, it));
+    if (at < 0) {
+      return config.ephemeral === undefined
+        ? [{ tree: "root", path: clean, kind }]
+        : [];
+    }
+    const tree = destinations.get(at);
+    const below = clean.slice(mounts[at]!.length);
+    return tree === undefined || below === ""
+      ? []
+      : [{ tree, path: below, kind }];
+  };
+  return [
+    ...readonlyPaths.flatMap((it) => find(it, "readonly")),
+    ...maskedPaths.flatMap((it) => find(it, "mask")),
+  ];
+}
+
+/** Where the container mounts something over what is the host's: it may unmount
+ * its own, and would see that. A file system of the kernel's always hides the
+ * host's; where the host's own root is the container's, so does every mount. */
+function listCovered({ config, host }: MountContext): Cover[] {
+  if (config.ephemeral !== undefined) return [];
+  const mounts = (config.spec.mounts ?? []).map((mount) => ({
+    type: mount.type ?? "",
+    path: joinPath("/", mount.destination),
+    options: parseMountOptions(mount.options ?? []),
+  }));
+  return mounts.filter(({ type, path, options }, at) => {
+    if (options.remount) return false;
+    const isKernels = !options.bind &&
+      (type === "proc" || type === "sysfs" || path === "/dev");
+    if (isKernels && host.below.some((it) => isUnder(it, path))) return true;
+    if (!host.isHostRoot || options.copyUp) return false;
+    // Its mode would be that of what it covers.
+    const wantsMode = type === "tmpfs" && !options.bind &&
+      !options.data.some((it) => /(^|,)mode=/.test(it));
+    // An earlier mount needs its place below.
+    return !wantsMode &&
+      !mounts.slice(0, at).some((it) => isUnder(it.path, path));
+  }).map((it) => it.path).concat(
+    host.isHostRoot ? config.files.map((it) => it.path) : [],
+  ).map((path) => ({ tree: "root", path, kind: "mask" }));
+}

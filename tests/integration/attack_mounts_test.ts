@@ -1,0 +1,301 @@
+/**
+ * A hostile program with CAP_SYS_ADMIN in its user namespace against what the
+ * host has mounted: nothing that is read-only, nosuid, nodev or noexec there
+ * becomes something else, nothing that covers something is taken away. runc,
+ * where it is there, is asked the same.
+ *
+ * @module
+ */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  type CliOptions,
+  type CliResult,
+  findLeaks,
+  makeBox,
+  runToEnd,
+  takeSnapshot,
+} from "../harness.ts";
+import { asUser, findProgram, testOn } from "../needs.ts";
+import { cliCommand } from "../program.ts";
+import { NEEDS, payloadPath, plant } from "./attack.ts";
+import { makeSpec, type Spec } from "./caller.ts";
+
+const MAP = [{ containerID: 0, hostID: 100000, size: 65536 }];
+const SECRET = "what the host has covered";
+
+/** What the host has: `$1/own` forbids all and covers two things, `$1/plain`
+ * forbids nothing. */
+const HOST = `
+cd "$1"; mkdir -p own plain; mount -t tmpfs own own; cd own; mkdir in; touch file
+echo '${SECRET}' >in/secret; mount -t tmpfs below in; echo over >in/over
+echo '${SECRET}' >file; mount --bind in/over file
+chmod -R a+rwX . in ../plain
+cd ..; mount -o remount,bind,ro,nosuid,nodev,noexec,noatime own
+mount -o remount,bind,nosuid own/in
+[ -z "$2" ] || sh -ec "$2"; shift 2; exec "$@"`;
+
+interface Host extends AsyncDisposable {
+  dir: string;
+  /** Runs a command line where the host has all that. */
+  run(argv: readonly string[], options?: CliOptions): Promise<CliResult>;
+}
+
+/** @param more what else the host mounts, as a shell script in its directory */
+function makeHost(more = ""): Host {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-locks-" });
+  Deno.chmodSync(dir, 0o755);
+  const apart = ["unshare", "-m", "--propagation", "private", "sh", "-ec"];
+  return {
+    dir,
+    run: (argv, options) =>
+      runToEnd([...apart, HOST, "sh", dir, more, ...argv], options),
+    [Symbol.asyncDispose]: async () => {
+      await Deno.remove(dir, { recursive: true });
+    },
+  };
+}
+
+/** What must come out: every mount tried and nothing fallen. */
+function checkHeld(got: CliResult, tried: string): void {
+  assertEquals([got.code, got.stderr], [0, ""]);
+  const lines = got.stdout.trim().split("\n");
+  assertEquals(lines.filter((it) => it.startsWith("FELL")), []);
+  assertStringIncludes(lines.join(", "), tried);
+}
+
+const POWER = [
+  "--cap-add",
+  "SYS_ADMIN",
+  "--security-opt",
+  "seccomp=unconfined",
+];
+const USERNS = ["--userns", "0:100000:65536", ...POWER];
+
+for (const way of [[], ["--no-pivot"], ["--read-only"], ["--ephemeral"]]) {
+  testOn(
+    NEEDS,
+    `run ${
+      way.join(" ")
+    } with a user namespace leaves what the host has mounted locked`,
+    async () => {
+      await using host = makeHost();
+      await using box = makeBox();
+      plant(box.rootfs, 100000);
+      const got = await host.run([
+        ...cliCommand(),
+        "run",
+        "--rootfs",
+        box.rootfs,
+        "--name",
+        box.id,
+        ...USERNS,
+        ...way,
+        "-v",
+        `${host.dir}/own:/v`,
+        "-v",
+        `${host.dir}/plain:/ro:ro`,
+        "--",
+        ...["payload", "mounts", "/v", "/ro", "=/dev/null"],
+      ]);
+      checkHeld(got, "tried 5, tried 5, turned 2");
+    },
+  );
+}
+
+testOn(
+  NEEDS,
+  "run with a user namespace locks the root file system, and what is mounted in it",
+  async () => {
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    Deno.mkdirSync(`${box.rootfs}/in`);
+    Deno.writeTextFileSync(`${box.rootfs}/in/secret`, SECRET);
+    await using host = makeHost(
+      `mount --bind ${box.rootfs} ${box.rootfs}; mount -t tmpfs in ${box.rootfs}/in
+       mount -o remount,bind,ro ${box.rootfs}/in
+       mount -o remount,bind,nosuid,nodev ${box.rootfs}`,
+    );
+    const got = await host.run([
+      ...cliCommand(),
+      "run",
+      "--rootfs",
+      box.rootfs,
+      "--name",
+      box.id,
+      ...USERNS,
+      "--",
+      ...["payload", "mounts", "=/", "=/in"],
+    ]);
+    checkHeld(got, "tried 2, tried 2");
+    const bared = await host.run([
+      ...cliCommand(),
+      "run",
+      "--rootfs",
+      box.rootfs,
+      "--name",
+      box.id,
+      ...USERNS,
+      "--",
+      ...["payload", "bare", "/in"],
+    ]);
+    checkHeld(bared, "bared /in");
+  },
+);
+
+testOn(
+  NEEDS,
+  "run --rootfs / --read-only with a user namespace can be stripped of nothing",
+  async () => {
+    const before = takeSnapshot();
+    const id = `rrtest-locks-${Deno.pid}`;
+    await using host = makeHost();
+    await using box = makeBox();
+    plant(box.rootfs);
+    Deno.copyFileSync(payloadPath(box.rootfs), `${host.dir}/payload`);
+    const got = await host.run([
+      ...cliCommand(),
+      "run",
+      "--rootfs",
+      "/",
+      "--read-only",
+      "--name",
+      id,
+      "--userns",
+      "0:0:65536",
+      ...POWER,
+      "-v",
+      `${host.dir}:/mnt`,
+      "--",
+      ...["sh", "-ec"],
+      "/mnt/payload mounts =/ =/mnt/own; /mnt/payload bare /proc /dev /sys /run /root /tmp /etc/shadow; sed 's/^/FELL /' /etc/shadow",
+    ]);
+    checkHeld(got, "bared /tmp, bared /etc/shadow");
+    assertEquals(await findLeaks(before, id), []);
+  },
+);
+
+/** A bundle whose container runs the hostile program against /v. */
+function writeBundle(dir: string, rootfs: string, user: Spec): void {
+  const spec = makeSpec("locks", {
+    process: {
+      args: ["/bin/payload", "mounts", "/v"],
+      capabilities: Object.fromEntries(
+        ["bounding", "effective", "permitted"].map((it) => [it, [
+          "CAP_SYS_ADMIN",
+          "CAP_SYS_CHROOT",
+        ]]),
+      ),
+    },
+  });
+  spec["root"] = { path: rootfs };
+  spec["mounts"] = [
+    { destination: "/proc", type: "proc", source: "proc" },
+    {
+      destination: "/v",
+      type: "bind",
+      source: `${dir}/own`,
+      options: ["rbind"],
+    },
+  ];
+  spec["linux"] = {
+    namespaces: [{ type: "mount" }, { type: "pid" }, { type: "user", ...user }],
+    ...(user["path"] ? {} : { uidMappings: MAP, gidMappings: MAP }),
+  };
+  Deno.mkdirSync(`${dir}/bundle`, { recursive: true });
+  Deno.writeTextFileSync(`${dir}/bundle/config.json`, JSON.stringify(spec));
+}
+
+testOn(
+  NEEDS,
+  "a bundle with a user namespace leaves what the host has mounted locked, as under runc",
+  async () => {
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    const programs = [cliCommand()];
+    const runc = findProgram("runc");
+    if (runc !== undefined) programs.push([runc]);
+    for (const program of programs) {
+      await using host = makeHost();
+      writeBundle(host.dir, box.rootfs, {});
+      const got = await host.run([
+        ...program,
+        "run",
+        "--bundle",
+        `${host.dir}/bundle`,
+        box.id,
+      ]);
+      checkHeld(got, "tried 3, tried 3, turned 2");
+    }
+  },
+);
+
+testOn(
+  NEEDS,
+  "a bundle that joins a user namespace leaves what the host has mounted locked",
+  async () => {
+    await using host = makeHost();
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    const holder = new Deno.Command("unshare", {
+      args: ["-U", "sh", "-c", "echo here; read go; echo there; read end"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = holder.stdout.getReader();
+    const writer = holder.stdin.getWriter();
+    try {
+      await reader.read();
+      for (const map of ["uid_map", "gid_map"]) {
+        Deno.writeTextFileSync(`/proc/${holder.pid}/${map}`, "0 100000 65536");
+      }
+      writeBundle(host.dir, box.rootfs, {
+        path: `/proc/${holder.pid}/ns/user`,
+      });
+      const got = await host.run([
+        ...cliCommand(),
+        "run",
+        "--bundle",
+        `${host.dir}/bundle`,
+        box.id,
+      ]);
+      checkHeld(got, "tried 3, tried 3, turned 2");
+    } finally {
+      await writer.close();
+      await reader.cancel();
+      await holder.status;
+    }
+  },
+);
+
+testOn(
+  [...NEEDS, "user", "userns"],
+  "run as a user leaves what the host has mounted locked",
+  async () => {
+    await using host = makeHost();
+    await using box = makeBox({ user: true });
+    plant(box.rootfs);
+    // HOME and DENO_DIR of that user.
+    const { stdout } = await runToEnd(["env"], { user: true });
+    const env = Object.fromEntries(
+      stdout.trim().split("\n").map((it) => it.split(/=(.*)/s).slice(0, 2)),
+    );
+    const got = await host.run(
+      asUser([
+        ...cliCommand({ user: true }),
+        "run",
+        "--rootfs",
+        box.rootfs,
+        "--name",
+        box.id,
+        ...POWER,
+        "-v",
+        `${host.dir}/own:/v`,
+        "--",
+        ...["payload", "mounts", "/v", "=/dev/null"],
+      ]),
+      { env },
+    );
+    checkHeld(got, "tried 4, tried 4, turned 2");
+  },
+);
