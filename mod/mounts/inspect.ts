@@ -262,19 +262,36 @@ function listTop(): HostEntry[] {
   return listDirectory("/", points, count);
 }
 
+/** What is found, or nothing where it has just gone, or where the caller may not
+ * look: the container would see nothing there either. */
+function lookAt<T>(look: () => T): T | undefined {
+  try {
+    return look();
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return undefined;
+    throw error;
+  }
+}
+
 function listDirectory(
   directory: string,
   points: ReadonlySet<string>,
   count: { overlays: number },
 ): HostEntry[] {
   const entries: HostEntry[] = [];
-  const names = readDirSync(directory).map((it) => it.name).sort();
+  const names = (lookAt(() => readDirSync(directory)) ?? [])
+    .map((it) => it.name).sort();
   for (const name of names) {
     const path = directory === "/" ? `/${name}` : `${directory}/${name}`;
-    const info = lstatSync(path);
+    const info = lookAt(() => lstatSync(path));
+    if (info === undefined) continue;
     const mode = (info.mode ?? 0o755) & 0o7777;
     if (info.isSymlink) {
-      const link = readLinkSync(path);
+      const link = lookAt(() => readLinkSync(path));
+      if (link === undefined) continue;
       entries.push({ path, type: "symlink", link, mode, mountPoint: false });
     } else if (info.isDirectory) {
       const mountPoint = points.has(path);
