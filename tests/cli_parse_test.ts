@@ -39,6 +39,9 @@ const read: [string, Want][] = [
     [],
   ]],
   ["state --help", ["help", false, {}, { help: true }, ["state"]]],
+  // podman asks so whether there is such a command.
+  ["checkpoint --help", ["help", false, {}, {}, ["checkpoint"]]],
+  ["restore --image-path X -h", ["help", false, {}, {}, ["restore"]]],
   ["run --rootfs R --help", ["help", false, {}, {
     rootfs: "R",
     help: true,
@@ -436,7 +439,7 @@ const refused: [string, string, string, number, string?][] = [
     "unknown-command",
   ],
   [
-    "checkpoint --help",
+    "checkpoint box",
     'rustyrun has no "checkpoint"',
     "Checkpoint and restore are not supported",
     1,

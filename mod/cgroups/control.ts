@@ -6,7 +6,7 @@
  */
 
 import { ContainerError } from "../errors.ts";
-import { errnoOf, wordFailure } from "./errors.ts";
+import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
 import { childrenOf, pause } from "./remove.ts";
 import type { CgroupDir } from "./model.ts";
 
@@ -25,6 +25,7 @@ function findFreezer(dirs: readonly CgroupDir[]): CgroupDir | undefined {
 function needFreezer(dirs: readonly CgroupDir[], wanted: string): CgroupDir {
   const dir = findFreezer(dirs);
   if (dir) return dir;
+  if (dirs.length === 0) throw noCgroup(`${wanted} the container`);
   throw new ContainerError(
     `Cannot ${wanted} the container: it has no cgroup with a freezer`,
     {
@@ -132,10 +133,7 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
   const dir = dirs.find((d) => d.version === 2) ?? first("devices") ??
     first("pids") ?? first("freezer") ?? dirs[0];
   if (dir === undefined) {
-    throw new ContainerError(
-      "Cannot list the container's processes: it has no cgroup",
-      { code: "cgroup-missing", hint: "A user needs a delegated cgroup" },
-    );
+    throw noCgroup("list the container's processes");
   }
   const pids = new Set<number>();
   collectPids(dir.path, pids);

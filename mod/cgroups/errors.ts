@@ -184,6 +184,15 @@ export function wordFailure(
   });
 }
 
+/** The error for what needs a cgroup, where the container has none. */
+export function noCgroup(wanted: string): ContainerError {
+  return new ContainerError(`Cannot ${wanted}: it has no cgroup`, {
+    code: "cgroup-missing",
+    hint:
+      "A container made with --cgroup-manager disabled has none, nor has that of a user without a delegated cgroup",
+  });
+}
+
 /** The error for a limit that the kernel did not take. */
 export function wordWrite(
   write: CgroupWrite,

@@ -6,6 +6,7 @@
 
 import type { Resources } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
+import { noCgroup } from "./errors.ts";
 import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { compileDevices } from "./device_program.ts";
 import {
@@ -111,6 +112,10 @@ export function updateCgroups(
   const flags = options.flags ?? new Map();
   const resources = mergeResources(old, change);
   refuseIdleShares(resources, change);
+  // Device rules are none without a cgroup.
+  if (
+    dirs.length === 0 && Object.keys(change).some((it) => it !== "devices")
+  ) throw noCgroup("change the container's limits");
   const writes = planUpdate(dirs, resources, change, flags);
   const v2 = dirs.find((d) => d.version === 2);
   const mine = writes.filter((w) =>

@@ -14,6 +14,7 @@ import {
   findCommand,
   formatUsage,
   globalFlags,
+  UNSUPPORTED,
 } from "./flags.ts";
 
 import { fail, unknownCommand, unknownFlag } from "./usage_error.ts";
@@ -300,7 +301,19 @@ export function parseArgs(
       };
     }
     command = findCommand(name);
-    if (!command) throw unknownCommand(name);
+    if (!command) {
+      // Engines ask for help to see whether there is such a command.
+      const asked = UNSUPPORTED.includes(name) &&
+        argv.slice(reader.at).some((it) => it === "--help" || it === "-h");
+      if (!asked) throw unknownCommand(name);
+      return {
+        command: "help",
+        friendly: false,
+        global,
+        flags: new Map(),
+        args: [name],
+      };
+    }
     reader.at++;
     rows = [...command.flags(), HELP];
   }

@@ -1,6 +1,7 @@
 /** Updates as data, and what a refusal says. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import type { CgroupDir, CgroupPlan } from "../../mod/cgroups.ts";
+import { freezeCgroups, readPids } from "../../mod/cgroups/control.ts";
 import { wordFailure } from "../../mod/cgroups/errors.ts";
 import { makeCgroups, writeLimits } from "../../mod/cgroups/make.ts";
 import {
@@ -117,6 +118,30 @@ Deno.test("planUpdate() refuses a limit for a container without cgroups", () => 
     'Cannot apply "--pids-limit 5": no cgroup file system is mounted',
   );
 });
+
+Deno.test("updateCgroups() says of a container without cgroups that it has none", () => {
+  const error = assertThrows(
+    () => updateCgroups([], {}, { pids: { limit: 5 } }),
+    ContainerError,
+    "Cannot change the container's limits: it has no cgroup",
+  );
+  assertStringIncludes(error.hint!, "--cgroup-manager disabled");
+  assertEquals(updateCgroups([], {}, {}), {});
+});
+
+for (
+  const [what, call] of [["pause", freezeCgroups], ["list", readPids]] as const
+) {
+  Deno.test(`${call.name}() says of a container without cgroups that it has none`, () => {
+    const error = assertThrows(
+      () => call([]),
+      ContainerError,
+      "it has no cgroup",
+    );
+    assertStringIncludes(error.message, `Cannot ${what} the container`);
+    assertStringIncludes(error.hint!, "--cgroup-manager disabled");
+  });
+}
 
 /** A directory that looks like the mount of a v2 hierarchy. */
 function withTree(fn: (root: string) => void): void {
