@@ -128,6 +128,7 @@ struct k_cap_data {
 #define K_KEY_SPEC_SESSION_KEYRING (-3)
 
 #define K_TIOCGPTPEER 0x5441ul /* since 4.13 */
+#define K_MFD_NOEXEC_SEAL 8u /* since 6.3 */
 
 struct k_dirent64 { /* getdents64(2) */
 	uint64_t d_ino;

@@ -69,6 +69,7 @@ const NUMBERS = {
   statx: [332, 291],
   bpf: [321, 280],
   getdents64: [217, 61],
+  faccessat: [269, 48],
   readlinkat: [267, 78],
   renameat2: [316, 276],
   pidfd_send_signal: [424, 424],
@@ -211,8 +212,9 @@ export function writeFd(fd: number, bytes: Uint8Array): void {
 
 /**
  * Makes a memfd that holds `bytes` and can not change any more: sealed against
- * writing, growing, shrinking and further seals; memfd_create(2). Executable
- * ones ask for MFD_EXEC where the kernel knows it (6.3).
+ * writing, growing, shrinking and further seals; memfd_create(2). It is said
+ * whether it may be executed, MFD_EXEC or MFD_NOEXEC_SEAL, where the kernel knows
+ * that (6.3): under vm.memfd_noexec=2 some take no other.
  *
  * @returns the descriptor, close-on-exec
  * @throws {SyscallError} also EACCES under vm.memfd_noexec=2
@@ -226,11 +228,9 @@ export function sealedMemfd(
   let fd = trySyscall(
     "memfd_create",
     cstring(name),
-    flags | (executable ? 0x10 : 0),
+    flags | (executable ? 0x10 : 8),
   );
-  if (fd === -22 && executable) {
-    fd = trySyscall("memfd_create", cstring(name), flags);
-  }
+  if (fd === -22) fd = trySyscall("memfd_create", cstring(name), flags);
   if (fd < 0) throw new SyscallError("memfd_create", -fd);
   writeFd(fd, bytes);
   syscall("fcntl", fd, 1033, 15); // F_ADD_SEALS: seal, shrink, grow, write

@@ -120,7 +120,7 @@ function checkHelper(): Finding {
       return {
         name: "helper",
         verdict: "fine",
-        detail: "runs from a sealed memfd",
+        detail: "runs from a file without a name",
       };
     }
     return { name: "helper", verdict: "fails", detail: failed };

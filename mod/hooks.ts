@@ -15,6 +15,7 @@ import {
 } from "../ffi/libc.ts";
 import { errnoText, SyscallError } from "../ffi/errno.ts";
 import { spawnWithStreams } from "../ffi/spawn.ts";
+import { keepLast } from "./config/environment.ts";
 import type { Hook } from "./config/schema.ts";
 import { ContainerError } from "./errors.ts";
 
@@ -133,7 +134,7 @@ export function runHook(
     pid = spawnWithStreams(
       hook.path,
       hook.args?.length ? hook.args : [hook.path],
-      hook.env ?? env,
+      keepLast(hook.env ?? env),
       new Map([[0, stdin]]),
       state.bundle,
     );

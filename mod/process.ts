@@ -17,6 +17,7 @@ import {
   waitProcess,
 } from "../ffi/libc.ts";
 import { SyscallError } from "../ffi/errno.ts";
+import { unlinkedProgram } from "../ffi/unlinked.ts";
 import { HelperError, loadHelper } from "../ffi/helper.ts";
 import { ContainerError } from "./errors.ts";
 import {
@@ -62,15 +63,56 @@ export class HelperDied extends Error {
 
 let helperFd: number | undefined;
 
-/**
- * The helper as a sealed memfd, made once per process.
+/** Where a file without a name can be, if not in memory: Debian runs no programs
+ * in /run. That others may write there does not matter to it. */
+const PLACES = ["/var/tmp", "/tmp"];
+
+/** Puts the helper into an unlinked file, for a kernel that runs nothing from
+ * memory.
  *
- * @throws {ContainerError} when there is no helper, or the kernel refuses
- * executable memfds (vm.memfd_noexec=2)
+ * @param refusal the kernel's
+ * @throws {ContainerError} when no place for it runs programs */
+function openUnlinked(
+  room: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  refusal: SyscallError,
+): number {
+  const failures: string[] = [];
+  for (const dir of [room, ...PLACES]) {
+    try {
+      return unlinkedProgram(dir, bytes);
+    } catch (error) {
+      if (!(error instanceof SyscallError)) throw error;
+      failures.push(
+        error.call === "faccessat"
+          ? `"${dir}" is mounted noexec`
+          : `"${dir}": ${error.message}`,
+      );
+    }
+  }
+  throw new ContainerError(
+    `Cannot start the helper: the kernel runs no programs from memory (vm.memfd_noexec=2), and ${
+      failures.join(", ")
+    }`,
+    {
+      code: "memfd",
+      hint:
+        "Keep the states where programs may run (--root DIR), or set vm.memfd_noexec to 1 or 0",
+      cause: refusal,
+    },
+  );
+}
+
+/**
+ * The helper as a sealed memfd or, where the kernel runs no program from one, as
+ * an unlinked file; made once per process.
+ *
+ * @param room directory for that file: of the states
+ * @throws {ContainerError} when there is no helper, or no way to run it
  */
-export function openHelper(): number {
+export function openHelper(room: string): number {
   if (helperFd !== undefined) return helperFd;
-  let bytes: Uint8Array;
+  let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = loadHelper();
   } catch (cause) {
@@ -87,15 +129,12 @@ export function openHelper(): number {
     return helperFd = sealedMemfd("rustyrun-helper", bytes, true);
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;
+    if (cause.code === "EACCES") {
+      return helperFd = openUnlinked(room, bytes, cause);
+    }
     throw new ContainerError(
       `Cannot put the helper into memory: ${cause.message}`,
-      {
-        code: "memfd",
-        hint: cause.code === "EACCES"
-          ? "The sysctl vm.memfd_noexec=2 forbids it: set it to 1 or 0"
-          : undefined,
-        cause,
-      },
+      { code: "memfd", cause },
     );
   }
 }
@@ -128,6 +167,8 @@ export class PlanRun {
   readonly channel: number;
   /** pid of the helper (the warden, where the plan has one). */
   readonly helper: number;
+  /** Path of the helper's program. */
+  readonly program: string;
   /** pid of the container's first process, once `fork` has run. */
   pid = 0;
   /** Its pidfd, -1 before. */
@@ -138,10 +179,16 @@ export class PlanRun {
   /** The process that forks the first one, as far as it is known. */
   #forker: number | undefined;
 
-  constructor(ops: readonly Op[], channel: number, helper: number) {
+  constructor(
+    ops: readonly Op[],
+    channel: number,
+    helper: number,
+    program: string,
+  ) {
     this.ops = ops;
     this.channel = channel;
     this.helper = helper;
+    this.program = program;
     // A warden's other half is a process that only its reports name.
     this.#forker = ops[0]?.do === "warden" ? undefined : helper;
   }
@@ -259,18 +306,20 @@ export class PlanRun {
  * Starts the helper on a plan.
  *
  * @param ops the plan
+ * @param room directory of the states, see {@linkcode openHelper}
  * @param inherited slot name -> descriptor that goes along
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startPlan(
   ops: readonly Op[],
+  room: string,
   inherited: ReadonlyMap<string, number> = new Map(),
 ): PlanRun {
   const [channel, child] = packetPair();
   const slots = new Map([["channel", child], ...inherited]);
   let memfd = -1;
   try {
-    const program = `/proc/self/fd/${openHelper()}`;
+    const program = `/proc/self/fd/${openHelper(room)}`;
     memfd = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
     const helper = spawnProgram(
       program,
@@ -278,14 +327,14 @@ export function startPlan(
       [],
       [memfd, ...slots.values()],
     );
-    return new PlanRun(ops, channel, helper);
+    return new PlanRun(ops, channel, helper, program);
   } catch (cause) {
     closeFd(channel);
     if (!(cause instanceof SyscallError)) throw cause;
     throw new ContainerError(`Cannot start the helper: ${cause.message}`, {
       code: "helper-start",
       hint: cause.code === "EACCES" || cause.code === "EPERM"
-        ? "The sysctl vm.memfd_noexec=2 or a security module forbids programs in memory"
+        ? "A security module forbids programs in memory"
         : undefined,
       cause,
     });
@@ -298,17 +347,19 @@ export function startPlan(
 /**
  * Becomes the keeper: this process goes on as the helper, same pid.
  *
+ * @param run what it watches
  * @param plan the bytes of its plan
  * @param fds descriptors that go along
  * @throws {SyscallError} when the exec fails; else it does not return
  */
 export function becomeKeeper(
+  { program }: PlanRun,
   plan: Uint8Array,
   fds: Iterable<number>,
 ): never {
   const memfd = sealedMemfd("rustyrun-plan", plan);
   return execProgram(
-    `/proc/self/fd/${openHelper()}`,
+    program,
     ["rustyrun-keeper", "keeper", String(memfd)],
     [],
     [memfd, ...fds],

@@ -14,7 +14,7 @@ import { hasNeed, testOn } from "./needs.ts";
 
 libc();
 // Kept for the life of the process: a test that opened it would leak it.
-if (hasNeed("helper")) openHelper();
+if (hasNeed("helper")) openHelper("/tmp");
 
 const NAMES = [
   "kernel",

@@ -2233,16 +2233,6 @@ const ROWS: Record<string, Row> = {
     code: "hook",
     hint: "It is the bundle: something removed that",
   },
-  "a hook whose directory is closed to the container's root": {
-    op: { ...hook("createContainer"), cwd: "/bundle" } as Op,
-    errno: "EACCES",
-    text: "cwd",
-    message:
-      'Cannot run the createContainer hook "/hook": its working directory "/bundle": permission denied',
-    code: "hook",
-    hint:
-      "It is the bundle, and a directory above it does not let the container's root in: chmod o+x",
-  },
   "a container's hook that is no program": {
     op: hook("startContainer"),
     errno: "EACCES",

@@ -68,6 +68,14 @@ Deno.test("runHook() runs in the bundle", () => {
   assertEquals(dir.read("cwd"), `${Deno.realPathSync(BUNDLE)}\n`);
 });
 
+Deno.test("runHook() gives of equal names the last, and a word as it is", () => {
+  using dir = makeDir();
+  const hook = shell(`tr '\\0' '\\n' </proc/$$/environ >${dir.path}/env`);
+  const env = ["A=1", "WORD", "B=", "A=2", "WORDS=1"];
+  runHook("prestart", { ...hook, env }, STATE, []);
+  assertEquals(dir.read("env"), "WORD\nB=\nA=2\nWORDS=1\n");
+});
+
 Deno.test("runHook() throws when the hook is missing, and the bundle is not", () => {
   const hook = { path: "/none/such" };
   const error = assertThrows(

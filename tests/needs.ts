@@ -171,6 +171,8 @@ export const NEEDS = {
     ),
   /** A static busybox. */
   busybox: () => findStaticBusybox() !== undefined,
+  /** The kernel can forbid programs in memory (6.3). */
+  "memfd-noexec": () => isFile("/proc/sys/vm/memfd_noexec"),
   runc: () => findProgram("runc") !== undefined,
   crun: () => findProgram("crun") !== undefined,
   /** A C compiler with a static libc. */

@@ -79,6 +79,7 @@ export function createContainer(
     const fifo = makeExecFifo(dir);
     run = startPlan(
       prepared.ops,
+      place.root,
       new Map([
         ["fifo", fifo],
         ...sharedSlots(prepared),

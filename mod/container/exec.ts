@@ -10,6 +10,7 @@ import { readDirSync } from "../../ffi/files.ts";
 import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
 import { joinCgroups } from "../cgroups/control.ts";
 import type { Config } from "../config/config.ts";
+import { keepLast } from "../config/environment.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import type { Namespace, Process } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
@@ -40,7 +41,7 @@ import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
 import { judgeNamespaces, NAMESPACE_FILES } from "./joined.ts";
 import { hookState, type Place, writePidFile } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
-import { keepLast, readFileLimit } from "./prepare.ts";
+import { readFileLimit } from "./prepare.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./saved.ts";
 import { findState, statusOf } from "./status.ts";
@@ -251,7 +252,7 @@ export function execProcess(
   const rlimits = rlimitsOf(config, facts, readFileLimit());
   let run: PlanRun | undefined;
   try {
-    run = startPlan(ops, new Map());
+    run = startPlan(ops, root);
     const running = run;
     running.serve({
       sync(step) {
@@ -288,5 +289,5 @@ export function execProcess(
     ...planWatch(run, { runs: false, warden: 0 }),
     ...planLateErrors(ops, asSeen(config, state), facts, words),
   ];
-  return becomeKeeper(encodePlan(plan, slots), slots.values());
+  return becomeKeeper(run, encodePlan(plan, slots), slots.values());
 }

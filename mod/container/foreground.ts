@@ -66,6 +66,7 @@ function releaseState(dir: StateDir): void {
 function startWarded(
   prepared: Prepared,
   dir: StateDir,
+  { root }: Place,
 ): Warded {
   const [control, wardens] = packetPair();
   try {
@@ -74,7 +75,7 @@ function startWarded(
       ["state", dir.fd],
       ...sharedSlots(prepared),
     ]);
-    const run = startPlan(prepared.ops, slots);
+    const run = startPlan(prepared.ops, root, slots);
     return { run, control };
   } catch (error) {
     closeFd(control);
@@ -128,7 +129,7 @@ export function runForeground(
   try {
     holdSharedRoot(prepared, noted, dir, place);
     addWarden(prepared, place, dir.fd);
-    started = startWarded(prepared, dir);
+    started = startWarded(prepared, dir, place);
   } catch (error) {
     releaseState(dir);
     throw error;
@@ -181,7 +182,7 @@ export function runForeground(
         why: "say that it runs, and keep its exit code",
       });
     }
-    return becomeKeeper(encodePlan(plan, slots), slots.values());
+    return becomeKeeper(run, encodePlan(plan, slots), slots.values());
   } catch (error) {
     // Cgroups that were there before belong to somebody else.
     if (!prepared.cgroup.made) tellWarden(control, "N");

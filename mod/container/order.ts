@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import { keepLast } from "../config/environment.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { type Op, type Phase, type Phased, PHASES, SYNC } from "../plan.ts";
 
@@ -297,7 +298,7 @@ function planHooks(
       do: "spawn",
       path: hook.path,
       argv: hook.args?.length ? hook.args : [hook.path],
-      env: hook.env ?? env,
+      env: keepLast(hook.env ?? env),
       stdin: state(status),
       timeout: hook.timeout ?? 0,
       cwd: kind === "createContainer" ? config.bundle : "",

@@ -10,6 +10,7 @@ import { limitProcess } from "../../ffi/libc.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { type CgroupPlan, planCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
+import { keepLast } from "../config/environment.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { setUser } from "../config/from_flags.ts";
 import { ContainerError } from "../errors.ts";
@@ -135,14 +136,6 @@ function checkRootfs(config: Config): void {
         : "Name a directory",
     },
   );
-}
-
-/** An environment in which each name stands once, with its last value, as runc
- * makes it. */
-export function keepLast(env: readonly string[]): string[] {
-  const name = (it: string) => it.slice(0, it.indexOf("="));
-  const last = new Map(env.map((it, at) => [name(it), at]));
-  return env.filter((it, at) => last.get(name(it)) === at);
 }
 
 /** Looks up a user that was given by name, and HOME, in the root file system. */

@@ -5,6 +5,7 @@
  */
 
 import { lstatSync, readDirSync, readLinkSync } from "../../ffi/files.ts";
+import { UNLINKED } from "../../ffi/unlinked.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
@@ -28,7 +29,8 @@ function exists(path: string): boolean {
  * look, it counts as waiting. */
 export function hasExecuted(pid: number): boolean {
   try {
-    return !readLinkSync(`/proc/${pid}/exe`).startsWith(HELPER);
+    const exe = readLinkSync(`/proc/${pid}/exe`);
+    return !exe.startsWith(HELPER) && !UNLINKED.test(exe);
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -38,7 +40,7 @@ export function hasExecuted(pid: number): boolean {
   }
 }
 
-/** How /proc/PID/exe names the helper: it runs from a memfd. */
+/** How /proc/PID/exe names the helper that runs from a memfd. */
 const HELPER = "/memfd:rustyrun-helper";
 
 /** Returns the status of a container. */

@@ -23,7 +23,7 @@ export function tryOps(
   ops: readonly Op[],
   maps: IdMaps | undefined,
 ): string | undefined {
-  const run = startPlan(ops);
+  const run = startPlan(ops, "/tmp");
   try {
     run.serve({
       sync(id, pid) {

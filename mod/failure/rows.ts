@@ -315,9 +315,7 @@ export function wordHook({ op, errno, detail, text }: Failure): Row {
       message: `${it}: its working directory ${quote(cwd)}: ${
         errnoText(errno)
       }`,
-      hint: errnoName(errno) === "EACCES"
-        ? "It is the bundle, and a directory above it does not let the container's root in: chmod o+x"
-        : "It is the bundle: something removed that",
+      hint: "It is the bundle: something removed that",
     };
   }
   if (errnoName(errno) === "ENOENT" || errnoName(errno) === "EACCES") {

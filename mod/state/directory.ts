@@ -67,8 +67,7 @@ export function claimState(
       continue;
     }
     // Between our mkdir and the lock another may have lived in it.
-    const reused = !made || readDirSync(path)[Symbol.iterator]().next()
-          .done !== true;
+    const reused = !made || readDirSync(path).length > 0;
     const taken = reused && hasState(path) && readState(root, id) !== undefined;
     if (reused && (taken || !isStateDirectory(path))) {
       closeFd(fd);

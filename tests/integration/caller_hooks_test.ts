@@ -157,6 +157,35 @@ testOn(NEEDS, "hooks of six kinds run in order, place and status", async () => {
   }
 });
 
+testOn(
+  NEEDS,
+  "a createContainer hook runs where the container's user cannot enter the bundle",
+  async () => {
+    await using caller = makeCaller();
+    const { bundle, dir, id, rootfs } = caller;
+    const maps = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    const spec = makeSpec(id, {
+      root: { path: `${dir}/open/rootfs` },
+      process: { args: ["true"] },
+      linux: { uidMappings: maps, gidMappings: maps },
+      hooks: { createContainer: [shell(`pwd >${dir}/open/cwd`)] },
+    });
+    spec["linux"].namespaces.push({ type: "user" });
+    caller.write(spec);
+    Deno.mkdirSync(`${dir}/open`);
+    Deno.renameSync(rootfs, `${dir}/open/rootfs`);
+    Deno.chmodSync(dir, 0o755);
+    Deno.chmodSync(`${dir}/open`, 0o777);
+    const run = ["run", "--bundle", bundle, id];
+    for (const [mode, cwd] of [[0o700, "/"], [0o755, bundle]] as const) {
+      Deno.chmodSync(bundle, mode);
+      assertEquals(await caller.call(run), QUIET);
+      assertEquals(Deno.readTextFileSync(`${dir}/open/cwd`), `${cwd}\n`);
+      Deno.removeSync(`${dir}/open/cwd`);
+    }
+  },
+);
+
 testOn(NEEDS, "hooks of a kind run in the order of the list", async () => {
   await using caller = makeCaller();
   const { id, dir } = caller;

@@ -165,7 +165,7 @@ testOn(
           why: "test it",
         },
         { do: "same", slot: "ns", ...id, why: "test it" },
-      ]);
+      ], "/tmp");
       try {
         return run.serve({});
       } finally {
