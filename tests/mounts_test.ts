@@ -299,7 +299,6 @@ Deno.test("planMounts() opens host trees in the new mount namespace without CAP_
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "openTree root - /bundle/rootfs 0x8001",
-    "openTree mount.0 - /src 0x8001",
     "openTree device./dev/null - /dev/null 1",
     "verify device./dev/null 0x2000 0x103 0",
     "mountSetattr device./dev/null - 0 0 0 0x40000 -",
@@ -322,6 +321,7 @@ Deno.test("planMounts() opens host trees in the new mount namespace without CAP_
     "open target - /bundle/rootfs 0x210000 0 0",
     "moveMount root target",
     "# mounts",
+    "openTree mount.0 - /src 0x8001",
     "target target root /vol 1 0x1ed",
     "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
     "mountSetattr mount.0 - 0 1 0 0 -",
@@ -782,15 +782,70 @@ Deno.test("planMounts() fills a tmpfs before it is read-only", () => {
   });
   assertEquals(pickSteps(phased, "mounts", "rootReadonly"), [
     "# mounts",
-    "fsmount mount.0 tmpfs [source=tmpfs size=1m] 4 0",
-    "cover mount.0 root /run 0x3ff 7",
+    "fsmount mount tmpfs [source=tmpfs size=1m] 4 0",
+    "cover mount root /run 0x3ff 7",
     "target target root /run 1 0x1ed",
-    "copyUp target mount.0",
-    "moveMount mount.0 target",
+    "copyUp target mount",
+    "moveMount mount target",
     "# rootReadonly",
-    "mountSetattr mount.0 - 0 1 0 0 -",
+    "target target root /run 0 0",
+    "mountSetattr target - 0 1 0 0 -",
   ]);
 });
+
+Deno.test("planMounts() holds a tmpfs that is read-only last only where something else comes to lie on it", () => {
+  const tmpfs = (destination: string) => ({
+    destination,
+    type: "tmpfs",
+    options: ["ro", "mode=0755"],
+  });
+  const mounts = [tmpfs("/a"), tmpfs("/b"), tmpfs("//a/.")];
+  assertEquals(pickSteps(plan({ mounts }), "rootReadonly"), [
+    "# rootReadonly",
+    "mountSetattr mount.0 - 0 1 0 0 -",
+    "target target root /b 0 0",
+    "mountSetattr target - 0 1 0 0 -",
+    "target target root /a 0 0",
+    "mountSetattr target - 0 1 0 0 -",
+  ]);
+});
+
+/** Where a volume is taken: in its turn, or before. */
+const TAKEN: [string, boolean, Partial<Config>, string?][] = [
+  ["of a bundle", true, {}],
+  ["below the bundle's root", true, {}, "/bundle/rootfs/src"],
+  ["of a flag", true, { mode: "friendly" }],
+  [
+    "of a flag, below the root",
+    false,
+    { mode: "friendly" },
+    "/bundle/rootfs/s",
+  ],
+  ["over the host's root", true, { mode: "friendly", rootfs: "/" }],
+  ["over the host's root without pivot_root", false, {
+    mode: "friendly",
+    rootfs: "/",
+    noPivot: true,
+  }],
+  ["under a throw-away layer", false, {
+    mode: "friendly",
+    ephemeral: { kind: "memory" },
+  }],
+];
+for (const [what, inTurn, config, source = "/src"] of TAKEN) {
+  Deno.test(`planMounts() takes a volume ${what} ${inTurn ? "in its turn" : "before"}`, () => {
+    const options = ["rbind", "rslave"];
+    const phased = plan(
+      { mounts: [{ destination: "/v", source, options }] },
+      {},
+      DIRECTORY,
+      config,
+    );
+    const where = (step: "mounts" | "sources") =>
+      pickSteps(phased, step).some((it) => it.startsWith("openTree mount.0 "));
+    assertEquals([where("mounts"), where("sources")], [inTurn, !inTurn]);
+  });
+}
 
 /** Options of a tmpfs, and what it takes of the directory that it covers. */
 const COVERS: [string[], string | undefined][] = [
@@ -895,14 +950,14 @@ Deno.test("planMounts() maps the ids of a mount by a user namespace of the same 
     "# sources",
     "openTree root - /bundle/rootfs 0x8001",
     "userns idmap.0 0 5 9\n 0 5 9\n",
+    "# mounts",
     "openTree mount.0 - /src 1",
     "mountSetattr mount.0 - 0 0x100000 0 0 idmap.0",
-    "openTree mount.1 - /src 0x8001",
-    "mountSetattr mount.1 - 0x8000 0x100000 0 0 idmap.0",
-    "# mounts",
     "target target root /a 1 0x1ed",
     "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
     "moveMount mount.0 target",
+    "openTree mount.1 - /src 0x8001",
+    "mountSetattr mount.1 - 0x8000 0x100000 0 0 idmap.0",
     "target target root /b 2 0x1ed",
     "mountSetattr mount.1 - 0x8000 0 0 0x80000 -",
     "moveMount mount.1 target",

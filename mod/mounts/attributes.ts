@@ -100,7 +100,8 @@ export function planAttributes(
 }
 
 /** The id map of an idmapped mount: the mount's own, else the container's; no
- * operation when it asks for none. Since 5.12. */
+ * operation when it asks for none. Since 5.12. The user namespace that holds it
+ * is made before the container's namespaces, whose ids are others. */
 export function planIdmap(
   context: MountContext,
   entry: MountEntry,

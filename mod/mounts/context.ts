@@ -39,6 +39,8 @@ export interface MountContext {
   peers: Op[];
   /** Operations that make mounts read-only once all is populated. */
   readonly: Op[];
+  /** Place of a mount -> index of the last one in the list that goes there. */
+  topmost: Map<string, number>;
   /** Slot of the container's devpts, when it mounts one on /dev/pts. */
   devpts: string;
   /** Text of the id maps -> slot of a user namespace with them. */
@@ -68,6 +70,7 @@ export function createContext(
     sources: [],
     late: [],
     peers: [],
+    topmost: new Map(),
     readonly: [],
     devpts: "",
     idmaps: new Map(),

@@ -5,7 +5,11 @@
  */
 
 import { MOUNT_ATTR as ATTR } from "../../ffi/constants.ts";
-import { isMapped, namespaceUse } from "../config/namespaces.ts";
+import {
+  hasUserNamespace,
+  isMapped,
+  namespaceUse,
+} from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
@@ -39,7 +43,11 @@ const LXCFS = new Set([
  * missing, or it is one that no container may have
  */
 export function planFileSystems(context: MountContext): Op[] {
-  return (context.config.spec.mounts ?? []).flatMap((mount, index) => {
+  const mounts = context.config.spec.mounts ?? [];
+  for (const [index, { destination }] of mounts.entries()) {
+    context.topmost.set(joinPath("/", destination), index);
+  }
+  return mounts.flatMap((mount, index) => {
     const entry: MountEntry = {
       index,
       from: `mounts[${index}]`,
@@ -116,9 +124,9 @@ function checkProc(entry: MountEntry): void {
   );
 }
 
-function planRemount(entry: MountEntry): Op[] {
-  const { destination, from, options } = entry;
-  const ops: Op[] = [{
+/** Slot "target": what was mounted there. */
+function findMounted({ destination, from }: MountEntry): Op {
+  return {
     do: "target",
     into: "target",
     root: "root",
@@ -127,7 +135,12 @@ function planRemount(entry: MountEntry): Op[] {
     mode: 0,
     why: `find what is mounted on "${destination}"`,
     from,
-  }];
+  };
+}
+
+function planRemount(entry: MountEntry): Op[] {
+  const { from, options } = entry;
+  const ops: Op[] = [findMounted(entry)];
   const data = splitData(options.data);
   if (data.length > 0 && !options.bind) {
     ops.push({
@@ -180,24 +193,19 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
     why: `take "${source}" of the host`,
     from,
   });
+  const base = volumePropagation(context, entry);
+  const inTurn = base !== 0 && isTakenInTurn(context, source);
   // Only the owner of the file system may map its ids: before a user namespace.
   const idmap = planIdmap(context, entry, slot);
-  // A bundle's are taken in their turn where nothing speaks against it:
-  // mountinfo lists mounts by their age since 6.8, and they must be found in the
-  // order of the list. A volume is taken before "/" becomes private: an rslave
-  // one has to have a master, and a shared one the host's mounts as peers.
-  const base = volumePropagation(context, entry);
-  const plain = config.mode === "oci" && !context.userns;
-  const inTurn = plain && config.ephemeral === undefined &&
-    idmap.length === 0 && base !== 0;
-  if (plain && base === 0) context.peers.push(take, ...idmap);
+  // While it still is a peer of the host's mounts.
+  if (base === 0 && config.mode === "oci") context.peers.push(take, ...idmap);
   else if (!inTurn) {
     takeTree(context, slot, take);
     context.destinations.set(index, slot);
     context.sources.push(...idmap, ...planLocked(context, entry, slot));
   }
   return [
-    ...(inTurn ? [take] : []),
+    ...(inTurn ? [take, ...idmap] : []),
     ...planTarget(
       context,
       entry,
@@ -206,6 +214,22 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
     ...planAttributes(leaveLocked(context, entry), slot, true, base),
     attach(slot, entry),
   ];
+}
+
+/**
+ * Whether a volume is taken in its turn among the mounts, where the host's are
+ * still to be found: then its descriptor is open for a moment alone, and
+ * mountinfo, which lists mounts by their age since 6.8, has the order of the
+ * list. Before are taken: what enters a user namespace from outside; what is
+ * below something that the container is made on.
+ */
+function isTakenInTurn(context: MountContext, source: string): boolean {
+  const { config, early } = context;
+  if (early && hasUserNamespace(config)) return false;
+  if (config.ephemeral !== undefined) return false;
+  return config.rootfs === "/"
+    ? !config.noPivot
+    : config.mode === "oci" || !isUnder(source, config.rootfs);
 }
 
 /** A sysfs belongs to a network namespace; one of the host's cannot be mounted
@@ -297,7 +321,9 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
   // A tmpfs and /dev are filled first and read-only last.
   const later = ro && (type === "tmpfs" || destination === "/dev");
   const isPts = type === "devpts" && destination === "/dev/pts";
-  const slot = isPts ? "devpts" : later ? `mount.${index}` : "mount";
+  // Found again by its place, unless something else will lie there.
+  const found = context.topmost.get(destination) === index;
+  const slot = isPts ? "devpts" : later && !found ? `mount.${index}` : "mount";
   if (isPts) context.devpts = slot;
   const data = planData(context, entry);
   const ops: Op[] = [{
@@ -335,10 +361,13 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
     attach(slot, entry),
   );
   if (later) {
-    context.readonly.push(setAttr(slot, { set: ATTR.RDONLY }, {
-      why: `make "${destination}" read-only now that it is filled`,
-      from,
-    }));
+    if (found) context.readonly.push(findMounted(entry));
+    context.readonly.push(
+      setAttr(found ? "target" : slot, { set: ATTR.RDONLY }, {
+        why: `make "${destination}" read-only now that it is filled`,
+        from,
+      }),
+    );
   }
   return ops;
 }
