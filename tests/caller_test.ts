@@ -10,20 +10,17 @@ import { readDirectory, readVariable } from "../mod/caller.ts";
 import { resolvePath } from "../mod/config/flags/use.ts";
 import { ContainerError } from "../mod/errors.ts";
 
-/** Calls in a directory of its own. */
+/** Calls in a directory of its own, which may be gone afterwards. */
 function inDirectory(call: (dir: string) => void): void {
   const before = Deno.cwd();
-  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-caller-" });
-  Deno.chdir(dir);
+  const above = Deno.makeTempDirSync({ prefix: "rustyrun-test-caller-" });
+  Deno.mkdirSync(`${above}/d`);
+  Deno.chdir(`${above}/d`);
   try {
-    call(dir);
+    call(`${above}/d`);
   } finally {
     Deno.chdir(before);
-    try {
-      Deno.removeSync(dir, { recursive: true });
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
+    Deno.removeSync(above, { recursive: true });
   }
 }
 
