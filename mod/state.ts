@@ -84,7 +84,6 @@ export {
 } from "./state/directory.ts";
 export {
   encodeState,
-  LEFTOVERS,
   makeExecFifo,
   readExitCode,
   readLeftovers,

@@ -60,7 +60,7 @@ function describeClass({ mount, group, tasks, remove }: StateClass) {
 }
 
 /** The part of a state that is known before there is a process. */
-export function describeContainer(
+function describeContainer(
   prepared: Prepared,
   kind: LaunchKind,
 ): Omit<State, keyof StateProcess> {
