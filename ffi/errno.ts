@@ -104,6 +104,18 @@ export function errnoName(errno: number): string {
   return NAMES[errno] ?? LATER[errno] ?? `errno ${errno}`;
 }
 
+/** The errno's name ("EBUSY") of an error that Deno threw; "" for another. Deno
+ * has a code for the common ones; the message has the number of the others. */
+export function errnoOf(error: unknown): string {
+  const { code, message } = (error ?? {}) as {
+    code?: string;
+    message?: string;
+  };
+  if (typeof code === "string") return code;
+  const number = /\(os error ([0-9]+)\)/.exec(message ?? "")?.[1];
+  return number === undefined ? "" : errnoName(Number(number));
+}
+
 /** The errno's words as strerror(3) has them, lower case; the name where
  * there are none. */
 export function errnoText(errno: number): string {

@@ -1295,6 +1295,21 @@ const ROWS: Record<string, Row> = {
     hint:
       "The mount point does not exist and the root file system is read-only: make it there, or use --ephemeral",
   },
+  "a layer on a read-only file system": {
+    op: op("mkdir", {
+      at: "uppers",
+      name: "box",
+      mode: 0o700,
+      why: "make a directory for what the container writes",
+      from: "ephemeral",
+    }),
+    errno: "EROFS",
+    message:
+      "Cannot make a directory for what the container writes (ephemeral): mkdirat: EROFS (read-only file system)",
+    code: "ephemeral-readonly",
+    hint:
+      "Its file system is mounted read-only: name another directory, or leave =DIR out",
+  },
   "a full layer": {
     op: op("mkdir", {
       at: "layers",

@@ -108,19 +108,19 @@ const rows: [string, string, string, string][] = [
   [
     "--name a/b",
     'Cannot use the id "a/b": invalid container ID format',
-    "Use letters, digits and _ + . - only, at most 255 of them",
+    "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
     "invalid-id",
   ],
   [
     "--name ..",
     'Cannot use the id "..": invalid container ID format',
-    "Use letters, digits and _ + . - only, at most 255 of them",
+    "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
     "invalid-id",
   ],
   [
     "--name=",
     'Cannot use the id "": invalid container ID format',
-    "Use letters, digits and _ + . - only, at most 255 of them",
+    "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
     "invalid-id",
   ],
   [

@@ -5,21 +5,11 @@
  * @module
  */
 
-import { errnoName } from "../../ffi/errno.ts";
+import { errnoOf } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import { type CgroupWrite, nameAsked } from "./model.ts";
 
-/** The errno's name ("EBUSY") of an error that Deno threw; "" for another. Deno
- * has a code for the common ones; the message has the number of the others. */
-export function errnoOf(error: unknown): string {
-  const { code, message } = (error ?? {}) as {
-    code?: string;
-    message?: string;
-  };
-  if (typeof code === "string") return code;
-  const number = /\(os error ([0-9]+)\)/.exec(message ?? "")?.[1];
-  return number === undefined ? "" : errnoName(Number(number));
-}
+export { errnoOf };
 
 interface Hint {
   file?: RegExp;

@@ -8,6 +8,7 @@ import { lstatSync, mkdirSync } from "../../ffi/files.ts";
 import { readVariable } from "../caller.ts";
 import { ContainerError } from "../errors.ts";
 import { outerRoot } from "../host.ts";
+import { cannotKeep } from "../state/words.ts";
 import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import {
@@ -75,7 +76,9 @@ export function claimSharedRoot(path: string, uid: number): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (!(error instanceof Deno.errors.AlreadyExists)) {
+      throw cannotKeep(path, error);
+    }
   }
   const info = lstatSync(path);
   if (info.isDirectory && info.uid === uid && !((info.mode ?? 0) & 0o022)) {

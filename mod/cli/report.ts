@@ -4,6 +4,7 @@
  * @module
  */
 
+import { errnoOf } from "../../ffi/errno.ts";
 import { writeTextFileSync } from "../../ffi/files.ts";
 import type { Warn } from "../container/warn.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
@@ -64,6 +65,14 @@ export function printStdout(text: string): void {
   }
 }
 
+/** What a disk may refuse anywhere: no fault of rustyrun's. */
+const DISK: Record<string, string> = {
+  ENOSPC: "The file system is full: df and df -i show which",
+  EDQUOT: "The quota of this user is used up: quota shows it",
+  EROFS: "The file system is mounted read-only: findmnt shows which",
+  EIO: "The disk fails: the kernel's log (dmesg) may say more",
+};
+
 /** Turns whatever was thrown into an error that can be told. */
 export function toContainerError(error: unknown): ContainerError {
   if (error instanceof ContainerError) return error;
@@ -74,6 +83,16 @@ export function toContainerError(error: unknown): ContainerError {
     return new ContainerError(error.message, {
       code: "plan-limits",
       hint: "Give fewer mounts, devices, arguments or variables",
+      cause: error,
+    });
+  }
+  const room = DISK[errnoOf(error)];
+  if (room !== undefined) {
+    // "No space left on device (os error 28): writefile '/path'"
+    const { message } = error as Error;
+    return new ContainerError(`Cannot go on: ${message}`, {
+      code: "disk",
+      hint: room,
       cause: error,
     });
   }

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { readFileSync, readTextFileSync } from "../../ffi/files.ts";
+import { readTextFileSync } from "../../ffi/files.ts";
 import type { Config } from "../config/config.ts";
 import type { Linux } from "../config/schema.ts";
 import { parseSeccompFile } from "../config/seccomp_file.ts";
@@ -22,26 +22,11 @@ import {
   type SeccompHost,
   type SeccompProfile,
 } from "../seccomp.ts";
-import { writeCache } from "./cache.ts";
-import { checkStateRoot } from "../state/root.ts";
+import { readCache, writeCache } from "./cache.ts";
 import type { Filter } from "./order.ts";
 
-/** ROOT/.cache/seccomp: filters by the hash of their profile. ROOT belongs to
- * the caller alone, so that nobody else can put one there. */
+/** ROOT/.cache/seccomp: filters by the hash of their profile. */
 const CACHE = ".cache/seccomp";
-
-function readCached(path: string): Uint8Array | undefined {
-  try {
-    const bytes = readFileSync(path);
-    return bytes.length > 0 && bytes.length % 8 === 0 ? bytes : undefined;
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return undefined;
-    throw error;
-  }
-}
 
 function readProfile(path: string): SeccompFile {
   let text: string;
@@ -115,9 +100,7 @@ export function loadFilter(
     ? defaultSeccompKey(host)
     : seccompCacheKey(profile, facts.arch);
   if (!isDefault) refuseDeadlock(profile);
-  const cached = checkStateRoot(root)
-    ? readCached(`${root}/${CACHE}/${key}`)
-    : undefined;
+  const cached = readCache(root, CACHE, key);
   if (cached !== undefined) {
     const { flags, notify } = isDefault
       ? { flags: 0, notify: false }

@@ -9,6 +9,7 @@ import type { Config } from "../config/config.ts";
 import { parseConfigJson } from "../config/json.ts";
 import type { Op } from "../plan.ts";
 import { encodeState, readSaved, replaceFile } from "../state.ts";
+import { saving } from "../state/words.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What is saved. */
@@ -60,14 +61,12 @@ export function loadSaved(root: string, id: string): Saved {
 
 /** Writes the saved copy again, after an update. */
 export function rewriteSaved(root: string, id: string, saved: Saved): void {
-  replaceFile(
-    `${root}/${id}/config.json`,
-    encodeState({
-      ...saved,
-      config: {
-        ...saved.config,
-        flags: Object.fromEntries(saved.config.flags),
-      },
-    }),
-  );
+  const text = encodeState({
+    ...saved,
+    config: {
+      ...saved.config,
+      flags: Object.fromEntries(saved.config.flags),
+    },
+  });
+  saving(id, () => replaceFile(`${root}/${id}/config.json`, text));
 }

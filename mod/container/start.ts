@@ -14,6 +14,7 @@ import {
   syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
+import { errnoOf } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import { wordFailure } from "../failure.ts";
 import type { Facts } from "../host.ts";
@@ -105,6 +106,16 @@ function followStart(
   }
 }
 
+/** Where the states are read-only by now, the fifo stays: the container runs all
+ * the same, and its program tells that it does (status.ts). */
+function removeFifo(path: string): void {
+  try {
+    removeSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "EROFS") throw error;
+  }
+}
+
 /** Runs the poststart hooks; one that fails stops the container, config.md
  * "Poststart". */
 function runPoststart(state: State, saved: Saved, place: Place): void {
@@ -150,7 +161,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
     try {
       followStart(fifo, pidfd, state, load, facts);
     } finally {
-      removeSync(path);
+      removeFifo(path);
     }
     if (state.hasPoststart) runPoststart(state, load(), place);
     // Readiness may take for ever: kill, exec and delete must not wait for it.

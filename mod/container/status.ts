@@ -10,6 +10,7 @@ import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
 import { isAlive, readExitCode, readState, type State } from "../state.ts";
+import { reading } from "../state/words.ts";
 
 /** runtime.md "Lifecycle", and runc's "paused". */
 export type Status = "created" | "running" | "paused" | "stopped";
@@ -103,7 +104,7 @@ export function describeState(
 /** The names below `root`, sorted: containers, and what is being made. */
 export function listIds(root: string): string[] {
   try {
-    return readDirSync(root)
+    return reading(root, () => readDirSync(root))
       .filter((it) => it.isDirectory && !it.name.startsWith("."))
       .map((it) => it.name).sort();
   } catch (error) {

@@ -130,11 +130,17 @@ export function wordMount(
           : "In a user namespace the kernel allows only some file systems, and locks what the host has mounted",
       };
     case "EROFS":
-      return {
-        code: "mount-readonly",
-        hint:
-          "The mount point does not exist and the root file system is read-only: make it there, or use --ephemeral",
-      };
+      return op.from === "ephemeral"
+        ? {
+          code: "ephemeral-readonly",
+          hint:
+            "Its file system is mounted read-only: name another directory, or leave =DIR out",
+        }
+        : {
+          code: "mount-readonly",
+          hint:
+            "The mount point does not exist and the root file system is read-only: make it there, or use --ephemeral",
+        };
     case "ENOENT":
       // In proc, sysfs and a directory that was removed nothing can be made.
       if (!isPlace) return { code: "mount" };

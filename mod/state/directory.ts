@@ -4,19 +4,14 @@
  * @module
  */
 
-import {
-  lstatSync,
-  mkdirSync,
-  readDirSync,
-  removeSync,
-  statSync,
-} from "../../ffi/files.ts";
+import { mkdirSync, readDirSync, removeSync } from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import { ContainerError, describeFileError } from "../errors.ts";
+import { ContainerError } from "../errors.ts";
 import type { StateDir } from "../state.ts";
 import { LEFTOVERS, readState } from "./files.ts";
-import { checkStateRoot, isStateDirectory } from "./root.ts";
+import { checkStateRoot, isSameFile, isStateDirectory } from "./root.ts";
+import { cannotKeep, removing } from "./words.ts";
 
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
@@ -97,13 +92,13 @@ function lockDirectory(path: string): number | "busy" | undefined {
     0,
   );
   if (fd === ENOENT) return undefined;
-  if (fd < 0) throw cannotMake(path, new SyscallError("openat", -fd));
+  if (fd < 0) throw cannotKeep(path, new SyscallError("openat", -fd));
   const locked = trySyscall("flock", fd, LOCK_EX | LOCK_NB);
   if (locked === 0 && isSameFile(path, fd)) return fd;
   closeFd(fd);
   if (locked === 0) return undefined;
   if (locked === EWOULDBLOCK) return "busy";
-  throw cannotMake(path, new SyscallError("flock", -locked));
+  throw cannotKeep(path, new SyscallError("flock", -locked));
 }
 
 /**
@@ -158,7 +153,7 @@ function makeDirectory(root: string, path: string): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     if (!(error instanceof Deno.errors.NotFound)) {
-      throw cannotMake(root, error);
+      throw cannotKeep(root, error);
     }
   }
   try {
@@ -167,32 +162,7 @@ function makeDirectory(root: string, path: string): boolean {
     return true;
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw cannotMake(root, error);
-  }
-}
-
-function cannotMake(root: string, cause: unknown): ContainerError {
-  return new ContainerError(
-    `Cannot keep the container's state in "${root}": ${
-      describeFileError(cause)
-    }`,
-    {
-      code: "state-directory",
-      hint: "Name a directory that you may write: rustyrun --root DIR",
-      cause,
-    },
-  );
-}
-
-/** Whether a path is still what a descriptor was opened as. */
-export function isSameFile(path: string, fd: number): boolean {
-  try {
-    const a = lstatSync(path);
-    const b = statSync(`/proc/self/fd/${fd}`);
-    return a.ino === b.ino && a.dev === b.dev;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
+    throw cannotKeep(root, error);
   }
 }
 
@@ -204,7 +174,7 @@ export function removeState(dir: StateDir): void {
   if (!isSameFile(dir.path, dir.fd)) return;
   emptyState(dir);
   try {
-    removeSync(dir.path);
+    removing(dir.path, () => removeSync(dir.path));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
@@ -213,7 +183,7 @@ export function removeState(dir: StateDir): void {
 /** Makes a state directory rubbish: what it names is there for the taking. */
 export function disownState({ path }: StateDir): void {
   try {
-    removeSync(`${path}/state.json`);
+    removing(path, () => removeSync(`${path}/state.json`));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
@@ -229,7 +199,10 @@ export function emptyState(dir: StateDir): void {
   disownState(dir);
   for (const name of [...names, LEFTOVERS]) {
     try {
-      removeSync(`${path}/${name}`, { recursive: true });
+      removing(
+        path,
+        () => removeSync(`${path}/${name}`, { recursive: true }),
+      );
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }

@@ -5,7 +5,9 @@
  * @module
  */
 
+import { errnoOf } from "../../ffi/errno.ts";
 import {
+  lstatSync,
   readTextFileSync,
   removeSync,
   renameSync,
@@ -13,29 +15,56 @@ import {
 } from "../../ffi/files.ts";
 import { cstring, openFd, syscall } from "../../ffi/libc.ts";
 import type { State, StateDir } from "../state.ts";
+import { makeLock } from "./lock.ts";
 import { checkStateRoot } from "./root.ts";
+import { keeping, reading } from "./words.ts";
 
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
 /** Writes a file: a new one, renamed over the old. A pid file may be in a
- * directory for all, where somebody can have put a symbolic link before us. */
+ * directory for all, where somebody can have put a symbolic link before us. What
+ * came only in part, on a full disk, goes. */
 export function replaceFile(path: string, text: string, mode = 0o600): void {
   const temporary = `${path}.new`;
   const write = () =>
     writeTextFileSync(temporary, text, { mode, createNew: true });
   try {
-    write();
+    writeOrRemove(temporary, write);
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     removeSync(temporary);
-    write();
+    writeOrRemove(temporary, write);
   }
   renameSync(temporary, path);
 }
 
-/** Writes ROOT/ID/state.json. */
+/** Writes a new file; one that cannot be written to its end is removed. */
+function writeOrRemove(path: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    const room = ["ENOSPC", "EDQUOT", "EFBIG", "EIO"];
+    if (room.includes(errnoOf(error)) && isThere(path)) removeSync(path);
+    throw error;
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    return lstatSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Writes ROOT/ID/state.json. Its lock is made with it: later the disk may be
+ * full, or read-only. */
 export function writeState(dir: StateDir, state: State): void {
-  replaceFile(`${dir.path}/state.json`, encodeState(state));
+  keeping(dir.path, () => {
+    makeLock(dir);
+    replaceFile(`${dir.path}/state.json`, encodeState(state));
+  });
 }
 
 // ES2025's JSON.rawJSON, which TypeScript 6 does not type yet.
@@ -59,7 +88,10 @@ export function readState(root: string, id: string): State | undefined {
   if (!checkStateRoot(root)) return undefined;
   let text: string;
   try {
-    text = readTextFileSync(`${root}/${id}/state.json`);
+    text = reading(
+      root,
+      () => readTextFileSync(`${root}/${id}/state.json`),
+    );
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -96,11 +128,12 @@ export const LEFTOVERS = "leftovers.json";
 /** Writes ROOT/ID/leftovers.json: the names of what is about to be made. While
  * there is no state.json, only this file knows them. */
 export function writeLeftovers(dir: StateDir, leftovers: unknown): void {
-  writeTextFileSync(
-    `${dir.path}/${LEFTOVERS}`,
-    JSON.stringify(leftovers),
-    { mode: 0o600 },
-  );
+  keeping(dir.path, () =>
+    writeTextFileSync(
+      `${dir.path}/${LEFTOVERS}`,
+      JSON.stringify(leftovers),
+      { mode: 0o600 },
+    ));
 }
 
 /** Reads ROOT/ID/leftovers.json.
@@ -121,9 +154,13 @@ export function readLeftovers(dir: StateDir): unknown {
 /** Writes ROOT/ID/config.json: the saved copy that exec and update read, so
  * that what happens to the bundle meanwhile changes nothing. */
 export function writeSaved(dir: StateDir, saved: unknown): void {
-  writeTextFileSync(`${dir.path}/config.json`, encodeState(saved), {
-    mode: 0o600,
-  });
+  keeping(
+    dir.path,
+    () =>
+      writeTextFileSync(`${dir.path}/config.json`, encodeState(saved), {
+        mode: 0o600,
+      }),
+  );
 }
 
 /** Reads the text of ROOT/ID/config.json. */
@@ -139,10 +176,12 @@ const F_SETPIPE_SZ = 1031;
  *
  * @returns the descriptor, close-on-exec */
 export function makeExecFifo(dir: StateDir): number {
-  syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10600, 0);
-  const fd = openFd("exec.fifo", 2 | O_NOFOLLOW, 0, dir.fd);
-  // The kernel rounds it up to a page.
-  const size = syscall("fcntl", fd, F_SETPIPE_SZ, 1);
-  syscall("write", fd, new Uint8Array(size), size);
-  return fd;
+  return keeping(dir.path, () => {
+    syscall("mknodat", dir.fd, cstring("exec.fifo"), 0o10600, 0);
+    const fd = openFd("exec.fifo", 2 | O_NOFOLLOW, 0, dir.fd);
+    // The kernel rounds it up to a page.
+    const size = syscall("fcntl", fd, F_SETPIPE_SZ, 1);
+    syscall("write", fd, new Uint8Array(size), size);
+    return fd;
+  });
 }

@@ -6,11 +6,18 @@
 
 import { closeFd, cstring, syscall, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import { isSameFile } from "./directory.ts";
+import type { StateDir } from "../state.ts";
+import { isSameFile } from "./root.ts";
+import { cannotKeep } from "./words.ts";
 
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 const LOCK_EX = 2, LOCK_NB = 4;
-const EWOULDBLOCK = -11;
+const ENOENT = -2, EWOULDBLOCK = -11, ENOTDIR = -20, EROFS = -30;
+const AT_FDCWD = -100;
+/** O_RDWR | O_CREAT | O_CLOEXEC */
+const MAKE = 0o2000102 | O_NOFOLLOW;
+/** O_RDONLY | O_CLOEXEC */
+const READ = 0o2000000 | O_NOFOLLOW;
 
 /**
  * Locks a container against other commands for the time of one, and waits for
@@ -49,15 +56,23 @@ export function tryLockState(
 }
 
 function openLock(path: string): number | undefined {
-  const fd = trySyscall(
-    "openat",
-    -100,
-    cstring(path),
-    // O_RDWR | O_CREAT | O_CLOEXEC
-    0o2000102 | O_NOFOLLOW,
-    0o600,
-  );
-  if (fd === -2 || fd === -20) return undefined;
-  if (fd < 0) throw new SyscallError("openat", -fd);
+  let fd = open(path, MAKE);
+  // Nobody can make one there; flock(2) asks for no right to write.
+  if (fd === EROFS) fd = open(path, READ);
+  if (fd === ENOENT || fd === ENOTDIR) return undefined;
+  if (fd < 0) throw cannotKeep(path, new SyscallError("openat", -fd));
   return fd;
+}
+
+function open(path: string, flags: number): number {
+  return trySyscall("openat", AT_FDCWD, cstring(path), flags, 0o600);
+}
+
+/** Makes the file that {@linkcode lockState} locks.
+ *
+ * @throws {SyscallError} */
+export function makeLock({ path }: StateDir): void {
+  const fd = open(`${path}/lock`, MAKE);
+  if (fd < 0) throw new SyscallError("openat", -fd);
+  closeFd(fd);
 }

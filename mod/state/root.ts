@@ -85,3 +85,15 @@ export function isStateDirectory(path: string): boolean {
     throw error;
   }
 }
+
+/** Whether a path is still what a descriptor was opened as. */
+export function isSameFile(path: string, fd: number): boolean {
+  try {
+    const a = lstatSync(path);
+    const b = statSync(`/proc/self/fd/${fd}`);
+    return a.ino === b.ino && a.dev === b.dev;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
