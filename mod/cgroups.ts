@@ -6,6 +6,7 @@
  * @module
  */
 
+import { readTextFileSync, statSync } from "../ffi/files.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
@@ -51,14 +52,14 @@ export type CgroupFacts = Pick<Facts, "uid" | "inUserns" | "cgroups">;
 const HOST: CgroupLook = {
   read(path) {
     try {
-      return Deno.readTextFileSync(path);
+      return readTextFileSync(path);
     } catch {
       return undefined;
     }
   },
   stat(path) {
     try {
-      const { uid, mode } = Deno.statSync(path);
+      const { uid, mode } = statSync(path);
       return { uid: uid ?? 0, mode: mode ?? 0 };
     } catch {
       return undefined;
@@ -67,7 +68,7 @@ const HOST: CgroupLook = {
   device(path) {
     let info: Deno.FileInfo;
     try {
-      info = Deno.statSync(path);
+      info = statSync(path);
     } catch {
       return undefined;
     }

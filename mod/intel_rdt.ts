@@ -6,6 +6,7 @@
  * @module
  */
 
+import { readDirSync, readTextFileSync } from "../ffi/files.ts";
 import type { Config } from "./config/config.ts";
 import { ContainerError } from "./errors.ts";
 import { type Resctrl, unescapeMountinfo } from "./host.ts";
@@ -68,12 +69,12 @@ export function findResctrl(mountinfo: string): string | undefined {
 
 /** Looks for resctrl on this machine. */
 export function gatherResctrl(): Resctrl {
-  const path = findResctrl(Deno.readTextFileSync("/proc/self/mountinfo"));
+  const path = findResctrl(readTextFileSync("/proc/self/mountinfo"));
   const known = /^nodev\tresctrl$/m.test(
-    Deno.readTextFileSync("/proc/filesystems"),
+    readTextFileSync("/proc/filesystems"),
   );
   if (path === undefined) return { known, resources: [] };
-  const resources = [...Deno.readDirSync(`${path}/info`)]
+  const resources = readDirSync(`${path}/info`)
     .filter((it) => it.isDirectory).map((it) => it.name);
   return { known, path, resources };
 }

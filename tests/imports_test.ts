@@ -137,13 +137,10 @@ Deno.test("imports run one way: main, cli, container, managers, config, ffi", ()
   assertEquals(wrong, []);
 });
 
-/** Those of the kernel's own trees, whose names are ASCII. */
-const ASCII =
-  /^mod\/(cgroups|intel_rdt|container\/(resctrl|resctrl_stats|network_stats))\b/;
 Deno.test("paths may be any bytes: calls on files are those of ffi/files.ts", () => {
   const call =
     /(?<!As )\bDeno\.(?:(?:l?stat|read\w+|write\w+|realPath|mkdir|remove|rename|chmod|chown|open)Sync|cwd)\b/g;
-  const files = listFiles("mod").filter((it) => !ASCII.test(it));
+  const files = listFiles("mod");
   const wrong = files.flatMap((file) =>
     [...Deno.readTextFileSync(`${ROOT}/${file}`).matchAll(call)]
       .map(([it]) => `${file}: ${it}: import it from ffi/files.ts`)

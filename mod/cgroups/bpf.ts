@@ -6,7 +6,7 @@
  */
 
 import { errnoName } from "../../ffi/errno.ts";
-import { address, trySyscall } from "../../ffi/libc.ts";
+import { address, cstring, trySyscall } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import type { DevicePlan } from "./model.ts";
 
@@ -134,7 +134,7 @@ export function attachDevices(
     return fd;
   };
   try {
-    const path = encoder.encode(`${dir}\0`);
+    const path = cstring(dir);
     const cgroup = hold(check(
       `open the cgroup "${dir}"`,
       kernel.trySyscall("openat", AT_FDCWD, path, O_CLOEXEC, 0),

@@ -5,6 +5,12 @@
  * @module
  */
 
+import {
+  lstatSync,
+  readTextFileSync,
+  statSync,
+  writeTextFileSync,
+} from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
 import { childrenOf, pause } from "./remove.ts";
@@ -41,7 +47,7 @@ export function isFrozen(dirs: readonly CgroupDir[]): boolean {
   if (dir === undefined) return false;
   const file = dir.version === 1 ? "freezer.state" : "cgroup.freeze";
   try {
-    const state = Deno.readTextFileSync(`${dir.path}/${file}`).trim();
+    const state = readTextFileSync(`${dir.path}/${file}`).trim();
     return state === "FROZEN" || state === "FREEZING" || state === "1";
   } catch {
     return false;
@@ -62,7 +68,7 @@ export function freezeCgroups(dirs: readonly CgroupDir[]): void {
   const path = `${dir.path}/${file}`;
   const write = (value: string) => {
     try {
-      Deno.writeTextFileSync(path, value, { create: false });
+      writeTextFileSync(path, value, { create: false });
     } catch (error) {
       throw wordFailure(
         `pause the container: write "${value}" to "${path}"`,
@@ -74,7 +80,7 @@ export function freezeCgroups(dirs: readonly CgroupDir[]): void {
   write(on);
   const deadline = performance.now() + FREEZE_MS;
   for (let turn = 0, wait = 1;; turn++, wait = Math.min(wait * 2, 50)) {
-    const text = Deno.readTextFileSync(`${dir.path}/${status}`);
+    const text = readTextFileSync(`${dir.path}/${status}`);
     if (done.test(text)) return;
     if (performance.now() > deadline) break;
     // A v1 freezer can miss a process that forks just now and stay FREEZING:
@@ -110,7 +116,7 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
     : ["cgroup.freeze", "0"];
   const path = `${dir.path}/${file}`;
   try {
-    Deno.writeTextFileSync(path, value, { create: false });
+    writeTextFileSync(path, value, { create: false });
   } catch (error) {
     throw wordFailure(
       `resume the container: write "${value}" to "${path}"`,
@@ -143,7 +149,7 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
 function collectPids(path: string, pids: Set<number>): void {
   let text = "";
   try {
-    text = Deno.readTextFileSync(`${path}/cgroup.procs`);
+    text = readTextFileSync(`${path}/cgroup.procs`);
   } catch (error) {
     // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
     // processes its domain lists.
@@ -211,7 +217,7 @@ export function signalCgroups(
 /** @returns false where the kernel has no cgroup.kill */
 function killV2(path: string): boolean {
   try {
-    Deno.writeTextFileSync(`${path}/cgroup.kill`, "1", { create: false });
+    writeTextFileSync(`${path}/cgroup.kill`, "1", { create: false });
     return true;
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") {
@@ -223,7 +229,7 @@ function killV2(path: string): boolean {
     }
     // Without the directory there is nobody left to kill.
     try {
-      Deno.statSync(path);
+      statSync(path);
       return false;
     } catch {
       return true;
@@ -266,7 +272,7 @@ export function joinCgroups(
       if (names.length > 0 && !names.some((n) => isNamed(dir, n))) continue;
       const path = [dir.path, ...parts].join("/");
       try {
-        if (!Deno.lstatSync(path).isDirectory) fail(`"${path}" is no cgroup`);
+        if (!lstatSync(path).isDirectory) fail(`"${path}" is no cgroup`);
       } catch (error) {
         if (error instanceof ContainerError) throw error;
         fail(`"${path}" does not exist`);

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readTextFileSync } from "../../ffi/files.ts";
 import type { CgroupDir } from "./model.ts";
 
 /** A count; a bigint beyond 2^53. */
@@ -46,7 +47,7 @@ export function readerOf(dir: CgroupDir | undefined): Reader {
   return (file) => {
     if (dir === undefined) return "";
     try {
-      return Deno.readTextFileSync(`${dir.path}/${file}`);
+      return readTextFileSync(`${dir.path}/${file}`);
     } catch {
       return "";
     }

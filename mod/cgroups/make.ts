@@ -7,6 +7,14 @@
  * @module
  */
 
+import {
+  chownSync,
+  mkdirSync,
+  openSync,
+  readTextFileSync,
+  removeSync,
+  writeTextFileSync,
+} from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
@@ -47,7 +55,7 @@ export function makeCgroups(plan: CgroupPlan, kernel: Kernel = LIBC): void {
   } catch (error) {
     for (const path of made.reverse()) {
       try {
-        Deno.removeSync(path);
+        removeSync(path);
       } catch (failure) {
         if (error instanceof ContainerError) error.suppressed.push(failure);
       }
@@ -85,7 +93,7 @@ function makeOne(
   wanted: string,
 ): boolean {
   try {
-    Deno.mkdirSync(path, { mode: 0o755 });
+    mkdirSync(path, { mode: 0o755 });
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === "EEXIST") return false;
@@ -110,12 +118,12 @@ function inheritCpuset(path: string): void {
   for (const name of ["cpuset.cpus", "cpuset.mems"]) {
     const file = `${path}/${name}`;
     try {
-      let value = Deno.readTextFileSync(`${above}/${name}`).trim();
+      let value = readTextFileSync(`${above}/${name}`).trim();
       if (value === "") {
         inheritCpuset(above);
-        value = Deno.readTextFileSync(`${above}/${name}`).trim();
+        value = readTextFileSync(`${above}/${name}`).trim();
       }
-      Deno.writeTextFileSync(file, value, { create: false });
+      writeTextFileSync(file, value, { create: false });
     } catch (error) {
       if (error instanceof ContainerError) throw error;
       throw wordFailure(
@@ -157,7 +165,7 @@ function countProcesses(path: string): number {
 
 function readOr(path: string): string {
   try {
-    return Deno.readTextFileSync(path);
+    return readTextFileSync(path);
   } catch {
     return "";
   }
@@ -196,7 +204,7 @@ export function enableControllers(
     const write = (names: string[]) => {
       try {
         const value = names.map((c) => `+${c}`).join(" ");
-        Deno.writeTextFileSync(file, value, { create: false });
+        writeTextFileSync(file, value, { create: false });
         return true;
       } catch (error) {
         refusal = wordFailure(
@@ -252,7 +260,7 @@ export function writeRules(
         if (write.file !== open) {
           file?.close();
           file = undefined;
-          file = Deno.openSync(write.file, { write: true });
+          file = openSync(write.file, { write: true });
           open = write.file;
         }
         file!.writeSync(encoder.encode(write.value));
@@ -308,7 +316,7 @@ function writeLimit(write: CgroupWrite): void {
 
 function writeValue(file: string, value: string): void {
   // Writing no bytes is no write at all; a line end alone is an empty value.
-  Deno.writeTextFileSync(file, value === "" ? "\n" : value, { create: false });
+  writeTextFileSync(file, value === "" ? "\n" : value, { create: false });
 }
 
 function refuseBelow(
@@ -339,7 +347,7 @@ function chownDirectory(plan: CgroupPlan): void {
     "cgroup.procs\ncgroup.subtree_control\ncgroup.threads").split("\n");
   for (const path of [dir.path, ...files.map((f) => `${dir.path}/${f}`)]) {
     try {
-      Deno.chownSync(path, uid, gid);
+      chownSync(path, uid, gid);
     } catch (error) {
       // The list names files of controllers that are not enabled here.
       if (errnoOf(error) === "ENOENT") continue;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readDirSync, removeSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf } from "./errors.ts";
 import type { CgroupDir } from "./model.ts";
@@ -12,7 +13,7 @@ import type { CgroupDir } from "./model.ts";
 /** The child cgroups of a cgroup; none when it does not exist. */
 export function childrenOf(path: string): string[] {
   try {
-    return [...Deno.readDirSync(path)].filter((e) => e.isDirectory)
+    return readDirSync(path).filter((e) => e.isDirectory)
       .map((e) => `${path}/${e.name}`);
   } catch {
     return [];
@@ -69,7 +70,7 @@ export function removeCgroups(
   }
   for (const path of parents.toReversed()) {
     try {
-      Deno.removeSync(path);
+      removeSync(path);
     } catch {
       // Gone, or another container's too: the last one removes it.
     }
@@ -79,7 +80,7 @@ export function removeCgroups(
 
 function removeTree(path: string): unknown {
   try {
-    Deno.removeSync(path);
+    removeSync(path);
     return undefined;
   } catch (error) {
     const errno = errnoOf(error);
@@ -92,7 +93,7 @@ function removeTree(path: string): unknown {
       if (failed !== undefined) return failed;
     }
     try {
-      Deno.removeSync(path);
+      removeSync(path);
       return undefined;
     } catch (again) {
       return errnoOf(again) === "ENOENT" ? undefined : again;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { readDirSync } from "../../ffi/files.ts";
 import {
   type Count,
   dropZeros,
@@ -317,7 +318,7 @@ function readHugetlb(dir: CgroupDir | undefined): Stats["hugetlb"] {
   const usage = dir.version === 1 ? "usage_in_bytes" : "current";
   let names: string[] = [];
   try {
-    names = [...Deno.readDirSync(dir.path)].map((e) => e.name).sort();
+    names = readDirSync(dir.path).map((e) => e.name).sort();
   } catch {
     // Gone meanwhile: there is nothing in use.
   }

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readTextFileSync } from "../../ffi/files.ts";
 import type { Resources } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { noCgroup } from "./errors.ts";
@@ -186,7 +187,7 @@ function updateDevices(
   );
   if (v1) {
     const list = reduceRules(rules, flags);
-    const now = parseList(Deno.readTextFileSync(`${v1.path}/devices.list`));
+    const now = parseList(readTextFileSync(`${v1.path}/devices.list`));
     writeRules(changeList(v1.path, now, list));
     return;
   }

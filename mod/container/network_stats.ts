@@ -4,6 +4,8 @@
  * @module
  */
 
+import { readTextFileSync } from "../../ffi/files.ts";
+
 /** One interface, with the names that runc's events have. */
 export interface NetworkInterface {
   Name: string;
@@ -46,7 +48,7 @@ export function readNetwork(
 ): { network_interfaces?: NetworkInterface[] } {
   let text: string;
   try {
-    text = Deno.readTextFileSync(`/proc/${pid}/net/dev`);
+    text = readTextFileSync(`/proc/${pid}/net/dev`);
   } catch (error) {
     // ENOENT or, while it dies, EINVAL: then it counts no more.
     if (error instanceof Error) return {};

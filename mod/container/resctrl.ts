@@ -5,6 +5,13 @@
  * @module
  */
 
+import {
+  lstatSync,
+  mkdirSync,
+  readTextFileSync,
+  removeSync,
+  writeTextFileSync,
+} from "../../ffi/files.ts";
 import { closeFd, openFd, trySyscall } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import type { ClassPlan, Group } from "../intel_rdt.ts";
@@ -12,7 +19,7 @@ import { sleep, type State } from "../state.ts";
 
 function read(path: string): string | undefined {
   try {
-    return Deno.readTextFileSync(path);
+    return readTextFileSync(path);
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -63,7 +70,7 @@ export function lookAtGroup(
 ): Group | "other" | undefined {
   return withLock(mount, LOCK_SH, () => {
     try {
-      Deno.lstatSync(path);
+      lstatSync(path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
       throw error;
@@ -126,7 +133,7 @@ function writeSchemata(
 ): void {
   for (const line of lines) {
     try {
-      Deno.writeTextFileSync(`${plan.group}/schemata`, `${line}\n`, {
+      writeTextFileSync(`${plan.group}/schemata`, `${line}\n`, {
         create: false,
       });
     } catch (error) {
@@ -174,7 +181,7 @@ export function undoClass(plan: ClassPlan, error: unknown): void {
     try {
       const shared = plan.named && path === plan.group;
       if (shared && read(`${path}/tasks`)?.trim()) continue;
-      Deno.removeSync(path);
+      removeSync(path);
     } catch (failure) {
       if (failure instanceof Deno.errors.NotFound) continue;
       if (error instanceof ContainerError) error.suppressed.push(failure);
@@ -194,7 +201,7 @@ export function makeClass(plan: ClassPlan): void {
   plan.made = made;
   const make = (path: string, full: string): boolean => {
     try {
-      Deno.mkdirSync(path, { mode: 0o755 });
+      mkdirSync(path, { mode: 0o755 });
       made.push(path);
       return true;
     } catch (error) {
@@ -236,7 +243,7 @@ export function removeClass(paths: readonly string[]): void {
   let failure: ContainerError | undefined;
   for (const path of paths) {
     try {
-      Deno.removeSync(path);
+      removeSync(path);
     } catch (cause) {
       if (cause instanceof Deno.errors.NotFound) continue;
       failure ??= new ContainerError(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readDirSync, readTextFileSync } from "../../ffi/files.ts";
 import type { StateClass } from "../state.ts";
 
 /** `intel_rdt` of an event, with the names that runc's events have. */
@@ -21,7 +22,7 @@ export interface ClassStats {
 
 function read(path: string): string | undefined {
   try {
-    return Deno.readTextFileSync(path).trim();
+    return readTextFileSync(path).trim();
   } catch (error) {
     // ENOENT, or ENODEV of a group that goes at this moment.
     if (error instanceof Error) return undefined;
@@ -61,7 +62,7 @@ function readCounters(
 ): Record<string, bigint>[] {
   let caches: string[];
   try {
-    caches = [...Deno.readDirSync(`${dir}/mon_data`)].map((it) => it.name)
+    caches = readDirSync(`${dir}/mon_data`).map((it) => it.name)
       .sort();
   } catch (error) {
     // Nothing counts here, or the group is gone.

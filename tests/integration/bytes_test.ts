@@ -9,7 +9,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { cliCommand, makeBox, runToEnd } from "../harness.ts";
 import { testOn } from "../needs.ts";
-import { makeCaller, makeSpec } from "./caller.ts";
+import { makeCaller, makeSpec, QUIET } from "./caller.ts";
 
 const NEEDS = ["root", "helper", "busybox", "python3"] as const;
 
@@ -35,7 +35,7 @@ testOn(
     try {
       const { code, stdout, stderr } = await shell(
         `mkdir "${dir}/$x" && echo in >"${dir}/$x/$x" && env "W=$x" "$x=1" \\
-      "$@" run --rootfs ${box.rootfs} --name ${box.id} -e "V=$x" -e W \\
+      "$@" --root "${dir}/s$x" run --rootfs ${box.rootfs} --name ${box.id} -e "V=$x" -e W \\
         -v "${dir}/$x:/v$x" --workdir "/v$x" -- \\
         sh -c '${octal("$1")}; ${octal("$V")}; ${
           octal("$W")
@@ -142,3 +142,43 @@ testOn(NEEDS, "bytes: an escape in a configuration is the byte", async () => {
   ]);
   assertEquals([code, stdout], [0, `${OCTAL}\n`]);
 });
+
+testOn(
+  NEEDS,
+  "bytes: a cgroup below the container's, where its process is",
+  async () => {
+    await using caller = makeCaller();
+    const { id, root } = caller;
+    const { code } = await caller.hold([
+      "create",
+      "--bundle",
+      caller.bundle,
+      id,
+    ]);
+    assertEquals(code, 0, Deno.readTextFileSync(caller.log));
+    await caller.call(["start", id]);
+    const state = JSON.parse(Deno.readTextFileSync(`${root}/${id}/state.json`));
+    const dirs: { version: number; controllers: string[]; path: string }[] =
+      state.cgroup.dirs;
+    // Those by which processes are found, frozen and killed.
+    const paths = dirs.filter((it) =>
+      it.version === 2 ||
+      ["devices", "pids", "freezer"].some((name) =>
+        it.controllers.includes(name)
+      )
+    ).map((it) => it.path);
+    const moved = await shell(
+      `for it in ${paths.join(" ")}; do
+        mkdir "$it/$x" && echo ${state.pid} >"$it/$x/cgroup.procs" || exit 1
+      done`,
+    );
+    assertEquals([moved.code, moved.stderr], [0, ""]);
+    const listed = await caller.call(["ps", "--format", "json", id]);
+    assertEquals(JSON.parse(listed.stdout), [state.pid]);
+    assertEquals(await caller.call(["pause", id]), QUIET);
+    assertEquals(await caller.call(["resume", id]), QUIET);
+    assertEquals(await caller.call(["kill", "--all", id, "KILL"]), QUIET);
+    await caller.waitFor("stopped");
+    assertEquals(await caller.call(["delete", id]), QUIET);
+  },
+);
