@@ -75,6 +75,12 @@ int report(uint32_t kind, int err, int detail, const char *text, int fd)
 	return n == (ssize_t)sizeof(packet) ? 0 : -1;
 }
 
+void say_progress(const char word[5])
+{
+	if (child.word)
+		memcpy(child.word, word, 5);
+}
+
 _Noreturn void fail_detail(int err, int detail, const char *text)
 {
 	report(REPORT_ERROR, err, detail, text, -1);
@@ -282,8 +288,10 @@ int main(int argc, char **argv)
 		"rustyrun-helper: started by rustyrun, not by hand\n";
 	int fd = argc >= 3 ? parse_fd(argv[2]) : -1;
 
-	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child"))
+	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child")) {
+		child.word = argv[1];
 		child_main(fd);
+	}
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "keeper"))
 		keeper_main(fd);
 	if (write(2, usage, sizeof(usage) - 1) < 0)

@@ -43,6 +43,7 @@ struct child {
 	int warden;	      /* socket to the warden, -1: there is none */
 	uint32_t index;	      /* the operation that runs, for reports */
 	const char *exec;     /* what find-exec chose */
+	char *word;	      /* "child" of the command line: say_progress */
 };
 
 extern struct child child;
@@ -56,6 +57,11 @@ int plan_next(struct plan *plan, struct op *op);
 
 /* child.c: maps a sealed plan; NULL with errno when it is not sealed. */
 const void *map_plan(int fd, size_t *size);
+/* child.c: writes over the second word of /proc/PID/cmdline, for whoever asks
+ * how far a first process has come (mod/container/status.ts): "child" up to
+ * the fifo, "start" behind it, "watch" as pid 1 of --init. It takes no system
+ * call, which a filter may refuse. */
+void say_progress(const char word[5]);
 /* child.c: sends one packet; the descriptor goes along unless it is -1. */
 int report(uint32_t kind, int err, int detail, const char *text, int fd);
 /* child.c: reports the running operation as failed and ends the process. */

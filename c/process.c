@@ -246,6 +246,7 @@ static void run_wait_start(const struct op *op)
 	child.slot[op->a[0].n] = -1;
 	if (report(REPORT_WAITING, 0, 0, NULL, -1) < 0)
 		_exit(125);
+	say_progress("start");
 }
 
 static void run_seccomp(const struct op *op)
@@ -358,8 +359,10 @@ static void run_init(void)
 	check(sigprocmask(SIG_SETMASK, &all, NULL), "sigprocmask");
 	pid = fork();
 	check(pid, "fork");
-	if (pid)
+	if (pid) {
+		say_progress("watch");
 		init_main(pid);
+	}
 	/* Its own group in front of the terminal, as a shell would do. */
 	setpgid(0, 0);
 	tcsetpgrp(0, getpid());

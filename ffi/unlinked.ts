@@ -28,9 +28,6 @@ const MODE = 0o500;
 /** What a file system says that has no O_TMPFILE: EISDIR, EINVAL, EOPNOTSUPP. */
 const NO_TMPFILE = [21, 22, 95];
 
-/** How /proc/PID/exe names a program of such a file, proc_pid_exe(5). */
-export const UNLINKED = /\/(?:#\d+|\.rustyrun-helper-[\da-f-]+) \(deleted\)$/;
-
 /** Makes a file by name and takes that away at once.
  *
  * @returns a descriptor for writing, close-on-exec

@@ -97,6 +97,7 @@ export {
 export {
   bootId,
   describeProcess,
+  findThread,
   isAlive,
   readProcess,
 } from "./state/identity.ts";

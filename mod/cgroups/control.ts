@@ -1,19 +1,20 @@
 /**
  * What is done to a living container through its cgroups: stop and resume it,
- * kill all of it, list its processes, join it.
+ * kill all of it, list its processes.
  *
  * @module
  */
 
 import {
-  lstatSync,
   readTextFileSync,
   statSync,
   writeTextFileSync,
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
-import { childrenOf, pause } from "./remove.ts";
+import { holds } from "./join.ts";
+import { pause } from "./remove.ts";
+import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
 
 /** How long a freeze may take: a process in an uninterruptible sleep (a dead
@@ -55,13 +56,53 @@ export function isFrozen(dirs: readonly CgroupDir[]): boolean {
 }
 
 /**
+ * Says when a cgroup of the container is gone: somebody has moved its processes
+ * elsewhere, where what is done to its cgroup does nothing to them.
+ *
+ * @param wanted what follows "Cannot "
+ * @throws {ContainerError} that names it
+ */
+export function checkThere(dirs: readonly CgroupDir[], wanted: string): void {
+  for (const { path } of dirs) {
+    try {
+      statSync(path);
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) throw cause;
+      throw new ContainerError(
+        `Cannot ${wanted}: its cgroup "${path}" is gone`,
+        {
+          code: "cgroup-gone",
+          hint:
+            "Somebody has moved its processes: /proc/PID/cgroup says where to",
+          cause,
+        },
+      );
+    }
+  }
+}
+
+/**
  * Stops every process of the container and waits until all have stopped.
  *
+ * @param first directory in /proc of the first process: that one at least must
+ * be among them
  * @throws {ContainerError} where there is no freezer, or when it takes longer
  * than ten seconds; then it is thawed again
  */
-export function freezeCgroups(dirs: readonly CgroupDir[]): void {
+export function freezeCgroups(
+  dirs: readonly CgroupDir[],
+  first?: string,
+): void {
   const dir = needFreezer(dirs, "pause");
+  if (first !== undefined && !holds(dir, first)) {
+    throw new ContainerError(
+      `Cannot pause the container: its first process has left its cgroup "${dir.path}"`,
+      {
+        code: "cgroup-left",
+        hint: `cat ${first}/cgroup shows where it is`,
+      },
+    );
+  }
   const [file, on, off, status, done] = dir.version === 1
     ? ["freezer.state", "FROZEN", "THAWED", "freezer.state", /^FROZEN/]
     : ["cgroup.freeze", "1", "0", "cgroup.events", /^frozen 1$/m];
@@ -146,23 +187,49 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
   return [...pids].sort((a, b) => a - b);
 }
 
-function collectPids(path: string, pids: Set<number>): void {
-  let text = "";
-  try {
-    text = readTextFileSync(`${path}/cgroup.procs`);
-  } catch (error) {
-    // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
-    // processes its domain lists.
-    const errno = errnoOf(error);
-    if (errno === "ENOENT") return;
-    if (errno !== "ENODEV" && errno !== "EOPNOTSUPP") {
-      throw wordFailure(`list the processes of "${path}"`, path, error);
+function collectPids(top: string, pids: Set<number>): void {
+  visitCgroups(top, (path) => {
+    let text = "";
+    try {
+      text = readTextFileSync(`${path}/cgroup.procs`);
+    } catch (error) {
+      // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
+      // processes its domain lists.
+      const errno = errnoOf(error);
+      if (errno === "ENOENT" || errno === "ENODEV") return;
+      if (errno !== "EOPNOTSUPP") {
+        throw wordFailure(`list the processes of "${top}"`, top, error);
+      }
     }
-  }
-  for (const line of text.split("\n")) {
-    if (line !== "" && line !== "0") pids.add(Number(line));
-  }
-  for (const child of childrenOf(path)) collectPids(child, pids);
+    for (const line of text.split("\n")) {
+      if (line !== "" && line !== "0") pids.add(Number(line));
+    }
+  });
+}
+
+/**
+ * Thaws the container's cgroup and all below it where a killed process would
+ * wait for that: in a v1 freezer, which the container itself may have used for
+ * cgroups of its own. In v2 the frozen die as well.
+ */
+export function thawKilled(dirs: readonly CgroupDir[]): void {
+  const dir = findFreezer(dirs);
+  if (dir?.version !== 1) return;
+  visitCgroups(dir.path, (path) => {
+    try {
+      const file = `${path}/freezer.state`;
+      if (readTextFileSync(file).trim() === "THAWED") return;
+      writeTextFileSync(file, "THAWED", { create: false });
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "ENOENT" || errno === "ENODEV") return;
+      throw wordFailure(
+        `thaw what was killed: write "THAWED" below "${dir.path}"`,
+        dir.path,
+        error,
+      );
+    }
+  });
 }
 
 /** Sends a signal to a process; one that is gone is fine. */
@@ -173,8 +240,7 @@ const SIGKILL = 9;
 /**
  * Signals every process of the container. SIGKILL goes by cgroup.kill (5.14)
  * where there is v2, which no fork can outrun; else, like every other signal, to
- * each process while all are frozen. After SIGKILL a paused container is thawed:
- * a process in a v1 freezer dies only then.
+ * each process while all are frozen. After SIGKILL all is thawed.
  *
  * @param send kill(2), for what cgroup.kill cannot do
  * @throws {ContainerError} when the container has no cgroup
@@ -185,12 +251,22 @@ export function signalCgroups(
   send: SendSignal,
 ): void {
   const v2 = dirs.find((d) => d.version === 2);
-  const frozen = isFrozen(dirs);
-  if (signal === SIGKILL && v2 && killV2(v2.path)) {
-    if (frozen) thawCgroups(dirs);
-    return;
-  }
   const freezer = findFreezer(dirs);
+  if (signal === SIGKILL && v2) {
+    const inside = new Set<number>();
+    const freezable = new Set<number>();
+    if (freezer?.version === 1) {
+      collectPids(v2.path, inside);
+      collectPids(freezer.path, freezable);
+    }
+    if (killV2(v2.path)) {
+      // The container may have moved some in one hierarchy alone.
+      for (const pid of freezable) if (!inside.has(pid)) send(pid, signal);
+      thawKilled(dirs);
+      return;
+    }
+  }
+  const frozen = isFrozen(dirs);
   let still = frozen;
   if (freezer && !frozen) {
     try {
@@ -211,6 +287,7 @@ export function signalCgroups(
     }
   } finally {
     if (freezer && (!frozen || signal === SIGKILL)) thawCgroups(dirs);
+    if (signal === SIGKILL) thawKilled(dirs);
   }
 }
 
@@ -235,62 +312,4 @@ function killV2(path: string): boolean {
       return true;
     }
   }
-}
-
-/**
- * How another process joins the container's cgroups (exec): as
- * {@linkcode CgroupPlan.joins}.
- *
- * @param below `exec --cgroup`: a cgroup inside the container's, "/sub", or
- * with v1 controllers "cpu,memory:/sub"; several name different hierarchies
- * @throws {ContainerError} for one that leaves the container's cgroup, does not
- * exist, or names a controller that there is not
- */
-export function joinCgroups(
-  dirs: readonly CgroupDir[],
-  below: readonly string[] = [],
-): { tasks: string[]; v2?: string } {
-  const paths = new Map(dirs.map((d) => [d, d.path]));
-  for (const asked of below) {
-    const colon = asked.indexOf(":");
-    const names = colon < 0 ? [] : asked.slice(0, colon).split(",");
-    const sub = asked.slice(colon + 1);
-    const parts = sub.split("/").filter((p) => p !== "" && p !== ".");
-    const fail = (why: string): never => {
-      throw new ContainerError(`Cannot use --cgroup "${asked}": ${why}`, {
-        code: "cgroup-invalid",
-        hint: "Give a path below the container's own cgroup",
-      });
-    };
-    if (parts.includes("..")) fail("it leaves the container's cgroup");
-    for (const name of names) {
-      if (!dirs.some((d) => isNamed(d, name))) {
-        fail(`the container has no cgroup with the controller "${name}"`);
-      }
-    }
-    for (const dir of dirs) {
-      if (names.length > 0 && !names.some((n) => isNamed(dir, n))) continue;
-      const path = [dir.path, ...parts].join("/");
-      try {
-        if (!lstatSync(path).isDirectory) fail(`"${path}" is no cgroup`);
-      } catch (error) {
-        if (error instanceof ContainerError) throw error;
-        fail(`"${path}" does not exist`);
-      }
-      paths.set(dir, path);
-    }
-  }
-  const v2 = dirs.find((d) => d.version === 2);
-  return {
-    tasks: dirs.filter((d) => d.version === 1).map((d) =>
-      `${paths.get(d)}/tasks`
-    ),
-    ...(v2 && { v2: paths.get(v2)! }),
-  };
-}
-
-function isNamed(dir: CgroupDir, name: string): boolean {
-  return dir.version === 1 &&
-    (dir.controllers.includes(name) ||
-      dir.controllers.includes(`name=${name}`));
 }

@@ -136,10 +136,17 @@ const HINTS: Hint[] = [
       "A cgroup above limits how many there may be (cgroup.max.descendants)",
   },
   {
+    file: /subtree_control/,
     errno: "EBUSY",
     code: "cgroup-refused",
     hint:
       "A cgroup that holds processes cannot hand controllers to its children",
+  },
+  {
+    errno: "EBUSY",
+    code: "cgroup-refused",
+    hint:
+      "It is in use: by a process, by a cgroup below it, or by one that has it for itself (cpu_exclusive)",
   },
   {
     errno: "EOPNOTSUPP",

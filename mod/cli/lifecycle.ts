@@ -7,13 +7,13 @@
 
 import { readDirectory } from "../caller.ts";
 import { statSync } from "../../ffi/files.ts";
-import { freezeCgroups, readPids, thawCgroups } from "../cgroups/control.ts";
+import { checkThere, freezeCgroups, thawCgroups } from "../cgroups/control.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { createContainer } from "../container/create.ts";
 import { deleteContainer, runPoststop } from "../container/delete.ts";
 import { checkTerminal } from "../container/handover.ts";
-import { killContainer } from "../container/kill.ts";
+import { killContainer, listPids } from "../container/kill.ts";
 import { startContainer } from "../container/start.ts";
 import {
   describeState,
@@ -24,6 +24,7 @@ import {
 import { ContainerError, describeFileError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
+import { findThread } from "../state.ts";
 import type { Call } from "./main.ts";
 import { printStdout, toPlain, warnTo } from "./report.ts";
 import { placeOf, refuseSharedCache } from "./run.ts";
@@ -170,9 +171,7 @@ export function ps(call: Call): number {
   const [id, ...words] = call.args;
   const format = checkFormat(call);
   const found = findState(call.root, id!);
-  const pids = statusOf(call.root, found) === "stopped"
-    ? []
-    : readPids(found.cgroup.dirs);
+  const pids = listPids(call.root, found);
   if (format === "json") {
     printStdout(JSON.stringify(pids) + "\n");
     return 0;
@@ -225,7 +224,8 @@ export function pause(call: Call): number {
       },
     );
   }
-  freezeCgroups(found.cgroup.dirs);
+  checkThere(found.cgroup.dirs, "pause the container");
+  freezeCgroups(found.cgroup.dirs, findThread(found.pid));
   return 0;
 }
 

@@ -5,6 +5,7 @@
  */
 
 import { closeFd } from "../../ffi/libc.ts";
+import { checkThere } from "../cgroups/control.ts";
 import {
   formatStats,
   readOomKills,
@@ -147,6 +148,7 @@ export function update(call: Call): number {
   try {
     const state = findState(root, id);
     if (statusOf(root, state) === "stopped") throw notRunning(id);
+    checkThere(state.cgroup.dirs, "update the container");
     const saved = loadSaved(root, id);
     const { spec, mode } = saved.config;
     const resources = updateCgroups(
@@ -207,12 +209,14 @@ export async function events(call: Call): Promise<number> {
   }
   const state = findState(root, id);
   const { dirs } = state.cgroup;
-  const stats = () =>
+  const stats = () => {
+    checkThere(dirs, "count what the container uses");
     printEvent("stats", id, {
       ...readStats(dirs),
       ...readNetwork(state.pid),
       ...readClassStats(state.resctrl),
     });
+  };
   if (statusOf(root, state) === "stopped") throw notRunning(id);
   if (flagOn(flags, "stats")) {
     stats();

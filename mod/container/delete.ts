@@ -24,7 +24,7 @@ import {
   tryLockState,
 } from "../state.ts";
 import { hookState, type Place } from "./launch.ts";
-import { signalContainer } from "./kill.ts";
+import { listLeft, signalContainer } from "./kill.ts";
 import { removeNoted, removeRubbish, unmountNoted } from "./reclaim.ts";
 import { removeClass } from "./resctrl.ts";
 import { loadSaved } from "./saved.ts";
@@ -44,16 +44,28 @@ function areDying({ pid, startTime, cgroup }: State): boolean {
     readPids(cgroup.dirs).some((it) => it !== pid);
 }
 
+/** A few processes by their pids. */
+function nameLeft([first, ...others]: readonly number[]): string {
+  return others.length === 0
+    ? `the process ${first}`
+    : `the process ${first} with ${others.length} more`;
+}
+
 /** Kills a container and waits for its end. */
-function endContainer(state: State): void {
+function endContainer(root: string, state: State): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
-    signalContainer(state, SIGKILL);
+    signalContainer(root, state, SIGKILL);
     const end = performance.now() + GONE_MS;
-    while (isAlive(state) || areDying(state)) {
+    while (
+      isAlive(state) || areDying(state) || listLeft(root, state).length > 0
+    ) {
       if (performance.now() > end) {
+        const who = isAlive(state) || areDying(state)
+          ? `its first process ${state.pid}`
+          : nameLeft(listLeft(root, state));
         throw new ContainerError(
-          `Cannot delete "${state.id}": its first process ${state.pid} does not die`,
+          `Cannot delete "${state.id}": ${who} does not die`,
           {
             code: "kill",
             hint: "It may hang in the kernel: cat /proc/PID/stack as root",
@@ -131,7 +143,7 @@ function lockByForce(root: string, id: string): number | undefined {
     const lock = tryLockState(root, id);
     if (lock !== "busy") return lock;
     const state = killed ? undefined : readState(root, id);
-    if (state !== undefined) signalContainer(state, SIGKILL);
+    if (state !== undefined) signalContainer(root, state, SIGKILL);
     killed = true;
     // Whoever hangs there (in a hook) must not keep it for ever.
     if (performance.now() > end) return undefined;
@@ -174,9 +186,24 @@ export function deleteContainer(
         },
       );
     }
-    if (status !== "stopped") endContainer(state);
+    if (status !== "stopped") endContainer(root, state);
     dir = takeOver(root, id);
     if (dir === undefined || !isSame(state, readState(root, id))) return;
+    // Those that a keeper ends are gone by now.
+    const left = listLeft(root, state);
+    if (left.length > 0 && !force) {
+      throw new ContainerError(
+        `Cannot delete "${id}": its first process has ended, but ${
+          nameLeft(left)
+        } runs on: it has no pid namespace of its own`,
+        {
+          code: "not-stopped",
+          hint: `rustyrun kill ${id} KILL ends them all, and delete --force`,
+          exitCode: 1,
+        },
+      );
+    }
+    if (left.length > 0) endContainer(root, state);
     removeContainer(state, dir, place, warn);
   } finally {
     if (dir !== undefined) closeFd(dir.fd);
@@ -214,7 +241,9 @@ function sweepForeground(id: string, place: Place, warn: Warn): void {
   try {
     const state = readState(place.root, id);
     if (state === undefined || !state.foreground) return;
-    if (isAlive(state)) endContainer(state);
+    if (isAlive(state) || listLeft(place.root, state).length > 0) {
+      endContainer(place.root, state);
+    }
     removeContainer(state, dir, place, warn);
   } finally {
     closeFd(dir.fd);

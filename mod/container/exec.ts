@@ -8,7 +8,7 @@
 
 import { readDirSync } from "../../ffi/files.ts";
 import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
-import { joinCgroups } from "../cgroups/control.ts";
+import { joinCgroups } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { keepLast } from "../config/environment.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
@@ -27,7 +27,7 @@ import {
   resolveUser,
   rlimitsOf,
 } from "../security.ts";
-import { isAlive, lockState, type State } from "../state.ts";
+import { findThread, isAlive, lockState, type State } from "../state.ts";
 import { checkPreserved } from "./activation.ts";
 import { loadFilter } from "./filter.ts";
 import {
@@ -69,18 +69,18 @@ export interface ExecOptions {
 }
 
 /** The namespaces of a process, as far as this kernel has them. */
-function namespacesOf(pid: number): Namespace[] {
+function namespacesOf(first: string): Namespace[] {
   const has = new Set(
     readDirSync("/proc/self/ns").map((it) => it.name),
   );
   return NAMESPACE_FILES.filter(([, file]) => has.has(file))
-    .map(([type, file]) => ({ type, path: `/proc/${pid}/ns/${file}` }));
+    .map(([type, file]) => ({ type, path: `${first}/ns/${file}` }));
 }
 
 /** The configuration of the exec'd process. */
 function configOf(
   saved: Config,
-  state: State,
+  first: string,
   options: ExecOptions,
 ): { config: Config; judged: ReturnType<typeof judgeNamespaces> } {
   const { linux } = saved.spec;
@@ -89,10 +89,10 @@ function configOf(
     mode: saved.mode,
     findUser: (userName) =>
       resolveUser({
-        ...asSeen(saved, state),
+        ...asSeen(saved, first),
         spec: { ...saved.spec, process: { cwd: "/" } },
         userName,
-      }, readInside(state)),
+      }, readInside(first)),
   });
   const oomScoreAdj = process.oomScoreAdj ?? own.oomScoreAdj;
   const capabilities = process.capabilities ?? own.capabilities;
@@ -111,7 +111,7 @@ function configOf(
         ? {}
         : { annotations: saved.spec.annotations }),
       linux: {
-        namespaces: namespacesOf(state.pid),
+        namespaces: namespacesOf(first),
         ...(linux?.seccomp === undefined ? {} : { seccomp: linux.seccomp }),
         ...(linux?.personality === undefined
           ? {}
@@ -148,39 +148,41 @@ function configOf(
 }
 
 /** Reads the container's own passwd or group. */
-function readInside({ pid }: State): ReadInRoot {
-  return (path) => readInRoot(`/proc/${pid}/root`, path);
+function readInside(first: string): ReadInRoot {
+  return (path) => readInRoot(`${first}/root`, path);
 }
 
 /** HOME as for the first process: from the container's own passwd. */
-function applyHome(config: Config, state: State): void {
+function applyHome(config: Config, first: string): void {
   const process = config.spec.process!;
   const env = keepLast(process.env ?? []);
   process.env = env;
   if (env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) return;
-  const user = resolveUser(config, readInside(state));
+  const user = resolveUser(config, readInside(first));
   process.env = [...env.filter((it) => it !== "HOME="), `HOME=${user.home}`];
 }
 
 /** The configuration with the root file system as the process sees it: with all
  * that is mounted. For errors only. */
-function asSeen(config: Config, { pid }: State): Config {
-  return { ...config, rootfs: `/proc/${pid}/root` };
+function asSeen(config: Config, first: string): Config {
+  return { ...config, rootfs: `${first}/root` };
 }
 
+/** @returns where /proc shows what the container's first process is */
 function checkRunning(
   root: string,
   state: State,
   options: ExecOptions,
-): void {
+): string {
   const status = statusOf(root, state);
+  const first = findThread(state.pid);
   if (status === "paused" && !options.ignorePaused) {
     throw new ContainerError(
       `Cannot run a process in "${state.id}": cannot exec in a paused container (use --ignore-paused to override)`,
       { code: "paused", hint: `rustyrun resume ${state.id}` },
     );
   }
-  if (status === "stopped") {
+  if (status === "stopped" || first === undefined) {
     throw new ContainerError(
       `Cannot run a process in "${state.id}": cannot exec in a stopped container: container not running`,
       {
@@ -189,6 +191,7 @@ function checkRunning(
       },
     );
   }
+  return first;
 }
 
 /**
@@ -210,15 +213,15 @@ export function execProcess(
   findState(root, id);
   const lock = lockState(root, id);
   const state = findState(root, id);
-  checkRunning(root, state, options);
+  const first = checkRunning(root, state, options);
   checkPreserved(options.preserveFds);
   const saved = loadSaved(root, id);
-  const { config, judged } = configOf(saved.config, state, options);
+  const { config, judged } = configOf(saved.config, first, options);
   checkTerminal(config, options.detach);
-  applyHome(config, state);
+  applyHome(config, first);
   const joins = chooseJoins(
     config,
-    joinCgroups(state.cgroup.dirs, options.cgroups),
+    joinCgroups(state.cgroup.dirs, options.cgroups, first),
   );
   const filter = loadFilter(config, facts, root);
   const steps = orderPlan([
@@ -241,7 +244,7 @@ export function execProcess(
       },
     ),
     planProc(config),
-    planRoot(saved.config, state),
+    planRoot(saved.config, first),
     planTerminal(config),
     planSecurity(config, facts, {
       keepCwd: true,
@@ -276,7 +279,7 @@ export function execProcess(
   } catch (error) {
     run?.abort();
     if (run !== undefined) waitProcess(run.helper);
-    throw wordPlanError(error, asSeen(config, state), facts);
+    throw wordPlanError(error, asSeen(config, first), facts);
   }
   if (options.detach) {
     waitProcess(run.helper);
@@ -287,7 +290,7 @@ export function execProcess(
   if (master !== undefined) slots.set("master", master);
   const plan = [
     ...planWatch(run, { runs: false, warden: 0 }),
-    ...planLateErrors(ops, asSeen(config, state), facts, words),
+    ...planLateErrors(ops, asSeen(config, first), facts, words),
   ];
   return becomeKeeper(run, encodePlan(plan, slots), slots.values());
 }

@@ -9,7 +9,6 @@ import type { Config } from "../config/config.ts";
 import { sharesMounts } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op, Phased } from "../plan.ts";
-import type { State } from "../state.ts";
 import { FD_TAG } from "./order.ts";
 
 const FROM = "process.terminal";
@@ -132,8 +131,10 @@ function cpuMask(list: string): Uint8Array {
 }
 
 /** Where the container has the caller's mount namespace, its root is its first
- * process's alone: nothing that is joined leads there. */
-export function planRoot(saved: Config, { pid }: State): Phased {
+ * process's alone: nothing that is joined leads there.
+ *
+ * @param first that process's directory in /proc */
+export function planRoot(saved: Config, first: string): Phased {
   if (!sharesMounts(saved)) return {};
   const from = "linux.namespaces";
   return {
@@ -141,7 +142,7 @@ export function planRoot(saved: Config, { pid }: State): Phased {
       do: "open",
       into: "inside",
       at: "",
-      path: `/proc/${pid}/root`,
+      path: `${first}/root`,
       flags: 0o10000000,
       mode: 0,
       resolve: 0,

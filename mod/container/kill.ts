@@ -6,10 +6,10 @@
 
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import { isFrozen, signalCgroups, thawCgroups } from "../cgroups/control.ts";
+import { readPids, signalCgroups, thawKilled } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
-import { isAlive, type State } from "../state.ts";
-import { findState, statusOf } from "./status.ts";
+import { bootId, isAlive, type State } from "../state.ts";
+import { findState, listStates, statusOf } from "./status.ts";
 
 const SIGKILL = 9;
 const ESRCH = -3;
@@ -49,6 +49,50 @@ function sendOne(pid: number, signal: number): void {
   if (sent < 0 && sent !== ESRCH) throw new SyscallError("kill", -sent);
 }
 
+/** The processes in any of a container's hierarchies: in one alone somebody may
+ * have moved them. But name=systemd, where a systemd moves whom it wants. */
+function readAll(dirs: State["cgroup"]["dirs"]): number[] {
+  const counted = dirs.filter((it) =>
+    it.version === 2 || it.controllers.some((name) => !name.includes("="))
+  );
+  return [...new Set(counted.flatMap((it) => readPids([it])))];
+}
+
+/**
+ * The processes that are left of a container without a pid namespace of its
+ * own: its first one may have ended before them, and no kernel kills them then.
+ * A cgroup that another container has by now tells nothing of this one.
+ *
+ * @returns none for a container with its own pid namespace
+ */
+export function listLeft(root: string, state: State): number[] {
+  const { dirs } = state.cgroup;
+  if (!state.sharesPids || dirs.length === 0 || state.bootId !== bootId()) {
+    return [];
+  }
+  const left = readAll(dirs);
+  if (left.length === 0 || isAlive(state)) return left;
+  const mine = new Set(dirs.map((it) => it.path));
+  const taken = listStates(root).some((it) =>
+    it.id !== state.id && it.cgroup.dirs.some((dir) => mine.has(dir.path)) &&
+    isAlive(it)
+  );
+  return taken ? [] : left;
+}
+
+/**
+ * The processes of a container: those in its cgroup and below it, and its first
+ * one, wherever that has gone.
+ *
+ * @throws {ContainerError} when it runs and has no cgroup
+ */
+export function listPids(root: string, state: State): number[] {
+  if (!isAlive(state)) return listLeft(root, state);
+  const { dirs } = state.cgroup;
+  const pids = dirs.length === 0 ? readPids(dirs) : readAll(dirs);
+  return [...new Set([...pids, state.pid])].sort((a, b) => a - b);
+}
+
 /**
  * Sends a signal to a container's first process; SIGKILL, where it has no pid
  * namespace of its own, to all its processes.
@@ -56,18 +100,21 @@ function sendOne(pid: number, signal: number): void {
  * @returns false when it is gone already
  * @throws {ContainerError} when the kernel refuses
  */
-export function signalContainer(state: State, signal: number): boolean {
+export function signalContainer(
+  root: string,
+  state: State,
+  signal: number,
+): boolean {
   const { dirs } = state.cgroup;
   try {
     if (signal === SIGKILL && state.sharesPids && dirs.length > 0) {
-      const alive = isAlive(state);
-      signalCgroups(dirs, signal, sendOne);
-      if (alive) signalFirst(state, signal);
-      return alive;
+      const left = listLeft(root, state).length > 0;
+      if (left) signalCgroups(dirs, signal, sendOne);
+      // It may have been moved out of its cgroup.
+      return signalFirst(state, signal) || left;
     }
     const sent = signalFirst(state, signal);
-    // In a v1 freezer a process dies only when it is thawed.
-    if (signal === SIGKILL && isFrozen(dirs)) thawCgroups(dirs);
+    if (signal === SIGKILL) thawKilled(dirs);
     return sent;
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;
@@ -103,11 +150,11 @@ export function killContainer(
     if (state.cgroup.dirs.length > 0) {
       signalCgroups(state.cgroup.dirs, signal, sendOne);
     } else {
-      signalContainer(state, signal);
+      signalContainer(root, state, signal);
     }
     return;
   }
-  if (statusOf(root, state) === "stopped" || !signalContainer(state, signal)) {
-    throw notRunning(id);
-  }
+  // SIGKILL reaches whom a first process that has ended has left behind.
+  const gone = signal !== SIGKILL && statusOf(root, state) === "stopped";
+  if (gone || !signalContainer(root, state, signal)) throw notRunning(id);
 }

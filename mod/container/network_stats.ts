@@ -5,6 +5,7 @@
  */
 
 import { readTextFileSync } from "../../ffi/files.ts";
+import { findThread } from "../state.ts";
 
 /** One interface, with the names that runc's events have. */
 export interface NetworkInterface {
@@ -48,7 +49,9 @@ export function readNetwork(
 ): { network_interfaces?: NetworkInterface[] } {
   let text: string;
   try {
-    text = readTextFileSync(`/proc/${pid}/net/dev`);
+    text = readTextFileSync(
+      `${findThread(pid) ?? `/proc/${pid}`}/net/dev`,
+    );
   } catch (error) {
     // ENOENT or, while it dies, EINVAL: then it counts no more.
     if (error instanceof Error) return {};

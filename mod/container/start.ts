@@ -25,7 +25,7 @@ import { forwardReady, openNotifySocket } from "./activation.ts";
 import { hookState, type Place } from "./launch.ts";
 import { signalContainer } from "./kill.ts";
 import { loadSaved, type Saved } from "./saved.ts";
-import { findState, hasExecuted, statusOf } from "./status.ts";
+import { findState, progressOf, statusOf } from "./status.ts";
 
 const O_NONBLOCK = 0o4000;
 const SIGKILL = 9;
@@ -81,13 +81,14 @@ function followStart(
     const [news = 0, end = 0] = pollFds([fifo, pidfd], LOOK_MS);
     if (news === 0 && end === 0) {
       // A start that was killed may have let it go before we came.
-      if (hasExecuted(state.pid)) return;
+      if (progressOf(state.pid) === "executed") return;
       continue;
     }
     // Nothing on the fifo: the process has ended.
     const reports = news === 0 ? undefined : readReports(fifo);
     if (reports === undefined) {
-      if (about || (end === 0 && hasExecuted(state.pid))) return;
+      const runs = end === 0 && progressOf(state.pid) === "executed";
+      if (about || runs) return;
       throw cannotStart(
         state.id,
         "its first process died before the command ran",
@@ -129,7 +130,7 @@ function runPoststart(state: State, saved: Saved, place: Place): void {
       place.env,
     );
   } catch (error) {
-    signalContainer(state, SIGKILL);
+    signalContainer(place.root, state, SIGKILL);
     throw error;
   }
 }

@@ -4,12 +4,17 @@
  * @module
  */
 
-import { lstatSync, readDirSync, readLinkSync } from "../../ffi/files.ts";
-import { UNLINKED } from "../../ffi/unlinked.ts";
+import { lstatSync, readDirSync, readTextFileSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
-import { isAlive, readExitCode, readState, type State } from "../state.ts";
+import {
+  findThread,
+  isAlive,
+  readExitCode,
+  readState,
+  type State,
+} from "../state.ts";
 import { reading } from "../state/words.ts";
 
 /** runtime.md "Lifecycle", and runc's "paused". */
@@ -25,31 +30,43 @@ function exists(path: string): boolean {
   }
 }
 
-/** Says whether the first process is past its execve. A start that was killed
- * leaves the fifo to a container that runs; the program tells. Where we may not
- * look, it counts as waiting. */
-export function hasExecuted(pid: number): boolean {
+/** How far a container's first process has come: it waits at the fifo, it has
+ * been let go (hooks run), its command runs. */
+export type Progress = "waiting" | "let go" | "executed";
+
+/**
+ * Returns how far a first process has come, by what it has done itself: a start
+ * that was killed has left the fifo to a container that runs. The helper's
+ * command line says it (c/process.c writes over its second word), and execve
+ * puts another in its place. With --init it stays, and says so.
+ */
+export function progressOf(pid: number): Progress {
+  const words = readOr(`${findThread(pid) ?? `/proc/${pid}`}/cmdline`);
+  const [program, stage] = words.split("\0");
+  if (program !== "rustyrun-helper") return "executed";
+  if (stage === "child") return "waiting";
+  return stage === "start" ? "let go" : "executed";
+}
+
+/** What nobody may look into counts as waiting. */
+function readOr(path: string): string {
   try {
-    const exe = readLinkSync(`/proc/${pid}/exe`);
-    return !exe.startsWith(HELPER) && !UNLINKED.test(exe);
+    return readTextFileSync(path);
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.PermissionDenied
-    ) return false;
+    ) return "rustyrun-helper\0child\0";
     throw error;
   }
 }
-
-/** How /proc/PID/exe names the helper that runs from a memfd. */
-const HELPER = "/memfd:rustyrun-helper";
 
 /** Returns the status of a container. */
 export function statusOf(root: string, state: State): Status {
   if (!isAlive(state)) return "stopped";
   if (isFrozen(state.cgroup.dirs)) return "paused";
   return state.waits && exists(`${root}/${state.id}/exec.fifo`) &&
-      !hasExecuted(state.pid)
+      progressOf(state.pid) === "waiting"
     ? "created"
     : "running";
 }

@@ -5,7 +5,11 @@
  * @module
  */
 
-import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
+import {
+  readDirSync,
+  readLinkSync,
+  readTextFileSync,
+} from "../../ffi/files.ts";
 import { readKernel } from "../host/kernel.ts";
 import type { State, StateProcess } from "../state.ts";
 
@@ -24,9 +28,13 @@ export interface ProcessStat {
 
 /** Reads what a process is; undefined when it is gone. */
 export function readProcess(pid: number): ProcessStat | undefined {
+  return readStat(`/proc/${pid}`);
+}
+
+function readStat(path: string): ProcessStat | undefined {
   let text: string;
   try {
-    text = readTextFileSync(`/proc/${pid}/stat`);
+    text = readTextFileSync(`${path}/stat`);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     // ESRCH: it went while we read.
@@ -43,14 +51,51 @@ export function readProcess(pid: number): ProcessStat | undefined {
   };
 }
 
-/** Whether a process that is on its way out has nothing left of what it was. */
-function hasLeft(pid: number): boolean {
+/** Whether a thread that is on its way out has nothing left of what it was. */
+function hasLeft(path: string): boolean {
   try {
-    readLinkSync(`/proc/${pid}/ns/mnt`);
+    readLinkSync(`${path}/ns/mnt`);
     return false;
   } catch (error) {
     return error instanceof Deno.errors.NotFound;
   }
+}
+
+/**
+ * Says whether a thread is there and no zombie.
+ *
+ * Nor one that waits for zombies: as pid 1 it has killed all others, given up
+ * its memory, files and namespaces, and stays until each has been reaped, those
+ * of a careless caller of exec too (zap_pid_ns_processes() in the kernel).
+ */
+function isLiving(path: string, now = readStat(path)): boolean {
+  return now !== undefined && now.letter !== "Z" && now.letter !== "X" &&
+    !(now.exiting && hasLeft(path));
+}
+
+/**
+ * Where /proc shows what a process is: its namespaces, root and program. That
+ * is "/proc/PID" but for a process whose first thread has ended (a zombie, which
+ * has nothing any more) while others go on: there it is one of those.
+ *
+ * @returns undefined when no thread is left
+ */
+export function findThread(
+  pid: number,
+  now?: ProcessStat,
+): string | undefined {
+  const path = `/proc/${pid}`;
+  if (isLiving(path, now)) return path;
+  try {
+    for (const { name } of readDirSync(`${path}/task`)) {
+      if (name !== `${pid}` && isLiving(`${path}/task/${name}`)) {
+        return `${path}/task/${name}`;
+      }
+    }
+  } catch (error) {
+    if (readStat(path) !== undefined) throw error;
+  }
+  return undefined;
 }
 
 let boot: string | undefined;
@@ -72,16 +117,11 @@ export function describeProcess(pid: number): StateProcess {
 
 /**
  * Says whether a state's first process is there: same boot, same pid, same
- * start time, and no zombie.
- *
- * Nor one that waits for zombies: as pid 1 it has killed all others, given up
- * its memory, files and namespaces, and stays until each has been reaped, those
- * of a careless caller of exec too (zap_pid_ns_processes() in the kernel).
+ * start time, and a thread of it lives.
  */
 export function isAlive(state: State): boolean {
   if (state.bootId !== bootId()) return false;
   const now = readProcess(state.pid);
   return now !== undefined && now.startTime === state.startTime &&
-    now.letter !== "Z" && now.letter !== "X" &&
-    !(now.exiting && hasLeft(state.pid));
+    findThread(state.pid, now) !== undefined;
 }

@@ -276,7 +276,8 @@ const HINTS: [file: string, errno: string, code: string, hint: RegExp][] = [
   ["x", "EPERM", "cgroup-not-writable", /delegated/],
   ["x", "ENOSPC", "cgroup-refused", /max\.descendants/],
   ["x", "EAGAIN", "cgroup-refused", /max\.descendants/],
-  ["x", "EBUSY", "cgroup-refused", /holds processes/],
+  ["cgroup.subtree_control", "EBUSY", "cgroup-refused", /holds processes/],
+  ["x", "EBUSY", "cgroup-refused", /in use/],
   ["x", "EOPNOTSUPP", "cgroup-refused", /threaded/],
   ["x", "EINVAL", "limit-refused", /does not take/],
 ];

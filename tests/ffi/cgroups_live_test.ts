@@ -11,15 +11,16 @@ import { attachDevices } from "../../mod/cgroups/bpf.ts";
 import {
   freezeCgroups,
   isFrozen,
-  joinCgroups,
   readPids,
   signalCgroups,
   thawCgroups,
 } from "../../mod/cgroups/control.ts";
+import { joinCgroups } from "../../mod/cgroups/join.ts";
 import { compileDevices } from "../../mod/cgroups/device_program.ts";
 import { listRules } from "../../mod/cgroups/devices.ts";
 import { readOomKills, readStats } from "../../mod/cgroups/stats.ts";
 import { updateCgroups } from "../../mod/cgroups/update.ts";
+import { visitCgroups } from "../../mod/cgroups/walk.ts";
 import type { Resources } from "../../mod/config/schema.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { gatherFacts } from "../../mod/host.ts";
@@ -317,6 +318,62 @@ testOn(
     });
     assertEquals((await endOf(child)).signal, "SIGKILL");
     assertEquals(isFrozen(plan.dirs), false);
+  }),
+);
+
+testOn(
+  V1,
+  "signalCgroups() kills who has left the container's cgroup in one hierarchy",
+  withCgroups({}, async (plan) => {
+    const child = spawnInside(plan, "echo ready; exec sleep 1000");
+    await readLine(child);
+    const { path } = plan.dirs.find((d) => d.version === 2)!;
+    Deno.mkdirSync(`${path}-away`);
+    try {
+      Deno.writeTextFileSync(`${path}-away/cgroup.procs`, `${child.pid}`);
+      signalCgroups(plan.dirs, 9, (pid, signal) => {
+        libc.trySyscall("kill", pid, signal);
+      });
+      assertEquals((await endOf(child)).signal, "SIGKILL");
+    } finally {
+      await waitFor(() => {
+        Deno.removeSync(`${path}-away`);
+        return true;
+      });
+    }
+  }),
+);
+
+testOn(
+  V1,
+  "visitCgroups() goes deeper than a path can be",
+  withCgroups({}, (plan) => {
+    const top = dirOf(plan, "pids");
+    const name = "d".repeat(200);
+    let fd = libc.openFd(top, 0);
+    for (let i = 0; i < 30; i++) {
+      libc.syscall("mkdirat", fd, libc.cstring(name), 0o755);
+      const next = libc.openFd(name, 0, 0, fd);
+      libc.closeFd(fd);
+      fd = next;
+    }
+    try {
+      let seen = 0;
+      visitCgroups(top, (path) => {
+        assertEquals(Deno.readTextFileSync(`${path}/cgroup.procs`), "");
+        seen++;
+      });
+      assertEquals(seen, 31);
+    } finally {
+      // Upwards: no path leads there.
+      for (let i = 0; i < 30; i++) {
+        const up = libc.openFd("..", 0, 0, fd);
+        libc.closeFd(fd);
+        fd = up;
+        libc.syscall("unlinkat", fd, libc.cstring(name), 0x200);
+      }
+      libc.closeFd(fd);
+    }
   }),
 );
 

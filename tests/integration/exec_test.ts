@@ -6,9 +6,11 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { gatherFacts } from "../../mod/host.ts";
 import { makeBox, runCli, type Running } from "../harness.ts";
 import { testOn } from "../needs.ts";
+import { waitFor } from "../wait.ts";
 import { type Caller, makeCaller, QUIET, type Spec } from "./caller.ts";
 
 const NEEDS = ["root", "helper", "busybox", "python3"] as const;
@@ -154,5 +156,86 @@ testOn(
       PROBE,
     ]);
     assertEquals([code, stdout.split("\n").slice(0, 2)], [7, ["0::/", "same"]]);
+  },
+);
+
+const UNIFIED = gatherFacts().cgroups.find((it) => it.version === 2)?.path;
+
+/** Waits until a cgroup can be removed: its processes have been killed. */
+const removeCgroup = (path: string) =>
+  waitFor(() => {
+    Deno.removeSync(path);
+    return true;
+  });
+
+testOn(
+  [...NEEDS, "cgroup-v2"],
+  "exec goes where the first process is when the container's cgroup hands controllers on",
+  async () => {
+    await using caller = makeCaller(specWith([{ type: "cgroup" }]));
+    const pid = await startUp(caller);
+    const { id } = caller;
+    const own = `${UNIFIED}/${id}`;
+    // As systemd, dockerd and buildkit do in a container.
+    Deno.mkdirSync(`${own}/init`);
+    Deno.writeTextFileSync(`${own}/init/cgroup.procs`, `${pid}`);
+    Deno.writeTextFileSync(`${own}/cgroup.subtree_control`, "+pids");
+    const words = ["exec", id, "sh", "-c", PROBE];
+    assertEquals(await caller.call(words), {
+      code: 7,
+      stdout: `0::/init\nsame\n${REFUSED}\n`,
+      stderr: "",
+    });
+    Deno.mkdirSync(`${own}/more/below`, { recursive: true });
+    Deno.writeTextFileSync(`${own}/more/cgroup.subtree_control`, "+pids");
+    const { code, stderr } = await caller.callBare(
+      ["exec", "--cgroup", "/more", id, "true"],
+    );
+    assertEquals(code, 255);
+    assertStringIncludes(
+      stderr,
+      `"${own}/more" takes no process: it hands controllers on to cgroups below it (cgroup.subtree_control: pids)`,
+    );
+  },
+);
+
+testOn(
+  NEEDS,
+  "exec goes where the first process is when the container's cgroup is gone, and others say that it is",
+  async () => {
+    await using caller = makeCaller(specWith([]));
+    const pid = await startUp(caller);
+    const { id } = caller;
+    const moved = gatherFacts().cgroups.filter((it) =>
+      it.version === 2 || it.controllers.includes("pids")
+    ).map((it) => ({
+      from: `${it.path}/${id}`,
+      to: `${it.path}/${id}-moved`,
+    }));
+    try {
+      for (const { from, to } of moved) {
+        Deno.mkdirSync(to);
+        Deno.writeTextFileSync(`${to}/cgroup.procs`, `${pid}`);
+        await removeCgroup(from);
+      }
+      const grep = ["grep", "-E", "^0:|pids", "/proc/self/cgroup"];
+      const { code, stdout } = await caller.call(["exec", id, ...grep]);
+      assertEquals(
+        [code, stdout.trim().split("\n").map((it) => it.split(":")[2])],
+        [0, moved.map(() => `/${id}-moved`)],
+      );
+      for (const words of [["events", "--stats", id], ["pause", id]]) {
+        const { code, stderr } = await caller.callBare(words);
+        assertEquals(code, 1);
+        assertMatch(stderr, /its cgroup "[^"]*" is gone/);
+      }
+      assertEquals(
+        (await caller.call(["ps", "--format", "json", id])).stdout,
+        `[${pid}]\n`,
+      );
+    } finally {
+      await caller.callBare(["delete", "--force", id]);
+      for (const { to } of moved) await removeCgroup(to);
+    }
   },
 );

@@ -1,0 +1,179 @@
+/**
+ * How another process joins a container's cgroups: exec.
+ *
+ * A cgroup of v2 that hands controllers on takes no process ("No Internal
+ * Process Constraint", cgroup-v2.rst): a systemd or dockerd in the container
+ * has moved everything into cgroups below. Or the cgroup is gone, since the
+ * container or somebody on the host has moved all of it. Then the process goes
+ * where the container's first one is; elsewhere it stays in the container's own.
+ *
+ * @module
+ */
+
+import { readTextFileSync } from "../../ffi/files.ts";
+import { ContainerError } from "../errors.ts";
+import { parseCgroups } from "../host.ts";
+import type { CgroupDir } from "./model.ts";
+import { ownDirectory } from "./placement.ts";
+
+/**
+ * How another process joins the container's cgroups: as
+ * {@linkcode CgroupPlan.joins}.
+ *
+ * @param below `exec --cgroup`: a cgroup inside the container's, "/sub", or
+ * with v1 controllers "cpu,memory:/sub"; several name different hierarchies
+ * @param first directory in /proc of the container's first process, which is
+ * looked at where a cgroup takes no process; absent: not at all
+ * @throws {ContainerError} for one that leaves the container's cgroup, does not
+ * exist, takes no process, or names a controller that there is not; and where
+ * the first process is out of sight
+ */
+export function joinCgroups(
+  dirs: readonly CgroupDir[],
+  below: readonly string[] = [],
+  first?: string,
+): { tasks: string[]; v2?: string } {
+  const paths = new Map<CgroupDir, string>();
+  for (const asked of below) {
+    for (const [dir, path] of findBelow(dirs, asked)) paths.set(dir, path);
+  }
+  const pathOf = (dir: CgroupDir) => {
+    const asked = paths.get(dir);
+    if (asked !== undefined || first === undefined) return asked ?? dir.path;
+    const why = findRefusal(dir.path, dir.version);
+    return why === undefined ? dir.path : locate(dir, first, why);
+  };
+  const v2 = dirs.find((d) => d.version === 2);
+  return {
+    tasks: dirs.filter((d) => d.version === 1).map((d) => `${pathOf(d)}/tasks`),
+    ...(v2 && { v2: pathOf(v2) }),
+  };
+}
+
+/** The cgroups that one --cgroup means. */
+function findBelow(
+  dirs: readonly CgroupDir[],
+  asked: string,
+): [CgroupDir, string][] {
+  const colon = asked.indexOf(":");
+  const names = colon < 0 ? [] : asked.slice(0, colon).split(",");
+  const sub = asked.slice(colon + 1);
+  const parts = sub.split("/").filter((p) => p !== "" && p !== ".");
+  const fail = (
+    why: string,
+    hint = "Give a path below the container's own cgroup",
+  ): never => {
+    throw new ContainerError(`Cannot use --cgroup "${asked}": ${why}`, {
+      code: "cgroup-invalid",
+      hint,
+    });
+  };
+  if (parts.includes("..")) fail("it leaves the container's cgroup");
+  for (const name of names) {
+    if (!dirs.some((d) => isNamed(d, name))) {
+      fail(`the container has no cgroup with the controller "${name}"`);
+    }
+  }
+  const found: [CgroupDir, string][] = [];
+  for (const dir of dirs) {
+    if (names.length > 0 && !names.some((n) => isNamed(dir, n))) continue;
+    const path = [dir.path, ...parts].join("/");
+    const why = findRefusal(path, dir.version);
+    if (why === GONE) fail(`"${path}" does not exist`);
+    if (why !== undefined) {
+      fail(
+        `"${path}" takes no process: ${why}`,
+        "Name one that has none below it, or leave --cgroup out: the process goes where the container's first one is",
+      );
+    }
+    found.push([dir, path]);
+  }
+  return found;
+}
+
+function isNamed(dir: CgroupDir, name: string): boolean {
+  return dir.version === 1 &&
+    (dir.controllers.includes(name) ||
+      dir.controllers.includes(`name=${name}`));
+}
+
+const GONE = "it does not exist";
+
+/** Why a cgroup takes no process; undefined where it does. One that only hands
+ * threaded controllers on might; who is there already knows a place in any
+ * case. */
+function findRefusal(path: string, version: 1 | 2): string | undefined {
+  if (version === 1) {
+    return read(`${path}/tasks`) === undefined ? GONE : undefined;
+  }
+  const handed = read(`${path}/cgroup.subtree_control`)?.trim();
+  if (handed === undefined) return GONE;
+  if (handed !== "") {
+    return `it hands controllers on to cgroups below it (cgroup.subtree_control: ${handed})`;
+  }
+  return read(`${path}/cgroup.type`)?.trim() === "domain invalid"
+    ? "it lies below a threaded one (cgroup.type: domain invalid)"
+    : undefined;
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readTextFileSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.PermissionDenied) throw error;
+    return undefined;
+  }
+}
+
+/** The hierarchy of a cgroup, with the place that a process has in it. */
+function findMount(dir: CgroupDir, process: string) {
+  return parseCgroups(
+    read("/proc/self/mountinfo") ?? "",
+    read(`${process}/cgroup`) ?? "",
+    () => "",
+  ).find((it) => it.path === dir.mount && it.version === dir.version);
+}
+
+/** The directory where the first process is in one hierarchy. */
+function locate(dir: CgroupDir, first: string, why: string): string {
+  const fail = (rest: string, cause?: unknown): never => {
+    throw new ContainerError(
+      `Cannot join the container's cgroup "${dir.path}": ${why}; and ${rest}`,
+      {
+        code: "cgroup-join",
+        hint: `cat ${first}/cgroup shows where its first process is`,
+        cause,
+      },
+    );
+  };
+  const mount = findMount(dir, first);
+  if (mount === undefined) {
+    return fail(`"${dir.mount}" does not show where its first process is`);
+  }
+  let path: string;
+  try {
+    path = ownDirectory(mount);
+  } catch (cause) {
+    if (!(cause instanceof ContainerError)) throw cause;
+    return fail(
+      `its first process is out of sight, in "${mount.own}"`,
+      cause,
+    );
+  }
+  if (read(`${path}/cgroup.procs`) === undefined) {
+    return fail(`that of its first process, "${path}", is gone as well`);
+  }
+  return path;
+}
+
+/** Whether a process is in a cgroup, or in one below it. */
+export function holds(dir: CgroupDir, process: string): boolean {
+  const mount = findMount(dir, process);
+  if (mount === undefined) return false;
+  try {
+    return `${ownDirectory(mount)}/`.startsWith(`${dir.path}/`);
+  } catch (error) {
+    if (error instanceof ContainerError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * A walk over a cgroup and all below it. A container may have made them deeper
+ * than a path can be: it goes down and up by descriptor, two at a time.
+ *
+ * @module
+ */
+
+import { readDirSync } from "../../ffi/files.ts";
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
+
+const AARCH64 = Deno.build.arch === "aarch64";
+/** O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC */
+const FLAGS = (AARCH64 ? 0o40000 | 0o100000 : 0o200000 | 0o400000) | 0o2000000;
+
+/** @returns less than 0 when there is no such directory */
+function open(path: string, at = -100): number {
+  return trySyscall("openat", at, cstring(path), FLAGS, 0);
+}
+
+function namesIn(path: string): string[] {
+  try {
+    return readDirSync(path).filter((it) => it.isDirectory)
+      .map((it) => it.name);
+  } catch (error) {
+    // Removed while it was open.
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/**
+ * Calls `visit` on a cgroup and on all below it. One that goes meanwhile is
+ * passed over.
+ *
+ * @param visit gets a path that is short, and only good for the time of the call
+ */
+export function visitCgroups(
+  path: string,
+  visit: (path: string) => void,
+): void {
+  let fd = open(path);
+  /** What is still to be visited, from the top to the one that is open. */
+  const levels: string[][] = [];
+  const enter = () => {
+    const here = `/proc/self/fd/${fd}`;
+    visit(here);
+    levels.push(namesIn(here));
+  };
+  const change = (next: number) => {
+    closeFd(fd);
+    fd = next;
+  };
+  try {
+    if (fd >= 0) enter();
+    while (levels.length > 0 && fd >= 0) {
+      const name = levels.at(-1)!.pop();
+      if (name === undefined) {
+        levels.pop();
+        // Nobody moves a cgroup: ".." is where we came from.
+        change(levels.length > 0 ? open("..", fd) : -1);
+        continue;
+      }
+      const down = open(name, fd);
+      if (down < 0) continue;
+      change(down);
+      enter();
+    }
+  } finally {
+    if (fd >= 0) closeFd(fd);
+  }
+}
