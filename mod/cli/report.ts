@@ -49,9 +49,17 @@ export function openLog({ log }: Reporting): void {
   }
 }
 
+/** Shows bytes that are no UTF-8 as \\xff. */
+function showBytes(text: string): string {
+  return text.isWellFormed() ? text : text.replaceAll(
+    /[\udc80-\udcff]/gu,
+    (it) => `\\x${(it.charCodeAt(0) - 0xdc00).toString(16)}`,
+  );
+}
+
 /** Writes a text to standard error. */
 export function printStderr(text: string): void {
-  const bytes = encoder.encode(text);
+  const bytes = encoder.encode(showBytes(text));
   for (let at = 0; at < bytes.length;) {
     at += Deno.stderr.writeSync(bytes.subarray(at));
   }
@@ -59,7 +67,7 @@ export function printStderr(text: string): void {
 
 /** Writes a text to standard output. */
 export function printStdout(text: string): void {
-  const bytes = encoder.encode(text);
+  const bytes = encoder.encode(showBytes(text));
   for (let at = 0; at < bytes.length;) {
     at += Deno.stdout.writeSync(bytes.subarray(at));
   }
@@ -111,10 +119,7 @@ export function toContainerError(error: unknown): ContainerError {
  * image or a configuration may hold control characters, and bytes that are no
  * UTF-8. */
 export function toPlain(message: string): string {
-  return message.replaceAll(
-    /[\udc80-\udcff]/gu,
-    (it) => `\\x${(it.charCodeAt(0) - 0xdc00).toString(16)}`,
-  ).replaceAll(
+  return showBytes(message).replaceAll(
     // deno-lint-ignore no-control-regex -- they are what is looked for
     /[\0-\x09\x0b-\x1f\x7f-\x9f]/g,
     (it) => `\\x${it.charCodeAt(0).toString(16).padStart(2, "0")}`,

@@ -7,50 +7,69 @@
  */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { cliCommand, makeBox, runToEnd } from "../harness.ts";
-import { testOn } from "../needs.ts";
+import { cliCommand, type CliOptions, makeBox, runToEnd } from "../harness.ts";
+import { testOn, USERS } from "../needs.ts";
 import { makeCaller, makeSpec, QUIET } from "./caller.ts";
 
 const NEEDS = ["root", "helper", "busybox", "python3"] as const;
+
+const USER = ["user", "userns", "helper", "busybox"] as const;
 
 /** Bytes that are no UTF-8, for a shell, and as octal numbers. */
 const X = "x=$(printf 'a\\377\\376b'); ";
 const OCTAL = "141 377 376 142";
 
 /** Runs a line of shell, where "$x" are the bytes and "$@" is rustyrun. */
-function shell(line: string, cwd = "/") {
-  return runToEnd(["sh", "-c", `${X}${line}`, "sh", ...cliCommand()], { cwd });
+function shell(line: string, options: CliOptions = {}) {
+  return runToEnd(
+    ["sh", "-c", `${X}${line}`, "sh", ...cliCommand(options)],
+    options,
+  );
 }
 
 /** A command of busybox that prints the bytes of a text of the shell. */
 const octal = (text: string) =>
   `printf %s "${text}" | od -An -to1 | xargs echo`;
 
-testOn(
-  NEEDS,
-  "bytes: arguments, variables, a volume and a working directory",
-  async () => {
-    await using box = makeBox();
-    const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-bytes-" });
-    try {
-      const { code, stdout, stderr } = await shell(
-        `mkdir "${dir}/$x" && echo in >"${dir}/$x/$x" && env "W=$x" "$x=1" \\
-      "$@" --root "${dir}/s$x" run --rootfs ${box.rootfs} --name ${box.id} -e "V=$x" -e W \\
-        -v "${dir}/$x:/v$x" --workdir "/v$x" -- \\
+for (const [user, needs] of [[false, NEEDS], [true, USER]] as const) {
+  const who = user ? "a user" : "root";
+  testOn(
+    needs,
+    `bytes: arguments, variables, paths and a root, as ${who}`,
+    async () => {
+      await using box = makeBox({ user });
+      const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-bytes-" });
+      try {
+        if (user) Deno.chownSync(dir, USERS.single, USERS.single);
+        const { code, stdout, stderr } = await shell(
+          `mkdir "${dir}/$x" && echo in >"${dir}/$x/$x" &&
+        ln -s ${box.rootfs} "${dir}/r$x" && env "W=$x" "$x=1" \\
+        "$@" --root "${dir}/s$x" run --rootfs "${dir}/r$x" --name ${box.id} \\
+        -e "V=$x" -e W -v "${dir}/$x:/v$x" --workdir "/v$x" -- \\
         sh -c '${octal("$1")}; ${octal("$V")}; ${
-          octal("$W")
-        }; pwd | od -An -to1 | xargs echo; cat "$1"' sh "$x"`,
-      );
-      assertEquals([code, stderr], [0, ""]);
-      assertEquals(
-        stdout,
-        `${OCTAL}\n${OCTAL}\n${OCTAL}\n057 166 ${OCTAL} 012\nin\n`,
-      );
-    } finally {
-      Deno.removeSync(dir, { recursive: true });
-    }
-  },
-);
+            octal("$W")
+          }; pwd | od -An -to1 | xargs echo; cat "$1"' sh "$x"`,
+          { user },
+        );
+        assertEquals([code, stderr], [0, ""]);
+        assertEquals(
+          stdout,
+          `${OCTAL}\n${OCTAL}\n${OCTAL}\n057 166 ${OCTAL} 012\nin\n`,
+        );
+      } finally {
+        Deno.removeSync(dir, { recursive: true });
+      }
+    },
+  );
+}
+
+testOn(["helper"], "bytes: what is printed shows them as \\xff", async () => {
+  const { code, stdout } = await shell(
+    `"$@" run --rootfs / --ephemeral --explain --tmpfs "/$x" -- true`,
+  );
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "/a\\xff\\xfeb");
+});
 
 testOn(
   NEEDS,
