@@ -5,6 +5,9 @@
  * @module
  */
 
+import { errnoOf } from "./errno.ts";
+import { statSync } from "./files.ts";
+
 /** The bundle's first line (scripts/bundle.ts) sets this property of globalThis
  * to the helpers it carries: base64 by architecture. */
 export const EMBEDDED = "__rustyrun_helpers__";
@@ -32,32 +35,50 @@ function mapsEveryId(): boolean {
   );
 }
 
+/** Who may write a file or directory, root aside. */
+function writersOf({ uid, gid, mode }: Deno.FileInfo): string[] {
+  const bits = mode ?? 0;
+  return [
+    ...(uid === 0 ? [] : [`user ${uid}`]),
+    // A sticky directory such as /tmp protects the entries, not the absence of
+    // them: whoever may add a file may add the one that we look for.
+    ...(bits & 0o002
+      ? ["everybody"]
+      : bits & 0o020 && gid !== 0
+      ? [`group ${gid}`]
+      : []),
+  ];
+}
+
+/** undefined for what is not there, or cannot be looked at. */
+function find(path: string): Deno.FileInfo | undefined {
+  try {
+    return statSync(path);
+  } catch (error) {
+    if (errnoOf(error) === "") throw error;
+    return undefined;
+  }
+}
+
 /**
- * Throws when somebody other than root could change what root is about to
- * run: `path` has another owner, or its group or others may write it. A path
- * that does not exist passes. Does nothing for a caller who is not root.
+ * Throws when somebody could change what root is about to use and could not
+ * change the program itself. Whoever owns a clone, and has root run it, is root
+ * anyway. Does nothing for a caller who is not root.
  *
+ * @param program path of a file of the program; undefined: not known, only
+ * root may write
  * @throws {HelperError} with the reason "writable"
  */
-export function refuseWritable(path: string): void {
+export function refuseWritable(
+  path: string,
+  program: string | undefined,
+): void {
   if (Deno.uid() !== 0) return;
-  let info: Deno.FileInfo;
-  try {
-    info = Deno.statSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  const mode = info.mode ?? 0;
-  // A sticky directory such as /tmp protects the entries, not the absence of
-  // them: whoever may add a file may add the one that we look for.
-  const who = info.uid !== 0
-    ? `user ${info.uid}`
-    : mode & 0o002
-    ? "everybody"
-    : mode & 0o020 && info.gid !== 0
-    ? `group ${info.gid}`
-    : undefined;
+  const info = find(path);
+  if (info === undefined) return;
+  const own = program === undefined ? undefined : find(program);
+  const known = own === undefined ? [] : writersOf(own);
+  const who = writersOf(info).find((it) => !known.includes(it));
   if (who === undefined || !mapsEveryId()) return;
   throw new HelperError(
     `Cannot use "${path}" as root: ${who} may write it`,
@@ -68,8 +89,8 @@ export function refuseWritable(path: string): void {
 
 /**
  * The directory in which `deno run` keeps compiled sources and the bytecode of
- * what it ran, which it reads without a check of what they hold: a root caller
- * gives it to {@linkcode refuseWritable}.
+ * what it ran. It reads them before our first line, without a check of what they
+ * hold.
  *
  * @param env reads a variable of the environment
  * @returns undefined for an executable's own code, which is not cached, and
@@ -121,8 +142,8 @@ export function loadHelper(): Uint8Array<ArrayBuffer> {
   const path = `${dir}/rustyrun-helper-${arch}`;
   try {
     const bytes = Deno.readFileSync(path);
-    refuseWritable(dir);
-    refuseWritable(path);
+    refuseWritable(dir, import.meta.filename);
+    refuseWritable(path, import.meta.filename);
     return bytes;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -121,7 +121,7 @@ export function openHelper(room: string): number {
       code: cause.reason === "missing" ? "helper-missing" : "helper-writable",
       hint: cause.reason === "missing"
         ? "Build it once: deno task build"
-        : "Let root own it, and nobody else write it",
+        : "Let root or the clone's owner own it, and nobody else write it",
       cause,
     });
   }

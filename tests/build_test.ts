@@ -338,8 +338,11 @@ for (
       try {
         Deno.chmodSync(dir, mode);
         Deno.chownSync(dir, owner, null);
-        if (who === undefined) return refuseWritable(dir);
-        const error = assertThrows(() => refuseWritable(dir), HelperError);
+        if (who === undefined) return refuseWritable(dir, "/");
+        const error = assertThrows(
+          () => refuseWritable(dir, "/"),
+          HelperError,
+        );
         assertEquals(
           [error.message, error.reason, error.path],
           [`Cannot use "${dir}" as root: ${who} may write it`, "writable", dir],
@@ -351,9 +354,55 @@ for (
   );
 }
 
-Deno.test("refuseWritable() takes a path that does not exist", () => {
-  refuseWritable("/nonexistent/rustyrun");
-});
+/** Owner, group and mode of a program, of what it would use, and who is told
+ * of. */
+const OWNERS: [
+  [number, number, number],
+  [number, number, number],
+  string | undefined,
+][] = [
+  [[61234, 61234, 0o644], [61234, 61234, 0o755], undefined],
+  [[61234, 61234, 0o644], [0, 0, 0o755], undefined],
+  [[61234, 61234, 0o664], [61234, 61234, 0o775], undefined],
+  [[61234, 61234, 0o644], [61234, 61234, 0o775], "group 61234"],
+  [[61234, 61234, 0o664], [61234, 61235, 0o775], "group 61235"],
+  [[61234, 61234, 0o664], [61234, 61234, 0o777], "everybody"],
+  [[61234, 61234, 0o644], [61235, 61234, 0o755], "user 61235"],
+  [[0, 0, 0o644], [61234, 0, 0o755], "user 61234"],
+];
+
+for (const [program, used, who] of OWNERS) {
+  const show = ([uid, gid, mode]: number[]) =>
+    `${uid}:${gid} ${mode!.toString(8)}`;
+  testOn(
+    ["root"],
+    `refuseWritable() of ${show(used)} beside a program of ${show(program)}`,
+    () => {
+      const dir = Deno.makeTempDirSync();
+      try {
+        const make = (name: string, [uid, gid, mode]: number[]) => {
+          const path = `${dir}/${name}`;
+          Deno.writeTextFileSync(path, "");
+          Deno.chownSync(path, uid!, gid!);
+          Deno.chmodSync(path, mode!);
+          return path;
+        };
+        const call = () =>
+          refuseWritable(make("used", used), make("program", program));
+        if (who === undefined) return call();
+        assertThrows(call, HelperError, `: ${who} may write it`);
+      } finally {
+        Deno.removeSync(dir, { recursive: true });
+      }
+    },
+  );
+}
+
+for (const path of ["/nonexistent/rustyrun", "/dev/null/x"]) {
+  Deno.test(`refuseWritable() takes ${path}, where nothing can be`, () => {
+    refuseWritable(path, undefined);
+  });
+}
 
 Deno.test("the package of deno.jsr.json can be published", async () => {
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {

@@ -25,7 +25,7 @@ import type { Place } from "../container/launch.ts";
 import { ContainerError } from "../errors.ts";
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
-import { selfCommand } from "../program.ts";
+import { mainFile, selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStdout, warnTo } from "./report.ts";
 
@@ -113,19 +113,19 @@ export function placeOf(call: Call): Place {
   };
 }
 
-/** As root, what others may write must not be run: the helper is looked at
- * where it is read, Deno's cache of compiled sources here. */
+/** Deno has run what lies in its cache before our first line: this comes too late
+ * for who has been attacked, and in time for who has only set it up so. */
 export function refuseSharedCache(): void {
   const dir = denoCacheDir(readVariable);
   if (dir === undefined) return;
   try {
-    refuseWritable(dir);
+    refuseWritable(dir, mainFile());
   } catch (cause) {
     if (!(cause instanceof HelperError)) throw cause;
     throw new ContainerError(cause.message, {
       code: "cache-writable",
       hint:
-        "Deno runs what lies there unchecked: set DENO_DIR to a directory that only root may write",
+        "Deno runs what lies there, and had done so before this could be found out: set DENO_DIR to a directory that only root may write",
       cause,
     });
   }
