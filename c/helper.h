@@ -92,6 +92,12 @@ int exec_lists(const char *path, const struct arg *argv, const struct arg *env);
  * it is none. */
 const char *plain_name(const struct arg *arg);
 
+/* A signal's si_code, of the keeper's making: for the command's whole group. */
+#define SIGNAL_TO_GROUP (-1061)
+
+/* init.c: runs OP_INIT. Returns in the process that becomes the command; this
+ * one stays as pid 1. */
+void run_init(void);
 /* copy.c: copies what is in one directory into another, empty one. */
 void copy_up(int source, int onto);
 

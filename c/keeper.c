@@ -16,8 +16,6 @@
 #include "keeper.h"
 #include "kernel.h"
 
-/* A second Ctrl-C within this time ends a container that ignores it. */
-#define INTERRUPT_MS 2000
 /* How long a container that was killed may take to be gone. */
 #define GONE_MS 10000
 
@@ -110,63 +108,14 @@ static void leave_stdio(void)
 		close(fd);
 }
 
-static bool is_ignored_here(int sig)
-{
-	struct sigaction now;
-
-	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
-}
-
-static void kill_init(struct keeper *k)
+void kill_init(struct keeper *k)
 {
 	if (!k->ended)
 		kill(k->init, SIGKILL);
 	cgroup_thaw(&k->td);
 }
 
-/* A value that came with the signal (sigqueue) goes along. */
-static void forward(struct keeper *k, const struct signalfd_siginfo *from)
-{
-	siginfo_t info;
-	int sig = (int)from->ssi_signo;
-
-	if (k->ended)
-		return;
-	if (from->ssi_code == SI_QUEUE) {
-		memset(&info, 0, sizeof(info));
-		info.si_signo = sig;
-		info.si_code = SI_QUEUE;
-		info.si_pid = (pid_t)from->ssi_pid;
-		info.si_uid = from->ssi_uid;
-		memcpy(&info.si_value, &from->ssi_ptr, sizeof(info.si_value));
-		if (syscall(SYS_rt_sigqueueinfo, k->init, sig, &info) == 0)
-			return;
-	}
-	kill(k->init, sig);
-}
-
-/* One hexadecimal mask of /proc/PID/status. */
-static uint64_t read_mask(const char *text, const char *key)
-{
-	const char *p = strstr(text, key);
-	uint64_t mask = 0;
-
-	if (!p)
-		return 0;
-	for (p += strlen(key); *p == '\t' || *p == ' '; p++)
-		;
-	for (; *p; p++) {
-		if (*p >= '0' && *p <= '9')
-			mask = mask << 4 | (uint64_t)(*p - '0');
-		else if (*p >= 'a' && *p <= 'f')
-			mask = mask << 4 | (uint64_t)(*p - 'a' + 10);
-		else
-			break;
-	}
-	return mask;
-}
-
-static const char *proc_path(char path[32], pid_t pid, const char *tail)
+const char *proc_path(char path[32], pid_t pid, const char *tail)
 {
 	char digits[12];
 	size_t n = sizeof(digits), len = 6;
@@ -178,34 +127,6 @@ static const char *proc_path(char path[32], pid_t pid, const char *tail)
 	len += sizeof(digits) - n;
 	memcpy(path + len, tail, strlen(tail) + 1);
 	return path;
-}
-
-/* pid 1 of a pid namespace drops what it has no handler for. Who blocks a
- * signal may read it by signalfd or sigwait, as --init does. */
-static bool is_dropped(const struct keeper *k, int sig)
-{
-	const uint64_t bit = 1ull << (sig - 1);
-	char path[32], text[4096];
-
-	if (read_whole(proc_path(path, k->init, "/status"), text,
-		       sizeof(text)) < 0)
-		return false;
-	if ((read_mask(text, "\nSigCgt:") | read_mask(text, "\nSigBlk:")) & bit)
-		return false;
-	return !(k->td.flags & TEARDOWN_SHARED_PID) ||
-	       read_mask(text, "\nSigIgn:") & bit;
-}
-
-static void on_interrupt(struct keeper *k)
-{
-	int64_t now = now_ms();
-
-	if (k->interrupted && now - k->interrupted <= INTERRUPT_MS &&
-	    !k->ended && !k->refused && is_dropped(k, SIGINT)) {
-		k->refused = true;
-		kill_init(k);
-	}
-	k->interrupted = now;
 }
 
 /* A user's own container may leave files of ids that only its user namespace
@@ -241,23 +162,6 @@ static void reap(struct keeper *k)
 	/* Not our child, then: nothing can be waited for. */
 	if (pid < 0 && errno == ECHILD && !k->ended)
 		give_up("its first process is not a child of this process");
-}
-
-/* What the command gets while it runs, and what follows from it. */
-static void deliver(struct keeper *k, const struct signalfd_siginfo *info)
-{
-	int sig = (int)info->ssi_signo;
-
-	if (sig == SIGCONT)
-		tty_enter(&k->tty);
-	forward(k, info);
-	if (sig == SIGINT && !is_ignored_here(SIGINT))
-		on_interrupt(k);
-	/* The terminal is gone, for good: pid 1 ends like any other process
-	 * would, or it would run on with nobody to see it. */
-	if (sig == SIGHUP && info->ssi_code == SI_KERNEL &&
-	    !is_ignored_here(SIGHUP) && is_dropped(k, SIGHUP))
-		kill_init(k);
 }
 
 static void release_held(struct keeper *k)
@@ -381,7 +285,7 @@ static void read_signals(struct keeper *k)
 static void run(struct keeper *k)
 {
 	struct pollfd p[TTY_POLLS + 2];
-	int interrupts, timeout;
+	int timeout;
 
 	while (!k->ended) {
 		tty_polls(&k->tty, p);
@@ -392,9 +296,11 @@ static void run(struct keeper *k)
 			continue;
 		if (p[4].revents)
 			read_channel(k);
-		interrupts = tty_move(&k->tty, p, getpgid(k->init));
-		while (interrupts-- > 0)
-			on_interrupt(k);
+		tty_move(&k->tty, p);
+		while (k->tty.interrupts-- > 0)
+			typed(k, SIGINT);
+		while (k->tty.quits-- > 0)
+			typed(k, SIGQUIT);
 		if (p[3].revents)
 			read_signals(k);
 	}

@@ -18,9 +18,9 @@
  *            each signal as JSON, by number. With it, the lines of kOom and
  *            kRefuse are members of that object, each with a comma behind it
  *   kDelete  a program that runs at the end, before what is left is removed
- *   kFlags   TEARDOWN_SHARED_PID
+ *   kFlags   TEARDOWN_* and KEEPER_*
  *   kMount   the container's root, mounted in the caller's mount namespace
- *   kRefuse  the line for the second Ctrl-C
+ *   kRefuse  the line for the third Ctrl-C
  *   kDetach  caller: the socket of who waits for the start, and text: what it is
  *            told then; dir: the state's directory, where the file "exit" gets
  *            the exit code (-1: it is not kept)
@@ -55,6 +55,9 @@ struct tty {
 	bool socket; /* out is one: it need not block */
 	bool hung;   /* nobody has the other end open: look again later */
 	char last;   /* what the terminal sent last */
+	int interrupts; /* characters of the last tty_move that will be SIGINT, */
+	int quits;      /* and SIGQUIT, */
+	pid_t front;    /* and to which process group */
 	struct termios saved;
 	struct relay up;   /* in -> master */
 	struct relay down; /* master -> out */
@@ -71,9 +74,8 @@ void tty_restore(struct tty *t);
 void tty_polls(const struct tty *t, struct pollfd p[TTY_POLLS]);
 /* How long a poll may last, in milliseconds. */
 int tty_timeout(struct tty *t);
-/* Moves what can be moved. Returns how many interrupt characters went to the
- * process group `pgrp` (with ISIG set). */
-int tty_move(struct tty *t, const struct pollfd p[TTY_POLLS], pid_t pgrp);
+/* Moves what can be moved, and counts characters that make a signal. */
+void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS]);
 /* Writes what the container still had to say: until the end of the terminal,
  * or `quiet_ms` without a byte, or a byte on `stop`. */
 void tty_drain(struct tty *t, int quiet_ms, int stop);
@@ -93,14 +95,25 @@ struct keeper {
 	bool ended;
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */
-	bool refused;  /* the second Ctrl-C */
+	bool refused;  /* the third Ctrl-C */
+	int dropped;   /* the signal that ended it in place of pid 1's own end */
 	int aborted;   /* the signal that came before the start */
 	/* Signals that wait for the start, by number; ssi_signo 0: none. */
 	struct signalfd_siginfo held[64];
-	int64_t interrupted; /* when the last SIGINT came */
+	int64_t pressed[2]; /* when Ctrl-C came, before the last time and then */
 	struct report late;
 };
 
+/* keeper.c: "/proc/PID" and `tail`. */
+const char *proc_path(char path[32], pid_t pid, const char *tail);
+/* keeper.c: kills the container's first process, a frozen one too. */
+void kill_init(struct keeper *k);
+/* signals.c: whether the caller has us ignore a signal. */
+bool is_ignored_here(int sig);
+/* signals.c: what the command gets while it runs, and what follows from it. */
+void deliver(struct keeper *k, const struct signalfd_siginfo *from);
+/* signals.c: a character on its way in will make this signal. */
+void typed(struct keeper *k, int sig);
 /* verdict.c: the first operation of the keeper's plan with a code. */
 bool find_op(const struct keeper *k, uint16_t code, struct op *op);
 /* verdict.c: a whole small file, with a NUL; -1 when it cannot be read. */

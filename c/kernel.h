@@ -129,6 +129,12 @@ struct k_cap_data {
 
 #define K_TIOCGPTPEER 0x5441ul /* since 4.13 */
 #define K_MFD_NOEXEC_SEAL 8u /* since 6.3 */
+#define K_TIOCSIG 0x40045436ul
+
+/* rt_sigtimedwait of 32-bit programs, and the later one; no call that sleeps
+ * has these numbers in the 64-bit tables. */
+#define K_COMPAT_SIGTIMEDWAIT 177
+#define K_COMPAT_SIGTIMEDWAIT64 421
 
 struct k_dirent64 { /* getdents64(2) */
 	uint64_t d_ino;

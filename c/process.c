@@ -322,52 +322,6 @@ static void exec_now(const struct op *op)
 	fail(errno, child.exec);
 }
 
-/* pid 1 of `--init`: forwards signals, reaps, and ends as the command ends. */
-_Noreturn static void init_main(pid_t command)
-{
-	sigset_t all;
-	siginfo_t info;
-	int sig, status;
-	pid_t pid;
-
-	sigfillset(&all);
-	syscall(SYS_close_range, 3u, ~0u, 0);
-	for (;;) {
-		sig = sigwaitinfo(&all, &info);
-		if (sig < 0)
-			continue;
-		if (sig != SIGCHLD) {
-			kill(command, sig);
-			continue;
-		}
-		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-			if (pid != command)
-				continue;
-			if (WIFEXITED(status))
-				_exit(WEXITSTATUS(status));
-			_exit(128 + WTERMSIG(status));
-		}
-	}
-}
-
-static void run_init(void)
-{
-	sigset_t all;
-	pid_t pid;
-
-	sigfillset(&all);
-	check(sigprocmask(SIG_SETMASK, &all, NULL), "sigprocmask");
-	pid = fork();
-	check(pid, "fork");
-	if (pid) {
-		say_progress("watch");
-		init_main(pid);
-	}
-	/* Its own group in front of the terminal, as a shell would do. */
-	setpgid(0, 0);
-	tcsetpgrp(0, getpid());
-}
-
 /* The state on a hook's stdin ends in `"pid":`; the pid is only known here. */
 static void write_pid(int fd, pid_t pid)
 {

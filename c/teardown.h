@@ -23,6 +23,11 @@
 /* kFlags: the container has no pid namespace of its own, so that the end of
  * its first process does not end the others. */
 #define TEARDOWN_SHARED_PID 1
+/* A signal that pid 1 would drop, and that ends other processes, ends the
+ * container. */
+#define KEEPER_ENDS 2
+/* pid 1 is our own (`--init`), which passes every signal on. */
+#define KEEPER_INIT 4
 
 struct cgroup {
 	int root;	  /* O_PATH: the hierarchy, or a directory in it */

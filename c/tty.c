@@ -152,38 +152,38 @@ static void end_input(struct tty *t)
 	t->up.end = n;
 }
 
-/* Interrupt characters that the kernel will turn into a SIGINT to pgrp. */
-static int count_interrupts(const struct tty *t, size_t n, pid_t pgrp)
+/* Characters that the kernel will make a signal of, for the group in front. */
+static void count_signals(struct tty *t, size_t n)
 {
 	struct termios now;
-	int count = 0;
 
-	if (tcgetattr(t->master, &now) < 0 || !(now.c_lflag & ISIG) ||
-	    tcgetpgrp(t->master) != pgrp)
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		count += t->up.room[i] == (char)now.c_cc[VINTR];
-	return count;
+	if (tcgetattr(t->master, &now) < 0 || !(now.c_lflag & ISIG))
+		return;
+	t->front = tcgetpgrp(t->master);
+	for (size_t i = 0; i < n; i++) {
+		t->interrupts += t->up.room[i] == (char)now.c_cc[VINTR];
+		t->quits += t->up.room[i] == (char)now.c_cc[VQUIT];
+	}
 }
 
-static int read_input(struct tty *t, pid_t pgrp)
+static void read_input(struct tty *t)
 {
 	ssize_t n = read(t->in, t->up.room, sizeof(t->up.room));
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
-		return 0;
+		return;
 	if (n < 0 && errno == EIO && t->in_is_tty && in_background(t)) {
 		t->paused = true;
-		return 0;
+		return;
 	}
 	if (n <= 0) {
 		end_input(t);
-		return 0;
+		return;
 	}
 	t->up.at = 0;
 	t->up.end = (size_t)n;
 	t->last = t->up.room[n - 1];
-	return count_interrupts(t, (size_t)n, pgrp);
+	count_signals(t, (size_t)n);
 }
 
 static void write_master(struct tty *t)
@@ -230,12 +230,11 @@ static void write_out(struct tty *t)
 		r->at = r->end;
 }
 
-int tty_move(struct tty *t, const struct pollfd p[TTY_POLLS], pid_t pgrp)
+void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS])
 {
-	int interrupts = 0;
-
+	t->interrupts = t->quits = 0;
 	if (t->master < 0)
-		return 0;
+		return;
 	if (p[2].revents)
 		write_out(t);
 	/* Nobody has the other end open: the first process may still open it
@@ -247,8 +246,7 @@ int tty_move(struct tty *t, const struct pollfd p[TTY_POLLS], pid_t pgrp)
 	if (p[1].revents & POLLOUT)
 		write_master(t);
 	if (p[0].revents)
-		interrupts = read_input(t, pgrp);
-	return interrupts;
+		read_input(t);
 }
 
 void tty_drain(struct tty *t, int quiet_ms, int stop)

@@ -159,12 +159,20 @@ static int tell_death(const struct keeper *k)
 	return 125;
 }
 
+/* What ended it: the kill that stands for a signal counts as that one. */
+static int find_signal(const struct keeper *k)
+{
+	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+
+	return sig == SIGKILL && k->dropped && !k->refused ? k->dropped : sig;
+}
+
 static int find_exit_code(const struct keeper *k)
 {
 	if (k->aborted)
 		return 128 + k->aborted;
 	if (WIFSIGNALED(k->status))
-		return 128 + WTERMSIG(k->status);
+		return 128 + find_signal(k);
 	return WEXITSTATUS(k->status);
 }
 
@@ -239,7 +247,7 @@ void keep_code(const struct keeper *k, int code)
 
 void print_json(const struct keeper *k, int code, bool oom)
 {
-	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+	int sig = find_signal(k);
 	const char *name;
 	struct op op;
 

@@ -37,7 +37,12 @@ import {
   planTerminal,
 } from "./exec_steps.ts";
 import { checkTerminal, handOver } from "./handover.ts";
-import { type KeeperWords, planLateErrors, planWatch } from "./keeper.ts";
+import {
+  type KeeperWords,
+  planLateErrors,
+  planRefusal,
+  planWatch,
+} from "./keeper.ts";
 import { judgeNamespaces, NAMESPACE_FILES } from "./joined.ts";
 import { hookState, type Place, writePidFile } from "./launch.ts";
 import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
@@ -291,6 +296,7 @@ export function execProcess(
   const plan = [
     ...planWatch(run, { runs: false, warden: 0 }),
     ...planLateErrors(ops, asSeen(config, first), facts, words),
+    planRefusal(words, "command"),
   ];
   return becomeKeeper(run, encodePlan(plan, slots), slots.values());
 }

@@ -129,6 +129,8 @@ export function planKeeper(
     ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
     mount: prepared.sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
+    // An engine's signals are passed on, and no more, as runc does.
+    keeper: { ends: config.mode === "friendly", init: config.init },
   });
   if (cgroup.oom !== undefined) {
     const limit = config.spec.linux?.resources?.memory?.limit;
@@ -158,26 +160,33 @@ export function planKeeper(
     });
   }
   ops.push(...planLateErrors(prepared.ops, config, prepared.facts, words));
-  ops.push({
-    do: "kRefuse",
-    text: wordKill(
-      words,
-      new ContainerError(
-        "The container was killed by a second Ctrl-C: its first process ignores the signal",
-        {
-          code: "interrupted",
-          hint:
-            "As pid 1 a program gets no signal that it has no handler for: --init puts a small init before it",
-          exitCode: 137,
-        },
-      ),
-    ),
-    why,
-  });
+  ops.push(planRefusal(words, "container"));
   if (words.json !== undefined) {
     ops.push({ do: "kJson", head: words.json, signals: signalNames(), why });
   }
   return ops;
+}
+
+/** What is said when Ctrl-C came a third time.
+ *
+ * @param what ended by it */
+export function planRefusal(
+  words: KeeperWords,
+  what: "container" | "command",
+): Op {
+  return {
+    do: "kRefuse",
+    text: wordKill(
+      words,
+      new ContainerError(`The ${what} was killed by a third Ctrl-C`, {
+        code: "interrupted",
+        hint:
+          "After one or two it may take its time to end: they only ask for it",
+        exitCode: 137,
+      }),
+    ),
+    why: "let nothing run on that its user wants to end",
+  };
 }
 
 /** Why the container was killed: with --json, members of its result. */

@@ -33,6 +33,22 @@ export interface Leftovers {
   mount?: boolean;
   /** It has no pid namespace of its own. */
   sharesPids: boolean;
+  /** What the keeper does of its own beside. */
+  keeper?: Pick<KeeperFlags, "ends" | "init">;
+}
+
+/** Bits of kFlags, in c/teardown.h with what they mean. */
+interface KeeperFlags {
+  sharesPids: boolean;
+  /** A signal that pid 1 would drop ends the container. */
+  ends: boolean;
+  /** pid 1 is our own. */
+  init: boolean;
+}
+
+function flagBits(flags: Partial<KeeperFlags>): number {
+  return (flags.sharesPids ? 1 : 0) | (flags.ends ? 2 : 0) |
+    (flags.init ? 4 : 0);
 }
 
 /** c/teardown.h: CGROUP_V1, CGROUP_FREEZER, CGROUP_V2. */
@@ -80,8 +96,8 @@ export function planLeftovers(left: Leftovers): Op[] {
   if (left.mount) ops.push({ do: "kMount", tree: "root", why: WHY });
   ops.push({
     do: "kFlags",
-    flags: left.sharesPids ? 1 : 0,
-    why: "end the processes that a pid namespace does not",
+    flags: flagBits({ sharesPids: left.sharesPids, ...left.keeper }),
+    why: "end what would not end by itself",
   });
   return ops;
 }

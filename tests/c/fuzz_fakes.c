@@ -311,8 +311,10 @@ int fake_kill(pid_t pid, int sig)
 {
 	const struct op *op = running();
 
-	/* A hook goes with its session; -1 is everybody, 0 those around us. */
-	if (pid <= 0 && !(op && op->code == OP_SPAWN && pid < -1))
+	/* A hook goes with its session, the command's group has the terminal's
+	 * signals; -1 is everybody, 0 those around us. */
+	if (pid <= 0 && !(pid < -1 && (!op || op->code == OP_SPAWN ||
+				       op->code == OP_INIT)))
 		fuzz_bad("kill: a process group, or every process");
 	if (sig < 1 || sig > 64)
 		fuzz_bad("kill: no signal");
@@ -465,6 +467,7 @@ int fake_sigwaitinfo(const sigset_t *set, siginfo_t *info)
 	memset(info, 0, sizeof(*info));
 	if (fails())
 		return -1;
+	info->si_code = fuzz_below(2) ? SIGNAL_TO_GROUP : SI_QUEUE;
 	return fuzz_below(2) ? SIGCHLD : 1 + (int)fuzz_below(64);
 }
 

@@ -453,7 +453,8 @@ static long keyed(long number, va_list ap)
 			fuzz_bad("close_range: the first is above the last");
 		return 0;
 	case SYS_ioctl:
-		(void)va_arg(ap, long);
+		if (va_arg(ap, long) == (long)K_TIOCSIG)
+			return 0;
 		memset(va_arg(ap, void *), 0, sizeof(int));
 		return 0;
 	case SYS_ioprio_set:
@@ -528,6 +529,17 @@ long path_call(long number, long a, va_list ap)
 				  va_arg(ap, size_t));
 	}
 	fuzz_bad("a system call that fuzz_kernel.c does not know");
+}
+
+ssize_t fake_process_vm_readv(pid_t pid, const struct iovec *ours,
+			      unsigned long count, const struct iovec *theirs,
+			      unsigned long their_count, unsigned long flags)
+{
+	if (count != 1 || their_count != 1 ||
+	    ours->iov_len < theirs->iov_len)
+		fuzz_bad("process_vm_readv: more than there is room for");
+	memset(ours->iov_base, (int)fuzz_below(256), ours->iov_len);
+	return fails() ? -1 : (ssize_t)ours->iov_len;
 }
 
 long fake_syscall(long number, ...)

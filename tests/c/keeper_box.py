@@ -77,7 +77,8 @@ def teardown_ops(spec, state_slot):
     ops += [("K_TREE", *t) for t in spec.get("trees", [])]
     if spec.get("state"):
         ops.append(("K_STATE", *spec["state"], state_slot))
-    ops.append(("K_FLAGS", 0 if spec.get("pidns", True) else 1))
+    flags = (not spec.get("pidns", True), spec.get("ends"), spec.get("init"))
+    ops.append(("K_FLAGS", sum(1 << n for n, on in enumerate(flags) if on)))
     return ops
 
 

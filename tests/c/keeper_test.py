@@ -41,8 +41,8 @@ class Case(unittest.TestCase):
                 box.proc.wait()
 
     def interrupt_until_the_end(self, box, press):
-        """Two within 2 s end the container. On a busy machine more may pass
-        between them, and what was the second is a first one."""
+        """Three within 2 s end the container. On a busy machine more may pass
+        between them, and what was the third is none."""
         def ended():
             if box.proc.poll() is not None:
                 return True
@@ -227,31 +227,115 @@ while True: time.sleep(0.02)  # pause() would race with the handler
                   ignore=[signal.SIGHUP])
         self.assertEqual(box.end(), (0, "ran\n", ""))
 
-    def test_second_interrupt_kills_who_ignores_it(self):
-        box = Box(["/bin/sleep", "600"], refuse=("use --init\n",))
-        box.running()
-        os.kill(box.pid, signal.SIGINT)
-        box.took_signals()
+    def stays(self, box, *signals):
+        """None of the signals ends it."""
+        for sig in signals:
+            os.kill(box.pid, sig)
+            box.took_signals()
         self.assertIsNone(box.proc.poll())
-        self.interrupt_until_the_end(
-            box, lambda: os.kill(box.pid, signal.SIGINT))
-        self.assertEqual(box.end(), (137, "", "use --init\n"))
+        os.kill(box.told("start")["init"], signal.SIGKILL)
+        self.assertEqual(box.end()[0::2], (137, ""))
 
-    def test_second_interrupt_after_2_s_is_a_first(self):
-        box = Box(["/bin/sleep", "600"], refuse=("use --init\n",))
-        init = box.running()
-        os.kill(box.pid, signal.SIGINT)
-        box.took_signals()
-        time.sleep(2.2)
-        os.kill(box.pid, signal.SIGINT)
-        box.took_signals()
-        time.sleep(0.2)
-        self.assertIsNone(box.proc.poll())
-        os.kill(init, signal.SIGKILL)
-        self.assertEqual(box.end(), (137, "", ""))
+    def started(self, script, **spec):
+        """A python program that has said so, as the first process."""
+        box = Box([sys.executable, "-c", "import os, signal, time\n" + script],
+                  **spec)
+        line = box.proc.stdout.readline()
+        self.assertEqual(line, b"ready\n", line or box.end())
+        box.wait_for_command()
+        return box
+
+    def test_what_pid_1_would_drop_ends_the_container(self):
+        for sig in (1, 2, 3, 6, 10, 11, 14, 15, 40, 64):
+            box = Box(["/bin/sleep", "600"], ends=True)
+            box.running()
+            os.kill(box.pid, sig)
+            self.assertEqual(box.end(), (128 + sig, "", ""))
+
+    def test_the_result_names_that_signal(self):
+        names = ["null"] + [f'"S{n}"' for n in range(1, 65)]
+        box = Box(["/bin/sleep", "600"], ends=True, json=("{", names))
+        box.running()
+        os.kill(box.pid, signal.SIGTERM)
+        code, _, err = box.end()
+        self.assertEqual((code, json.loads(err)), (
+            143, {"exitCode": 143, "signal": "S15", "oom": False}))
+
+    def test_twice_at_once_is_once(self):
+        # GNU timeout: to the child, and to the group.
+        for times in range(2, 4):
+            box = Box(["/bin/sleep", "600"], ends=True)
+            box.running()
+            for _ in range(times):
+                os.kill(box.pid, signal.SIGTERM)
+            self.assertEqual(box.end(), (143, "", ""))
+
+    def test_what_ends_no_process_ends_no_container(self):
+        box = Box(["/bin/sleep", "600"], ends=True)
+        box.running()
+        self.stays(box, 17, 18, 20, 21, 22, 23, 28)
+
+    def test_an_engines_signal_is_passed_on_and_no_more(self):
+        box = Box(["/bin/sleep", "600"], refuse=("third\n",))
+        box.running()
+        self.stays(box, 15, 2, 2, 2, 2, 3, 1)
+
+    def test_who_takes_a_signal_is_not_ended_by_it(self):
+        for take in (
+                "signal.signal(15, signal.SIG_IGN)",
+                "signal.signal(15, lambda *a: None)",
+                "signal.pthread_sigmask(signal.SIG_BLOCK, {15})"):
+            box = self.started(
+                f"{take}; os.write(1, b'ready\\n')\n"
+                "while True: time.sleep(1000)", ends=True)
+            self.stays(box, 15, 15)
+
+    def test_who_sits_in_sigwait_takes_a_signal(self):
+        # In there it is not blocked: a small init, tini for instance.
+        box = self.started(
+            "all = {2, 15}; signal.pthread_sigmask(signal.SIG_BLOCK, all)\n"
+            "os.write(1, b'ready\\n')\n"
+            "while True: os.write(1, b'%d\\n' % signal.sigwait(all))",
+            ends=True)
+        init = box.told("start")["init"]
+        for sig in (2, 15, 2, 2, 2):
+            wait_until(lambda: state_of(init) == "S")
+            os.kill(box.pid, sig)
+            self.assertEqual(box.proc.stdout.readline(), b"%d\n" % sig)
+        self.stays(box)
+
+    def test_who_sits_in_sigwait_for_another_drops_it(self):
+        box = self.started(
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {10})\n"
+            "os.write(1, b'ready\\n')\n"
+            "signal.sigwait({10})", ends=True)
+        os.kill(box.pid, signal.SIGTERM)
+        self.assertEqual(box.end()[0], 143)
+
+    def test_what_the_caller_ignores_ends_nothing(self):
+        box = Box(["/bin/sleep", "600"], ends=True,
+                  ignore=[signal.SIGHUP, signal.SIGINT])
+        box.running()
+        self.stays(box, 1, 2, 2, 2)
+
+    def test_init_passes_every_interrupt_on(self):
+        box = self.start(ends=True, init=True, refuse=("third\n",))
+        for _ in range(4):
+            os.kill(box.pid, signal.SIGINT)
+            self.assertEqual(box.proc.stdout.readline(), b"2\n")
+        os.kill(box.pid, signal.SIGTERM)
+        self.assertEqual(box.end(), (9, "15\n", ""))
+
+    def test_init_passes_a_value_on(self):
+        box = self.started(
+            "signal.pthread_sigmask(signal.SIG_BLOCK, {40})\n"
+            "os.write(1, b'ready\\n'); print(signal.sigwaitinfo({40}).si_code)",
+            init=True)
+        ctypes.CDLL(None).sigqueue(box.pid, 40, ctypes.c_void_p(1234))
+        self.assertEqual(box.end()[:2], (0, "-1\n"))
 
     def test_second_interrupt_to_who_handles_it(self):
-        box = self.start(refuse=("use --init\n",))
+        box = self.start(refuse=("third\n",), ends=True)
         for _ in range(3):
             os.kill(box.pid, signal.SIGINT)
             self.assertEqual(box.proc.stdout.readline(), b"2\n")
@@ -294,15 +378,15 @@ while True: time.sleep(0.02)  # pause() would race with the handler
         os.close(os.open(self.pipe, os.O_WRONLY))
         self.assertEqual(box.end(), (143, "", ""))
 
-    def test_an_interrupt_as_the_command_starts_is_a_first(self):
+    def test_an_interrupt_as_the_command_starts_is_the_commands(self):
         box = self.start_lingering([SH, "-c", "echo ready; exec sleep 600"],
-                                   b"ready\n", refuse=("use --init\n",))
+                                   b"ready\n", ends=True)
+        wait_until(lambda: read(box.told("start")["init"], "comm") == "sleep\n")
         os.kill(box.pid, signal.SIGINT)
         box.took_signals()
-        self.let_go(box)
         self.assertIsNone(box.proc.poll())
-        os.kill(box.pid, signal.SIGINT)
-        self.assertEqual(box.end(), (137, "", "use --init\n"))
+        os.close(os.open(self.pipe, os.O_WRONLY))
+        self.assertEqual(box.end(), (130, "", ""))
 
 
 class Terminal(Case):
@@ -317,12 +401,20 @@ class Terminal(Case):
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-        box = Box(argv, tty=True, popen={
+        box = Box(argv, **{"tty": True, "popen": {
             "stdin": peer, "stdout": peer, "stderr": peer,
-            "preexec_fn": front}, **spec)
+            "preexec_fn": front}, **spec})
+        self.close_peer()  # of the box before
         self.peer = peer
-        self.addCleanup(lambda: os.close(self.peer) if self.peer >= 0 else 0)
+        self.addCleanup(self.close_peer)
         return box
+
+    peer = -1
+
+    def close_peer(self):
+        if self.peer >= 0:
+            os.close(self.peer)
+        self.peer = -1
 
     def read_until(self, text, seconds=LIMIT):
         data, self.rest = self.rest, b""
@@ -367,24 +459,129 @@ class Terminal(Case):
         os.write(self.master, b"\x03")
         self.assertEqual(box.proc.wait(LIMIT), 8)
 
-    def test_second_control_c(self):
-        box = self.start(["/usr/bin/env", "sleep", "600"],
-                         refuse=("use --init\r\n",))
-        init = box.running()
-        wait_until(lambda: read(init, "comm") == "sleep\n")
-        os.write(self.master, b"\x03")
-        time.sleep(0.3)
+    def is_third_the_end(self, box, key=b"\x03"):
+        for _ in range(2):
+            os.write(self.master, key)
+            wait_until(lambda: not select.select([self.peer], [], [], 0)[0])
+            box.took_signals()
         self.assertIsNone(box.proc.poll())
         self.interrupt_until_the_end(
-            box, lambda: os.write(self.master, b"\x03"))
-        self.read_until(b"use --init")
+            box, lambda: os.write(self.master, key))
+        self.read_until(b"third")
         self.assertEqual(box.proc.wait(LIMIT), 137)
 
-    def test_two_control_c_in_one_read(self):
-        box = self.start(["/bin/sleep", "600"], refuse=("use --init\r\n",))
+    def test_third_control_c_ends_who_gets_none(self):
+        for argv in (["/bin/sleep", "600"],
+                     [SH, "-c", "trap '' INT; echo ready; exec sleep 600"]):
+            box = self.start(argv, refuse=("third\r\n",))
+            init = box.running()
+            wait_until(lambda: read(init, "comm") == "sleep\n")
+            self.is_third_the_end(box)
+
+    def test_third_control_c_ends_who_ignores_it_below_init(self):
+        box = self.start([SH, "-c", "trap '' INT; echo ready; exec sleep 600"],
+                         init=True, refuse=("third\r\n",))
+        self.read_until(b"ready")
+        self.is_third_the_end(box)
+
+    def test_three_control_c_in_one_read(self):
+        box = self.start(["/bin/sleep", "600"], refuse=("third\r\n",))
         box.running()
-        os.write(self.master, b"\x03\x03")
+        os.write(self.master, b"\x03\x03\x03")
         self.assertEqual(box.proc.wait(LIMIT), 137)
+
+    def test_a_typed_signal_that_pid_1_drops_ends_the_container(self):
+        for key, code in ((b"\x03", 130), (b"\x1c", 131)):
+            box = self.start(["/bin/sleep", "600"], ends=True)
+            box.running()
+            os.write(self.master, key)
+            self.assertEqual(box.proc.wait(LIMIT), code)
+
+    def test_any_number_of_control_c_for_who_takes_it(self):
+        for init in (False, True):
+            box = self.start(
+                [SH, "-c", "n=0; trap 'n=$((n+1)); echo got $n.' INT;"
+                 "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done"],
+                init=init, ends=True, refuse=("third\r\n",))
+            self.read_until(b"ready")
+            for n in range(1, 5):
+                os.write(self.master, b"\x03")
+                self.read_until(b"got %d." % n)
+            os.kill(box.pid, signal.SIGTERM)
+            self.assertEqual(box.proc.wait(LIMIT), 9)
+
+    # From here on the terminal is the caller's own; there is none inside.
+
+    def test_control_c_reaches_all_that_a_terminal_would(self):
+        for init in (False, True):
+            for key in (b"\x03", b"\x1c"):
+                box = self.start(
+                    [SH, "-c", "trap : INT QUIT; echo ready; sleep 600;"
+                     "echo code $?; trap : INT QUIT; exit 4"],
+                    tty=False, init=init, ends=True)
+                init_pid = box.running()
+                self.read_until(b"ready")
+                wait_until(lambda: self.has_child(init_pid, "sleep"))
+                os.write(self.master, key)
+                self.read_until(b"code 1%d" % (30 if key == b"\x03" else 31))
+                self.assertEqual(box.proc.wait(LIMIT), 4)
+
+    def has_child(self, ancestor, name):
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                if read(pid, "comm") != f"{name}\n":
+                    continue
+                while int(pid) > 1 and int(pid) != ancestor:
+                    pid = read(pid, "stat").rsplit(")", 1)[1].split()[1]
+                if int(pid) == ancestor:
+                    return True
+            except OSError:
+                continue
+        return False
+
+    def test_third_control_c_ends_whoever_goes_on(self):
+        for init in (False, True):
+            box = self.start(
+                [SH, "-c", "trap : INT; echo ready;"
+                 "while :; do sleep 0.02; done"],
+                tty=False, init=init, ends=True, refuse=("third\r\n",))
+            box.running()
+            self.read_until(b"ready")
+            self.is_third_the_end(box)
+
+    def test_third_after_2_s_is_a_first(self):
+        box = self.start(
+            [SH, "-c", "n=0; trap 'n=$((n+1)); echo got $n.' INT;"
+             "trap 'exit 9' TERM; echo ready; while :; do sleep 0.02; done"],
+            tty=False, ends=True, refuse=("third\r\n",))
+        box.running()
+        self.read_until(b"ready")
+        for n in range(1, 4):
+            os.write(self.master, b"\x03")
+            self.read_until(b"got %d." % n)
+            if n == 1:
+                time.sleep(2.2)
+        os.kill(box.pid, signal.SIGTERM)
+        self.assertEqual(box.proc.wait(LIMIT), 9)
+
+    def test_control_c_that_pid_1_would_drop_ends_the_container(self):
+        box = self.start(["/bin/sleep", "600"], tty=False, ends=True)
+        box.running()
+        os.write(self.master, b"\x03")
+        self.assertEqual(box.proc.wait(LIMIT), 130)
+
+    def test_control_c_that_the_caller_ignores_is_for_nobody(self):
+        box = self.start([SH, "-c", "trap 'echo got' INT; trap 'exit 9' TERM;"
+                          "echo ready; while :; do sleep 0.02; done"],
+                         tty=False, ends=True, ignore=[signal.SIGINT])
+        box.running()
+        self.read_until(b"ready")
+        for _ in range(4):
+            os.write(self.master, b"\x03")
+            box.took_signals()
+        self.assertIsNone(box.proc.poll())
+        os.kill(box.pid, signal.SIGTERM)
+        self.assertEqual(box.proc.wait(LIMIT), 9)
 
     def test_large_output_is_whole(self):
         box = self.start([SH, "-c", "stty -onlcr; head -c 300000 /dev/zero"
@@ -446,8 +643,7 @@ class Terminal(Case):
         init = box.running()
         if says:  # its trap is there
             self.read_until(says)
-        os.close(self.peer)
-        self.peer = -1
+        self.close_peer()
         os.close(self.master)
         self.master = os.open("/dev/null", os.O_RDONLY)
         return box, init
@@ -458,8 +654,9 @@ class Terminal(Case):
         wait_until(lambda: not alive(init))
 
     def test_hangup_ends_who_does_not_look(self):
-        box, _ = self.hang_up(["/bin/sleep", "600"])
-        self.assertEqual(box.proc.wait(LIMIT), 137)
+        for ends in (False, True):
+            box, _ = self.hang_up(["/bin/sleep", "600"], ends=ends)
+            self.assertEqual(box.proc.wait(LIMIT), 129)
 
     def test_hangup_is_for_the_container_to_handle(self):
         box, _ = self.hang_up([SH, "-c", "trap 'sleep 0.3; exit 5' HUP;"
@@ -473,13 +670,12 @@ class Terminal(Case):
             box = self.start([SH, "-c", "echo ready; exec sleep 600"],
                              lingers=f"{pipes}/lingers")
             self.read_until(b"ready")
-            os.close(self.peer)
-            self.peer = -1
+            self.close_peer()
             os.close(self.master)
             self.master = os.open("/dev/null", os.O_RDONLY)
             box.took_signals()
             os.close(os.open(f"{pipes}/lingers", os.O_WRONLY))
-            self.assertEqual(box.proc.wait(LIMIT), 137)
+            self.assertEqual(box.proc.wait(LIMIT), 129)
 
     def test_hangup_under_nohup(self):
         box, init = self.hang_up(["/bin/sleep", "600"],

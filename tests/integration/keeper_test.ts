@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import {
   cliCommand,
   findLeaksBeside,
@@ -65,21 +65,6 @@ async function waitForChildren(
     if (same && readStatus(running.pid, "Name") === "rustyrun") return found;
     if (i === 3000) assertEquals([...found.keys()].sort(), names);
     await pause(0.01);
-  }
-}
-
-/** Presses Ctrl-C until the command has ended: where the machine stands still,
- * a second one may come too late to be one. */
-async function interruptUntilTheEnd(running: Running): Promise<void> {
-  let ended = false;
-  running.done.then(() => ended = true);
-  while (!ended) {
-    await pause(0.2);
-    try {
-      running.kill("SIGINT");
-    } catch {
-      // It has just ended.
-    }
   }
 }
 
@@ -188,25 +173,6 @@ testOn(
         assertEquals(code, 0, it);
       }
     }
-  },
-);
-
-testOn(
-  ["root", "helper", "busybox"],
-  "run ends a container that ignores a second Ctrl-C, and names --init",
-  async () => {
-    await using box = makeBox();
-    const running = box.start(["--", "sh", "-c", "echo ready; exec sleep 600"]);
-    await running.waitFor("ready");
-    const children = await waitForChildren(running, "rustyrun-warden", "sleep");
-    running.kill("SIGINT");
-    await pause(0.3);
-    // Once does it no harm.
-    assertMatch(readStatus(children.get("sleep")!, "State"), /^[^ZX]/);
-    await interruptUntilTheEnd(running);
-    const { code, stderr } = await running.done;
-    assertEquals(code, 137);
-    assertMatch(stderr, /second Ctrl-C[^\n]*\n {2}hint: [^\n]*--init/);
   },
 );
 

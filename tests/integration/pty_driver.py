@@ -2,7 +2,8 @@
 
 STEPS is a JSON list: ["expect", TEXT], ["send", TEXT], ["resize", ROWS, COLS],
 ["raw", true|false] (waits until the terminal is or is not in raw mode),
-["signal", NAME]. Prints one JSON object: what the terminal showed, the exit
+["signal", NAME], ["press", TEXT] (again and again, until the command has
+ended). Prints one JSON object: what the terminal showed, the exit
 code, whether the terminal is as it was before. Ends with 1 when a step waits
 longer than 60 s."""
 
@@ -86,6 +87,13 @@ def main():
             fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", *args, 0, 0))
         elif kind == "raw":
             wait_for(step, lambda: is_raw(slave) == args[0])
+        elif kind == "press":
+            until = time.monotonic() + LIMIT
+            while exited is None and time.monotonic() < until:
+                os.write(master, args[0].encode())
+                until_next = time.monotonic() + 0.1
+                while exited is None and time.monotonic() < until_next:
+                    read(0.02)
         elif kind == "signal":
             os.kill(pid, getattr(signal, args[0]))
     wait_for("end", lambda: exited is not None)

@@ -1,0 +1,70 @@
+/*
+ * `--init`: the container's pid 1, which forwards signals, reaps, and ends as
+ * the command ends.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "helper.h"
+#include "kernel.h"
+
+/* A value that came with the signal (sigqueue) goes along. What the keeper's
+ * terminal has sent is for all that a terminal would have reached. */
+static void forward(pid_t command, int sig, siginfo_t *info)
+{
+	if (info->si_code == SIGNAL_TO_GROUP && kill(-command, sig) == 0)
+		return;
+	if (info->si_code == SI_QUEUE &&
+	    syscall(SYS_rt_sigqueueinfo, command, sig, info) == 0)
+		return;
+	kill(command, sig);
+}
+
+_Noreturn static void init_main(pid_t command)
+{
+	sigset_t all;
+	siginfo_t info;
+	int sig, status;
+	pid_t pid;
+
+	sigfillset(&all);
+	syscall(SYS_close_range, 3u, ~0u, 0);
+	for (;;) {
+		sig = sigwaitinfo(&all, &info);
+		if (sig < 0)
+			continue;
+		if (sig != SIGCHLD) {
+			forward(command, sig, &info);
+			continue;
+		}
+		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (pid != command)
+				continue;
+			if (WIFEXITED(status))
+				_exit(WEXITSTATUS(status));
+			_exit(128 + WTERMSIG(status));
+		}
+	}
+}
+
+void run_init(void)
+{
+	sigset_t all;
+	pid_t pid;
+
+	sigfillset(&all);
+	check(sigprocmask(SIG_SETMASK, &all, NULL), "sigprocmask");
+	pid = fork();
+	check(pid, "fork");
+	if (pid) {
+		/* Whichever of the two is first. */
+		setpgid(pid, pid);
+		say_progress("watch");
+		init_main(pid);
+	}
+	/* Its own group in front of the terminal, as a shell would do. */
+	setpgid(0, 0);
+	tcsetpgrp(0, getpid());
+}
