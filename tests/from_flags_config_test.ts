@@ -35,6 +35,7 @@ Deno.test("configFromFlags() gives a container without flags docker's defaults",
     bundle: "/home/me",
     mode: "friendly",
     rootfs: "/root",
+    seenRoot: { dev: 1, ino: 105 },
     spec: {
       ociVersion: "1.3.0",
       root: { path: "/root", readonly: false },

@@ -75,6 +75,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
     sources: new Map(),
     devices: [],
     state: "/run/rustyrun/box",
+    seen: new Map(),
     isHostRoot: false,
     rootReadonly: false,
     below: [],

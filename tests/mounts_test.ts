@@ -643,6 +643,49 @@ Deno.test("planMounts() leaves the host's root no moment writable under a read-o
   ]);
 });
 
+Deno.test("planMounts() takes nothing else of the host than what was looked at", () => {
+  const mounts = [{ destination: "/v", source: "/src", options: ["bind"] }];
+  const ids = (...slots: string[]) => ({
+    seen: new Map(slots.map((it, at) => [it, { dev: 7n, ino: BigInt(at) }])),
+  });
+  const pick = (phased: ReturnType<typeof plan>) =>
+    pickSteps(phased, "sources", "stage", "root", "mounts").filter((it) =>
+      /^(#|same)/.test(it)
+    );
+  const host = { ...DIRECTORY, ...ids("root", "mount.0") };
+  assertEquals(pick(plan({ mounts }, {}, host)), [
+    "# sources",
+    "same root 7 0",
+    "# root",
+    "same target 7 0",
+    "# mounts",
+    "same mount.0 7 1",
+  ]);
+  assertEquals(pick(plan({ ...USERNS, mounts }, {}, host)), [
+    "# sources",
+    "same root 7 0",
+    "same mount.0 7 1",
+    "# stage",
+    "same target 7 0",
+    "# root",
+    "# mounts",
+  ]);
+  assertEquals(
+    pick(
+      plan({}, {}, { ...ids("root", "uppers"), upper: "/changes/box" }, {
+        ephemeral: { kind: "directory", dir: "/changes" },
+      }),
+    ),
+    [
+      "# sources",
+      "same uppers 7 1",
+      "same lower 7 0",
+      "# root",
+      "same target 7 0",
+    ],
+  );
+});
+
 Deno.test("planMounts() refuses a mount namespace that is joined, with a user namespace", () => {
   const error = assertThrows(
     () =>
@@ -884,8 +927,19 @@ Deno.test("inspectMounts() looks at sources", async () => {
         ],
       }, { rootfs: dir }),
       makeFacts(),
+      {
+        root: { path: dir, dev: 1n, ino: 2n },
+        cgroups: new Map(),
+        state: "/run/rustyrun/box",
+      },
     );
     assertEquals([...host.sources], [[1, "directory"], [2, "missing"]]);
+    const { dev, ino } = Deno.statSync(dir);
+    const seen = [...host.seen].map(([slot, it]) => [slot, it.dev, it.ino]);
+    assertEquals(seen, [
+      ["root", 1n, 2n],
+      ["mount.1", BigInt(dev), BigInt(ino ?? 0)],
+    ]);
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

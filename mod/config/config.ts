@@ -30,6 +30,8 @@ export interface Config {
   spec: Spec;
   /** Absolute path of the root file system on the host. */
   rootfs: string;
+  /** What lay there when the flags were judged by it: stat(2). */
+  seenRoot?: { dev: number; ino: number | null };
   /** Throw-away overlay over the root file system. */
   ephemeral?: Ephemeral;
   /** A file of ours in the container, in a tmpfs of its own: destination,

@@ -226,7 +226,7 @@ export function configFromFlags(
   const noteFlag = (key: string, name: string) =>
     note(key, flagTyped(flags, name));
 
-  const rootfs = readRootfs(flags, host);
+  const { rootfs, found } = readRootfs(flags, host);
   noteFlag("root.path", "rootfs");
   const ephemeral = readEphemeral(flags, host);
   noteFlag("ephemeral", "ephemeral");
@@ -303,7 +303,7 @@ export function configFromFlags(
   }
 
   const own = readMounts(flags, host);
-  const hidden = isHostRoot(rootfs, host)
+  const hidden = isHostRoot(found, host)
     ? hideSecrets({
       ephemeral: ephemeral !== undefined,
       showHome: flagOn(flags, "show-home"),
@@ -364,6 +364,7 @@ export function configFromFlags(
     mode: "friendly",
     spec,
     rootfs,
+    seenRoot: { dev: found.dev, ino: found.ino },
     ...(ephemeral ? { ephemeral } : {}),
     files: dropCovered([
       ...makeFiles(hostname, hostNetwork, host),

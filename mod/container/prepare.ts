@@ -5,7 +5,7 @@
  * @module
  */
 
-import { readTextFileSync, statSync } from "../../ffi/files.ts";
+import { readTextFileSync } from "../../ffi/files.ts";
 import { limitProcess } from "../../ffi/libc.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { type CgroupPlan, planCgroups } from "../cgroups.ts";
@@ -13,7 +13,6 @@ import type { Config } from "../config/config.ts";
 import { keepLast } from "../config/environment.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import { setUser } from "../config/from_flags.ts";
-import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { isNull, readParentFiles } from "../host/self.ts";
 import { type ClassPlan, gatherResctrl, planIntelRdt } from "../intel_rdt.ts";
@@ -51,6 +50,7 @@ import {
   planSteps,
   type Step,
 } from "./order.ts";
+import { type SeenRoot, seeRootfs } from "./rootfs.ts";
 import type { SharedRoot } from "./shared_root.ts";
 
 /** RLIMIT_NOFILE of prlimit(2). */
@@ -71,6 +71,8 @@ export interface Prepared {
   setgroups: IdMaps["setgroups"] | undefined;
   rlimits: readonly ResourceLimit[];
   filter: Filter | undefined;
+  /** The directory of the root file system, as it was looked at. */
+  root: SeenRoot;
   netDevices: readonly NetDevice[];
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: { parent: string; name: string } | undefined;
@@ -101,50 +103,13 @@ function upperOf(
     : undefined;
 }
 
-/**
- * Checks that the root file system is there.
- *
- * @throws {ContainerError} when it is missing or is no directory
- */
-function checkRootfs(config: Config): void {
-  const shown = config.flags.get("root.path") ?? `root.path "${config.rootfs}"`;
-  let info: Deno.FileInfo;
-  try {
-    info = statSync(config.rootfs);
-  } catch (cause) {
-    const denied = cause instanceof Deno.errors.PermissionDenied;
-    throw new ContainerError(
-      `Cannot use "${config.rootfs}" as the root file system (${shown}): ${
-        denied ? "permission denied" : "no such file or directory"
-      }`,
-      {
-        code: denied ? "rootfs-denied" : "rootfs-missing",
-        hint: denied
-          ? "A directory above it does not let this user in"
-          : "Name a directory that holds one, such as an unpacked image or what debootstrap makes",
-        cause,
-      },
-    );
-  }
-  if (info.isDirectory) return;
-  throw new ContainerError(
-    `Cannot use "${config.rootfs}" as the root file system (${shown}): not a directory`,
-    {
-      code: "rootfs-not-directory",
-      hint: info.isFile
-        ? `Unpack it first: mkdir root && tar -C root -xf ${config.rootfs}`
-        : "Name a directory",
-    },
-  );
-}
-
 /** Looks up a user that was given by name, and HOME, in the root file system. */
-function applyUser(config: Config): void {
+function applyUser(config: Config, rootfs: string): void {
   const { process } = config.spec;
   if (process === undefined) return;
   const user = resolveUser(
     config,
-    (path) => readInRoot(config.rootfs, path),
+    (path) => readInRoot(rootfs, path),
   );
   if (config.userName !== undefined) {
     setUser(config.spec, user.uid, user.gid, user.additionalGids);
@@ -186,10 +151,9 @@ export function prepare(
   facts: Facts,
   options: PrepareOptions,
 ): Prepared {
-  checkRootfs(config);
+  const root = seeRootfs(config, (directory) => applyUser(config, directory));
   const judged = judgeNamespaces(config);
   config.hostDevices = expandDevices(config.hostDevices);
-  applyUser(config);
   applyListenFds(
     config,
     options.place,
@@ -220,9 +184,14 @@ export function prepare(
   const mountHost = inspectMounts(
     config,
     facts,
-    new Map(cgroup.dirs.map((it) => [it.mount, it.path])),
-    upper && `${upper.parent}/${upper.name}`,
-    `${options.place.root}/${config.id}`,
+    {
+      root,
+      state: `${options.place.root}/${config.id}`,
+      cgroups: new Map(cgroup.dirs.map((it) => [it.mount, it.path])),
+      ...(upper === undefined
+        ? {}
+        : { upper: `${upper.parent}/${upper.name}` }),
+    },
   );
   const netDevices = inspectNetDevices(config);
   const steps = orderPlan([
@@ -259,6 +228,7 @@ export function prepare(
     rlimits: rlimitsOf(config, facts, readFileLimit()),
     filter,
     upper,
+    root,
     netDevices,
     warnings: resolveCapabilities(config, facts).warnings,
   };

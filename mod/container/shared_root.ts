@@ -11,7 +11,6 @@ import {
   readDirSync,
   readLinkSync,
   readTextFileSync,
-  realPathSync,
 } from "../../ffi/files.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import {
@@ -28,6 +27,7 @@ import {
   isMounted,
   type MountIdentity,
 } from "../../ffi/mount.ts";
+import { identifyFile, isSameFile } from "../../ffi/identity.ts";
 import { sharesMounts } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { unescapeMountinfo } from "../host.ts";
@@ -36,6 +36,7 @@ import type { StateDir } from "../state.ts";
 import type { Place } from "./launch.ts";
 import type { Prepared } from "./prepare.ts";
 import type { Noted } from "./reclaim.ts";
+import { rootReplaced } from "./rootfs.ts";
 import { listIds } from "./status.ts";
 
 const O_PATH = 0o10000000;
@@ -177,6 +178,9 @@ export function holdSharedRoot(
   const lock = openFd(root, O_DIRECTORY);
   syscall("flock", lock, LOCK_EX);
   const place = openRoot(config.rootfs);
+  if (!isSameFile(identifyFile(place), prepared.root)) {
+    throw rootReplaced(config);
+  }
   checkFree(config.rootfs, place, root);
   let tree: number;
   try {
@@ -187,7 +191,7 @@ export function holdSharedRoot(
   prepared.sharedRoot = { tree, place, lock };
   noted.mount = {
     ...identifyMount(tree),
-    path: realPathSync(config.rootfs),
+    path: prepared.root.path,
     namespace: ownNamespace(),
     boot: bootId(),
   };

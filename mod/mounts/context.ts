@@ -93,6 +93,20 @@ export function takeTree(
   if (context.staged) context.trees.push(slot);
 }
 
+/** Makes sure that a slot holds what was looked at on the host: between that
+ * look and the use somebody may have put something else there. */
+export function checkSeen(
+  { host }: MountContext,
+  slot: string,
+  note: { why: string; from?: string },
+  key = slot,
+): Op[] {
+  const seen = host.seen.get(key);
+  return seen === undefined
+    ? []
+    : [{ do: "same", slot, dev: seen.dev, ino: seen.ino, ...note }];
+}
+
 /** An open_tree(2) that makes a detached copy. */
 export function cloneTree(
   into: string,

@@ -15,7 +15,12 @@ import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
 import { leaveLocked, planLocked } from "./locked.ts";
 import { planCgroupMount } from "./cgroup.ts";
-import { cloneTree, type MountContext, takeTree } from "./context.ts";
+import {
+  checkSeen,
+  cloneTree,
+  type MountContext,
+  takeTree,
+} from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
@@ -189,23 +194,30 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
     );
   }
   const slot = `mount.${index}`;
-  const take = cloneTree(slot, "", source, options.recursiveBind, {
-    why: `take "${source}" of the host`,
-    from,
-  });
+  const take = [
+    cloneTree(slot, "", source, options.recursiveBind, {
+      why: `take "${source}" of the host`,
+      from,
+    }),
+    ...checkSeen(context, slot, {
+      why: `take the "${source}" that was looked at`,
+      from,
+    }),
+  ];
   const base = volumePropagation(context, entry);
   const inTurn = base !== 0 && isTakenInTurn(context, source);
   // Only the owner of the file system may map its ids: before a user namespace.
   const idmap = planIdmap(context, entry, slot);
   // While it still is a peer of the host's mounts.
-  if (base === 0 && config.mode === "oci") context.peers.push(take, ...idmap);
-  else if (!inTurn) {
-    takeTree(context, slot, take);
+  if (base === 0 && config.mode === "oci") {
+    context.peers.push(...take, ...idmap);
+  } else if (!inTurn) {
+    takeTree(context, slot, ...take);
     context.destinations.set(index, slot);
     context.sources.push(...idmap, ...planLocked(context, entry, slot));
   }
   return [
-    ...(inTurn ? [take, ...idmap] : []),
+    ...(inTurn ? [...take, ...idmap] : []),
     ...planTarget(
       context,
       entry,

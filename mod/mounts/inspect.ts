@@ -6,15 +6,21 @@
  * @module
  */
 
-import { MS } from "../../ffi/constants.ts";
+import { MS, S_IF } from "../../ffi/constants.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import {
   lstatSync,
   readDirSync,
   readLinkSync,
   readTextFileSync,
-  realPathSync,
   statSync,
 } from "../../ffi/files.ts";
+import {
+  type FileId,
+  identifyFile,
+  isSameFile,
+  type SeenFile,
+} from "../../ffi/identity.ts";
 import { closeFd, openFd } from "../../ffi/libc.ts";
 import { identifyMount } from "../../ffi/mount.ts";
 import type { Config } from "../config/config.ts";
@@ -47,6 +53,9 @@ export interface HostEntry {
 export interface MountHost {
   /** Type of the source of `mounts[i]`, for bind mounts. */
   sources: ReadonlyMap<number, SourceType>;
+  /** What was looked at and is going to be opened again, by the slot that it
+   * goes into: the child stage takes no other file than that. */
+  seen: ReadonlyMap<string, FileId>;
   /** Volumes of flags, by index in `mounts`, whose source's mount is not what
    * their propagation needs: "shared", or "shared or a slave". */
   unmet?: ReadonlyMap<number, string>;
@@ -84,25 +93,31 @@ const OVERLAYS_MAX = 128;
 /**
  * Looks at the host for what {@linkcode planMounts} needs.
  *
- * @param cgroups see {@linkcode MountHost.cgroups}
- * @param upper see {@linkcode MountHost.upper}
- * @param state see {@linkcode MountHost.state}
+ * @param known what others have found or chosen
  * @throws {ContainerError} when a device of `--device` is not there or is none
  */
 export function inspectMounts(
   config: Config,
   facts: Facts,
-  cgroups: ReadonlyMap<string, string> = new Map(),
-  upper?: string,
-  state = "",
+  known: Pick<MountHost, "cgroups" | "upper" | "state"> & {
+    /** The directory of the root file system. */
+    root: FileId & { path: string };
+  },
 ): MountHost {
+  const { root, ...rest } = known;
   const sources = new Map<number, SourceType>();
+  const seen = new Map<string, FileId>([["root", root]]);
+  if (config.ephemeral?.kind === "directory") {
+    seen.set("uppers", lookAtUpper(config.ephemeral.dir));
+  }
   const unmet = new Map<number, string>();
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
     const options = parseMountOptions(mount.options ?? []);
     if (!options.bind) continue;
     const source = absolutePath(config.bundle, mount.source ?? "");
-    sources.set(at, sourceType(source));
+    const file = lookAtSource(source);
+    sources.set(at, typeof file === "string" ? file : typeOf(file));
+    if (typeof file !== "string") seen.set(`mount.${at}`, file);
     const lack = config.mode === "friendly"
       ? findLack(source, options.propagation)
       : undefined;
@@ -110,19 +125,18 @@ export function inspectMounts(
   }
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   return {
+    ...rest,
     sources,
+    seen,
     unmet,
     devices: config.hostDevices.map(lookUpDevice),
-    state,
     ...(hasUserNamespace(config) && !unprivileged
-      ? lookAtRoot(config.rootfs)
+      ? lookAtRoot(root)
       : { below: [], isHostRoot: false, rootReadonly: false }),
     kcore: exists("/proc/kcore"),
     ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup()
       ? { ttyGroupUnmapped: true }
       : {}),
-    cgroups,
-    ...(upper === undefined ? {} : { upper }),
     ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
       ? { top: listTop() }
       : {}),
@@ -130,6 +144,8 @@ export function inspectMounts(
 }
 
 const O_PATH = 0o10000000;
+const S_IFMT = 0o170000;
+const EACCES = 13;
 
 /** What a source's mount is not, though a propagation needs it. */
 function findLack(
@@ -169,13 +185,36 @@ function exists(path: string): boolean {
   }
 }
 
-function sourceType(path: string): SourceType {
+function lookAtSource(path: string): SeenFile | "missing" | "denied" {
   try {
-    return statSync(path).isDirectory ? "directory" : "file";
+    return identifyFile(path);
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return "denied";
-    return "missing";
+    if (!(error instanceof SyscallError)) throw error;
+    return error.errno === EACCES ? "denied" : "missing";
   }
+}
+
+/** The directory that changes are kept in: it was there a moment ago. */
+function lookAtUpper(path: string): SeenFile {
+  try {
+    return identifyFile(path);
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot keep the changes in "${path}": ${
+        cause instanceof Error ? cause.message : cause
+      }`,
+      {
+        code: "ephemeral-unusable",
+        hint:
+          "Give a directory that exists, or --ephemeral alone to keep them in memory",
+        cause,
+      },
+    );
+  }
+}
+
+function typeOf({ mode }: SeenFile): "directory" | "file" {
+  return (mode & S_IFMT) === S_IF.DIR ? "directory" : "file";
 }
 
 /** The device behind a path. */
@@ -236,9 +275,8 @@ function mountPoints(): [string, string][] {
 /** What is mounted in the root file system, and whether its own mount is
  * read-only. */
 function lookAtRoot(
-  rootfs: string,
+  { path: root, ...own }: FileId & { path: string },
 ): Pick<MountHost, "below" | "isHostRoot" | "rootReadonly"> {
-  const root = realPathSync(rootfs);
   let at: [string, string] = ["/", ""];
   const below: string[] = [];
   for (const mount of mountPoints()) {
@@ -248,10 +286,9 @@ function lookAtRoot(
       below.push(root === "/" ? path : path.slice(root.length));
     }
   }
-  const [host, own] = [statSync("/"), statSync(root)];
   return {
     below,
-    isHostRoot: host.dev === own.dev && host.ino === own.ino,
+    isHostRoot: isSameFile(own, identifyFile("/")),
     rootReadonly: at[1].split(",").includes("ro"),
   };
 }

@@ -16,6 +16,7 @@ import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
 import {
   addSource,
+  checkSeen,
   cloneTree,
   type MountContext,
   takeTree,
@@ -44,6 +45,10 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
         false,
         { why: "take the directory for what the container writes", from },
       ),
+      ...host.upper !== undefined ? [] : checkSeen(context, "layers", {
+        why: "keep the changes in the directory that was looked at",
+        from,
+      }, "uppers"),
     );
     if (host.upper !== undefined) {
       addSource(context, {
@@ -95,7 +100,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
     });
   }
   made.push(
-    openPlace(context, LAYERS),
+    ...openPlace(context, LAYERS),
     hide("layers"),
   );
   if (host.top !== undefined) return planDirectories(context, host.top, made);
@@ -106,6 +111,10 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
       why: "take the root file system as the lower layer",
       from: "root.path",
     }),
+    ...checkSeen(context, "lower", {
+      why: "take the root file system that was looked at",
+      from: "root.path",
+    }, "root"),
   );
   made.push(
     setAttr("lower", { propagation: MS.PRIVATE }, {
@@ -327,6 +336,10 @@ function planUpper(context: MountContext, path: string): void {
       why,
       from,
     },
+    ...checkSeen(context, "uppers", {
+      why: "keep the changes in the directory that was looked at",
+      from,
+    }),
     { do: "mkdir", at: "uppers", name, mode: 0o700, why, from },
     // Not by its path again: whoever may write there could put a symbolic link
     // in its place.

@@ -7,25 +7,33 @@
 
 import { O } from "../../ffi/constants.ts";
 import type { Op } from "../plan.ts";
-import type { MountContext } from "./context.ts";
+import { checkSeen, type MountContext } from "./context.ts";
 
 /** Where the layers of an overlay are attached while it is made: a directory
  * that every host has. */
 export const LAYERS = "/proc";
 
 /** Slot "target": such a place. */
-export function openPlace(context: MountContext, path: string): Op {
-  return {
-    do: "open",
-    into: "target",
-    at: "",
-    path,
-    flags: O.PATH | context.flags.DIRECTORY,
-    mode: 0,
-    resolve: 0,
+export function openPlace(context: MountContext, path: string): Op[] {
+  const note = {
     why: "find a place that the container will not see",
     from: "root.path",
   };
+  return [
+    {
+      do: "open",
+      into: "target",
+      at: "",
+      path,
+      flags: O.PATH | context.flags.DIRECTORY,
+      mode: 0,
+      resolve: 0,
+      ...note,
+    },
+    ...path === context.config.rootfs
+      ? checkSeen(context, "target", note, "root")
+      : [],
+  ];
 }
 
 /** Attaches a tree there. */

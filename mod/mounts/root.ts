@@ -20,7 +20,12 @@ import {
 import { hasUserNamespace } from "../config/namespaces.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
-import { cloneTree, type MountContext, takeTree } from "./context.ts";
+import {
+  checkSeen,
+  cloneTree,
+  type MountContext,
+  takeTree,
+} from "./context.ts";
 import { planLayers } from "./overlay.ts";
 import { hide, LAYERS, openPlace } from "./place.ts";
 import { hostPropagation, propagationOf } from "./propagation.ts";
@@ -102,6 +107,10 @@ export function planRoot(
         why: "take the root file system",
         from: "root.path",
       }),
+      ...checkSeen(context, "root", {
+        why: "take the root file system that was looked at",
+        from: "root.path",
+      }),
     );
     made.push(
       setAttr("root", {
@@ -127,9 +136,9 @@ export function planRoot(
   // hides under, what does when pivot_root(2) moves it onto the new one, so that
   // umount2(2) would let go of that and leave the host's root reachable as "/..".
   if (place === "/" && below.length > 0) {
-    made.push(openPlace(context, LAYERS), ...below.map(hide));
+    made.push(...openPlace(context, LAYERS), ...below.map(hide));
   }
-  made.push(openPlace(context, place));
+  made.push(...openPlace(context, place));
   if (place !== "/") {
     // At LAYERS they are already.
     const layers = config.ephemeral === undefined || place === LAYERS

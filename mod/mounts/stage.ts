@@ -16,11 +16,12 @@
  * @module
  */
 
-import { CLONE, MOUNT_ATTR, MS, O } from "../../ffi/constants.ts";
+import { CLONE, MOUNT_ATTR, MS } from "../../ffi/constants.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import { cloneTree, type MountContext } from "./context.ts";
 import { planNull } from "./devices.ts";
+import { openPlace } from "./place.ts";
 import { isUnder, joinPath } from "./path.ts";
 import { parseMountOptions } from "./options.ts";
 
@@ -56,18 +57,11 @@ export function planStage(context: MountContext): Op[] {
       why: "have a stage for what is taken of the host",
       from,
     },
-    {
-      do: "open",
-      into: "target",
-      at: "",
-      // What lay on /proc or /sys, locked, would forbid the container its own.
-      path: config.rootfs === "/" ? host.state : config.rootfs,
-      flags: O.PATH | context.flags.DIRECTORY,
-      mode: 0,
-      resolve: 0,
-      why: "find a place that the container will not see",
-      from,
-    },
+    // What lay on /proc or /sys, locked, would forbid the container its own.
+    ...openPlace(
+      context,
+      config.rootfs === "/" ? host.state : config.rootfs,
+    ),
     {
       do: "moveMount",
       tree: "stage",

@@ -11,12 +11,12 @@ import { flagOn, type Flags, flagValue, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
 import { isHostRoot } from "./secrets.ts";
 
-/** Returns the absolute path of the root file system, after a look at it.
+/** Returns the absolute path of the root file system, and what lies there.
  *
  * @throws {ContainerError} when it is no directory, or the host's own and could
  * be written to
  */
-export function readRootfs(flags: Flags, host: FlagsHost): string {
+export function readRootfs(flags: Flags, host: FlagsHost) {
   const given = flagValue(flags, "rootfs") ?? "";
   const wanted = `Cannot use the root file system "${given}"`;
   const hint =
@@ -51,7 +51,7 @@ export function readRootfs(flags: Flags, host: FlagsHost): string {
     });
   }
   if (!flags.has("ephemeral") && !flagOn(flags, "read-only")) {
-    if (isHostRoot(rootfs, host)) {
+    if (isHostRoot(found, host)) {
       throw new ContainerError(
         `${wanted}: the container would write to this machine's own files`,
         {
@@ -62,7 +62,7 @@ export function readRootfs(flags: Flags, host: FlagsHost): string {
       );
     }
   }
-  return rootfs;
+  return { rootfs, found };
 }
 
 /**

@@ -50,10 +50,13 @@ export interface Hidden {
   files: Config["files"];
 }
 
-/** Whether two paths are one directory, by identity: "/../", a symbolic link or
+/** Whether a directory is the machine's own root, by identity: "/../", a symbolic link or
  * a bind mount are "/" as well. */
-export function isHostRoot(rootfs: string, host: FlagsHost): boolean {
-  const [root, own] = [host.stat("/"), host.stat(rootfs)];
+export function isHostRoot(
+  own: ReturnType<FlagsHost["stat"]>,
+  host: FlagsHost,
+): boolean {
+  const root = host.stat("/");
   return root.dev === own.dev && root.ino === own.ino;
 }
 

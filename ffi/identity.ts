@@ -1,0 +1,51 @@
+/**
+ * Which file a path leads to: what was judged on the host is told by it from
+ * what lies there when it is used.
+ *
+ * @module
+ */
+
+import { makedev } from "./constants.ts";
+import { cstring, syscall } from "./libc.ts";
+
+/** What no two files of a machine share while both are there. */
+export interface FileId {
+  dev: bigint;
+  ino: bigint;
+}
+
+/** A file that was looked at. */
+export interface SeenFile extends FileId {
+  /** Type and permissions, inode(7). */
+  mode: number;
+}
+
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+/** STATX_TYPE, STATX_MODE and STATX_INO. */
+const MASK = 0x103;
+
+/**
+ * Looks at a file by its path, links and automounts followed, or by a
+ * descriptor; statx(2). A number of JavaScript does not hold every inode's.
+ *
+ * @throws {SyscallError} when there is none, or the caller may not see it
+ */
+export function identifyFile(file: string | number): SeenFile {
+  const bytes = new Uint8Array(256);
+  const [at, path, flags] = typeof file === "string"
+    ? [AT_FDCWD, file, 0]
+    : [file, "", AT_EMPTY_PATH];
+  syscall("statx", at, cstring(path), flags, MASK, bytes);
+  const view = new DataView(bytes.buffer);
+  return {
+    mode: view.getUint16(28, true),
+    ino: view.getBigUint64(32, true),
+    dev: makedev(view.getUint32(136, true), view.getUint32(140, true)),
+  };
+}
+
+/** Whether two are one file. */
+export function isSameFile(a: FileId, b: FileId): boolean {
+  return a.dev === b.dev && a.ino === b.ino;
+}

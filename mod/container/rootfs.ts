@@ -1,0 +1,150 @@
+/**
+ * The root file system's directory: opened once, and judged by that; the child
+ * stage takes no other one.
+ *
+ * @module
+ */
+
+import { O, O_BY_ARCH, RESOLVE } from "../../ffi/constants.ts";
+import { lstatSync, readLinkSync, statSync } from "../../ffi/files.ts";
+import { identifyFile, type SeenFile } from "../../ffi/identity.ts";
+import { closeFd, cstring, openFd, trySyscall } from "../../ffi/libc.ts";
+import type { Config } from "../config/config.ts";
+import { ContainerError } from "../errors.ts";
+
+const AT_FDCWD = -100;
+const EACCES = -13, ENOTDIR = -20, ELOOP = -40;
+
+/** A root file system that was looked at. */
+export interface SeenRoot extends SeenFile {
+  /** Its path without links. */
+  path: string;
+}
+
+function open(at: number, path: string, flags: number, resolve: number) {
+  const { DIRECTORY } = O_BY_ARCH[Deno.build.arch];
+  const how = new BigUint64Array([
+    BigInt(O.PATH | O.CLOEXEC | DIRECTORY | flags),
+    0n,
+    BigInt(resolve),
+  ]);
+  return trySyscall(
+    "openat2",
+    at,
+    cstring(path),
+    new Uint8Array(how.buffer),
+    24,
+  );
+}
+
+/** A bundle is somebody else's directory, whose links could lead anywhere: none
+ * is followed in it. Returns a descriptor, or minus an errno. */
+function openRootfs({ bundle, mode, rootfs, spec }: Config): number {
+  if (mode === "friendly") return open(AT_FDCWD, rootfs, 0, 0);
+  const { NOFOLLOW } = O_BY_ARCH[Deno.build.arch];
+  const { path } = spec.root;
+  if (path.startsWith("/")) return open(AT_FDCWD, rootfs, NOFOLLOW, 0);
+  const base = openFd(bundle, O.PATH);
+  try {
+    return open(base, path, 0, RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS);
+  } finally {
+    closeFd(base);
+  }
+}
+
+/** Whether a path ends in a symbolic link. */
+function isLink(path: string): boolean {
+  try {
+    return lstatSync(path).isSymlink;
+  } catch {
+    return false;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function refuse(config: Config, errno: number): ContainerError {
+  const { rootfs } = config;
+  const shown = config.flags.get("root.path") ?? `root.path "${rootfs}"`;
+  const cannot = (why: string, code: string, hint: string) =>
+    new ContainerError(
+      `Cannot use "${rootfs}" as the root file system (${shown}): ${why}`,
+      { code, hint },
+    );
+  if (
+    errno === ELOOP ||
+    config.mode === "oci" && errno === ENOTDIR && isLink(rootfs)
+  ) {
+    return cannot(
+      "it is a symbolic link, or lies behind one",
+      "rootfs-link",
+      "A link in a bundle could lead anywhere on the host: name the directory itself",
+    );
+  }
+  if (errno === ENOTDIR) {
+    return cannot(
+      "not a directory",
+      "rootfs-not-directory",
+      isFile(rootfs)
+        ? `Unpack it first: mkdir root && tar -C root -xf ${rootfs}`
+        : "Name a directory",
+    );
+  }
+  return errno === EACCES
+    ? cannot(
+      "permission denied",
+      "rootfs-denied",
+      "A directory above it does not let this user in",
+    )
+    : cannot(
+      "no such file or directory",
+      "rootfs-missing",
+      "Name a directory that holds one, such as an unpacked image or what debootstrap makes",
+    );
+}
+
+/** Says that something else lies there than when it was looked at. */
+export function rootReplaced(config: Config): ContainerError {
+  return new ContainerError(
+    `Cannot use "${config.rootfs}" as the root file system: it is another directory than when it was looked at`,
+    {
+      code: "replaced",
+      hint: "Something put it there meanwhile: try again",
+    },
+  );
+}
+
+/**
+ * Opens the root file system's directory and looks at it.
+ *
+ * @param look what else is to be read there: it gets a path to what was opened
+ * @throws {ContainerError} when it is missing, is no directory, is a symbolic
+ * link of a bundle, or is not what the flags were judged by
+ */
+export function seeRootfs(
+  config: Config,
+  look: (directory: string) => void,
+): SeenRoot {
+  const fd = openRootfs(config);
+  if (fd < 0) throw refuse(config, fd);
+  try {
+    const seen = identifyFile(fd);
+    const { seenRoot } = config;
+    if (
+      seenRoot !== undefined &&
+      (BigInt(seenRoot.dev) !== seen.dev ||
+        seenRoot.ino !== Number(seen.ino))
+    ) throw rootReplaced(config);
+    const directory = `/proc/self/fd/${fd}`;
+    look(directory);
+    return { ...seen, path: readLinkSync(directory) };
+  } finally {
+    closeFd(fd);
+  }
+}

@@ -1,0 +1,229 @@
+/**
+ * What is judged on the host is what is used: something else is put in its place
+ * between the two, at a moment that the test chooses.
+ *
+ * @module
+ */
+
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { parseArgs } from "../../mod/cli/parse.ts";
+import { configFromFlags } from "../../mod/config/from_flags.ts";
+import type { Config } from "../../mod/config/config.ts";
+import { prepare } from "../../mod/container/prepare.ts";
+import { seeRootfs } from "../../mod/container/rootfs.ts";
+import { tryOps } from "../../mod/doctor/probe.ts";
+import { ContainerError } from "../../mod/errors.ts";
+import { gatherFacts } from "../../mod/host.ts";
+import type { Op } from "../../mod/plan.ts";
+import { makeHost } from "../from_flags_host.ts";
+import { cliCommand, makeBox, runCli, runToEnd } from "../harness.ts";
+import { findProgram, testOn } from "../needs.ts";
+import { makeSpec } from "./caller.ts";
+
+/** What happens to a path once it has been looked at. */
+const SWAPS: Record<string, (path: string) => void> = {
+  "another directory": (path) => {
+    Deno.renameSync(path, `${path}.old`);
+    Deno.mkdirSync(path);
+  },
+  'a link to "/"': (path) => {
+    Deno.renameSync(path, `${path}.old`);
+    Deno.symlinkSync("/", path);
+  },
+};
+
+interface Place extends Disposable {
+  dir: string;
+  root: string;
+  volume: string;
+  changes: string;
+  config(...words: string[]): Config;
+}
+
+/** A root file system, a volume and a directory for changes. */
+function makePlace(): Place {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-swap-" });
+  const [root, volume, changes] = ["root", "volume", "changes"].map((it) => {
+    Deno.mkdirSync(`${dir}/${it}`);
+    return `${dir}/${it}`;
+  }) as [string, string, string];
+  return {
+    dir,
+    root,
+    volume,
+    changes,
+    config: (...words) => {
+      const args = ["run", "--rootfs", root, ...words, "--", "true"];
+      return configFromFlags(
+        parseArgs(args),
+        makeHost({ stat: Deno.statSync, cwd: dir }),
+      );
+    },
+    [Symbol.dispose]: () => Deno.removeSync(dir, { recursive: true }),
+  };
+}
+
+/** What the child stage does with the host's files, up to where it would enter
+ * other namespaces; and in a mount namespace of its own what comes later. */
+function listTakes(config: Config, dir: string): Op[] {
+  const { steps } = prepare(config, gatherFacts(), {
+    place: { root: `${dir}/state`, env: [] },
+    gate: "none",
+    token: "00000000",
+  });
+  const apart = steps.flatMap(([, ops]) => ops).filter((it) =>
+    it.do === "openTree" || it.do === "same" ||
+    it.do === "open" && it.into === "uppers"
+  ).filter((it) =>
+    // Taken from the stage, which is not there.
+    it.do !== "openTree" || it.path.startsWith("/")
+  ).filter((it) => it.do !== "same" || it.slot !== "target");
+  return [
+    { do: "unshare", flags: 0x20000, why: "leave the host alone" },
+    ...apart,
+  ];
+}
+
+for (const [what, swap] of Object.entries(SWAPS)) {
+  for (const userns of [[], ["--userns", "0:100000:65536"]]) {
+    const how = `${what}${userns.length ? ", with a user namespace" : ""}`;
+
+    testOn(
+      ["root", "helper"],
+      `a root file system that becomes ${how}, is not used`,
+      () => {
+        using place = makePlace();
+        const ops = listTakes(place.config(...userns), place.dir);
+        assertEquals(tryOps(ops, undefined), undefined);
+        swap(place.root);
+        assertEquals(tryOps(ops, undefined), "same: ESTALE");
+      },
+    );
+
+    testOn(
+      ["root", "helper"],
+      `a volume that becomes ${how}, is not used`,
+      () => {
+        using place = makePlace();
+        const words = ["-v", `${place.volume}:/v`, ...userns];
+        const ops = listTakes(place.config(...words), place.dir);
+        assertEquals(tryOps(ops, undefined), undefined);
+        swap(place.volume);
+        assertEquals(tryOps(ops, undefined), "same: ESTALE");
+      },
+    );
+
+    testOn(
+      ["root", "helper"],
+      `a directory for changes that becomes ${how}, is not used`,
+      () => {
+        using place = makePlace();
+        const words = [`--ephemeral=${place.changes}`, ...userns];
+        const ops = listTakes(place.config(...words), place.dir).filter((it) =>
+          it.do === "unshare" || it.do === "open" ||
+          it.do === "same" && it.slot === "uppers"
+        );
+        assertEquals(ops.length, 3);
+        assertEquals(tryOps(ops, undefined), undefined);
+        swap(place.changes);
+        assertEquals(tryOps(ops, undefined), "same: ESTALE");
+      },
+    );
+  }
+
+  testOn(
+    ["root"],
+    `a root file system that becomes ${what} after the flags were judged by it, is refused`,
+    () => {
+      using place = makePlace();
+      const config = place.config();
+      assertEquals(seeRootfs(config, () => {}).path, place.root);
+      swap(place.root);
+      let error: unknown;
+      try {
+        seeRootfs(config, () => {});
+      } catch (it) {
+        error = it;
+      }
+      assert(error instanceof ContainerError);
+      assertEquals(error.code, "replaced");
+    },
+  );
+}
+
+testOn(
+  ["root"],
+  "what is read of a root file system is read of the one that was opened",
+  () => {
+    using place = makePlace();
+    const config = place.config();
+    Deno.mkdirSync(`${place.root}/etc`);
+    Deno.writeTextFileSync(`${place.root}/etc/passwd`, "own");
+    const seen = seeRootfs(config, (directory) => {
+      SWAPS["another directory"]!(place.root);
+      assertEquals(
+        Deno.readTextFileSync(`${directory}/etc/passwd`),
+        "own",
+      );
+    });
+    assertEquals(seen.path, `${place.root}.old`);
+  },
+);
+
+for (const link of ["/", "real", "behind"]) {
+  testOn(
+    ["root", "helper", "busybox"],
+    `a bundle whose root file system is ${
+      link === "behind" ? "behind a link" : `a link to "${link}"`
+    } is refused, as by runc`,
+    async () => {
+      await using box = makeBox();
+      const bundle = Deno.makeTempDirSync({ prefix: "rustyrun-test-link-" });
+      try {
+        Deno.symlinkSync(box.rootfs, `${bundle}/real`);
+        Deno.symlinkSync(link === "real" ? "real" : "/", `${bundle}/rootfs`);
+        const spec = makeSpec(box.id, { process: { args: ["true"] } });
+        spec["root"] = {
+          path: link === "behind" ? `rootfs${box.rootfs}` : "rootfs",
+        };
+        Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(spec));
+        const words = ["run", "--bundle", bundle, box.id];
+        const { code, stdout, stderr } = await runCli(words);
+        assertEquals([code, stdout], [1, ""]);
+        assertStringIncludes(
+          stderr,
+          "it is a symbolic link, or lies behind one\n",
+        );
+        const runc = findProgram("runc");
+        if (runc === undefined) return;
+        const theirs = await runToEnd([runc, ...words]);
+        assertEquals(theirs.code, 1);
+        assertStringIncludes(theirs.stderr, "symlink");
+      } finally {
+        Deno.removeSync(bundle, { recursive: true });
+      }
+    },
+  );
+}
+
+testOn(
+  ["root", "helper", "busybox"],
+  "run --rootfs LINK uses what the caller's own link leads to",
+  async () => {
+    await using box = makeBox();
+    const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-link-" });
+    try {
+      Deno.symlinkSync(box.rootfs, `${dir}/link`);
+      assertEquals(
+        await runToEnd([
+          ...cliCommand(),
+          ...["run", "--rootfs", `${dir}/link`, "--name", box.id],
+          ...["--", "echo", "here"],
+        ]),
+        { code: 0, signal: null, stdout: "here\n", stderr: "" },
+      );
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
