@@ -28,7 +28,7 @@ import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
-import { absolutePath, isUnder } from "./path.ts";
+import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 
 /** Type of a bind mount's source; missing is what makes planning fail. */
@@ -43,7 +43,8 @@ export interface HostEntry {
   /** Where a symbolic link points. */
   link?: string;
   mode: number;
-  /** Something is mounted here: an overlay would not cross it. */
+  /** Something is mounted here, which an overlay would not cross; or the
+   * container has something of its own here. */
   mountPoint: boolean;
   /** Entries, where a mount further below forbids one overlay for all of it. */
   entries?: HostEntry[];
@@ -138,7 +139,7 @@ export function inspectMounts(
       ? { ttyGroupUnmapped: true }
       : {}),
     ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
-      ? { top: listTop() }
+      ? { top: listTop(config) }
       : {}),
   };
 }
@@ -293,10 +294,26 @@ function lookAtRoot(
   };
 }
 
-function listTop(): HostEntry[] {
-  const points = new Set(mountPoints().map(([path]) => path));
-  const count = { overlays: 0 };
-  return listDirectory("/", points, count);
+/** What is going to be listed: mount points, and what the container covers. */
+interface Listing {
+  points: ReadonlySet<string>;
+  covered: readonly string[];
+  overlays: number;
+}
+
+function listTop({ spec }: Config): HostEntry[] {
+  // The container covers this, and wants no copy of it: nothing there is taken.
+  const covered = (spec.mounts ?? []).filter(({ options = [] }) => {
+    const { remount, copyUp } = parseMountOptions(options);
+    return !remount && !copyUp;
+  }).map((it) => joinPath("/", it.destination));
+  const points = mountPoints().map(([path]) => path)
+    .filter((path) => !covered.some((it) => isUnder(path, it)));
+  return listDirectory("/", {
+    points: new Set(points),
+    covered,
+    overlays: 0,
+  });
 }
 
 /** What is found, or nothing where it has just gone, or where the caller may not
@@ -315,9 +332,9 @@ function lookAt<T>(look: () => T): T | undefined {
 
 function listDirectory(
   directory: string,
-  points: ReadonlySet<string>,
-  count: { overlays: number },
+  listing: Listing,
 ): HostEntry[] {
+  const { points, covered } = listing;
   const entries: HostEntry[] = [];
   const names = (lookAt(() => readDirSync(directory)) ?? [])
     .map((it) => it.name).sort();
@@ -331,10 +348,10 @@ function listDirectory(
       if (link === undefined) continue;
       entries.push({ path, type: "symlink", link, mode, mountPoint: false });
     } else if (info.isDirectory) {
-      const mountPoint = points.has(path);
+      const mountPoint = points.has(path) || covered.includes(path);
       const split = !mountPoint &&
         [...points].some((it) => it.startsWith(`${path}/`));
-      if (!mountPoint && !split && ++count.overlays > OVERLAYS_MAX) {
+      if (!mountPoint && !split && ++listing.overlays > OVERLAYS_MAX) {
         throw new ContainerError(
           `Cannot put a root together from the host's: it would take more than ${OVERLAYS_MAX} overlays, for so much is mounted below "/"`,
           {
@@ -348,7 +365,7 @@ function listDirectory(
         type: "directory",
         mode,
         mountPoint,
-        ...(split ? { entries: listDirectory(path, points, count) } : {}),
+        ...(split ? { entries: listDirectory(path, listing) } : {}),
       });
     } else if (info.isFile) {
       entries.push({ path, type: "file", mode, mountPoint: points.has(path) });
