@@ -8,6 +8,10 @@
 import { currentDirectory, readTextFileSync } from "../ffi/files.ts";
 import { ContainerError } from "./errors.ts";
 
+/** A variable of the bundle's first lines: the current directory was deleted, and
+ * this one is only where Deno could start. */
+export const GONE = "RUSTYRUN_CWD_GONE";
+
 /** The words after the program's name. */
 export function readArguments(): readonly string[] {
   const words = Deno.args;
@@ -21,7 +25,7 @@ export function readArguments(): readonly string[] {
  * Deno 2.9 puts a directory of its own into it. */
 export function readEnvironment(): string[] {
   return readTextFileSync("/proc/self/environ").split("\0")
-    .filter((it) => it.indexOf("=") > 0);
+    .filter((it) => it.indexOf("=") > 0 && !it.startsWith(`${GONE}=`));
 }
 
 /** A variable of the caller's environment; undefined when it is not set. */
@@ -35,6 +39,22 @@ export function readVariable(name: string): string | undefined {
   }
 }
 
+/** The current directory; undefined when it was deleted. */
+function findDirectory(): string | undefined {
+  if (Deno.env.get(GONE) !== undefined) return undefined;
+  try {
+    return currentDirectory();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/** Whether the current directory was deleted. */
+export function isDirectoryGone(): boolean {
+  return findDirectory() === undefined;
+}
+
 /**
  * The current directory: for what needs it, so that a caller whose directory
  * was deleted can have everything else.
@@ -42,17 +62,13 @@ export function readVariable(name: string): string | undefined {
  * @throws {ContainerError} when it was deleted
  */
 export function readDirectory(): string {
-  try {
-    return currentDirectory();
-  } catch (cause) {
-    if (!(cause instanceof Deno.errors.NotFound)) throw cause;
-    throw new ContainerError(
-      "Cannot find the current directory: it was deleted",
-      {
-        code: "current-directory",
-        hint: "Go to another one, or give every path from the root",
-        cause,
-      },
-    );
-  }
+  const found = findDirectory();
+  if (found !== undefined) return found;
+  throw new ContainerError(
+    "Cannot find the current directory: it was deleted",
+    {
+      code: "current-directory",
+      hint: "Go to another one, or give every path from the root",
+    },
+  );
 }

@@ -11,6 +11,7 @@
  */
 
 import { EMBEDDED } from "../ffi/helper.ts";
+import { GONE } from "../mod/caller.ts";
 import {
   type Arch,
   BuildError,
@@ -89,6 +90,17 @@ export function makeProgram(others: readonly string[] = []): Program {
 }
 
 /**
+ * What the bundle begins with: a line of shell that is none of JavaScript. Deno
+ * does not start where the current directory was deleted.
+ *
+ * Without -q Deno draws its progress, nothing but erased lines, on the terminal of
+ * whoever runs this: an engine's, in the middle of a line.
+ */
+const FIRST_LINES = `#!/bin/sh
+":" //; [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno run -q -A --no-config "$0" "$@"
+`;
+
+/**
  * Writes the bundle.
  *
  * @param others helpers to carry beside this machine's
@@ -101,9 +113,7 @@ export function bundle(others: readonly string[] = []): void {
   try {
     Deno.writeTextFileSync(
       part,
-      // Without -q Deno draws its progress, nothing but erased lines, on the
-      // terminal of whoever runs this: an engine's, in the middle of a line.
-      `#!/usr/bin/env -S deno run -q -A --no-config\n${code}`,
+      `${FIRST_LINES}${code}`,
     );
     Deno.chmodSync(part, 0o755);
     // A source that changes meanwhile is newer than this.

@@ -5,7 +5,13 @@
  * @module
  */
 
-import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import {
   denoCacheDir,
   EMBEDDED,
@@ -217,7 +223,13 @@ testOn(
       );
       assertEquals([ran.code, ran.stderr], [0, ""]);
       assert(ran.stdout.includes(version), ran.stdout);
-      // By its first line, on a terminal: Deno may draw nothing there.
+      const env = {
+        DENO_DIR: `${alone}/deno`,
+        PATH: `${Deno.execPath().replace(/\/[^/]*$/, "")}:${
+          Deno.env.get("PATH")
+        }`,
+      };
+      // By its first lines, on a terminal: Deno may draw nothing there.
       const typed = await runToEnd(
         [
           "script",
@@ -225,19 +237,31 @@ testOn(
           "stty rows 31 cols 97; ./rustyrun.js --version",
           "/dev/null",
         ],
-        {
-          cwd: alone,
-          env: {
-            DENO_DIR: `${alone}/deno`,
-            PATH: `${Deno.execPath().replace(/\/[^/]*$/, "")}:${
-              Deno.env.get("PATH")
-            }`,
-          },
-        },
+        { cwd: alone, env },
       );
       assertEquals(
         [typed.code, typed.stdout.replaceAll("\r", "")],
         [0, ran.stdout],
+      );
+      // By its first lines, where the current directory was deleted.
+      const lost = await runToEnd(
+        [
+          "sh",
+          "-c",
+          'mkdir gone && cd gone && rmdir ../gone && "$1/rustyrun.js" spec --bundle "$1" && "$1/rustyrun.js" validate "$1/config.json" && "$1/rustyrun.js" validate config.json',
+          "sh",
+          alone,
+        ],
+        { cwd: alone, env },
+      );
+      assertEquals(
+        [lost.code, lost.stdout],
+        [1, `${alone}/config.json: valid\n`],
+        lost.stderr,
+      );
+      assertStringIncludes(
+        lost.stderr,
+        "Cannot find the current directory: it was deleted",
       );
     } finally {
       Deno.removeSync(dir, { recursive: true });

@@ -24,6 +24,7 @@ export function makeHost(change: Partial<FlagsHost> = {}): FlagsHost {
   return {
     env: { MINE: "my value", HOME: "/home/me", HOSTNAME: "myhost" },
     cwd: "/home/me",
+    bundle: "/home/me",
     uid: 0,
     gid: 0,
     isTerminal: { stdin: true, stdout: true, stderr: true },

@@ -19,11 +19,11 @@ import { fail } from "./usage_error.ts";
 
 /** `rustyrun spec`: writes a config.json to begin with. */
 export function spec(call: Call): number {
-  const dir = resolvePath(
-    readDirectory,
-    flagValue(call.flags, "bundle") || ".",
-  );
-  const path = flagValue(call.flags, "config") ?? `${dir}/config.json`;
+  const bundle = flagValue(call.flags, "bundle") || ".";
+  const file = flagValue(call.flags, "config");
+  const path = file === undefined
+    ? `${resolvePath(readDirectory, bundle)}/config.json`
+    : resolvePath(readDirectory, file);
   const text = JSON.stringify(
     defaultSpec({
       rootless: flagOn(call.flags, "rootless"),
@@ -57,10 +57,6 @@ export function spec(call: Call): number {
 
 /** `rustyrun validate`: says everything that is wrong with a config.json. */
 export function validate(call: Call): number {
-  const dir = resolvePath(
-    readDirectory,
-    flagValue(call.flags, "bundle") || ".",
-  );
   const [word] = call.args;
   const other = call.flags.get("config") ?? call.flags.get("bundle");
   if (word !== undefined && other !== undefined) {
@@ -71,8 +67,9 @@ export function validate(call: Call): number {
     );
   }
   const file = word ?? flagValue(call.flags, "config");
+  const bundle = flagValue(call.flags, "bundle") || ".";
   const { path, problems, complete } = inspectSpec(
-    dir,
+    file === undefined ? resolvePath(readDirectory, bundle) : bundle,
     file === undefined ? undefined : resolvePath(readDirectory, file),
     { mapsLater: Deno.uid() !== 0 },
   );

@@ -5,11 +5,16 @@
  */
 
 import { lstatSync, mkdirSync } from "../../ffi/files.ts";
-import { readVariable } from "../caller.ts";
+import { readDirectory, readVariable } from "../caller.ts";
 import { ContainerError } from "../errors.ts";
 import { outerRoot } from "../host.ts";
 import { cannotKeep } from "../state/words.ts";
-import { flagOn, type Flags, flagValue } from "../config/flags/use.ts";
+import {
+  flagOn,
+  type Flags,
+  flagValue,
+  resolvePath,
+} from "../config/flags/use.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import {
   exitCodeOf,
@@ -171,8 +176,9 @@ export async function main(argv: readonly string[]): Promise<number> {
         },
       );
     }
-    const root = own ??
-      defaultRoot(uid || outerRoot(), readVariable("XDG_RUNTIME_DIR"));
+    const root = own !== undefined
+      ? resolvePath(readDirectory, own)
+      : defaultRoot(uid || outerRoot(), readVariable("XDG_RUNTIME_DIR"));
     if (own === undefined && root.startsWith("/tmp/") && keepsState(parsed)) {
       claimSharedRoot(root, uid);
     }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { readDirectory } from "../caller.ts";
+import { resolvePath } from "../config/flags/use.ts";
 import { errnoOf } from "../../ffi/errno.ts";
 import { writeTextFileSync } from "../../ffi/files.ts";
 import type { Warn } from "../container/warn.ts";
@@ -40,7 +42,10 @@ const encoder = new TextEncoder();
 export function openLog({ log }: Reporting): void {
   if (log === undefined) return;
   try {
-    writeTextFileSync(log, "", { append: true, mode: 0o644 });
+    writeTextFileSync(resolvePath(readDirectory, log), "", {
+      append: true,
+      mode: 0o644,
+    });
   } catch (cause) {
     throw new ContainerError(
       `Cannot write the log "${log}": ${describeFileError(cause)}`,
@@ -156,7 +161,7 @@ function writeLog(
   const time = new Date().toISOString();
   try {
     writeTextFileSync(
-      log,
+      resolvePath(readDirectory, log),
       formatLogLine(level, message, logFormat, time),
       { append: true },
     );

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { readDirectory } from "../caller.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import { checkThere } from "../cgroups/control.ts";
 import {
@@ -14,7 +15,12 @@ import {
 } from "../cgroups/stats.ts";
 import { updateCgroups } from "../cgroups/update.ts";
 import { parseInteger, parseSize } from "../config/flags/numbers.ts";
-import { type Flags, flagValue, refuse } from "../config/flags/use.ts";
+import {
+  type Flags,
+  flagValue,
+  refuse,
+  resolvePath,
+} from "../config/flags/use.ts";
 import { flagOn, flagTyped } from "../config/flags/use.ts";
 import { parseResources, readText } from "../config/load.ts";
 import type { Resources } from "../config/schema.ts";
@@ -134,7 +140,7 @@ export function update(call: Call): number {
     ? parseResources(readStdin(), "stdin")
     : parseResources(
       readText(
-        file,
+        resolvePath(readDirectory, file),
         "Name a file with an object like linux.resources of config.json, or - for stdin",
       ),
       file,

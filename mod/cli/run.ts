@@ -11,7 +11,12 @@ import {
   readTextFileSync,
   statSync,
 } from "../../ffi/files.ts";
-import { readDirectory, readEnvironment, readVariable } from "../caller.ts";
+import {
+  isDirectoryGone,
+  readDirectory,
+  readEnvironment,
+  readVariable,
+} from "../caller.ts";
 import type { Config } from "../config/config.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
@@ -42,7 +47,8 @@ function environmentByName(): FlagsHost["env"] {
 function flagsHost(): FlagsHost {
   return {
     env: environmentByName(),
-    cwd: readDirectory(),
+    cwd: readDirectory,
+    bundle: isDirectoryGone() ? "/" : readDirectory(),
     uid: Deno.uid() ?? 0,
     gid: Deno.gid() ?? 0,
     isTerminal: {

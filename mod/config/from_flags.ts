@@ -360,7 +360,7 @@ export function configFromFlags(
 
   return {
     id,
-    bundle: host.cwd,
+    bundle: host.bundle,
     mode: "friendly",
     spec,
     rootfs,

@@ -5,12 +5,16 @@
  * @module
  */
 
+import type { Directory } from "./use.ts";
+
 /** The caller's surroundings. */
 export interface FlagsHost {
   /** The caller's environment. */
   env: Readonly<Record<string, string>>;
   /** The caller's working directory. */
-  cwd: string;
+  cwd: Directory;
+  /** What stands for a bundle in the state: that directory, where there is one. */
+  bundle: string;
   /** The caller's effective ids. */
   uid: number;
   gid: number;
