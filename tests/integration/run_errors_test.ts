@@ -420,6 +420,9 @@ testOn(
       "--ephemeral",
       "--userns",
       `0:${USERS.single}:1`,
+      // What the tests use is there.
+      "-v",
+      "/tmp:/tmp",
       "-e",
       "DENO_DIR",
       "--name",
