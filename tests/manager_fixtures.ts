@@ -74,6 +74,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
   return {
     sources: new Map(),
     devices: [],
+    hidden: new Set(),
     state: "/run/rustyrun/box",
     seen: new Map(),
     isHostRoot: false,

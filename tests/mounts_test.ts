@@ -206,26 +206,6 @@ Deno.test("planMounts() takes host trees before a user namespace when it may, an
   assertEquals(showPlan(phased), [
     "# sources",
     "openTree root - /bundle/rootfs 0x8001",
-    "openTree mount.0 - /src 0x8001",
-    "mountSetattr mount.0 - 0 1 0 0 -",
-    "openTree device./dev/null - /dev/null 1",
-    "verify device./dev/null 0x2000 0x103 0",
-    "mountSetattr device./dev/null - 0 0 0 0x40000 -",
-    "openTree device./dev/zero - /dev/zero 1",
-    "verify device./dev/zero 0x2000 0x105 0",
-    "mountSetattr device./dev/zero - 0 0 0 0x40000 -",
-    "openTree device./dev/full - /dev/full 1",
-    "verify device./dev/full 0x2000 0x107 0",
-    "mountSetattr device./dev/full - 0 0 0 0x40000 -",
-    "openTree device./dev/random - /dev/random 1",
-    "verify device./dev/random 0x2000 0x108 0",
-    "mountSetattr device./dev/random - 0 0 0 0x40000 -",
-    "openTree device./dev/urandom - /dev/urandom 1",
-    "verify device./dev/urandom 0x2000 0x109 0",
-    "mountSetattr device./dev/urandom - 0 0 0 0x40000 -",
-    "openTree device./dev/tty - /dev/tty 1",
-    "verify device./dev/tty 0x2000 0x500 0",
-    "mountSetattr device./dev/tty - 0 0 0 0x40000 -",
     "# stage",
     "unshare 0x20000",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
@@ -233,53 +213,63 @@ Deno.test("planMounts() takes host trees before a user namespace when it may, an
     "open target - /bundle/rootfs 0x210000 0 0",
     "moveMount stage target",
     "stage root stage 0",
+    "openTree mount.0 - /src 0x8001",
+    "mountSetattr mount.0 - 0 1 0 0 -",
     "stage mount.0 stage 1",
+    "openTree device./dev/null - /dev/null 1",
+    "verify device./dev/null 0x2000 0x103 0",
+    "mountSetattr device./dev/null - 0 0 0 0x40000 -",
     "stage device./dev/null stage 2",
+    "openTree device./dev/zero - /dev/zero 1",
+    "verify device./dev/zero 0x2000 0x105 0",
+    "mountSetattr device./dev/zero - 0 0 0 0x40000 -",
     "stage device./dev/zero stage 3",
+    "openTree device./dev/full - /dev/full 1",
+    "verify device./dev/full 0x2000 0x107 0",
+    "mountSetattr device./dev/full - 0 0 0 0x40000 -",
     "stage device./dev/full stage 4",
+    "openTree device./dev/random - /dev/random 1",
+    "verify device./dev/random 0x2000 0x108 0",
+    "mountSetattr device./dev/random - 0 0 0 0x40000 -",
     "stage device./dev/random stage 5",
+    "openTree device./dev/urandom - /dev/urandom 1",
+    "verify device./dev/urandom 0x2000 0x109 0",
+    "mountSetattr device./dev/urandom - 0 0 0 0x40000 -",
     "stage device./dev/urandom stage 6",
+    "openTree device./dev/tty - /dev/tty 1",
+    "verify device./dev/tty 0x2000 0x500 0",
+    "mountSetattr device./dev/tty - 0 0 0 0x40000 -",
     "stage device./dev/tty stage 7",
-    "close target",
-    "close root",
-    "close mount.0",
-    "close device./dev/null",
-    "close device./dev/zero",
-    "close device./dev/full",
-    "close device./dev/random",
-    "close device./dev/urandom",
-    "close device./dev/tty",
     "fchdir stage",
-    "close stage",
     "# root",
     "openTree root - 0 0x8001",
-    "openTree mount.0 - 1 0x8001",
-    "openTree device./dev/null - 2 0x8001",
-    "openTree device./dev/zero - 3 0x8001",
-    "openTree device./dev/full - 4 0x8001",
-    "openTree device./dev/random - 5 0x8001",
-    "openTree device./dev/urandom - 6 0x8001",
-    "openTree device./dev/tty - 7 0x8001",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "mountSetattr root - 0x8000 0 0 0x80000 -",
     "open target - . 0x210000 0 0",
     "moveMount root target",
     "# mounts",
+    "openTree mount.0 - 1 0x8001",
     "target target root /vol 1 0x1ed",
     "mountSetattr mount.0 - 0x8000 0 0 0x80000 -",
     "moveMount mount.0 target",
     "# devices",
     "target dev root /dev 1 0x1ed",
+    "openTree device./dev/null - 2 0x8001",
     "target target dev null 2 0x1a4",
     "moveMount device./dev/null target",
+    "openTree device./dev/zero - 3 0x8001",
     "target target dev zero 2 0x1a4",
     "moveMount device./dev/zero target",
+    "openTree device./dev/full - 4 0x8001",
     "target target dev full 2 0x1a4",
     "moveMount device./dev/full target",
+    "openTree device./dev/random - 5 0x8001",
     "target target dev random 2 0x1a4",
     "moveMount device./dev/random target",
+    "openTree device./dev/urandom - 6 0x8001",
     "target target dev urandom 2 0x1a4",
     "moveMount device./dev/urandom target",
+    "openTree device./dev/tty - 7 0x8001",
     "target target dev tty 2 0x1a4",
     "moveMount device./dev/tty target",
     "symlink dev fd /proc/self/fd",
@@ -576,11 +566,67 @@ Deno.test("planMounts() locks what is masked or read-only in something of the ho
   );
 });
 
+Deno.test("planMounts() takes what the stage would hide before it is there", () => {
+  const mounts = ["/src", "/bundle/rootfs/src"].map((source) => ({
+    destination: source,
+    source,
+    options: ["bind"],
+  }));
+  const phased = plan({ ...USERNS, mounts }, {}, {
+    sources: new Map([[0, "directory"], [1, "directory"]]),
+    hidden: new Set(["/bundle/rootfs/src"]),
+  });
+  const taken = pickSteps(phased, "sources", "stage", "root", "mounts")
+    .filter((it) => /^#|^openTree mount|^(stage|moveMount).*mount/.test(it));
+  assertEquals(taken, [
+    "# sources",
+    "openTree mount.1 - /bundle/rootfs/src 1",
+    "# stage",
+    "openTree mount.0 - /src 1",
+    "stage mount.0 stage 1",
+    "stage mount.1 stage 2",
+    "# root",
+    "# mounts",
+    "openTree mount.0 - 1 0x8001",
+    "moveMount mount.0 target",
+    "openTree mount.1 - 2 0x8001",
+    "moveMount mount.1 target",
+  ]);
+});
+
+Deno.test("inspectMounts() finds the sources that the stage would hide, links and all", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${dir}/rootfs/src`, { recursive: true });
+    await Deno.mkdir(`${dir}/rootfs2`);
+    await Deno.symlink("rootfs/src", `${dir}/link`);
+    const sources = ["rootfs", "rootfs/src", "link", "rootfs2", "missing"]
+      .map((it) => `${dir}/${it}`);
+    const mounts = sources.map((source) => ({
+      destination: "/v",
+      source,
+      options: ["bind"],
+    }));
+    const { hidden } = inspectMounts(
+      makeConfig({ ...USERNS, mounts }, { rootfs: `${dir}/rootfs` }),
+      makeFacts(),
+      {
+        cgroups: new Map(),
+        state: "",
+        root: { path: `${dir}/rootfs`, dev: 0n, ino: 0n },
+      },
+    );
+    assertEquals([...hidden], sources.slice(0, 3));
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
 Deno.test("planMounts() sets attributes of a volume where they get locked, and allows nothing there", () => {
   const steps = (...options: string[]) => {
     const mounts = [{ destination: "/v", source: "/src", options }];
     const phased = plan({ ...USERNS, mounts }, {}, DIRECTORY);
-    return pickSteps(phased, "sources", "mounts").filter((it) =>
+    return pickSteps(phased, "stage", "mounts").filter((it) =>
       it.startsWith("mountSetattr mount.0")
     );
   };
@@ -664,9 +710,9 @@ Deno.test("planMounts() takes nothing else of the host than what was looked at",
   assertEquals(pick(plan({ ...USERNS, mounts }, {}, host)), [
     "# sources",
     "same root 7 0",
-    "same mount.0 7 1",
     "# stage",
     "same target 7 0",
+    "same mount.0 7 1",
     "# root",
     "# mounts",
   ]);
@@ -856,13 +902,13 @@ Deno.test("planMounts() holds a tmpfs that is read-only last only where somethin
 /** Where a volume is taken: in its turn, or before. */
 const TAKEN: [string, boolean, Partial<Config>, string?][] = [
   ["of a bundle", true, {}],
-  ["below the bundle's root", true, {}, "/bundle/rootfs/src"],
+  ["below the bundle's root", false, {}, "/bundle/rootfs/src"],
   ["of a flag", true, { mode: "friendly" }],
   [
     "of a flag, below the root",
     false,
     { mode: "friendly" },
-    "/bundle/rootfs/s",
+    "/bundle/rootfs/src",
   ],
   ["over the host's root", true, { mode: "friendly", rootfs: "/" }],
   ["over the host's root without pivot_root", false, {
@@ -881,7 +927,7 @@ for (const [what, inTurn, config, source = "/src"] of TAKEN) {
     const phased = plan(
       { mounts: [{ destination: "/v", source, options }] },
       {},
-      DIRECTORY,
+      { ...DIRECTORY, hidden: new Set(["/bundle/rootfs/src"]) },
       config,
     );
     const where = (step: "mounts" | "sources") =>

@@ -11,6 +11,16 @@ import type { Facts } from "../host.ts";
 import type { Op } from "../plan.ts";
 import type { MountHost } from "./inspect.ts";
 
+/** A tree that is put onto the stage. */
+export interface Tree {
+  slot: string;
+  /** Operations that take it, once the stage is there; none when it has been
+   * taken before. */
+  take: Op[];
+  /** Whether it is taken from the stage only where it is used. */
+  inTurn: boolean;
+}
+
 /** One plan of mounts in the making. */
 export interface MountContext {
   config: Config;
@@ -27,8 +37,8 @@ export interface MountContext {
   early: boolean;
   /** What is taken then has to be locked in the container: stage.ts. */
   staged: boolean;
-  /** Slots of the trees that are taken of the host. */
-  trees: string[];
+  /** What is taken of the host, by its number on the stage. */
+  trees: Tree[];
   /** Slots of those trees that are mounts of the configuration, by index. */
   destinations: Map<number, string>;
   /** Operations of the step "sources". */
@@ -90,7 +100,40 @@ export function takeTree(
   ...ops: Op[]
 ): void {
   addSource(context, ...ops);
-  if (context.staged) context.trees.push(slot);
+  if (context.staged) context.trees.push({ slot, take: [], inTurn: false });
+}
+
+/**
+ * The same for one of many: where there is a stage, it is put there at once, so
+ * that its slot is used for a moment alone.
+ *
+ * @param path where it is on the host
+ * @returns operations that fill the slot, for where the tree is used
+ */
+export function takeInTurn(
+  context: MountContext,
+  slot: string,
+  path: string,
+  ...ops: Op[]
+): Op[] {
+  if (!context.staged) {
+    addSource(context, ...ops);
+    return [];
+  }
+  const at = String(context.trees.length);
+  // The stage lies over it: this has to be taken before.
+  const before = context.host.hidden.has(path);
+  if (before) context.sources.push(...ops);
+  context.trees.push({ slot, take: before ? [] : ops, inTurn: true });
+  return [unstage(slot, at)];
+}
+
+/** Takes a tree again, from the stage. */
+export function unstage(slot: string, at: string): Op {
+  return cloneTree(slot, "", at, true, {
+    why: "take it from the stage, locked",
+    from: "linux.namespaces",
+  });
 }
 
 /** Makes sure that a slot holds what was looked at on the host: between that

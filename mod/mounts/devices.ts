@@ -11,7 +11,12 @@ import { makedev, MS, S_IF } from "../../ffi/constants.ts";
 import type { Device } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
-import { cloneTree, type MountContext, takeTree } from "./context.ts";
+import {
+  cloneTree,
+  type MountContext,
+  takeInTurn,
+  takeTree,
+} from "./context.ts";
 import { parseMountOptions } from "./options.ts";
 import { joinPath, splitPath } from "./path.ts";
 import { setAttr } from "./attributes.ts";
@@ -133,9 +138,10 @@ function planBound(
 ): Op[] {
   const slot = `device.${node.path}`;
   const note = node.from === undefined ? {} : { from: node.from };
-  takeTree(
+  const again = takeInTurn(
     context,
     slot,
+    node.source,
     cloneTree(slot, "", node.source, false, {
       why: `take the host's "${node.source}"`,
       ...note,
@@ -152,6 +158,7 @@ function planBound(
     makePrivate(slot, note),
   );
   return [
+    ...again,
     {
       do: "target",
       into: "target",
@@ -238,7 +245,7 @@ function toNode(device: Device, source: string, from: string): Node {
 /** Slot "null": the host's null device, for masks; taken before anything of the
  * container's is there and verified (CVE-2025-31133). */
 export function planNull(context: MountContext): void {
-  if (context.trees.includes("null")) return;
+  if (context.trees.some((it) => it.slot === "null")) return;
   takeTree(
     context,
     "null",

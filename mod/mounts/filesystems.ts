@@ -19,7 +19,7 @@ import {
   checkSeen,
   cloneTree,
   type MountContext,
-  takeTree,
+  takeInTurn,
 } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
@@ -209,14 +209,16 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
   // Only the owner of the file system may map its ids: before a user namespace.
   const idmap = planIdmap(context, entry, slot);
   // While it still is a peer of the host's mounts.
-  if (base === 0 && config.mode === "oci") {
-    context.peers.push(...take, ...idmap);
-  } else if (!inTurn) {
-    takeTree(context, slot, ...take);
+  const isPeer = base === 0 && config.mode === "oci";
+  if (isPeer) context.peers.push(...take, ...idmap);
+  let again: Op[] = [];
+  if (!inTurn && !isPeer) {
+    const locked = planLocked(context, entry, slot);
+    again = takeInTurn(context, slot, source, ...take, ...idmap, ...locked);
     context.destinations.set(index, slot);
-    context.sources.push(...idmap, ...planLocked(context, entry, slot));
   }
   return [
+    ...again,
     ...(inTurn ? [...take, ...idmap] : []),
     ...planTarget(
       context,
@@ -232,39 +234,39 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
  * Whether a volume is taken in its turn among the mounts, where the host's are
  * still to be found: then its descriptor is open for a moment alone, and
  * mountinfo, which lists mounts by their age since 6.8, has the order of the
- * list. Before are taken: what enters a user namespace from outside; what is
- * below something that the container is made on.
+ * list. Before are taken: what enters a user namespace from outside; what the
+ * container's own mounts may come to lie over.
  */
 function isTakenInTurn(context: MountContext, source: string): boolean {
-  const { config, early } = context;
+  const { config, early, host } = context;
   if (early && hasUserNamespace(config)) return false;
   if (config.ephemeral !== undefined) return false;
-  return config.rootfs === "/"
-    ? !config.noPivot
-    : config.mode === "oci" || !isUnder(source, config.rootfs);
+  return config.rootfs === "/" ? !config.noPivot : !host.hidden.has(source);
 }
 
 /** A sysfs belongs to a network namespace; one of the host's cannot be mounted
  * anew by a user namespace, so the host's is shown, read-only. */
 function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
   const slot = `mount.${entry.index}`;
-  takeTree(
-    context,
-    slot,
-    cloneTree(slot, "", "/sys", true, {
-      why: "take the host's sysfs",
-      from: entry.from,
-    }),
-  );
   const options: MountOptions = {
     ...entry.options,
     data: [],
     recursiveSet: entry.options.recursiveSet | ATTR.RDONLY,
   };
   const whole = { ...entry, options };
+  const again = takeInTurn(
+    context,
+    slot,
+    "/sys",
+    cloneTree(slot, "", "/sys", true, {
+      why: "take the host's sysfs",
+      from: entry.from,
+    }),
+    ...planLocked(context, whole, slot),
+  );
   context.destinations.set(entry.index, slot);
-  context.sources.push(...planLocked(context, whole, slot));
   return [
+    ...again,
     ...planTarget(context, entry, TARGET.directory, true),
     ...planAttributes(
       leaveLocked(context, whole),

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { MS, S_IF } from "../../ffi/constants.ts";
+import { S_IF } from "../../ffi/constants.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import {
   lstatSync,
@@ -21,15 +21,15 @@ import {
   isSameFile,
   type SeenFile,
 } from "../../ffi/identity.ts";
-import { closeFd, openFd } from "../../ffi/libc.ts";
-import { identifyMount } from "../../ffi/mount.ts";
 import type { Config } from "../config/config.ts";
 import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
+import { placeOfStage } from "./stage.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
-import { type MountOptions, parseMountOptions } from "./options.ts";
+import { parseMountOptions } from "./options.ts";
+import { findBelow, findLack, lookAtGroups } from "./sources.ts";
 
 /** Type of a bind mount's source; missing is what makes planning fail. */
 export type SourceType = "directory" | "file" | "missing" | "denied";
@@ -62,6 +62,9 @@ export interface MountHost {
   unmet?: ReadonlyMap<number, string>;
   /** Devices of `--device`, looked up, each with its path on the host. */
   devices: readonly (Device & { source: string })[];
+  /** Sources below the directory that the root, or the stage, lies on while the
+   * container is made. */
+  hidden: ReadonlySet<string>;
   /** Directory of the container's state: nothing in it is looked for while the
    * root is made. */
   state: string;
@@ -112,6 +115,8 @@ export function inspectMounts(
     seen.set("uppers", lookAtUpper(config.ephemeral.dir));
   }
   const unmet = new Map<number, string>();
+  const paths: string[] = [];
+  const groupsOf = lookAtGroups();
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
     const options = parseMountOptions(mount.options ?? []);
     if (!options.bind) continue;
@@ -119,19 +124,25 @@ export function inspectMounts(
     const file = lookAtSource(source);
     sources.set(at, typeof file === "string" ? file : typeOf(file));
     if (typeof file !== "string") seen.set(`mount.${at}`, file);
+    paths.push(source);
     const lack = config.mode === "friendly"
-      ? findLack(source, options.propagation)
+      ? findLack(source, options.propagation, groupsOf)
       : undefined;
     if (lack !== undefined) unmet.set(at, lack);
   }
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
+  const staged = hasUserNamespace(config) && !unprivileged;
   return {
     ...rest,
     sources,
     seen,
     unmet,
     devices: config.hostDevices.map(lookUpDevice),
-    ...(hasUserNamespace(config) && !unprivileged
+    hidden: findBelow(
+      staged ? placeOfStage(config, rest.state) : config.rootfs,
+      [...paths, ...config.hostDevices.map((it) => it.host)],
+    ),
+    ...(staged
       ? lookAtRoot(root)
       : { below: [], isHostRoot: false, rootReadonly: false }),
     kcore: exists("/proc/kcore"),
@@ -144,29 +155,8 @@ export function inspectMounts(
   };
 }
 
-const O_PATH = 0o10000000;
 const S_IFMT = 0o170000;
 const EACCES = 13;
-
-/** What a source's mount is not, though a propagation needs it. */
-function findLack(
-  path: string,
-  propagation: MountOptions["propagation"],
-): string | undefined {
-  const type = propagation.at(-1)?.type;
-  if (type !== MS.SHARED && type !== MS.SLAVE) return undefined;
-  const fd = openFd(path, O_PATH);
-  const { id } = identifyMount(fd);
-  closeFd(fd);
-  const line = readTextFileSync("/proc/self/mountinfo").split("\n")
-    .find((it) => it.startsWith(`${id} `)) ?? "";
-  const groups = line.slice(0, line.indexOf(" - ")).split(" ").slice(6);
-  if (groups.some((it) => it.startsWith("shared:"))) return undefined;
-  if (type === MS.SHARED) return "shared";
-  return groups.some((it) => it.startsWith("master:"))
-    ? undefined
-    : "shared or a slave";
-}
 
 function mapsTtyGroup(): boolean {
   return readTextFileSync("/proc/self/gid_map").split("\n").some(

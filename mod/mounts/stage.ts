@@ -17,15 +17,21 @@
  */
 
 import { CLONE, MOUNT_ATTR, MS } from "../../ffi/constants.ts";
+import type { Config } from "../config/config.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
-import { cloneTree, type MountContext } from "./context.ts";
+import { type MountContext, unstage } from "./context.ts";
 import { planNull } from "./devices.ts";
 import { openPlace } from "./place.ts";
 import { isUnder, joinPath } from "./path.ts";
 import { parseMountOptions } from "./options.ts";
 
 const from = "linux.namespaces";
+
+/** What the stage lies on. */
+export function placeOfStage({ rootfs }: Config, state: string): string {
+  return rootfs === "/" ? state : rootfs;
+}
 
 /**
  * Puts what was taken onto the stage, and hides there what the container is not
@@ -58,10 +64,7 @@ export function planStage(context: MountContext): Op[] {
       from,
     },
     // What lay on /proc or /sys, locked, would forbid the container its own.
-    ...openPlace(
-      context,
-      config.rootfs === "/" ? host.state : config.rootfs,
-    ),
+    ...openPlace(context, placeOfStage(config, host.state)),
     {
       do: "moveMount",
       tree: "stage",
@@ -69,44 +72,29 @@ export function planStage(context: MountContext): Op[] {
       why: "attach the stage",
       from,
     },
-    ...trees.map((tree, at): Op => ({
+    ...trees.flatMap(({ slot, take }, at): Op[] => [...take, {
       do: "stage",
-      tree,
+      tree: slot,
       at: "stage",
       name: String(at),
       why: "put what was taken where its copy will be found",
       from,
-    })),
+    }]),
     ...covers,
-    ...["target", ...trees].map((slot): Op => ({
-      do: "close",
-      slot,
-      why: "hold no more of the host than that",
-      from,
-    })),
     {
       do: "fchdir",
       slot: "stage",
       why: "stand where the next mount namespace has its copy of the stage",
       from,
     },
-    {
-      do: "close",
-      slot: "stage",
-      why: "hold no more of the host than that",
-      from,
-    },
   ];
 }
 
-/** Takes everything again, in the container's mount namespace: first of all
- * there, before anything in it becomes private. */
+/** Takes again what is needed before the mounts, in the container's mount
+ * namespace: first of all there. */
 export function planUnstage(context: MountContext): Op[] {
-  return context.trees.map((tree, at) =>
-    cloneTree(tree, "", String(at), true, {
-      why: "take it from the stage, locked",
-      from,
-    })
+  return context.trees.flatMap(({ slot, inTurn }, at) =>
+    inTurn ? [] : [unstage(slot, String(at))]
   );
 }
 
@@ -147,12 +135,6 @@ function planCovers(context: MountContext): Op[] {
           from: "linux.maskedPaths",
         }
     ),
-    {
-      do: "close",
-      slot: "cover",
-      why: "hold no more of the host than that",
-      from,
-    },
   ];
 }
 
