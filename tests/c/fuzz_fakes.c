@@ -199,6 +199,10 @@ static int fill_stat(struct stat *st)
 	st->st_rdev = fuzz_below(2) ? makedev(1, 3) : 0;
 	if (!op || !fuzz_below(op->code == OP_TARGET ? 400 : 4))
 		return 0;
+	if (op->code == OP_SAME) {
+		st->st_dev = (dev_t)op->a[1].n;
+		st->st_ino = (ino_t)op->a[2].n;
+	}
 	if (op->code == OP_VERIFY) {
 		st->st_mode = (mode_t)op->a[1].n;
 		st->st_rdev = (dev_t)op->a[2].n;
