@@ -161,8 +161,8 @@ export function currentDirectory(): string {
   return orElse(Deno.cwd, () => readLinkAt(AT_FDCWD, "/proc/self/cwd"));
 }
 
-/** d_type of a directory's entry, readdir(3). */
-const DT_DIR = 4, DT_REG = 8, DT_LNK = 10;
+/** d_type of a directory's entry, readdir(3). Some file systems say none. */
+const DT_UNKNOWN = 0, DT_DIR = 4, DT_REG = 8, DT_LNK = 10;
 /** Where a struct linux_dirent64 has its length, type and name, getdents64(2). */
 const D_RECLEN = 16, D_TYPE = 18, D_NAME = 19;
 
@@ -180,12 +180,14 @@ function readEntries(path: string): Deno.DirEntry[] {
         const name = fromBytes(bytes.subarray(from, bytes.indexOf(0, from)));
         if (name === "." || name === "..") continue;
         const type = bytes[at + D_TYPE];
-        entries.push({
-          name,
-          isFile: type === DT_REG,
-          isDirectory: type === DT_DIR,
-          isSymlink: type === DT_LNK,
-        });
+        const { isFile, isDirectory, isSymlink } = type === DT_UNKNOWN
+          ? lstatSync(`${path}/${name}`)
+          : {
+            isFile: type === DT_REG,
+            isDirectory: type === DT_DIR,
+            isSymlink: type === DT_LNK,
+          };
+        entries.push({ name, isFile, isDirectory, isSymlink });
       }
     }
   } finally {
@@ -193,12 +195,10 @@ function readEntries(path: string): Deno.DirEntry[] {
   }
 }
 
-/** As Deno.readDirSync. */
+/** As Deno.readDirSync, which leaves out what is no UTF-8 (2.6) or misspells it
+ * (2.9). */
 export function readDirSync(path: string): Deno.DirEntry[] {
-  const entries = reach(path, (name) => [...Deno.readDirSync(name)]);
-  return entries.some((it) => it.name.includes("\ufffd"))
-    ? asDeno(path, () => readEntries(path))
-    : entries;
+  return asDeno(path, () => readEntries(path));
 }
 
 /** As Deno.mkdirSync. */

@@ -98,6 +98,27 @@ testOn(
 
 testOn(
   NEEDS,
+  "memfd_noexec: root in the container cannot write to what --init runs",
+  async () => {
+    await using box = makeBox();
+    const root = Deno.makeTempDirSync({ prefix: "rustyrun-test-noexec-" });
+    try {
+      const { code, stdout, stderr } = await harden(
+        `"$@" --root ${root} run --rootfs ${box.rootfs} --name ${box.id} --init \\
+        --cap-add ALL --security-opt systempaths=unconfined -- sh -c \\
+        'readlink /proc/1/exe; (echo >>/proc/1/exe) 2>&1; :' 2>/dev/null`,
+      );
+      assertEquals([code, stderr], [0, ""]);
+      assertStringIncludes(stdout, `${root}/`);
+      assertStringIncludes(stdout, "Text file busy");
+    } finally {
+      Deno.removeSync(root, { recursive: true });
+    }
+  },
+);
+
+testOn(
+  NEEDS,
   "memfd_noexec: where every place is noexec there is one clear error",
   async () => {
     await using box = makeBox();
