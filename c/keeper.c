@@ -113,6 +113,7 @@ void kill_init(struct keeper *k)
 	if (!k->ended)
 		kill(k->init, SIGKILL);
 	cgroup_thaw(&k->td);
+	held_free(k);
 }
 
 const char *proc_path(char path[32], pid_t pid, const char *tail)
@@ -236,6 +237,8 @@ static void handle_before_start(struct keeper *k,
 		if (sig == SIGTSTP || sig == SIGCONT)
 			k->held[(sig == SIGCONT ? SIGTSTP : SIGCONT) - 1]
 				.ssi_signo = 0;
+		if (ends_start(sig) && !is_ignored_here(sig))
+			held_ask(k, sig);
 		return;
 	}
 	k->aborted = sig;
@@ -268,6 +271,8 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 		return;
 	}
 	deliver(k, info);
+	if (ends_start(sig))
+		held_ask(k, sig);
 }
 
 static void read_signals(struct keeper *k)
@@ -285,15 +290,18 @@ static void read_signals(struct keeper *k)
 static void run(struct keeper *k)
 {
 	struct pollfd p[TTY_POLLS + 2];
-	int timeout;
+	int timeout, n;
 
 	while (!k->ended) {
 		tty_polls(&k->tty, p);
 		p[3] = (struct pollfd){ .fd = k->signals, .events = POLLIN };
 		p[4] = (struct pollfd){ .fd = k->channel, .events = POLLIN };
-		timeout = tty_timeout(&k->tty);
-		if (poll(p, TTY_POLLS + 2, timeout) < 0)
+		timeout = held_timeout(k, tty_timeout(&k->tty));
+		n = poll(p, TTY_POLLS + 2, timeout);
+		if (n < 0)
 			continue;
+		if (n == 0)
+			held_look(k);
 		if (p[4].revents)
 			read_channel(k);
 		tty_move(&k->tty, p);

@@ -21,6 +21,9 @@
  *   kFlags   TEARDOWN_* and KEEPER_*
  *   kMount   the container's root, mounted in the caller's mount namespace
  *   kRefuse  the line for the third Ctrl-C
+ *   kExec    the process is an exec's, which the container may hold; freezer:
+ *            freezer.state of its cgroup, and thaw: cgroup.procs of our own,
+ *            where what is killed goes on and dies (v1; empty: there is none)
  *   kDetach  caller: the socket of who waits for the start, and text: what it is
  *            told then; dir: the state's directory, where the file "exit" gets
  *            the exit code (-1: it is not kept)
@@ -98,6 +101,8 @@ struct keeper {
 	bool refused;  /* the third Ctrl-C */
 	int dropped;   /* the signal that ended it in place of pid 1's own end */
 	int aborted;   /* the signal that came before the start */
+	int asked;     /* the signal that an exec's process is to end by */
+	int looks;     /* how often in a row it was held since */
 	/* Signals that wait for the start, by number; ssi_signo 0: none. */
 	struct signalfd_siginfo held[64];
 	int64_t pressed[2]; /* when Ctrl-C came, before the last time and then */
@@ -114,6 +119,15 @@ bool is_ignored_here(int sig);
 void deliver(struct keeper *k, const struct signalfd_siginfo *from);
 /* signals.c: a character on its way in will make this signal. */
 void typed(struct keeper *k, int sig);
+/* signals.c: a number of /proc/PID/status; key: "\nSigBlk:". */
+uint64_t read_field(const char *text, const char *key, unsigned int base);
+/* held.c: a signal that ends programs is on its way to an exec's process. */
+void held_ask(struct keeper *k, int sig);
+/* held.c: how long a poll may last, and what is done when nothing came. */
+int held_timeout(const struct keeper *k, int timeout);
+void held_look(struct keeper *k);
+/* held.c: moves a killed process out of a frozen cgroup. */
+void held_free(const struct keeper *k);
 /* verdict.c: the first operation of the keeper's plan with a code. */
 bool find_op(const struct keeper *k, uint16_t code, struct op *op);
 /* verdict.c: a whole small file, with a NUL; -1 when it cannot be read. */

@@ -106,7 +106,8 @@ struct plan_record {
 	X(K_FLAGS, 97, "n") \
 	X(K_REFUSE, 98, "s") \
 	X(K_MOUNT, 99, "f") \
-	X(K_DETACH, 100, "fsf")
+	X(K_DETACH, 100, "fsf") \
+	X(K_EXEC, 101, "ss")
 
 #define X(name, code, args) OP_##name = (code),
 enum plan_op { PLAN_OPS(X) };

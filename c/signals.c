@@ -39,7 +39,7 @@ static uint64_t read_number(const char **p, unsigned int base)
 }
 
 /* A number of /proc/PID/status. */
-static uint64_t read_field(const char *text, const char *key, unsigned int base)
+uint64_t read_field(const char *text, const char *key, unsigned int base)
 {
 	const char *p = strstr(text, key);
 

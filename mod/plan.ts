@@ -153,6 +153,7 @@ export const OPS = {
   kRefuse: { code: 98, args: ["text:s"] },
   kMount: { code: 99, args: ["tree:f"] },
   kDetach: { code: 100, args: ["caller:f", "text:s", "dir:f"] },
+  kExec: { code: 101, args: ["freezer:s", "thaw:s"] },
 } as const;
 
 /** The name of an operation. */

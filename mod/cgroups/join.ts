@@ -166,6 +166,37 @@ function locate(dir: CgroupDir, first: string, why: string): string {
   return path;
 }
 
+/** A v1 freezer, as the keeper of an exec needs it. */
+export interface Thaw {
+  /** What says whether the container is frozen. */
+  freezer: string;
+  /** cgroup.procs of this process's own: there a killed process goes on, and so
+   * dies. */
+  thaw: string;
+}
+
+/**
+ * Finds out how a killed process of a frozen container can die; in v2 it does.
+ *
+ * @returns undefined where the container has no v1 freezer, or we are out of sight
+ */
+export function findThaw(dirs: readonly CgroupDir[]): Thaw | undefined {
+  const dir = dirs.find((it) =>
+    it.version === 1 && it.controllers.includes("freezer")
+  );
+  const mount = dir && findMount(dir, "/proc/self");
+  if (mount === undefined) return undefined;
+  try {
+    return {
+      freezer: `${dir!.path}/freezer.state`,
+      thaw: `${ownDirectory(mount)}/cgroup.procs`,
+    };
+  } catch (error) {
+    if (error instanceof ContainerError) return undefined;
+    throw error;
+  }
+}
+
 /** Whether a process is in a cgroup, or in one below it. */
 export function holds(dir: CgroupDir, process: string): boolean {
   const mount = findMount(dir, process);

@@ -8,7 +8,7 @@
 
 import { readDirSync } from "../../ffi/files.ts";
 import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
-import { joinCgroups } from "../cgroups/join.ts";
+import { findThaw, joinCgroups } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { keepLast } from "../config/environment.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
@@ -32,6 +32,7 @@ import { checkPreserved } from "./activation.ts";
 import { loadFilter } from "./filter.ts";
 import {
   planAffinity,
+  planHeld,
   planProc,
   planRoot,
   planTerminal,
@@ -295,6 +296,7 @@ export function execProcess(
   if (master !== undefined) slots.set("master", master);
   const plan = [
     ...planWatch(run, { runs: false, warden: 0 }),
+    planHeld(findThaw(state.cgroup.dirs)),
     ...planLateErrors(ops, asSeen(config, first), facts, words),
     planRefusal(words, "command"),
   ];

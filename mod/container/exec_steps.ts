@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Thaw } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { sharesMounts } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
@@ -155,6 +156,15 @@ export function planRoot(saved: Config, first: string): Phased {
       why: "make it the root of this process as well",
       from,
     }],
+  };
+}
+
+/** A process that the container holds ends all the same, c/held.c. */
+export function planHeld(thaw: Thaw = { freezer: "", thaw: "" }): Op {
+  return {
+    do: "kExec",
+    ...thaw,
+    why: "end the process also where the container holds it",
   };
 }
 

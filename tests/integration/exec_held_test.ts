@@ -1,0 +1,183 @@
+/**
+ * A container that holds a process of exec (frozen, stopped, traced): whoever
+ * started it can still end it, by one signal.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import {
+  cliCommand,
+  makeBox,
+  type Running,
+  runToEnd,
+  start,
+  withTerminal,
+} from "../harness.ts";
+import { findPython, type Need, testOn } from "../needs.ts";
+import { gatherFacts } from "../../mod/host.ts";
+import { readProcessState, waitFor } from "../wait.ts";
+
+const NEEDS: Need[] = ["root", "helper", "busybox"];
+
+/** Attaches to a process and lets it go only with its own end. */
+const TRACER = `
+import ctypes, os, sys, time
+pid = int(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(16, pid, None, None):
+    raise OSError(ctypes.get_errno(), "PTRACE_ATTACH")
+os.waitpid(pid, 0x40000000)
+print("attached", flush=True)
+time.sleep(10000)
+`;
+
+/** A cgroup of the container's in the hierarchy of that version, with a freezer. */
+function findFreezer(pid: number, version: 1 | 2): string | undefined {
+  const mount = gatherFacts().cgroups.find((it) =>
+    it.version === version &&
+    (version === 2 || it.controllers.includes("freezer"))
+  );
+  const line = Deno.readTextFileSync(`/proc/${pid}/cgroup`).split("\n").find(
+    (it) => {
+      const names = it.split(":")[1] ?? "";
+      return version === 2 ? it.startsWith("0:") : names === "freezer";
+    },
+  );
+  return mount && line && `${mount.path}${line.split(":")[2]}`;
+}
+
+/** What holds a process; returns what lets it go. */
+type Hold = (pid: number) => Promise<() => void>;
+
+const freeze = (version: 1 | 2): Hold => async (pid) => {
+  const dir = findFreezer(pid, version)!;
+  const [file, on, off, status, done] = version === 1
+    ? ["freezer.state", "FROZEN", "THAWED", "freezer.state", /^FROZEN/]
+    : ["cgroup.freeze", "1", "0", "cgroup.events", /^frozen 1$/m];
+  Deno.writeTextFileSync(`${dir}/${file}`, on);
+  await waitFor(() => done.test(Deno.readTextFileSync(`${dir}/${status}`)));
+  return () => Deno.writeTextFileSync(`${dir}/${file}`, off);
+};
+
+const stop: Hold = async (pid) => {
+  Deno.kill(pid, "SIGSTOP");
+  await waitFor(() => readProcessState(pid) === "T");
+  return () => {};
+};
+
+const trace: Hold = async (pid) => {
+  const tracer = start([findPython(), "-c", TRACER, `${pid}`]);
+  await tracer.waitFor("attached");
+  return () => tracer.kill("SIGKILL");
+};
+
+const HOLDS: [string, Need[], Hold][] = [
+  ["frozen by v1", ["cgroup-v1"], freeze(1)],
+  ["frozen by v2", [], freeze(2)],
+  ["stopped", [], stop],
+  ["traced", ["python3"], trace],
+];
+
+/** The pid on the host of the process that runs these words. */
+function findCommand(words: string): number {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    try {
+      const line = Deno.readTextFileSync(`/proc/${name}/cmdline`);
+      if (line.split("\0").join(" ").trim() === words) return Number(name);
+    } catch {
+      // Not a process, or not any more.
+    }
+  }
+  throw new Error(`No process runs "${words}"`);
+}
+
+/** A container, and what of it must have gone at the end. */
+async function withContainer(
+  act: (id: string, seconds: string) => Promise<void>,
+): Promise<void> {
+  await using box = makeBox();
+  const running = box.start(["--", "sh", "-c", "echo ready; sleep 1000"]);
+  try {
+    await running.waitFor("ready");
+    // An argument that nobody else's process has.
+    await act(box.id, `9${Deno.pid}`);
+  } finally {
+    running.kill("SIGKILL");
+    await running.done;
+  }
+}
+
+for (const [name, needs, hold] of HOLDS) {
+  testOn(
+    [...NEEDS, ...needs],
+    `SIGTERM ends an exec that is ${name}, and leaves nothing`,
+    () =>
+      withContainer(async (id, seconds) => {
+        // With a handler, as a program that would clean up has.
+        const script =
+          `trap 'exit 9' TERM; mkfifo /tmp/${seconds}; read line </tmp/${seconds}`;
+        for (const words of [["sleep", seconds], ["sh", "-c", script]]) {
+          const exec = start([...cliCommand(), "exec", id, ...words]);
+          const pid = await waitFor(() => findCommand(words.join(" ")));
+          await waitFor(() => readProcessState(pid) === "S");
+          const release = await hold(pid);
+          try {
+            exec.kill("SIGTERM");
+            assertEquals((await exec.done).code, 143);
+            // A tracer has a zombie to itself until it looks.
+            const state = () => readProcessState(pid);
+            assertMatch(await waitFor(state, (it) => /^Z?$/.test(it)), /^Z?$/);
+          } finally {
+            release();
+          }
+        }
+      }),
+  );
+}
+
+testOn(
+  [...NEEDS, "script"],
+  "a terminal that is closed ends an exec that is stopped",
+  () =>
+    withContainer(async (id, seconds) => {
+      const words = ["sleep", seconds];
+      const exec = start(
+        withTerminal([...cliCommand(), "exec", "-t", id, ...words]),
+      );
+      const pid = await waitFor(() => findCommand(words.join(" ")));
+      await stop(pid);
+      exec.kill("SIGKILL");
+      assertEquals(
+        await waitFor(() => readProcessState(pid), (it) => it === ""),
+        "",
+      );
+      await exec.done;
+    }),
+);
+
+testOn(
+  NEEDS,
+  "an exec that takes a signal keeps it",
+  () =>
+    withContainer(async (id, seconds) => {
+      const script =
+        `trap 'echo took' TERM; echo ready; while :; do sleep 0.1; done; : ${seconds}`;
+      const exec: Running = start([
+        ...cliCommand(),
+        "exec",
+        id,
+        "sh",
+        "-c",
+        script,
+      ]);
+      await exec.waitFor("ready");
+      exec.kill("SIGTERM");
+      await exec.waitFor("took");
+      const pid = findCommand(`sh -c ${script}`);
+      await runToEnd(["sleep", "3"]);
+      assertMatch(readProcessState(pid), /^[RS]$/);
+      Deno.kill(pid, "SIGKILL");
+      assertEquals((await exec.done).code, 137);
+    }),
+);
