@@ -259,13 +259,7 @@ export function parseArgs(
     const volume = word === "-v" && argv[reader.at + 1]?.includes(":");
     const flag = volume ? undefined : reader.take(globals, global);
     if (flag?.name === "help" && global.get("help")!.at(-1)!.value) {
-      return {
-        command: "help",
-        friendly: false,
-        global,
-        flags: new Map(),
-        args: [],
-      };
+      return helpOf(global);
     }
     if (flag?.name === "version" && global.get("version")!.at(-1)!.value) {
       return {
@@ -291,33 +285,24 @@ export function parseArgs(
   const implied = command !== undefined;
   if (!command) {
     const name = argv[reader.at];
-    if (name === undefined) {
-      return {
-        command: "help",
-        friendly: false,
-        global,
-        flags: new Map(),
-        args: [],
-      };
-    }
+    if (name === undefined) return helpOf(global);
     command = findCommand(name);
     if (!command) {
       // Engines ask for help to see whether there is such a command.
       const asked = UNSUPPORTED.includes(name) &&
         argv.slice(reader.at).some((it) => it === "--help" || it === "-h");
       if (!asked) throw unknownCommand(name);
-      return {
-        command: "help",
-        friendly: false,
-        global,
-        flags: new Map(),
-        args: [name],
-      };
+      return helpOf(global, name);
     }
     reader.at++;
     rows = [...command.flags(), HELP];
   }
   return readCommand(reader, command, rows, globals, global, implied);
+}
+
+/** What "help COMMAND" comes to. */
+function helpOf(global: Uses, ...args: string[]): Parsed {
+  return { command: "help", friendly: false, global, flags: new Map(), args };
 }
 
 /** Reads the flags and words after the command. */
