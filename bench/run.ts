@@ -15,7 +15,7 @@
 import { cgroupLayout, gatherFacts } from "../mod/host.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { BUNDLE, bundle } from "../scripts/bundle.ts";
-import { enterHugetlb } from "../tests/conformance/room.ts";
+import { enterRoom } from "../tests/conformance/room.ts";
 import { makeRootfs } from "../tests/harness.ts";
 import { findProgram, hasNeed } from "../tests/needs.ts";
 
@@ -228,7 +228,7 @@ function bench(args: readonly string[]): void {
 if (import.meta.main) {
   try {
     // crun asks for it, and then all of them get it.
-    const code = await enterHugetlb();
+    const code = await enterRoom();
     if (code !== undefined) Deno.exit(code);
     bench(Deno.args);
   } catch (error) {

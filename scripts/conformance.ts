@@ -13,7 +13,7 @@
  */
 
 import {
-  enterHugetlb,
+  enterRoom,
   lockProofs,
   makeWorkDir,
   removeCgroup,
@@ -176,7 +176,7 @@ async function main(): Promise<number> {
   }
   const inside = Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined;
   const lock = inside ? undefined : await lockProofs();
-  const code = await enterHugetlb();
+  const code = await enterRoom();
   if (code !== undefined) return code;
   const { dir, names } = await buildSuite();
   const work = await makeWorkDir("rustyrun-conformance-");

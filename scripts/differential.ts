@@ -14,7 +14,7 @@
  */
 
 import {
-  enterHugetlb,
+  enterRoom,
   lockProofs,
   makeWorkDir,
   removeCgroup,
@@ -149,7 +149,7 @@ async function main(): Promise<number> {
   }
   const inside = Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined;
   const lock = inside ? undefined : await lockProofs();
-  const code = await enterHugetlb();
+  const code = await enterRoom();
   if (code !== undefined) return code;
   const expected = readExpected();
   const used = new Set<Expected>();

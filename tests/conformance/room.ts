@@ -104,6 +104,19 @@ export async function lockProofs(): Promise<Deno.FsFile> {
   return file;
 }
 
+/** Puts a null device of its own over /dev/null: crun gives its standard streams
+ * to the container's user (1.8.1: also where they are the host's device, which
+ * then has a foreign owner). */
+const WITH_OWN_NULL = `set -e
+own=$(mktemp -d)
+mount -t tmpfs -o mode=755 tmpfs "$own"
+mknod -m 666 "$own/null" c 1 3
+mount --bind "$own/null" /dev/null
+umount -l "$own"
+rmdir "$own"
+set +e
+`;
+
 /** Mounts a v1 hugetlb hierarchy, runs the rest of the command line, and makes
  * the hierarchy go: it is global to the kernel, outlives an umount while a
  * removed cgroup of it is still being freed, and then the only cure is to
@@ -131,28 +144,31 @@ done
 rmdir $dir 2>/dev/null
 exit $code`;
 
+/** Whether crun wants a cgroup v1 hugetlb hierarchy: it refuses a cgroup2 mount
+ * that has controllers, and on a hybrid machine hugetlb may be the one
+ * controller left in it. */
+async function wantsHugetlb(): Promise<boolean> {
+  const mounts = await Deno.readTextFile("/proc/self/mounts");
+  return mounts.includes(" /sys/fs/cgroup/unified cgroup2 ") &&
+    !mounts.includes(" /sys/fs/cgroup/hugetlb ") &&
+    /^hugetlb\t/m.test(await Deno.readTextFile("/proc/cgroups"));
+}
+
 /**
- * Runs this script again in a mount namespace with a cgroup v1 hugetlb
- * hierarchy: crun refuses a cgroup2 mount that has controllers, and on a
- * hybrid machine hugetlb may be the one controller left in it.
+ * Runs this script again in a mount namespace where the peers can be tried, and
+ * change nothing of the host's.
  *
  * @returns the exit code of the second run; undefined in the second run
- * itself, and where no such hierarchy is wanted
+ * itself
  */
-export async function enterHugetlb(): Promise<number | undefined> {
-  const mounts = await Deno.readTextFile("/proc/self/mounts");
-  if (
-    Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined ||
-    !mounts.includes(" /sys/fs/cgroup/unified cgroup2 ") ||
-    mounts.includes(" /sys/fs/cgroup/hugetlb ") ||
-    !/^hugetlb\t/m.test(await Deno.readTextFile("/proc/cgroups"))
-  ) return undefined;
+export async function enterRoom(): Promise<number | undefined> {
+  if (Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined) return undefined;
   const status = await new Deno.Command("unshare", {
     args: [
       "-m",
       "/bin/sh",
       "-c",
-      WITH_HUGETLB,
+      WITH_OWN_NULL + (await wantsHugetlb() ? WITH_HUGETLB : '"$@"'),
       "sh",
       Deno.execPath(),
       "run",
