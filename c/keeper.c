@@ -390,6 +390,8 @@ _Noreturn void keeper_main(int plan_fd)
 	k->tty.master = k->caller = -1;
 	read_keeper_plan(k, plan_fd);
 	tty_open(&k->tty, k->tty.master);
+	if (!k->warden)
+		tty_guard(&k->tty);
 	tty_enter(&k->tty);
 	/* It may have ended already. */
 	k->about_to_exec = k->channel < 0;

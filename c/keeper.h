@@ -56,6 +56,7 @@ struct tty {
 	bool paused; /* we are in the background: no reading */
 	bool small;  /* out may block: write little at a time */
 	bool socket; /* out is one: it need not block */
+	int guard;   /* of the process that puts it back, -1: there is none */
 	bool hung;   /* nobody has the other end open: look again later */
 	char last;   /* what the terminal sent last */
 	int interrupts; /* characters of the last tty_move that will be SIGINT, */
@@ -69,6 +70,9 @@ struct tty {
 #define TTY_POLLS 3
 
 void tty_open(struct tty *t, int master);
+/* Where there is no warden: leaves a process that puts the caller's terminal
+ * back when this one was killed. */
+void tty_guard(struct tty *t);
 /* Raw mode on the caller's terminal, and its size on the master; again after
  * SIGCONT. */
 void tty_enter(struct tty *t);

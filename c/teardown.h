@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <termios.h>
 
 #include "helper.h"
 #include "kernel.h"
@@ -23,6 +24,8 @@
 /* kFlags: the container has no pid namespace of its own, so that the end of
  * its first process does not end the others. */
 #define TEARDOWN_SHARED_PID 1
+/* The keeper puts the terminal on stdin into raw mode: the warden puts it back. */
+#define TEARDOWN_TERMINAL 8
 /* A signal that pid 1 would drop, and that ends other processes, ends the
  * container. */
 #define KEEPER_ENDS 2
@@ -95,6 +98,9 @@ struct dir {
 void dir_start(struct dir *d, int fd, int64_t offset);
 const char *dir_next(struct dir *d, bool *is_dir);
 
+/* tty.c: puts a terminal that the keeper has left raw back to what it was; one
+ * that somebody else has changed since stays. */
+void tty_put_back(int fd, const struct termios *saved);
 /* teardown.c: small parts that both processes use. */
 /* Blocks every signal, real-time ones too; returns the mask before. */
 uint64_t block_signals(void);

@@ -29,6 +29,8 @@ struct warden {
 	int tell;    /* from the child stage: pid and pidfd of init */
 	int parent;  /* pidfd of the foreground process */
 	int init;    /* pidfd, -1: not told */
+	bool has_terminal;	/* the caller's, as stdin */
+	struct termios terminal; /* as it was */
 	bool owned;
 	struct teardown td;
 };
@@ -199,12 +201,14 @@ static void kill_init(struct warden *w)
 
 _Noreturn static void warden_main(struct warden *w)
 {
-	int keep[TEARDOWN_FDS + 3];
+	int keep[TEARDOWN_FDS + 4];
 	unsigned int n = teardown_fds(&w->td, keep);
 
 	keep[n++] = w->control;
 	keep[n++] = w->tell;
 	keep[n++] = w->parent;
+	if (w->has_terminal)
+		keep[n++] = 0;
 	close_others(keep, n);
 	setsid();
 	if (chdir("/") < 0)
@@ -213,6 +217,8 @@ _Noreturn static void warden_main(struct warden *w)
 	prctl(PR_SET_DUMPABLE, 0);
 	munmap((void *)(uintptr_t)child.plan.bytes, child.plan.size);
 	wait_for_end(w);
+	if (w->has_terminal)
+		tty_put_back(0, &w->terminal);
 	wait_for_init(w);
 	kill_init(w);
 	teardown_run(&w->td, w->owned, true);
@@ -233,6 +239,8 @@ void warden_split(struct child *c, const struct op *op)
 	w->control = slot_fd(op->a[0].n);
 	teardown_init(&w->td);
 	read_config(&op->a[1], &w->td);
+	w->has_terminal = w->td.flags & TEARDOWN_TERMINAL &&
+			  tcgetattr(0, &w->terminal) == 0;
 	w->parent = (int)syscall(SYS_pidfd_open, getppid(), 0u);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		fail(errno, "socketpair");

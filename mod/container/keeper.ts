@@ -130,7 +130,7 @@ export function planKeeper(
     mount: prepared.sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
     // An engine's signals are passed on, and no more, as runc does.
-    keeper: { ends: config.mode === "friendly", init: config.init },
+    also: { ends: config.mode === "friendly", init: config.init },
   });
   if (cgroup.oom !== undefined) {
     const limit = config.spec.linux?.resources?.memory?.limit;

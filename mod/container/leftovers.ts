@@ -33,22 +33,24 @@ export interface Leftovers {
   mount?: boolean;
   /** It has no pid namespace of its own. */
   sharesPids: boolean;
-  /** What the keeper does of its own beside. */
-  keeper?: Pick<KeeperFlags, "ends" | "init">;
+  /** What keeper and warden do of their own beside. */
+  also?: Partial<Omit<Flags, "sharesPids">>;
 }
 
 /** Bits of kFlags, in c/teardown.h with what they mean. */
-interface KeeperFlags {
+interface Flags {
   sharesPids: boolean;
   /** A signal that pid 1 would drop ends the container. */
   ends: boolean;
   /** pid 1 is our own. */
   init: boolean;
+  /** The keeper puts the caller's terminal into raw mode. */
+  terminal: boolean;
 }
 
-function flagBits(flags: Partial<KeeperFlags>): number {
+function flagBits(flags: Partial<Flags>): number {
   return (flags.sharesPids ? 1 : 0) | (flags.ends ? 2 : 0) |
-    (flags.init ? 4 : 0);
+    (flags.init ? 4 : 0) | (flags.terminal ? 8 : 0);
 }
 
 /** c/teardown.h: CGROUP_V1, CGROUP_FREEZER, CGROUP_V2. */
@@ -96,7 +98,7 @@ export function planLeftovers(left: Leftovers): Op[] {
   if (left.mount) ops.push({ do: "kMount", tree: "root", why: WHY });
   ops.push({
     do: "kFlags",
-    flags: flagBits({ sharesPids: left.sharesPids, ...left.keeper }),
+    flags: flagBits({ sharesPids: left.sharesPids, ...left.also }),
     why: "end what would not end by itself",
   });
   return ops;

@@ -254,6 +254,10 @@ export function addWarden(
     ...(upper === undefined ? {} : { upper }),
     mount: sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
+    also: {
+      terminal: config.spec.process?.terminal === true &&
+        config.consoleSocket === undefined,
+    },
   });
   const slots = new Map([["state", stateFd]]);
   if (sharedRoot !== undefined) slots.set("root", sharedRoot.tree);

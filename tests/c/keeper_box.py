@@ -77,7 +77,8 @@ def teardown_ops(spec, state_slot):
     ops += [("K_TREE", *t) for t in spec.get("trees", [])]
     if spec.get("state"):
         ops.append(("K_STATE", *spec["state"], state_slot))
-    flags = (not spec.get("pidns", True), spec.get("ends"), spec.get("init"))
+    flags = (not spec.get("pidns", True), spec.get("ends"), spec.get("init"),
+             spec.get("tty"))
     ops.append(("K_FLAGS", sum(1 << n for n, on in enumerate(flags) if on)))
     return ops
 
@@ -222,7 +223,8 @@ def launch(spec):
         os.set_inheritable(inherited[i], True)
     if spec.get("lingers"):
         linger(spec, lingering, (channel, control))
-    fd = sealed(encode(keeper_ops(spec, pid, helper.pid, master), inherited),
+    warden = helper.pid if spec.get("warden", True) else 0
+    fd = sealed(encode(keeper_ops(spec, pid, warden, master), inherited),
                 "keeper")
     os.set_inheritable(fd, True)
     send_pending(spec)

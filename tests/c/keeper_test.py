@@ -452,6 +452,41 @@ class Terminal(Case):
         self.assertEqual(box.proc.wait(LIMIT), 137)
         self.assertEqual(termios.tcgetattr(self.peer), self.before)
 
+    def kill_keeper(self, change=None, **spec):
+        box = self.start([SH, "-c", "echo ready; read x"], **spec)
+        init = box.told("start")["init"]
+        self.read_until(b"ready")
+        if change:
+            change()
+
+        def others():
+            return [int(pid) for pid in filter(str.isdigit, os.listdir("/proc"))
+                    if self.is_child(int(pid), box.pid) and alive(int(pid))
+                    and int(pid) != init]
+
+        wait_until(lambda: len(others()) == 1)
+        who, = others()
+        os.kill(box.pid, signal.SIGKILL)
+        self.assertEqual(box.proc.wait(LIMIT), -9)
+        wait_until(lambda: not alive(who), "who puts it back")
+
+    def test_put_back_after_sigkill_of_the_keeper(self):
+        # Without a warden, as exec has none, by who only does that.
+        for warden in (True, False):
+            self.kill_keeper(warden=warden)
+            self.assertEqual(termios.tcgetattr(self.peer), self.before)
+
+    def test_what_another_made_of_the_terminal_stays(self):
+        def change():
+            now = termios.tcgetattr(self.peer)
+            now[3] |= termios.ECHO
+            termios.tcsetattr(self.peer, termios.TCSANOW, now)
+            self.changed = termios.tcgetattr(self.peer)
+
+        for warden in (True, False):
+            self.kill_keeper(change, warden=warden)
+            self.assertEqual(termios.tcgetattr(self.peer), self.changed)
+
     def test_control_c_reaches_the_container(self):
         box = self.start([SH, "-c", "trap 'exit 8' INT; echo ready;"
                           "while :; do sleep 0.05; done"])

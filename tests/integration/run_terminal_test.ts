@@ -160,6 +160,22 @@ for (const { who, options, needs } of CALLERS) {
 
   testOn(
     needs,
+    `the terminal is as before when rustyrun gets SIGKILL, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const seen = await drive(box, options, [
+        "-it",
+        "--",
+        "sh",
+        "-c",
+        "echo ready; exec sleep 1000",
+      ], [["expect", "ready"], ["raw", true], ["signal", "SIGKILL"]]);
+      assertEquals([seen.code, seen.restored], [-9, true], seen.shown);
+    },
+  );
+
+  testOn(
+    needs,
     `the end of input reaches a command with -it, as ${who}`,
     async () => {
       await using box = makeBox(options);
