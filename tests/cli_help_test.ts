@@ -9,6 +9,7 @@ import { globalFlags, listCommands } from "../mod/cli/flags.ts";
 import { readRow } from "../mod/cli/flag_row.ts";
 import { ContainerError } from "../mod/errors.ts";
 import { editDistance, findNearest } from "../mod/config/flags/nearest.ts";
+import { listElsewhere } from "../mod/cli/elsewhere.ts";
 
 const tables: [string, ReturnType<typeof globalFlags>][] = [
   ["global", globalFlags()],
@@ -94,6 +95,50 @@ for (const [a, b, want] of near) {
 Deno.test("findNearest() finds nothing where nothing is near", () => {
   assertEquals(findNearest("privileged", ["rootfs", "env", "user"]), undefined);
 });
+
+Deno.test("findNearest() finds no other word that looks alike", () => {
+  const flags = ["cpus", "env", "id", "init"];
+  for (const name of ["dns", "ip", "pod", "gid"]) {
+    assertEquals(findNearest(name, flags), undefined, name);
+  }
+  const commands = listCommands().map((it) => it.name);
+  for (const name of ["rmi", "sed", "cat", "awk", "test"]) {
+    assertEquals(findNearest(name, commands), undefined, name);
+  }
+});
+
+for (const [command, rows] of listElsewhere()) {
+  const what = command === "" ? "commands" : `flags of ${command}`;
+  const have = command === ""
+    ? listCommands().map((it) => it.name)
+    : listCommands().find((it) => it.name === command)!.flags().map(readRow)
+      .flatMap((it) => [it.name, ...it.aliases, it.short ?? ""]);
+  const words = rows.flatMap(([names]) => names.split(" "));
+
+  Deno.test(`listElsewhere() has ${what} that rustyrun has not, each once`, () => {
+    assertEquals(words.filter((it) => have.includes(it)), []);
+    assertEquals(words, [...new Set(words)]);
+  });
+
+  Deno.test(`listElsewhere() names only what there is, for ${what}`, () => {
+    const flags = new Set(
+      tables.flatMap(([, rows]) => rows.map(readRow))
+        .flatMap((it) => [it.name, ...it.aliases]),
+    );
+    for (const [, hint] of rows) {
+      for (const [, name] of hint.matchAll(/(?<!no )--([a-z][a-z-]*)/g)) {
+        assertEquals(flags.has(name!), true, hint);
+      }
+      for (
+        const [, name] of hint.matchAll(
+          /rustyrun (?:--\S+ \S+ )?([a-z]+) (?:--|[A-Z]|-)/g,
+        )
+      ) {
+        assertEquals(listCommands().some((it) => it.name === name), true, hint);
+      }
+    }
+  });
+}
 
 /** Runs a program; undefined when this machine does not have it. */
 function runProgram(program: string, args: string[]) {

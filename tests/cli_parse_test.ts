@@ -233,6 +233,10 @@ Deno.test("parseArgs() keeps each use of a flag, as typed", () => {
 });
 
 const HELP = "rustyrun run --help lists the flags";
+const GPUS =
+  "Show a GPU by its devices: --device /dev/dri, and its libraries with --volume";
+const IMAGES =
+  "rustyrun knows no images yet: unpack one, and name its directory: rustyrun run --rootfs DIR";
 
 /** [line, message after "Cannot read the command line: ", hint, exit code] */
 const refused: [string, string, string, number, string?][] = [
@@ -270,18 +274,112 @@ const refused: [string, string, string, number, string?][] = [
     "run",
     '"run" requires exactly 1 argument(s)',
     "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle",
-    1,
+    125,
   ],
   [
     "run alpine sh",
     '"run" requires exactly 1 argument(s)',
-    "Give --rootfs DIR for a command in a root file system; an OCI bundle takes only an ID",
+    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR sh",
+    125,
+  ],
+  [
+    "run -it --rm alpine sh -c true",
+    "-it needs --rootfs",
+    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR sh -c true",
+    125,
+  ],
+  [
+    "run --bundle B x sh",
+    '"run" requires exactly 1 argument(s)',
+    "An OCI bundle takes only an ID: config.json says what runs",
     1,
   ],
   [
+    "run --bundle B --env A=b x",
+    "--env A=b needs --rootfs",
+    "config.json says it for an OCI bundle",
+    1,
+  ],
+  [
+    "run --bundle B --gpus all x",
+    'unknown flag of "run": --gpus',
+    GPUS,
+    1,
+    "unknown-flag",
+  ],
+  [
+    "run --gpus all alpine",
+    'unknown flag of "run": --gpus',
+    GPUS,
+    125,
+    "unknown-flag",
+  ],
+  ["--gpus all", "unknown flag: --gpus", GPUS, 125, "unknown-flag"],
+  [
+    "run -r R --dns 1.1.1.1",
+    'unknown flag of "run": --dns',
+    "Names are resolved by the container's own file: -v FILE:/etc/resolv.conf:ro",
+    125,
+    "unknown-flag",
+  ],
+  [
+    "run -r R --restart=always",
+    'unknown flag of "run": --restart',
+    "There are no restart policies: systemd or a loop does that",
+    125,
+    "unknown-flag",
+  ],
+  [
+    "run -d -p8080:80 alpine",
+    'unknown flag of "run": -p8080:80',
+    "There are no published ports: --network host shares the host's network",
+    125,
+    "unknown-flag",
+  ],
+  [
+    "create --name x alpine",
+    'unknown flag of "create": --name',
+    "create makes a container of an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
+    1,
+    "unknown-flag",
+  ],
+  [
+    "ps",
+    '"ps" requires a minimum of 1 argument(s)',
+    "rustyrun list shows every container, stopped ones too; rustyrun ps ID shows processes",
+    1,
+  ],
+  [
+    "ps -a",
+    'unknown flag of "ps": -a',
+    "rustyrun list shows every container, stopped ones too",
+    1,
+    "unknown-flag",
+  ],
+  ...([
+    ["rmi x", IMAGES],
+    ["stats x", "Write rustyrun events --stats ID"],
+    [
+      "restart x",
+      "No restarts: kill it, wait for it, and run it again; systemd or a loop does that",
+    ],
+    ["kil x", 'The nearest one is "kill"'],
+    // What is a command in a container is no slip of the fingers.
+    [
+      "sed x",
+      "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",
+    ],
+  ].map(([line, hint]): [string, string, string, number, string] => [
+    line!,
+    `unknown command "${line!.split(" ")[0]}"`,
+    hint!,
+    3,
+    "unknown-command",
+  ])),
+  [
     "run --hostname h x",
     "--hostname h needs --rootfs",
-    "Give the root file system: --rootfs DIR",
+    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR",
     125,
   ],
   [
@@ -294,7 +392,7 @@ const refused: [string, string, string, number, string?][] = [
     "run ls --rootfs R",
     '"run" requires exactly 1 argument(s)',
     "Write the flags before the command: rustyrun run --rootfs DIR COMMAND",
-    1,
+    125,
   ],
   [
     "run --rootfs R -d --rm --console-socket S",

@@ -56,9 +56,9 @@ const rows: [string, string, string, string][] = [
     "invalid-volume-option",
   ],
   [
-    "-v ./data:/x:rx",
-    'Cannot use "-v ./data:/x:rx": there is no option "rx"',
-    'The nearest one is "ro"',
+    "-v ./data:/x:noexce",
+    'Cannot use "-v ./data:/x:noexce": there is no option "noexce"',
+    'The nearest one is "noexec"',
     "invalid-volume-option",
   ],
   [

@@ -12,11 +12,11 @@ import { findLong, findShort, type Flag, type Row } from "./flag_row.ts";
 import {
   type Command,
   findCommand,
-  formatUsage,
   globalFlags,
   UNSUPPORTED,
 } from "./flags.ts";
 
+import { checkCount, checkRun } from "./check_words.ts";
 import { fail, unknownCommand, unknownFlag } from "./usage_error.ts";
 
 /** A command line that was understood. */
@@ -67,12 +67,17 @@ class Reader {
   at = 0;
   /** The friendly form's exit code for our own failures is docker's. */
   implied = false;
+  /** Once it is known. */
+  command = "";
   constructor(readonly argv: readonly string[]) {}
 
+  /** Of run, all is friendly that names no bundle. */
   get exitCode(): number {
     const rootfs = (w: string) => /^(--?rootfs(=|$)|-r)/.test(w);
+    const bundle = (w: string) => /^(--?(bundle|config)(=|$)|-[bf])/.test(w);
     return this.implied ||
-        (this.argv.includes("run") && this.argv.some(rootfs))
+        (this.argv.includes("run") && this.argv.some(rootfs)) ||
+        (this.command === "run" && !this.argv.some(bundle))
       ? 125
       : 1;
   }
@@ -167,70 +172,6 @@ class Reader {
 
 const HELP: Row = { row: "-h, --help", help: "Show help", more: {} };
 
-/** Returns the error for a wrong number of words after the flags, in runc's
- * words: callers look for them. */
-function checkCount(command: Command, args: readonly string[], exit: number) {
-  const [least, most] = command.args;
-  if (args.length >= least && args.length <= most) return;
-  const demand = least === most
-    ? `exactly ${least}`
-    : args.length < least
-    ? `a minimum of ${least}`
-    : `a maximum of ${most}`;
-  throw fail(
-    `"${command.name}" requires ${demand} argument(s)`,
-    `Write ${formatUsage(command)}`,
-    exit,
-  );
-}
-
-/** Checks what `run` may have beside each other; returns whether it is the
- * friendly form. */
-function checkRun(reader: Reader, flags: Uses, args: readonly string[]) {
-  const friendly = flags.has("rootfs");
-  for (const [{ form }, typed] of reader.taken) {
-    if (friendly && form === "oci") {
-      throw fail(
-        `${typed} and --rootfs exclude each other`,
-        "Give --rootfs DIR and a command, or --bundle DIR and an ID",
-        125,
-      );
-    }
-    if (!friendly && form === "friendly") {
-      throw fail(
-        `${typed} needs --rootfs`,
-        "Give the root file system: --rootfs DIR",
-        125,
-      );
-    }
-  }
-  const removed = flags.get("rm")?.at(-1);
-  // Whoever takes the terminal takes over the container with it.
-  const stays = reader.taken.find(([{ name }]) =>
-    (name === "keep" || name === "detach" && flags.has("console-socket")) &&
-    flags.get(name)?.at(-1)?.value === true
-  );
-  if (removed?.value === true && stays) {
-    throw fail(
-      `--rm and ${stays[1]} exclude each other`,
-      "Leave one of them out: rustyrun delete ID removes a container that has ended",
-      125,
-    );
-  }
-  if (!friendly && args.length !== 1) {
-    throw fail(
-      '"run" requires exactly 1 argument(s)',
-      args.length === 0
-        ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
-        : args.some((word) => /^--?rootfs(=|$)/.test(word))
-        ? "Write the flags before the command: rustyrun run --rootfs DIR COMMAND"
-        : "Give --rootfs DIR for a command in a root file system; an OCI bundle takes only an ID",
-      1,
-    );
-  }
-  return friendly;
-}
-
 /**
  * Reads a command line.
  *
@@ -319,6 +260,7 @@ function readCommand(
   const args: string[] = [];
   const run = command.name === "run";
   reader.implied = implied;
+  reader.command = command.name;
   while (reader.at < argv.length) {
     const word = argv[reader.at]!;
     if (word === "--") {

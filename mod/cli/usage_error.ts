@@ -6,7 +6,8 @@
 
 import { ContainerError } from "../errors.ts";
 import type { FlagUse } from "../config/flags/use.ts";
-import { editDistance, findNearest } from "../config/flags/nearest.ts";
+import { findNearest } from "../config/flags/nearest.ts";
+import { commandElsewhere, flagElsewhere } from "./elsewhere.ts";
 import { findLong, readRow, type Row } from "./flag_row.ts";
 import { globalFlags, listCommands, UNSUPPORTED } from "./flags.ts";
 
@@ -23,30 +24,6 @@ export function fail(
     exitCode,
   });
 }
-
-/** Flags that people bring from docker, and what takes their place. */
-const ELSEWHERE: Record<string, string> = {
-  privileged:
-    "There is no --privileged: name what is needed with --cap-add, --device and --security-opt",
-  publish: "There are no published ports: --network host shares the host's",
-  p: "There are no published ports: --network host shares the host's",
-  entrypoint: "Write --command PROG, and its words after the flags",
-  net: "The nearest one is --network",
-};
-
-const NO_IMAGES =
-  "rustyrun fetches and builds no images: rustyrun run --rootfs DIR takes an unpacked one";
-
-/** Commands of docker, and what takes their place. */
-const DOCKER: Record<string, string> = {
-  build: NO_IMAGES,
-  images: NO_IMAGES,
-  inspect: "Write rustyrun state ID",
-  logs: "The output of a container goes where rustyrun's own goes",
-  pull: NO_IMAGES,
-  rm: "Write rustyrun delete ID",
-  stop: "Write rustyrun kill ID",
-};
 
 /** Returns the error for a flag that no table has. */
 export function unknownFlag(
@@ -76,15 +53,15 @@ export function unknownFlag(
     ? findNearest(name, shown)
     : undefined;
   const help = `rustyrun ${command ? command + " " : ""}--help`;
-  const elsewhere = command === "run" && Object.hasOwn(ELSEWHERE, name)
-    ? ELSEWHERE[name]
+  const own = uses.has("command")
+    ? "Write -- before the command's own words when they begin with a dash"
     : undefined;
-  const hint = elsewhere ??
-    (nearest !== undefined
-      ? `The nearest one is --${nearest}`
-      : uses.has("command")
-      ? "Write -- before the command's own words when they begin with a dash"
-      : `${help} lists the flags`);
+  // -p80:80, docker's way to write it
+  const letter = /^-[A-Za-z]\d/.test(word) ? name[0]! : name;
+  const hint = (word.startsWith("--") ? undefined : own) ??
+    flagElsewhere(command, letter) ??
+    (nearest === undefined ? own : `The nearest one is --${nearest}`) ??
+    `${help} lists the flags`;
   return fail(why, hint, exitCode, "unknown-flag");
 }
 
@@ -102,18 +79,14 @@ export function unknownCommand(name: string): ContainerError {
     name,
     listCommands().filter((c) => !c.hidden).map((c) => c.name),
   );
-  // The word may be the command of a container: no guess from afar.
-  const near = nearest !== undefined &&
-    (nearest.startsWith(name) || editDistance(name, nearest) <= 2);
   return fail(
     `unknown command "${name}"`,
-    Object.hasOwn(DOCKER, name)
-      ? DOCKER[name]!
-      : near
-      ? `The nearest one is "${nearest}"`
-      : findLong(globalFlags(), name)
-      ? `Write rustyrun --${name}`
-      : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest",
+    commandElsewhere(name) ??
+      (nearest !== undefined
+        ? `The nearest one is "${nearest}"`
+        : findLong(globalFlags(), name)
+        ? `Write rustyrun --${name}`
+        : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest"),
     // runc's own exit code for it.
     3,
     "unknown-command",

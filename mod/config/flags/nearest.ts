@@ -30,17 +30,18 @@ export function editDistance(a: string, b: string): number {
 }
 
 /** Returns the word of `known` that `word` was most likely meant to be:
- * fewest edits, or one that it begins; undefined when none is near. */
+ * fewest edits, or one that it begins; undefined when none is near. A slip of
+ * the fingers changes one letter in four at most: what differs by more is
+ * another word ("rmi" is not "run"). */
 export function findNearest(
   word: string,
   known: Iterable<string>,
 ): string | undefined {
   let best: string | undefined;
-  let least = Math.max(2, Math.floor(word.length / 2));
-  if (word.length < 3) least = 1;
+  let least = Math.min(3, Math.floor(word.length / 4));
   for (const candidate of known) {
     const begins = word.length >= 3 && candidate.startsWith(word);
-    const distance = begins ? 0.5 : editDistance(word, candidate);
+    const distance = begins ? 0 : editDistance(word, candidate);
     if (
       distance < least ||
       (distance === least && (best === undefined || candidate < best))

@@ -1,0 +1,253 @@
+/**
+ * What docker and podman have and rustyrun has not, and what to do instead: the
+ * one table of it. The hint of an unknown flag or command comes from here
+ * before the nearest name is looked for, which may be near in letters alone.
+ *
+ * @module
+ */
+
+const IMAGES =
+  "rustyrun knows no images yet: unpack one, and name its directory: rustyrun run --rootfs DIR";
+const PORTS =
+  "There are no published ports: --network host shares the host's network";
+const NETWORKS =
+  "There are no networks to join: --network none and --network host are all";
+const HEALTH = "There are no health checks: rustyrun exec ID PROG runs one";
+const LABELS =
+  "There are no labels; --name NAME is how a container is found again";
+const LOGS =
+  "There are no logs: the output goes where rustyrun's own goes, so redirect that";
+const DNS =
+  "Names are resolved by the container's own file: -v FILE:/etc/resolv.conf:ro";
+const STOPPING = "rustyrun kill ID SIGNAL sends any signal, at any time";
+const SPEED = "An OCI bundle can: linux.resources.blockIO";
+const SHARED =
+  "An OCI bundle can: leave that namespace out of linux.namespaces, or name one by its path";
+const PODS = "There are no pods: an OCI bundle can name namespaces by paths";
+const STORE = "There is no store of images, volumes or networks to look after";
+const CLUSTER = "rustyrun runs containers on this machine alone";
+const ATTACH =
+  "A container in the foreground is attached; rustyrun exec -it ID sh goes into another";
+const LIST = "rustyrun list shows every container, stopped ones too";
+
+/** Commands, several words for one hint. */
+const commands = (): [string, string][] => [
+  ["attach", ATTACH],
+  ["build buildx builder commit history", IMAGES],
+  ["image images import load pull push rmi save tag untag search", IMAGES],
+  ["login logout manifest trust sign artifact", IMAGES],
+  [
+    "compose stack",
+    "There is no compose: one rustyrun run for each service, started by a script or by systemd",
+  ],
+  ["config secret node service swarm context farm machine", CLUSTER],
+  [
+    "container",
+    "Leave the word container out: rustyrun list, rustyrun kill ID, rustyrun delete ID",
+  ],
+  [
+    "cp export",
+    "The root file system is a directory of the host's: copy there, or share one with --volume",
+  ],
+  ["diff", "With --ephemeral=DIR all changes are in DIR while it runs"],
+  ["info", "rustyrun doctor says what this machine allows"],
+  ["inspect", "Write rustyrun state ID"],
+  ["kube generate play quadlet", "There are no Kubernetes files or units here"],
+  ["logs", LOGS],
+  ["mount umount unmount", "The root file system is a directory already"],
+  ["network port", NETWORKS],
+  ["pod", PODS],
+  ["plugin system volume", STORE],
+  ["rename", "An id is for ever: run it again with another --name"],
+  [
+    "restart auto-update",
+    "No restarts: kill it, wait for it, and run it again; systemd or a loop does that",
+  ],
+  ["healthcheck", HEALTH],
+  ["rm cleanup", "Write rustyrun delete ID"],
+  ["stats", "Write rustyrun events --stats ID"],
+  ["stop", "Write rustyrun kill ID, then rustyrun wait ID"],
+  ["top", "Write rustyrun ps ID"],
+  ["unpause", "Write rustyrun resume ID"],
+];
+
+/** Flags of `run`, without dashes. */
+const runFlags = (): [string, string][] => [
+  ["a attach sig-proxy", ATTACH],
+  ["add-host no-hosts hosts-file", "Show a file: -v FILE:/etc/hosts:ro"],
+  [
+    "annotation l label label-file",
+    `${LABELS}; an OCI bundle has annotations`,
+  ],
+  [
+    "blkio-weight memory-reservation cpuset-mems",
+    "Set it when the container runs: rustyrun update has that flag",
+  ],
+  [
+    "blkio-weight-device device-read-bps device-read-iops device-write-bps device-write-iops",
+    SPEED,
+  ],
+  ["cgroup-parent cgroup-conf", "An OCI bundle can: linux.cgroupsPath"],
+  [
+    "cgroups",
+    "Write rustyrun --cgroup-manager disabled before the command to have none",
+  ],
+  ["cgroupns ipc pid uts", SHARED],
+  ["cidfile", "--name NAME gives the id; rustyrun run -d prints it"],
+  [
+    "cpu-period cpu-quota cpu-count cpu-percent",
+    "--cpus N is the quota divided by the period",
+  ],
+  [
+    "cpu-rt-period cpu-rt-runtime",
+    "Set it when the container runs: rustyrun update has that flag",
+  ],
+  ["detach-keys", "Nothing detaches from a container in the foreground"],
+  ["device-cgroup-rule", "--device PATH:DST:rwm says what may be done with it"],
+  ["dns dns-opt dns-option dns-search", DNS],
+  ["domainname", "An OCI bundle can: domainname"],
+  ["entrypoint", "Write --command PROG, and its words after the flags"],
+  ["env-host env-merge", "Name each with --env NAME"],
+  ["expose p P publish publish-all", PORTS],
+  [
+    "gidmap uidmap subuidname subgidname",
+    "Write --userns CONTAINER:HOST:SIZE, or --userns auto",
+  ],
+  [
+    "gpus",
+    "Show a GPU by its devices: --device /dev/dri, and its libraries with --volume",
+  ],
+  ["group-add", "An OCI bundle can: process.user.additionalGids"],
+  [
+    "health-cmd health-interval health-retries health-start-period health-start-interval health-timeout health-on-failure no-healthcheck",
+    HEALTH,
+  ],
+  ["ip ip6 mac-address link-local-ip", NETWORKS],
+  ["link net-alias network-alias", NETWORKS],
+  ["isolation", "A container is isolated by namespaces; there is no other way"],
+  ["kernel-memory", "The kernel has no such limit any more: --memory is all"],
+  ["log-driver log-opt", LOGS],
+  [
+    "memory-swappiness",
+    "An OCI bundle can, with cgroup v1: linux.resources.memory.swappiness",
+  ],
+  ["net", "Write --network none or --network host"],
+  [
+    "oom-kill-disable",
+    "An OCI bundle can, with cgroup v1: linux.resources.memory.disableOOMKiller",
+  ],
+  ["oom-score-adj", "An OCI bundle can: process.oomScoreAdj"],
+  ["platform arch os variant pull authfile tls-verify", IMAGES],
+  ["disable-content-trust decryption-key image-volume", IMAGES],
+  ["pod requires infra", PODS],
+  [
+    "privileged",
+    "There is no --privileged: name what is needed with --cap-add, --device and --security-opt",
+  ],
+  ["q quiet", "Only the container's output is printed"],
+  ["replace", "Remove the other first: rustyrun delete --force NAME"],
+  [
+    "restart",
+    "There are no restart policies: systemd or a loop does that",
+  ],
+  ["rmi", IMAGES],
+  ["runtime", "rustyrun is the runtime"],
+  [
+    "sdnotify systemd",
+    "NOTIFY_SOCKET is passed on; nothing else is needed for systemd",
+  ],
+  ["secret", "Show it as a file: -v FILE:/run/secrets/NAME:ro"],
+  ["shm-size", "Write --tmpfs /dev/shm:size=SIZE"],
+  ["stop-signal stop-timeout", STOPPING],
+  ["storage-opt", "--ephemeral=DIR chooses the disk that changes go to"],
+  ["timeout", "Write timeout SECONDS before rustyrun run"],
+  ["tz", "Write --env TZ=NAME"],
+  ["umask", "An OCI bundle can: process.user.umask"],
+  ["unsetenv unsetenv-all", "Only what --env names is passed on"],
+  [
+    "passwd passwd-entry group-entry hostuser",
+    "Show a file: -v FILE:/etc/passwd:ro",
+  ],
+  ["volume-driver", "There are no volume drivers: mount it on the host first"],
+  ["volumes-from", "Give the same --volume to both"],
+];
+
+/** Flags of other commands that mean something else there, or elsewhere. */
+const otherFlags = (): Record<string, [string, string][]> => ({
+  ps: [["a all q quiet n last no-trunc l latest filter s size", LIST]],
+  list: [["a all no-trunc n last s size", LIST]],
+  kill: [["s signal", "Write the signal behind the id: rustyrun kill ID TERM"]],
+  start: [["a attach i interactive", ATTACH]],
+  exec: [
+    ["privileged", "Name what is needed: --cap CAP"],
+    ["detach-keys", "Nothing detaches from a command in the foreground"],
+    ["env-file", "Name each variable: --env NAME=VALUE"],
+  ],
+  update: [
+    ["cpus", "Write --cpu-quota, --cpu-period: the quota in a period"],
+    ["restart", "There are no restart policies: systemd or a loop does that"],
+  ],
+  delete: [
+    ["v volumes l link", STORE],
+    ["a all", "Write rustyrun delete --force --regex '.*'"],
+  ],
+  create: [
+    [
+      "name rootfs i interactive t tty it v volume e env",
+      "create makes a container of an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
+    ],
+  ],
+});
+
+function findHint(
+  rows: readonly [string, string][] | undefined,
+  name: string,
+): string | undefined {
+  return rows?.find(([words]) => words.split(" ").includes(name))?.[1];
+}
+
+/** What to do in place of a command of docker's or podman's. */
+export function commandElsewhere(name: string): string | undefined {
+  return findHint(commands(), name);
+}
+
+/** What to do in place of a command that docker and podman have, too, and mean
+ * something else by: without words. */
+export function wordlessElsewhere(command: string): string | undefined {
+  return command === "ps"
+    ? `${LIST}; rustyrun ps ID shows processes`
+    : undefined;
+}
+
+/** What to do in place of a flag of docker's or podman's.
+ *
+ * @param command "" before any: it means run then
+ * @param name without dashes */
+export function flagElsewhere(
+  command: string,
+  name: string,
+): string | undefined {
+  return command === "run" || command === ""
+    ? findHint(runFlags(), name)
+    : findHint(otherFlags()[command], name);
+}
+
+/** For `run` with an image's name where its root file system is wanted. */
+export function imageElsewhere(words: readonly string[]): string {
+  const rest = words.slice(1).map((it) =>
+    /^[\w./:=@%+-]+$/.test(it) ? it : "..."
+  );
+  return `rustyrun knows no images yet: the first word follows --rootfs, and is a directory: ${
+    ["rustyrun run --rootfs DIR", ...rest].join(" ")
+  }`;
+}
+
+/** The tables, by the command whose flags they are ("" for commands): names
+ * and hint of each row. */
+export function listElsewhere(): [string, readonly [string, string][]][] {
+  return [
+    ["", commands()],
+    ["run", runFlags()],
+    ...Object.entries(otherFlags()),
+  ];
+}
