@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "helper.h"
@@ -194,6 +195,10 @@ int run_file_op(const struct op *op)
 		return 1;
 	case OP_SAME:
 		run_same(op);
+		return 1;
+	case OP_SETXATTR:
+		check(fsetxattr(slot_fd(a[0].n), a[1].p, a[2].p, a[2].len, 0),
+		      a[1].p);
 		return 1;
 	case OP_WRITE:
 		run_write(op);

@@ -40,6 +40,7 @@ struct plan_record {
 	X(CLOSE, 11, "f") \
 	X(VERIFY, 12, "fnnn") \
 	X(SAME, 28, "fnn") \
+	X(SETXATTR, 29, "fss") \
 	X(WRITE, 13, "fsbn") \
 	X(MKDIR, 14, "fsn") \
 	X(MKNOD, 15, "fsnnnn") \

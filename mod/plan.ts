@@ -43,6 +43,7 @@ export const OPS = {
     args: ["slot:f", "type:n", "rdev:n", "magic:n"],
   },
   same: { code: 28, args: ["slot:f", "dev:n", "ino:n"] },
+  setxattr: { code: 29, args: ["slot:f", "name:s", "value:s"] },
   write: { code: 13, args: ["at:f", "path:s", "data:b", "flags:n"] },
   mkdir: { code: 14, args: ["at:f", "name:s", "mode:n"] },
   mknod: {

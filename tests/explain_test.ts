@@ -314,6 +314,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     "seccomp(SECCOMP_SET_MODE_FILTER, 10 instructions)",
   ]],
   closeFds: [[{ keep: 2, fifo: "" }, "close_range(5, ~0)"]],
+  setxattr: [[
+    { slot: "tree", name: "user.a", value: "y" },
+    "fsetxattr(/srv/tree, user.a=y)",
+  ]],
   stage: [[
     { tree: "tree", at: "stage", name: "3" },
     "move_mount(/srv/tree -> the stage)",

@@ -77,6 +77,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
     hidden: new Set(),
     state: "/run/rustyrun/box",
     seen: new Map(),
+    veils: [],
     isHostRoot: false,
     rootReadonly: false,
     below: [],

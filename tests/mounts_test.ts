@@ -732,6 +732,50 @@ Deno.test("planMounts() takes nothing else of the host than what was looked at",
   );
 });
 
+Deno.test("planMounts() hides in the upper layer what an overlay is not to show", () => {
+  const veils = [
+    { path: "/var", mode: 0o755, kind: "way" as const },
+    { path: "/var/tmp", mode: 0o1777, kind: "directory" as const },
+    { path: "/file", mode: 0o600, kind: "file" as const },
+  ];
+  const ephemeral = { kind: "memory" as const };
+  const made = pickSteps(
+    plan({ ...USERNS, mounts: [] }, {}, { veils }, { ephemeral }),
+    "root",
+  ).filter((it) => /veil/.test(it));
+  assertEquals(made, [
+    "open veil layers upper 0xb0000 0 0xc",
+    "mkdir veil var 0x1ed",
+    "open veil layers upper/var 0xb0000 0 0xc",
+    "mkdir veil tmp 0x3ff",
+    "open veil layers upper/var/tmp 0xb0000 0 0xc",
+    "setxattr veil user.overlay.opaque y",
+    "open veil layers upper 0xb0000 0 0xc",
+    'file veil file 0x8180 ""',
+  ]);
+  const top = [{
+    path: "/var",
+    type: "directory" as const,
+    mode: 0o755,
+    mountPoint: false,
+  }];
+  assertEquals(
+    pickSteps(
+      plan({ ...USERNS, mounts: [] }, UNPRIVILEGED, { veils, top }, {
+        ephemeral,
+        rootfs: "/",
+      }),
+      "root",
+    ).filter((it) => /veil/.test(it)),
+    [
+      "open veil layers upper/0 0xb0000 0 0xc",
+      "mkdir veil tmp 0x3ff",
+      "open veil layers upper/0/tmp 0xb0000 0 0xc",
+      "setxattr veil user.overlay.opaque y",
+    ],
+  );
+});
+
 Deno.test("planMounts() refuses a mount namespace that is joined, with a user namespace", () => {
   const error = assertThrows(
     () =>

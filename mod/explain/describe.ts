@@ -231,6 +231,8 @@ function describeFile(op: Op, slots: Held): string | undefined {
       return `symlink ${below(op.at, op.name, slots)} -> ${op.target}`;
     case "file":
       return `create ${below(op.at, op.name, slots)} (${op.data.length} bytes)`;
+    case "setxattr":
+      return `fsetxattr(${held(op.slot, slots)}, ${op.name}=${op.value})`;
     case "chown":
       return `chown ${held(op.slot, slots)} ${op.uid}:${op.gid}`;
     case "pty":

@@ -28,6 +28,7 @@ import { ContainerError } from "../errors.ts";
 import { placeOfStage } from "./stage.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
+import { lookAtVeils, type Veil } from "./opaque.ts";
 import { parseMountOptions } from "./options.ts";
 import { findBelow, findLack, lookAtGroups } from "./sources.ts";
 
@@ -75,6 +76,8 @@ export interface MountHost {
   /** What is mounted in the root file system, as the container's root sees it:
    * "/proc". The three are known where something has to be locked. */
   below: readonly string[];
+  /** What an overlay over the root file system is not to show. */
+  veils: readonly Veil[];
   /** /proc/kcore exists: /dev/core is made. */
   kcore: boolean;
   /** The caller is in a user namespace that does not map group 5 (tty), and
@@ -132,8 +135,17 @@ export function inspectMounts(
   }
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = hasUserNamespace(config) && !unprivileged;
+  const look = staged ? lookAtRoot(root) : NO_LOCKS;
   return {
     ...rest,
+    ...look,
+    veils: config.ephemeral === undefined ||
+        !hasUserNamespace(config) && !facts.inUserns
+      ? []
+      : lookAtVeils(root.path, [
+        ...look.below,
+        ...(isSameFile(root, identifyFile("/")) ? listCovered(config) : []),
+      ]),
     sources,
     seen,
     unmet,
@@ -142,9 +154,6 @@ export function inspectMounts(
       staged ? placeOfStage(config, rest.state) : config.rootfs,
       [...paths, ...config.hostDevices.map((it) => it.host)],
     ),
-    ...(staged
-      ? lookAtRoot(root)
-      : { below: [], isHostRoot: false, rootReadonly: false }),
     kcore: exists("/proc/kcore"),
     ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup()
       ? { ttyGroupUnmapped: true }
@@ -155,6 +164,7 @@ export function inspectMounts(
   };
 }
 
+const NO_LOCKS = { below: [], isHostRoot: false, rootReadonly: false };
 const S_IFMT = 0o170000;
 const EACCES = 13;
 
@@ -291,12 +301,16 @@ interface Listing {
   overlays: number;
 }
 
-function listTop({ spec }: Config): HostEntry[] {
-  // The container covers this, and wants no copy of it: nothing there is taken.
-  const covered = (spec.mounts ?? []).filter(({ options = [] }) => {
+/** What the container covers, and wants no copy of: nothing there is taken. */
+function listCovered({ spec }: Config): string[] {
+  return (spec.mounts ?? []).filter(({ options = [] }) => {
     const { remount, copyUp } = parseMountOptions(options);
     return !remount && !copyUp;
   }).map((it) => joinPath("/", it.destination));
+}
+
+function listTop(config: Config): HostEntry[] {
+  const covered = listCovered(config);
   const points = mountPoints().map(([path]) => path)
     .filter((path) => !covered.some((it) => isUnder(path, it)));
   return listDirectory("/", {

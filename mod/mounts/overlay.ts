@@ -22,6 +22,7 @@ import {
   takeTree,
 } from "./context.ts";
 import type { HostEntry } from "./inspect.ts";
+import { planVeils } from "./opaque.ts";
 import { splitPath } from "./path.ts";
 import { setAttr } from "./attributes.ts";
 import { hide, LAYERS, openPlace } from "./place.ts";
@@ -104,6 +105,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
     hide("layers"),
   );
   if (host.top !== undefined) return planDirectories(context, host.top, made);
+  made.push(...planVeils(context, "upper", "/"));
   takeTree(
     context,
     "lower",
@@ -286,6 +288,7 @@ function planOverlay(
       from,
     });
   }
+  made.push(...planVeils(context, `upper/${count}`, entry.path));
   const slot = `overlay.${count}`;
   made.push({
     do: "fsmount",

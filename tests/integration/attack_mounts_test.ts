@@ -56,6 +56,14 @@ function makeHost(more = ""): Host {
   };
 }
 
+/** HOME and DENO_DIR of the tests' user. */
+async function userEnv(): Promise<Record<string, string>> {
+  const { stdout } = await runToEnd(["env"], { user: true });
+  return Object.fromEntries(
+    stdout.trim().split("\n").map((it) => it.split(/=(.*)/s).slice(0, 2)),
+  );
+}
+
 /** What must come out: every mount tried and nothing fallen. */
 function checkHeld(got: CliResult, tried: string): void {
   assertEquals([got.code, got.stderr], [0, ""]);
@@ -175,6 +183,64 @@ testOn(
   },
 );
 
+for (const who of ["root", "a user"]) {
+  testOn(
+    [...NEEDS, "user", "userns"],
+    `run --rootfs / --ephemeral as ${who} with a user namespace can be stripped of nothing`,
+    async () => {
+      const before = takeSnapshot();
+      const id = `rrtest-locks-${Deno.pid}`;
+      await using host = makeHost();
+      await using box = makeBox();
+      plant(box.rootfs);
+      Deno.copyFileSync(payloadPath(box.rootfs), `${host.dir}/payload`);
+      const user = who !== "root";
+      const line = [
+        ...cliCommand({ user }),
+        ...["run", "--rootfs", "/", "--ephemeral", "--name", id],
+        ...(user ? [] : ["--userns", "0:0:65536"]),
+        ...POWER,
+        ...["-v", `${host.dir}:/mnt`, "--", "/mnt/payload", "bare"],
+        ...["/proc", "/dev", "/sys", "/root", "/home", "/tmp", "/var/tmp"],
+      ];
+      const got = user
+        ? await host.run(asUser(line), { env: await userEnv() })
+        : await host.run(line);
+      checkHeld(got, "bared /tmp, bared /var/tmp");
+      assertEquals(await findLeaks(before, id), []);
+    },
+  );
+}
+
+for (const where of ["--ephemeral", "--ephemeral=DIR"]) {
+  testOn(
+    NEEDS,
+    `run ${where} with a user namespace shows nothing that the host has mounted over`,
+    async () => {
+      await using box = makeBox();
+      plant(box.rootfs, 100000);
+      await using host = makeHost(
+        `cd ${box.rootfs}; mkdir -p -m 700 deep deep/in; echo '${SECRET}' >deep/in/secret
+         echo '${SECRET}' >deep/file; chown -R 100000:100000 deep
+         mount -t tmpfs -o mode=750 in deep/in; mount --bind etc/passwd deep/file`,
+      );
+      const got = await host.run([
+        ...cliCommand(),
+        ...["run", "--rootfs", box.rootfs, "--name", box.id, ...USERNS],
+        where.replace("DIR", `${host.dir}/plain`),
+        ...["--", "sh", "-ec"],
+        "stat -c '%a %n' deep deep/in; ls -A deep/in; cat deep/file; ls deep",
+      ]);
+      assertEquals(got, {
+        code: 0,
+        signal: null,
+        stdout: "700 deep\n750 deep/in\nfile\nin\n",
+        stderr: "",
+      });
+    },
+  );
+}
+
 /** A bundle whose container runs the hostile program against /v. */
 function writeBundle(dir: string, rootfs: string, user: Spec): void {
   const spec = makeSpec("locks", {
@@ -275,11 +341,6 @@ testOn(
     await using host = makeHost();
     await using box = makeBox({ user: true });
     plant(box.rootfs);
-    // HOME and DENO_DIR of that user.
-    const { stdout } = await runToEnd(["env"], { user: true });
-    const env = Object.fromEntries(
-      stdout.trim().split("\n").map((it) => it.split(/=(.*)/s).slice(0, 2)),
-    );
     const got = await host.run(
       asUser([
         ...cliCommand({ user: true }),
@@ -294,7 +355,7 @@ testOn(
         "--",
         ...["payload", "mounts", "/v", "=/dev/null"],
       ]),
-      { env },
+      { env: await userEnv() },
     );
     checkHeld(got, "tried 4, tried 4, turned 2");
   },

@@ -1,0 +1,148 @@
+/**
+ * What an overlay over something of the host's is not to show: what the host has
+ * mounted over, and what the container's own mounts cover. A mount in the
+ * container could be unmounted by it; an opaque directory of the upper layer
+ * stays, for nothing in the container can reach that layer but through the
+ * overlay. Only where the overlay is a user namespace's.
+ *
+ * @module
+ */
+
+import { O, S_IF } from "../../ffi/constants.ts";
+import { lstatSync, realPathSync } from "../../ffi/files.ts";
+import type { Op } from "../plan.ts";
+import type { MountContext } from "./context.ts";
+import { isUnder, splitPath } from "./path.ts";
+
+/** A directory or file of the upper layer. */
+export interface Veil {
+  /** Its place in the root file system: "/var/tmp". */
+  path: string;
+  mode: number;
+  /** "way" leads to something that is hidden. */
+  kind: "way" | "directory" | "file";
+}
+
+const from = "ephemeral";
+
+/** What a path in the root file system really is, or undefined where there is
+ * nothing, or nothing that the caller may see. */
+function follow(root: string, path: string): string | undefined {
+  try {
+    const real = realPathSync(root + path);
+    return isUnder(real, root || "/") && real !== root
+      ? real.slice(root.length)
+      : undefined;
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory ||
+      error instanceof Deno.errors.PermissionDenied
+    ) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Looks at what is to be hidden, and at the directories on the way there.
+ *
+ * @param rootfs the root file system's directory, without links
+ * @param paths what is to be hidden, as the container's root sees it
+ */
+export function lookAtVeils(
+  rootfs: string,
+  paths: readonly string[],
+): Veil[] {
+  const root = rootfs === "/" ? "" : rootfs;
+  const found = new Set(paths.flatMap((it) => follow(root, it) ?? []));
+  const hidden = [...found].filter((path) =>
+    ![...found].some((it) => it !== path && isUnder(path, it))
+  );
+  const veils = new Map<string, Veil>();
+  for (const path of hidden.sort()) {
+    const parts = path.split("/");
+    const chain = parts.slice(1).map((_, n) => parts.slice(0, n + 2).join("/"));
+    for (const veil of lookAtChain(root, chain) ?? []) {
+      if (!veils.has(veil.path)) veils.set(veil.path, veil);
+    }
+  }
+  return [...veils.values()];
+}
+
+/** The ways to what is hidden, and that; undefined where it has just gone. */
+function lookAtChain(
+  root: string,
+  chain: readonly string[],
+): Veil[] | undefined {
+  try {
+    return chain.map((path, n) => {
+      const { mode, isDirectory } = lstatSync(root + path);
+      return {
+        path,
+        mode: (mode ?? 0o755) & 0o7777,
+        kind: n < chain.length - 1 ? "way" : isDirectory ? "directory" : "file",
+      };
+    });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Makes the upper layer hide it.
+ *
+ * @param upper the upper layer's directory below slot "layers"
+ * @param base what the overlay lies over, as the container's root sees it
+ */
+export function planVeils(
+  { flags, host }: MountContext,
+  upper: string,
+  base: string,
+): Op[] {
+  const ops: Op[] = [];
+  for (const { path, mode, kind } of host.veils) {
+    if (path === base || !isUnder(path, base)) continue;
+    const place = upper + (base === "/" ? path : path.slice(base.length));
+    const { parent, name } = splitPath(place);
+    const why = kind === "way"
+      ? `lead to what is hidden in "${path}"`
+      : `hide the host's "${path}" for good`;
+    const open = (into: string, at: string): Op => ({
+      do: "open",
+      into,
+      at: "layers",
+      path: at,
+      flags: flags.DIRECTORY | flags.NOFOLLOW | O.CLOEXEC,
+      mode: 0,
+      // RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS
+      resolve: 0xc,
+      why,
+      from,
+    });
+    ops.push(open("veil", parent));
+    if (kind === "file") {
+      ops.push({
+        do: "file",
+        at: "veil",
+        name,
+        mode: mode | S_IF.REG,
+        data: new Uint8Array(),
+        why,
+        from,
+      });
+      continue;
+    }
+    ops.push({ do: "mkdir", at: "veil", name, mode, why, from });
+    if (kind === "way") continue;
+    ops.push(open("veil", place), {
+      do: "setxattr",
+      slot: "veil",
+      name: "user.overlay.opaque",
+      value: "y",
+      why,
+      from,
+    });
+  }
+  return ops;
+}
