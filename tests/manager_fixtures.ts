@@ -75,6 +75,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
     sources: new Map(),
     devices: [],
     hidden: new Set(),
+    modes: new Map(),
     state: "/run/rustyrun/box",
     seen: new Map(),
     veils: [],

@@ -552,7 +552,7 @@ Deno.test("planMounts() locks what is masked or read-only in something of the ho
   };
   const mounts = [
     { destination: "/proc", type: "proc" },
-    { destination: "/sys", type: "sysfs" },
+    { destination: "/sys", type: "sysfs", options: ["ro"] },
     ...USERNS.mounts!,
   ];
   assertEquals(
@@ -891,7 +891,11 @@ Deno.test("planMounts() shows only the own cgroup, read-only, in a user namespac
 
 Deno.test("planMounts() binds the host's sysfs, read-only, without a network namespace in a user namespace", () => {
   const phased = plan({
-    mounts: [{ destination: "/sys", type: "sysfs", options: QUIET }],
+    mounts: [{
+      destination: "/sys",
+      type: "sysfs",
+      options: [...QUIET, "ro"],
+    }],
     linux: USERNS.linux,
   }, UNPRIVILEGED);
   assertEquals(pickSteps(phased, "mounts"), [
@@ -899,7 +903,7 @@ Deno.test("planMounts() binds the host's sysfs, read-only, without a network nam
     "mkdir root sys 0x1ed",
     "open target root sys 0x230000 0 0xe",
     "mountSetattr mount.0 - 0x8000 1 0 0x80000 -",
-    "mountSetattr mount.0 - 0 0xe 0 0 -",
+    "mountSetattr mount.0 - 0 0xf 0 0 -",
     "moveMount mount.0 target",
   ]);
 });
@@ -1260,6 +1264,53 @@ Deno.test("planMounts() leaves out a devpts group that is not mapped, when it is
   assertEquals(options("oci"), "fsmount devpts devpts [gid=5 mode=0620] 0 0");
 });
 
+Deno.test("planMounts() applies the propagation of a remount, in order", () => {
+  const phased = plan({
+    mounts: [{
+      destination: "/b",
+      options: ["remount", "bind", "ro", "rslave", "shared"],
+    }],
+  });
+  assertEquals(pickSteps(phased, "mounts"), [
+    "# mounts",
+    "target target root /b 0 0",
+    "mountSetattr target - 0x8000 0 0 0x80000 -",
+    "mountSetattr target - 0 1 0 0x100000 -",
+  ]);
+});
+
+Deno.test("planMounts() labels every new file system but those of the kernel's own labels", () => {
+  const labelled = ["tmpfs", "mqueue", "devpts", "ext4", "overlay", "proc"]
+    .filter((type) => {
+      const phased = plan({
+        mounts: [{ destination: type === "proc" ? "/proc" : "/t", type }],
+        linux: { namespaces: [{ type: "mount" }], mountLabel: "l" },
+      }, { selinux: true });
+      return pickSteps(phased, "mounts")[1]?.includes("context=l");
+    });
+  assertEquals(labelled, ["tmpfs", "mqueue", "devpts", "ext4", "overlay"]);
+});
+
+Deno.test("planMounts() gives v1 hierarchies the attributes that are for all below a mount", () => {
+  const mounts = [{
+    ...CGROUP[0]!,
+    options: ["nosuid", "rnoexec", "rro"],
+  }];
+  const phased = plan(
+    { mounts, linux: { namespaces: [...OWN_CGROUP] } },
+    { cgroups: HIERARCHIES },
+  );
+  const lines = pickSteps(phased, "mounts", "rootReadonly")
+    .filter((it) => /^(fsmount|mountSetattr)/.test(it));
+  assertEquals(lines, [
+    "fsmount mount.0 tmpfs [source=tmpfs mode=0755] 2 0",
+    "mountSetattr mount.0 - 0x8000 8 0 0 -",
+    "fsmount mount cgroup [source=cgroup cpu cpuacct] 0xb 0",
+    "fsmount mount cgroup [source=cgroup none name=systemd] 0xb 0",
+    "mountSetattr mount.0 - 0 1 0 0 -",
+  ]);
+});
+
 Deno.test("planMounts() labels new file systems where SELinux is on", () => {
   const phased = plan({
     mounts: [{ destination: "/t", type: "tmpfs" }],
@@ -1415,7 +1466,8 @@ const NEW: [string, string][] = [
   ["silent", "[] 0"],
   ["loud", "[] 0"],
   ["rw", "[] 0"],
-  ["ro", "[] 1"],
+  ["ro", "[ro] 1"],
+  ["rro", "[] 0"],
   ["noatime", "[] 0x10"],
   ["errors=continue", "[errors=continue] 0"],
   ["a=1,b", "[a=1 b] 0"],
@@ -1531,6 +1583,52 @@ const REFUSED: [string, Partial<Spec>, string][] = [
   ["tmpcopyup of another type", {
     mounts: [{ destination: "/a", type: "ext4", options: ["tmpcopyup"] }],
   }, 'Cannot mount "ext4" on "/a": tmpcopyup is for a tmpfs only (mounts[0])'],
+  ...["bind", "remount"].map((word): [string, Partial<Spec>, string] => [
+    `tmpcopyup with ${word}`,
+    {
+      mounts: [{
+        destination: "/a",
+        type: "tmpfs",
+        options: [word, "tmpcopyup"],
+      }],
+    },
+    'Cannot mount "tmpfs" on "/a": tmpcopyup is for a tmpfs only (mounts[0])',
+  ]),
+  [
+    "a remount that maps ids",
+    {
+      mounts: [{
+        destination: "/a",
+        type: "none",
+        options: ["remount", "idmap"],
+      }],
+    },
+    'Cannot mount "none" on "/a": the ids of what is mounted already cannot be mapped (mounts[0])',
+  ],
+  [
+    "cgroups whose ids are mapped",
+    {
+      mounts: [{ destination: "/a", type: "cgroup2", options: ["idmap"] }],
+    },
+    'Cannot mount "cgroup2" on "/a": the ids of cgroups cannot be mapped (mounts[0])',
+  ],
+  [
+    "a sysfs of the host's that could be written",
+    { ...USERNS, mounts: [{ destination: "/sys", type: "sysfs" }] },
+    'Cannot mount "sysfs" on "/sys": with a user namespace and the host\'s network there is only the host\'s own sysfs, read-only (mounts[0])',
+  ],
+  [
+    "another mode of a device of the host's",
+    {
+      linux: {
+        ...USERNS.linux,
+        devices: [
+          { type: "c", path: "/dev/x", major: 1, minor: 1, fileMode: 0o600 },
+        ],
+      },
+    },
+    'Cannot make the device "/dev/x" with the mode 0600: with a user namespace it is the host\'s own, whose mode is 0666 (linux.devices[0])',
+  ],
   [
     "a propagation that is none",
     {
@@ -1582,7 +1680,10 @@ const REFUSED: [string, Partial<Spec>, string][] = [
 ];
 for (const [name, spec, message] of REFUSED) {
   Deno.test(`planMounts() refuses ${name}`, () => {
-    const host = { sources: new Map([[0, "missing" as const]]) };
+    const host = {
+      sources: new Map([[0, "missing" as const]]),
+      modes: new Map([["/dev/x", 0o666]]),
+    };
     const error = assertThrows(() => plan(spec, {}, host), ContainerError);
     assertEquals(error.message, message);
   });

@@ -99,6 +99,11 @@ export function planAttributes(
   return ops;
 }
 
+/** Whether a mount's ids are to be mapped. */
+export function asksIdmap({ mount, options }: MountEntry): boolean {
+  return options.idmap !== undefined || Boolean(mount.uidMappings?.length);
+}
+
 /** The id map of an idmapped mount: the mount's own, else the container's; no
  * operation when it asks for none. Since 5.12. The user namespace that holds it
  * is made before the container's namespaces, whose ids are others. */

@@ -77,7 +77,7 @@ function planVersion2(
       }),
       setAttr("mount", {
         recursive: true,
-        set: options.set | ATTR.RDONLY,
+        set: ofHierarchy(entry) | ATTR.RDONLY,
         propagation: MS.PRIVATE,
       }, { why: "keep the host's cgroups from the container", from }),
       ...target,
@@ -104,6 +104,11 @@ function planVersion2(
   ];
 }
 
+/** Attributes of one hierarchy: those of the mount and of all below it. */
+function ofHierarchy({ options }: MountEntry): number {
+  return (options.set | options.recursiveSet) & ~options.recursiveClear;
+}
+
 function planVersion1(
   context: MountContext,
   entry: MountEntry,
@@ -111,7 +116,12 @@ function planVersion1(
 ): Op[] {
   const { from, index, options } = entry;
   const dir = `mount.${index}`;
-  const ro = (options.set & ATTR.RDONLY) !== 0;
+  const ro = (ofHierarchy(entry) & ATTR.RDONLY) !== 0;
+  // Read-only once it is filled.
+  const own: MountEntry = {
+    ...entry,
+    options: { ...options, recursiveSet: options.recursiveSet & ~ATTR.RDONLY },
+  };
   const ops: Op[] = [
     {
       do: "fsmount",
@@ -124,7 +134,7 @@ function planVersion1(
       from,
     },
     ...planTarget(context, entry, TARGET.directory),
-    ...planAttributes(entry, dir, false),
+    ...planAttributes(own, dir, false),
     attach(dir, entry),
   ];
   for (const mount of mounts) {
@@ -187,7 +197,7 @@ function planHierarchy(
   mount: CgroupMount,
   name: string,
 ): Op[] {
-  const { from, options } = entry;
+  const { from } = entry;
   if (namespaceUse(context.config, "cgroup") !== "inherit") {
     const named = mount.controllers.every((it) => it.startsWith("name="));
     return [{
@@ -199,7 +209,7 @@ function planHierarchy(
         ...(named ? ["none"] : []),
         ...mount.controllers,
       ],
-      attr: options.set,
+      attr: ofHierarchy(entry),
       flags: 0,
       why: `make a view of the hierarchy "${name}"`,
       from,
@@ -212,7 +222,7 @@ function planHierarchy(
     }),
     setAttr("mount", {
       recursive: true,
-      set: options.set | (context.userns ? ATTR.RDONLY : 0),
+      set: ofHierarchy(entry) | (context.userns ? ATTR.RDONLY : 0),
       propagation: MS.PRIVATE,
     }, { why: "set the attributes of the mount", from }),
   ];

@@ -51,6 +51,8 @@ interface Node {
   mode: number;
   uid: number;
   gid: number;
+  /** The mode, where one is asked for. */
+  asked?: number;
   /** Path on the host, for where none can be made. */
   source: string;
   from?: string;
@@ -128,6 +130,25 @@ export function planDevices(context: MountContext): Op[] {
   return ops;
 }
 
+/** The host's own device has the host's mode. Its owner is left alone: engines
+ * write the host's ids there, which may be nobody's in the container. */
+function checkMode(context: MountContext, node: Node): void {
+  const mode = context.host.modes.get(node.source);
+  if (node.asked === undefined || mode === undefined || node.asked === mode) {
+    return;
+  }
+  const [asked, own] = [node.asked, mode].map((it) =>
+    `0${it.toString(8).padStart(3, "0")}`
+  );
+  throw new ContainerError(
+    `Cannot make the device "${node.path}" with the mode ${asked}: with a user namespace it is the host's own, whose mode is ${own} (${node.from})`,
+    {
+      code: "device-mode",
+      hint: "Leave fileMode out, or give the host's device that mode",
+    },
+  );
+}
+
 /** In a user namespace a node made by mknod(2) could not be opened: the host's
  * is bound instead. */
 function planBound(
@@ -136,6 +157,7 @@ function planBound(
   at: string,
   name: string,
 ): Op[] {
+  checkMode(context, node);
   const slot = `device.${node.path}`;
   const note = node.from === undefined ? {} : { from: node.from };
   const again = takeInTurn(
@@ -235,6 +257,9 @@ function toNode(device: Device, source: string, from: string): Node {
       ? 0n
       : makedev(Number(device.major), Number(device.minor)),
     mode: (device.fileMode ?? 0o666) & 0o7777,
+    ...(device.fileMode === undefined
+      ? {}
+      : { asked: device.fileMode & 0o7777 }),
     uid: device.uid ?? 0,
     gid: device.gid ?? 0,
     source,

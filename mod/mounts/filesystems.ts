@@ -15,6 +15,7 @@ import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
 import { leaveLocked, planLocked } from "./locked.ts";
 import { planCgroupMount } from "./cgroup.ts";
+import { checkEntry } from "./check.ts";
 import {
   checkSeen,
   cloneTree,
@@ -23,23 +24,23 @@ import {
 } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
-import { absolutePath, isUnder, joinPath } from "./path.ts";
+import { absolutePath, joinPath } from "./path.ts";
 import { hostPropagation, volumePropagation } from "./propagation.ts";
 import { attach, planTarget } from "./target.ts";
 
-/** Files of lxcfs that may lie over the kernel's own. */
-const LXCFS = new Set([
-  "/proc/cpuinfo",
-  "/proc/diskstats",
-  "/proc/meminfo",
-  "/proc/stat",
-  "/proc/swaps",
-  "/proc/uptime",
-  "/proc/loadavg",
-  "/proc/slabinfo",
-  "/proc/sys/kernel/ns_last_pid",
-  "/proc/sys/crypto/fips_enabled",
+/** File systems that are the kernel's own: nothing but the mount is read-only. */
+const VIRTUAL = new Set([
+  "proc",
+  "sysfs",
+  "tmpfs",
+  "devpts",
+  "devtmpfs",
+  "mqueue",
 ]);
+
+/** Those that linux.mountLabel is not for: SELinux has labels for what is in
+ * them. */
+const UNLABELLED = new Set(["proc", "sysfs"]);
 
 /**
  * Plans all mounts of the configuration.
@@ -77,58 +78,6 @@ export function planFileSystems(context: MountContext): Op[] {
   });
 }
 
-function checkEntry(entry: MountEntry): void {
-  const { destination, options, type, mount } = entry;
-  if (destination === "/") {
-    refuse(
-      entry,
-      "it would lie over the whole root file system",
-      "Set root.path to what the container shall have as its root",
-    );
-  }
-  if (!options.bind && !options.remount && (type === "" || type === "bind")) {
-    refuse(
-      entry,
-      type === ""
-        ? "it has no type"
-        : 'the type "bind" alone makes no bind mount',
-      'Add "bind" or "rbind" to its options, or name a type',
-    );
-  }
-  if (isUnder(destination, "/proc")) checkProc(entry);
-  const maps = [mount.uidMappings, mount.gidMappings]
-    .filter((it) => it !== undefined && it.length > 0).length;
-  if (maps === 1) {
-    refuse(
-      entry,
-      "only one of uidMappings and gidMappings is given",
-      "Give both, or neither",
-    );
-  }
-}
-
-/** Nothing but a procfs on /proc, and below it only what lxcfs provides: the
- * LSM labels and sysctls of other runtimes went astray there. */
-function checkProc(entry: MountEntry): void {
-  const { destination, options, type, mount } = entry;
-  if (destination === "/proc") {
-    const source = mount.source ?? "";
-    if (options.bind ? isUnder(source, "/proc") : type === "proc") return;
-    if (options.remount) return;
-    refuse(
-      entry,
-      'only a file system of the type "proc" may be on /proc',
-      'Use the type "proc"',
-    );
-  }
-  if (options.bind && LXCFS.has(destination)) return;
-  refuse(
-    entry,
-    "it would lie inside /proc",
-    "Use linux.maskedPaths to hide a file there",
-  );
-}
-
 /** Slot "target": what was mounted there. */
 function findMounted({ destination, from }: MountEntry): Op {
   return {
@@ -156,22 +105,7 @@ function planRemount(entry: MountEntry): Op[] {
       from,
     });
   }
-  if (options.recursiveSet || options.recursiveClear) {
-    ops.push(setAttr("target", {
-      set: options.recursiveSet,
-      clear: options.recursiveClear,
-      recursive: true,
-    }, {
-      why: "change the attributes of the mount and of those below it",
-      from,
-    }));
-  }
-  if (options.set || options.clear) {
-    ops.push(setAttr("target", { set: options.set, clear: options.clear }, {
-      why: "change the attributes of the mount",
-      from,
-    }));
-  }
+  ops.push(...planAttributes(entry, "target", true));
   return ops;
 }
 
@@ -248,6 +182,14 @@ function isTakenInTurn(context: MountContext, source: string): boolean {
  * anew by a user namespace, so the host's is shown, read-only. */
 function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
   const slot = `mount.${entry.index}`;
+  const asked = entry.options.set | entry.options.recursiveSet;
+  if ((asked & ATTR.RDONLY) === 0) {
+    refuse(
+      entry,
+      "with a user namespace and the host's network there is only the host's own sysfs, read-only",
+      'Add "ro" to its options, or give the container a network namespace',
+    );
+  }
   const options: MountOptions = {
     ...entry.options,
     data: [],
@@ -295,10 +237,12 @@ function planData(context: MountContext, entry: MountEntry): string[] {
     // A tmpfs has counted its versions by itself since 6.6.
     data = data.filter((it) => it !== "iversion");
   }
-  const label = config.spec.linux?.mountLabel;
-  if (label && (type === "tmpfs" || type === "mqueue" || type === "devpts")) {
-    data.push(`context=${label}`);
+  // To mount(2) MS_RDONLY is both: without, a disk's journal would be replayed.
+  if ((entry.options.set & ATTR.RDONLY) !== 0 && !VIRTUAL.has(type)) {
+    data.push("ro");
   }
+  const label = config.spec.linux?.mountLabel;
+  if (label && !UNLABELLED.has(type)) data.push(`context=${label}`);
   return [...(mount.source ? [`source=${mount.source}`] : []), ...data];
 }
 
@@ -354,13 +298,6 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
   const strict = type === "proc" || type === "sysfs";
   ops.push(...planTarget(context, entry, TARGET.directory, strict));
   if (options.copyUp) {
-    if (type !== "tmpfs") {
-      refuse(
-        entry,
-        "tmpcopyup is for a tmpfs only",
-        'Use the type "tmpfs", or leave tmpcopyup out',
-      );
-    }
     ops.push({
       do: "copyUp",
       source: "target",

@@ -61,6 +61,9 @@ export interface MountHost {
   /** Volumes of flags, by index in `mounts`, whose source's mount is not what
    * their propagation needs: "shared", or "shared or a slave". */
   unmet?: ReadonlyMap<number, string>;
+  /** Modes of the host's devices by their paths, where a configuration asks for
+   * one of a device that it shall see itself. */
+  modes: ReadonlyMap<string, number>;
   /** Devices of `--device`, looked up, each with its path on the host. */
   devices: readonly (Device & { source: string })[];
   /** Sources below the directory that the root, or the stage, lies on while the
@@ -149,6 +152,9 @@ export function inspectMounts(
     sources,
     seen,
     unmet,
+    modes: hasUserNamespace(config) || facts.inUserns
+      ? lookAtModes(config.spec.linux?.devices ?? [])
+      : new Map(),
     devices: config.hostDevices.map(lookUpDevice),
     hidden: findBelow(
       staged ? placeOfStage(config, rest.state) : config.rootfs,
@@ -167,6 +173,20 @@ export function inspectMounts(
 const NO_LOCKS = { below: [], isHostRoot: false, rootReadonly: false };
 const S_IFMT = 0o170000;
 const EACCES = 13;
+
+function lookAtModes(devices: readonly Device[]): Map<string, number> {
+  const modes = new Map<string, number>();
+  for (const { path, fileMode } of devices) {
+    if (fileMode === undefined) continue;
+    const source = joinPath("/", path);
+    try {
+      modes.set(source, (statSync(source).mode ?? 0) & 0o7777);
+    } catch {
+      // What is missing, or hidden, is refused when it is taken.
+    }
+  }
+  return modes;
+}
 
 function mapsTtyGroup(): boolean {
   return readTextFileSync("/proc/self/gid_map").split("\n").some(
