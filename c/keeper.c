@@ -271,7 +271,7 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 		return;
 	}
 	deliver(k, info);
-	if (ends_start(sig))
+	if (ends_start(sig) && !is_ignored_here(sig))
 		held_ask(k, sig);
 }
 

@@ -147,10 +147,10 @@ export function killContainer(
 ): void {
   const state = findState(root, id);
   if (all) {
-    if (state.cgroup.dirs.length > 0) {
-      signalCgroups(state.cgroup.dirs, signal, sendOne);
-    } else {
+    if (state.cgroup.dirs.length === 0) {
       signalContainer(root, state, signal);
+    } else if (isAlive(state) || listLeft(root, state).length > 0) {
+      signalCgroups(state.cgroup.dirs, signal, sendOne);
     }
     return;
   }

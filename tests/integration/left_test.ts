@@ -112,6 +112,7 @@ testOn(
     try {
       const { stderr } = await caller.callBare(["kill", id, "KILL"]);
       assertStringIncludes(stderr, "container not running");
+      await caller.callBare(["kill", "--all", id, "KILL"]);
       const pid = Number(Deno.readTextFileSync(file));
       assertMatch(readProcessState(pid), /^[SD]$/);
     } finally {
