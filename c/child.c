@@ -241,6 +241,18 @@ static void close_last(const struct op *op)
 	}
 }
 
+/* A kernel_sigaction of SIG_DFL for every signal, on every architecture; those
+ * between 32 and 34 are a libc's own, and sigaction takes them from nobody.
+ * Those of a handler are the caller's no more since execve. */
+void default_signals(void)
+{
+	const uint64_t standard[4] = { 0 }, none = 0;
+
+	for (int sig = 1; sig <= 64; sig++)
+		syscall(SYS_rt_sigaction, sig, standard, NULL, sizeof(none));
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof(none));
+}
+
 _Noreturn static void child_main(int fd)
 {
 	struct op op;
@@ -250,6 +262,7 @@ _Noreturn static void child_main(int fd)
 	/* Whatever the caller left open goes no further than this process. */
 	if (syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(125);
+	default_signals(); /* whatever the caller ignores or blocks */
 	signal(SIGPIPE, SIG_IGN);
 	umask(0); /* the plan says whole modes */
 	prctl(PR_SET_NAME, "rustyrun-child");

@@ -91,6 +91,8 @@ int exec_lists(const char *path, const struct arg *argv, const struct arg *env);
 /* files.c: a name that is a single component; ends the plan with EINVAL when
  * it is none. */
 const char *plain_name(const struct arg *arg);
+/* child.c: no signal is ignored or blocked. */
+void default_signals(void);
 
 /* A signal's si_code, of the keeper's making: for the command's whole group. */
 #define SIGNAL_TO_GROUP (-1061)

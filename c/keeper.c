@@ -230,8 +230,7 @@ static void handle_before_start(struct keeper *k,
 	/* About to exec, the command may run already: the channel ends when the
 	 * last of the helper's processes has let go of it. The signal is the
 	 * command's, unless it comes again. */
-	if (!ends_start(sig) || is_ignored_here(sig) ||
-	    (k->about_to_exec && !held->ssi_signo)) {
+	if (!ends_start(sig) || (k->about_to_exec && !held->ssi_signo)) {
 		*held = *info;
 		/* The last of the two rules, as in signal(7). */
 		if (sig == SIGTSTP || sig == SIGCONT)
@@ -265,6 +264,11 @@ static void handle_signal(struct keeper *k, const struct signalfd_siginfo *info)
 		tty_resize(&k->tty);
 		return;
 	}
+	/* A caller's nohup, or a shell's "&": the container begins with no
+	 * signal ignored, and is to hear nothing of these either. */
+	if ((sig == SIGHUP || sig == SIGINT || sig == SIGQUIT) &&
+	    is_ignored_here(sig))
+		return;
 	read_channel(k); /* the command may have started meanwhile */
 	if (k->channel >= 0) {
 		handle_before_start(k, info);

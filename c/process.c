@@ -298,21 +298,6 @@ static void run_close_fds(const struct op *op)
 		check(fcntl((int)fd, F_SETFD, 0), "preserved descriptor");
 }
 
-static void run_signals(void)
-{
-	/* A kernel_sigaction of SIG_DFL, on every architecture. */
-	const uint64_t standard[4] = { 0 };
-	sigset_t none;
-
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	signal(SIGPIPE, SIG_DFL);
-	/* glibc's posix_spawn leaves its own two ignored, and sigaction of no
-	 * libc takes them. */
-	for (int sig = 32; sig <= 33; sig++)
-		syscall(SYS_rt_sigaction, sig, standard, NULL, (size_t)8);
-}
-
 static void exec_now(const struct op *op)
 {
 	if (!child.exec)
@@ -366,7 +351,7 @@ _Noreturn static void hook_main(const struct op *op)
 	    (op->a[5].len && enter_bundle(op->a[5].p) < 0))
 		_exit(125);
 	syscall(SYS_close_range, 3u, ~0u, 0);
-	run_signals();
+	default_signals();
 	exec_lists(op->a[0].p, &op->a[1], &op->a[2]);
 	_exit(errno == ENOENT ? 127 : 126);
 }
@@ -412,6 +397,18 @@ static uint32_t set_id(int64_t n)
 	if (n < 0 || n >= (int64_t)UINT32_MAX)
 		fail(EINVAL, "no id");
 	return (uint32_t)n;
+}
+
+/* No list: every CPU, of which the kernel takes those of the cgroup. */
+static void run_affinity(const struct arg *cpus)
+{
+	unsigned char every[1024]; /* as many as a kernel can have, 8192 */
+
+	memset(every, 0xff, sizeof(every));
+	check(syscall(SYS_sched_setaffinity, 0,
+		      cpus->len ? (size_t)cpus->len : sizeof(every),
+		      cpus->len ? (const void *)cpus->p : every),
+	      NULL);
 }
 
 static int run_credential_op(const struct op *op)
@@ -471,9 +468,7 @@ static int run_credential_op(const struct op *op)
 		      NULL);
 		return 1;
 	case OP_AFFINITY:
-		check(syscall(SYS_sched_setaffinity, 0, (size_t)a[0].len,
-			      a[0].p),
-		      NULL);
+		run_affinity(&a[0]);
 		return 1;
 	case OP_CHDIR:
 		run_chdir(a[0].p, a[1].n);
@@ -503,7 +498,7 @@ static int run_final_op(const struct op *op)
 		run_close_fds(op);
 		return 1;
 	case OP_SIGNALS:
-		run_signals();
+		default_signals();
 		return 1;
 	case OP_INIT:
 		run_init();

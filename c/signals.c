@@ -214,12 +214,10 @@ void deliver(struct keeper *k, const struct signalfd_siginfo *from)
 	/* From the driver of the terminal: nobody else's has this code. */
 	const bool terminal = from->ssi_code == SI_KERNEL &&
 			      (press || sig == SIGHUP);
-	const bool ignored = is_ignored_here(sig);
 
 	if (sig == SIGCONT)
 		tty_enter(&k->tty);
-	/* A caller's nohup, or a shell's "&". */
-	if (k->ended || (terminal && ignored))
+	if (k->ended)
 		return;
 	if (terminal && press && is_third(k)) {
 		refuse(k);
@@ -227,7 +225,7 @@ void deliver(struct keeper *k, const struct signalfd_siginfo *from)
 	}
 	/* When the terminal is gone, it is for good: the container would run on
 	 * with nobody to see it. */
-	if (!ignored && ends_by_default(sig) &&
+	if (sig != SIGPIPE && ends_by_default(sig) &&
 	    (k->td.flags & KEEPER_ENDS || (terminal && !press)) &&
 	    is_dropped(k, sig)) {
 		end_by(k, sig);

@@ -109,7 +109,10 @@ export const MAGIC = {
 export const PR = {
   SET_DUMPABLE: 4,
   SET_KEEPCAPS: 8,
+  SET_SECUREBITS: 28,
+  SET_TIMERSLACK: 29,
   SET_NO_NEW_PRIVS: 38,
+  SET_THP_DISABLE: 41,
 } as const;
 
 const CAP_NAMES =

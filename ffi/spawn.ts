@@ -6,6 +6,7 @@
  */
 
 import { SyscallError } from "./errno.ts";
+import { keepChildren } from "./children.ts";
 import { address, cstring, trySyscall } from "./libc.ts";
 
 const D = { struct: ["u8"] } as const;
@@ -38,6 +39,13 @@ const SYMBOLS = {
   posix_spawnattr_init: { parameters: ["i64", D], result: "i32" },
   /** int posix_spawnattr_setflags(posix_spawnattr_t *, short flags) */
   posix_spawnattr_setflags: { parameters: ["i64", "i16", D], result: "i32" },
+  /** int posix_spawnattr_setsigdefault(posix_spawnattr_t *, const sigset_t *) */
+  posix_spawnattr_setsigdefault: {
+    parameters: ["i64", "i64", D],
+    result: "i32",
+  },
+  /** int posix_spawnattr_setsigmask(posix_spawnattr_t *, const sigset_t *) */
+  posix_spawnattr_setsigmask: { parameters: ["i64", "i64", D], result: "i32" },
   /** int posix_spawnattr_destroy(posix_spawnattr_t *) */
   posix_spawnattr_destroy: { parameters: ["i64", D], result: "i32" },
   /** int posix_spawn(pid_t *, const char *path, const posix_spawn_file_actions_t
@@ -56,6 +64,10 @@ const ACTIONS_SIZE = 256;
 const ATTRIBUTES_SIZE = 512;
 /** POSIX_SPAWN_SETSID, glibc 2.26, musl 1.1.19. */
 const SETSID = 0x80;
+const SETSIGDEF = 0x04;
+const SETSIGMASK = 0x08;
+/** Size of a sigset_t. */
+const SIGSET_SIZE = 128;
 
 function vector(list: readonly string[], kept: Uint8Array[]): Uint8Array {
   const addresses = new BigUint64Array(list.length + 1);
@@ -77,7 +89,8 @@ function listLent(): number[] {
 
 /**
  * Starts a program in a session of its own, with some of its descriptors
- * replaced, 0 to 2 as ours and no others; posix_spawn(3).
+ * replaced, 0 to 2 as ours and no others, and no signal ignored or blocked;
+ * posix_spawn(3).
  *
  * @param streams its descriptor -> the one of ours that it is a copy of
  * @param cwd its working directory; ours when absent
@@ -91,6 +104,7 @@ export function spawnWithStreams(
   streams: ReadonlyMap<number, number>,
   cwd?: string,
 ): number {
+  keepChildren();
   library ??= Deno.dlopen("libc.so.6", SYMBOLS).symbols;
   const kept: Uint8Array[] = [];
   const pid = new Int32Array(1);
@@ -118,7 +132,17 @@ export function spawnWithStreams(
   }
   const attributes = new Uint8Array(ATTRIBUTES_SIZE);
   library.posix_spawnattr_init(address(attributes), d);
-  library.posix_spawnattr_setflags(address(attributes), SETSID, d);
+  library.posix_spawnattr_setflags(
+    address(attributes),
+    SETSID | SETSIGDEF | SETSIGMASK,
+    d,
+  );
+  // All of them: sigfillset(3) leaves out those that glibc itself uses, which
+  // it ignores in what it spawns.
+  const every = new Uint8Array(SIGSET_SIZE).fill(0xff);
+  const none = new Uint8Array(SIGSET_SIZE);
+  library.posix_spawnattr_setsigdefault(address(attributes), address(every), d);
+  library.posix_spawnattr_setsigmask(address(attributes), address(none), d);
   const errno = library.posix_spawn(
     address(new Uint8Array(pid.buffer)),
     address(file),

@@ -7,7 +7,7 @@
 
 import { readTextFileSync } from "../ffi/files.ts";
 import { readKernel } from "./host/kernel.ts";
-import { readIds } from "./host/self.ts";
+import { type Inherited, readIds, readInherited } from "./host/self.ts";
 
 /** One mounted cgroup hierarchy. */
 export interface CgroupMount {
@@ -55,8 +55,8 @@ export interface Facts {
   apparmor: boolean;
   /** The caller's own pid. */
   pid: number;
-  /** The caller's umask. */
-  umask?: number;
+  /** What the caller would hand on. */
+  inherited?: Inherited;
   /** Looked for only where linux.intelRdt asks for it. */
   resctrl?: Resctrl;
 }
@@ -173,6 +173,7 @@ export function gatherFacts(): Facts {
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
   let cgroups: CgroupMount[] | undefined;
   let inUserns: boolean | undefined;
+  let inherited: Inherited | undefined;
   return {
     arch: Deno.build.arch,
     kernel: { release, major, minor },
@@ -182,8 +183,8 @@ export function gatherFacts(): Facts {
     get pid() {
       return Deno.pid;
     },
-    get umask() {
-      return Deno.umask();
+    get inherited() {
+      return inherited ??= readInherited();
     },
     get inUserns() {
       return inUserns ??= isInUserns();

@@ -16,6 +16,7 @@ import {
   trySyscall,
   waitProcess,
 } from "../ffi/libc.ts";
+import { keepChildren } from "../ffi/children.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { unlinkedProgram } from "../ffi/unlinked.ts";
 import { HelperError, loadHelper } from "../ffi/helper.ts";
@@ -321,6 +322,7 @@ export function startPlan(
   try {
     const program = `/proc/self/fd/${openHelper(room)}`;
     memfd = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
+    keepChildren();
     const helper = spawnProgram(
       program,
       ["rustyrun-helper", "child", String(memfd)],

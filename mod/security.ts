@@ -16,6 +16,7 @@ import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
 import type { Op, Phased } from "./plan.ts";
 import { resolveCapabilities } from "./security/capabilities.ts";
+import { planCpus, planInherited } from "./security/inherited.ts";
 import { planOomScore, planProcess } from "./security/process.ts";
 import { planSysctls } from "./security/sysctl.ts";
 
@@ -25,6 +26,7 @@ export {
   resolveCapabilities,
   type Warning,
 } from "./security/capabilities.ts";
+export { planCpus } from "./security/inherited.ts";
 export { encodeSet } from "./security/process.ts";
 export {
   type FileLimit,
@@ -48,9 +50,9 @@ const CAP_SETGID = 1n << 6n;
 export interface SecurityOptions {
   /** setgroups(2) is denied in the container's user namespace. */
   setgroups?: "allow" | "deny";
-  /** The working directory must be there: nothing is made in a container that
-   * runs. */
-  keepCwd?: boolean;
+  /** It is a process in a container that runs: its working directory must be
+   * there, and CPUs of its own are for it. */
+  exec?: boolean;
 }
 
 /**
@@ -67,7 +69,13 @@ export function planSecurity(
 ): Phased {
   const { process } = config.spec;
   return {
-    sources: planOomScore(config),
+    sources: [...planInherited(config, facts), ...planOomScore(config)],
+    session: [
+      planCpus(
+        options.exec ? process?.execCPUAffinity?.final : undefined,
+        "process.execCPUAffinity.final",
+      ),
+    ],
     pivot: planDirectory(config, options),
     sysctl: planSysctls(config),
     process: planProcess(config),
@@ -101,8 +109,8 @@ function planDirectory(config: Config, options: SecurityOptions): Op[] {
   return [{
     do: "chdir",
     path: cwd,
-    create: options.keepCwd ? 2 : 3,
-    why: options.keepCwd
+    create: options.exec ? 2 : 3,
+    why: options.exec
       ? `go to "${cwd}"`
       : `go to "${cwd}", making it where it is missing`,
     from: "process.cwd",
@@ -275,7 +283,7 @@ function planCredentials(
     },
     {
       do: "umask",
-      mask: user.umask ?? facts.umask ?? 0o022,
+      mask: user.umask ?? 0o022,
       why: "set the umask",
       from: "process.user.umask",
     },

@@ -299,6 +299,9 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
   affinity: [[
     { cpus: new Uint8Array([0b1011, 1]) },
     "sched_setaffinity(CPUs 0-1,3,8)",
+  ], [
+    { cpus: new Uint8Array() },
+    "sched_setaffinity(every CPU)",
   ]],
   chdir: [[{ path: "/srv", create: 1 }, 'chdir("/srv")']],
   findExec: [[

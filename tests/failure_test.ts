@@ -1957,7 +1957,8 @@ const ROWS: Record<string, Row> = {
     message:
       "Cannot set no_new_privs (process.noNewPrivileges): prctl: EPERM (operation not permitted)",
     code: "process",
-    hint: "A seccomp filter forbids it (a container?)",
+    hint:
+      "A seccomp filter forbids it (a container?); or, for what root means, CAP_SETPCAP is missing or the caller's securebits are locked: setpriv --dump shows them",
   },
   "a prctl that the kernel does not know": {
     op: op("prctl", {

@@ -51,6 +51,8 @@ Deno.test("planSecurity() gives root the default capabilities and no new privile
     },
   }));
   assertEquals(showPlan(phased), [
+    "# session",
+    'affinity ""',
     "# pivot",
     "chdir / 3",
     "# privileges",
@@ -119,6 +121,8 @@ Deno.test("planSecurity() plans every property of a process in its step", () => 
     "open self - /proc/self 0x200000 0 0",
     "verify self 0 0 0x9fa0",
     'write self oom_score_adj "-5" 0',
+    "# session",
+    'affinity ""',
     "# pivot",
     "chdir /work 3",
     "# sysctl",
@@ -153,9 +157,61 @@ Deno.test("planSecurity() plans every property of a process in its step", () => 
   assertEquals(findBadNotes(phased), []);
 });
 
-Deno.test("planSecurity() keeps the caller's umask when it is not told one", () => {
-  const lines = pickSteps(plan(of({}), { umask: 0o27 }), "credentials");
-  assertEquals(lines.at(-1), "umask 0x17");
+Deno.test("planSecurity() gives the umask 022 where it is not told one, as its peers do", () => {
+  const lines = pickSteps(plan(of({})), "credentials");
+  assertEquals(lines.at(-1), "umask 0x12");
+});
+
+const DIRTY = {
+  timerSlack: 7,
+  noHugePages: true,
+  personality: 0x40000,
+  memoryPolicy: 3,
+  securebits: 5,
+};
+const CLEAN = {
+  timerSlack: 50000,
+  noHugePages: false,
+  personality: 0,
+  memoryPolicy: 0,
+  securebits: 0,
+};
+
+Deno.test("planSecurity() puts back what the caller has otherwise, and that alone", () => {
+  const sources = (inherited: Facts["inherited"], spec: Partial<Spec> = {}) =>
+    pickSteps(plan(spec, { inherited: inherited! }), "sources");
+  assertEquals(sources(CLEAN), []);
+  assertEquals(sources(DIRTY), [
+    "# sources",
+    "prctl 0x1d 0xc350 0 0 0",
+    "prctl 0x29 0 0 0 0",
+    "personality 0",
+    'mempolicy 0 ""',
+    "prctl 0x1c 0 0 0 0",
+  ]);
+  assertEquals(
+    sources(DIRTY, {
+      linux: {
+        namespaces: [{ type: "user" }],
+        personality: { domain: "LINUX32" },
+        memoryPolicy: { mode: "MPOL_LOCAL" },
+      },
+    }),
+    ["# sources", "prctl 0x1d 0xc350 0 0 0", "prctl 0x29 0 0 0 0"],
+  );
+});
+
+Deno.test("planSecurity() lets a process run on all CPUs, in exec on those of final", () => {
+  const cpus = (exec: boolean) => {
+    const phased = plan(
+      of({ execCPUAffinity: { initial: "1", final: "0,2" } }),
+      {},
+      { exec },
+    );
+    return (phased.session![0] as { cpus: Uint8Array }).cpus;
+  };
+  assertEquals(cpus(false), new Uint8Array());
+  assertEquals(cpus(true)[0], 5);
 });
 
 Deno.test("planSecurity() leaves setgroups alone where it is denied", () => {
@@ -174,7 +230,7 @@ Deno.test("planSecurity() takes unconfined for done where AppArmor is off", () =
 });
 
 Deno.test("planSecurity() makes no working directory where it is told to keep it", () => {
-  const phased = plan(of({ cwd: "/work" }), {}, { keepCwd: true });
+  const phased = plan(of({ cwd: "/work" }), {}, { exec: true });
   assertEquals(pickSteps(phased, "pivot", "labels"), [
     "# pivot",
     "chdir /work 2",

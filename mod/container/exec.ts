@@ -253,7 +253,7 @@ export function execProcess(
     planRoot(saved.config, first),
     planTerminal(config),
     planSecurity(config, facts, {
-      keepCwd: true,
+      exec: true,
       ...(saved.setgroups === undefined ? {} : { setgroups: saved.setgroups }),
     }),
   ]);

@@ -8,8 +8,8 @@
 import type { Thaw } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { sharesMounts } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
 import type { Op, Phased } from "../plan.ts";
+import { planCpus } from "../security.ts";
 import { FD_TAG } from "./order.ts";
 
 const FROM = "process.terminal";
@@ -96,39 +96,12 @@ export function planTerminal(config: Config): Phased {
   return { console };
 }
 
-/** process.execCPUAffinity: before and after the cgroup is joined. */
+/** process.execCPUAffinity.initial: before the cgroup is joined. */
 export function planAffinity(config: Config): Phased {
-  const affinity = config.spec.process?.execCPUAffinity;
-  if (affinity === undefined) return {};
-  const op = (list: string | undefined, key: string): Op[] =>
-    list
-      ? [{
-        do: "affinity",
-        cpus: cpuMask(list),
-        why: `run on the CPUs ${list}`,
-        from: `process.execCPUAffinity.${key}`,
-      }]
-      : [];
-  return {
-    cgroupOpen: op(affinity.initial, "initial"),
-    session: op(affinity.final, "final"),
-  };
-}
-
-/** A list of CPUs ("0-2,7") as a bit mask, sched_setaffinity(2). */
-function cpuMask(list: string): Uint8Array {
-  const mask = new Uint8Array(128);
-  for (const part of list.split(",")) {
-    const [from, to = from] = part.trim().split("-").map(Number);
-    if (from === undefined || to === undefined || !(from <= to) || to > 1023) {
-      throw new ContainerError(
-        `Cannot use the CPUs "${list}": it is no list of CPUs`,
-        { code: "cpu-list", hint: 'Write it as in "0-2,7"', exitCode: 1 },
-      );
-    }
-    for (let cpu = from; cpu <= to; cpu++) mask[cpu >> 3]! |= 1 << (cpu & 7);
-  }
-  return mask;
+  const list = config.spec.process?.execCPUAffinity?.initial;
+  return list
+    ? { cgroupOpen: [planCpus(list, "process.execCPUAffinity.initial")] }
+    : {};
 }
 
 /** Where the container has the caller's mount namespace, its root is its first

@@ -290,7 +290,9 @@ function describeProcess(op: Op): string | undefined {
     case "mempolicy":
       return `set_mempolicy(nodes ${bitList(op.nodes) || "none"})`;
     case "affinity":
-      return `sched_setaffinity(CPUs ${bitList(op.cpus)})`;
+      return `sched_setaffinity(${
+        op.cpus.length === 0 ? "every CPU" : `CPUs ${bitList(op.cpus)}`
+      })`;
     case "chdir":
       return `chdir("${op.path}")`;
     case "seccomp":

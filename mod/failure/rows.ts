@@ -137,7 +137,8 @@ const ROWS: Partial<Record<OpName, Rows>> = {
   prctl: {
     code: "process",
     EINVAL: "This kernel, or a seccomp filter, does not take it",
-    EPERM: "A seccomp filter forbids it (a container?)",
+    EPERM:
+      "A seccomp filter forbids it (a container?); or, for what root means, CAP_SETPCAP is missing or the caller's securebits are locked: setpriv --dump shows them",
   },
   pty: {
     code: "terminal",

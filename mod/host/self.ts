@@ -4,6 +4,47 @@
  * @module
  */
 
+import { trySyscall } from "../../ffi/libc.ts";
+
+/** What fork and execve would hand on of this process, and no configuration
+ * says; each is the kernel's default unless somebody has changed it. */
+export interface Inherited {
+  /** Nanoseconds by which its timers may be late; 50,000. */
+  timerSlack: number;
+  /** No transparent huge pages for it; false. */
+  noHugePages: boolean;
+  /** Its execution domain and flags, personality(2); 0. */
+  personality: number;
+  /** Where its memory comes from, set_mempolicy(2); 0. */
+  memoryPolicy: number;
+  /** What root means to it, capabilities(7); 0. */
+  securebits: number;
+}
+
+const PR_GET_SECUREBITS = 27;
+const PR_GET_TIMERSLACK = 30;
+const PR_GET_THP_DISABLE = 42;
+
+/** Reads {@linkcode Inherited}; what may not be asked for counts as default. */
+export function readInherited(): Inherited {
+  const mode = new Int32Array(1);
+  const policy = trySyscall(
+    "get_mempolicy",
+    new Uint8Array(mode.buffer),
+    null,
+    0,
+    null,
+    0,
+  );
+  return {
+    timerSlack: trySyscall("prctl", PR_GET_TIMERSLACK, 0, 0, 0, 0),
+    noHugePages: trySyscall("prctl", PR_GET_THP_DISABLE, 0, 0, 0, 0) > 0,
+    personality: Math.max(0, trySyscall("personality", 0xffffffff)),
+    memoryPolicy: policy < 0 ? 0 : mode[0]!,
+    securebits: Math.max(0, trySyscall("prctl", PR_GET_SECUREBITS, 0, 0, 0, 0)),
+  };
+}
+
 import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
 
 /** Effective uid, gid and capabilities (CapEff); proc_pid_status(5). */

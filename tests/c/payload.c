@@ -101,6 +101,8 @@ static void attributes(void)
 	json_result("dumpable", prctl(PR_GET_DUMPABLE, 0, 0, 0, 0));
 	json_result("keepcaps", prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0));
 	json_result("timerslack", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
+	prctl(PR_SET_TIMERSLACK, 0, 0, 0, 0);
+	json_result("timerslack_default", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 	json_result("thp_disable", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
 	prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0);
 	json_number("pdeathsig", signal);

@@ -1,0 +1,63 @@
+"""A caller with everything that fork and execve hand on set to something of its
+own: dirty.py COMMAND... becomes the command. born_test.ts says what of it a
+container may see."""
+
+import ctypes
+import os
+import signal
+import sys
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+NUMBERS = {
+    "x86_64": {"set_mempolicy": 238, "ioprio_set": 251},
+    "aarch64": {"set_mempolicy": 237, "ioprio_set": 30},
+}[os.uname().machine]
+
+PR_SET_PDEATHSIG = 1
+PR_SET_SECUREBITS = 28
+PR_SET_TIMERSLACK = 29
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_THP_DISABLE = 41
+SECBIT_NO_SETUID_FIXUP = 4
+ADDR_NO_RANDOMIZE = 0x0040000
+MPOL_INTERLEAVE = 3
+
+
+def check(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "a system call")
+
+
+def prctl(option, value):
+    check(LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+
+
+def main():
+    for number in (signal.SIGPIPE, signal.SIGHUP, signal.SIGINT,
+                   signal.SIGCHLD, signal.SIGUSR1, signal.SIGTERM, 40):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(
+        signal.SIG_BLOCK,
+        {signal.SIGUSR2, signal.SIGALRM, signal.SIGCHLD, 41})
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    os.umask(0o077)
+    os.nice(5)
+    # The class "best effort", level 7.
+    check(LIBC.syscall(NUMBERS["ioprio_set"], 1, 0, 2 << 13 | 7))
+    prctl(PR_SET_TIMERSLACK, 123456)
+    prctl(PR_SET_THP_DISABLE, 1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_PDEATHSIG, signal.SIGWINCH)
+    if os.geteuid() == 0:
+        prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
+    check(LIBC.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE)))
+    nodes = ctypes.c_ulong(1)
+    # A kernel without NUMA has no policy to hand on.
+    LIBC.syscall(NUMBERS["set_mempolicy"], MPOL_INTERLEAVE,
+                 ctypes.byref(nodes), ctypes.c_ulong(64))
+    with open("/proc/self/coredump_filter", "w", encoding="ascii") as file:
+        file.write("0x1")
+    os.execvp(sys.argv[1], sys.argv[1:])
+
+
+main()
