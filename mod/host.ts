@@ -7,7 +7,12 @@
 
 import { readTextFileSync } from "../ffi/files.ts";
 import { readKernel } from "./host/kernel.ts";
-import { type Inherited, readIds, readInherited } from "./host/self.ts";
+import {
+  type Inherited,
+  isMountsForeign,
+  readIds,
+  readInherited,
+} from "./host/self.ts";
 
 /** One mounted cgroup hierarchy. */
 export interface CgroupMount {
@@ -48,6 +53,9 @@ export interface Facts {
   caps: bigint;
   /** The caller is in a user namespace that is not the initial one. */
   inUserns: boolean;
+  /** Its mount namespace belongs to another user namespace than it is in, as
+   * under `unshare -Ur`: its capabilities are none over those mounts. */
+  foreignMounts?: boolean;
   /** Mounted hierarchies. v1 and v2 both: hybrid. */
   cgroups: CgroupMount[];
   /** Security modules that are on. */
@@ -174,6 +182,7 @@ export function gatherFacts(): Facts {
   let cgroups: CgroupMount[] | undefined;
   let inUserns: boolean | undefined;
   let inherited: Inherited | undefined;
+  let foreignMounts: boolean | undefined;
   return {
     arch: Deno.build.arch,
     kernel: { release, major, minor },
@@ -188,6 +197,9 @@ export function gatherFacts(): Facts {
     },
     get inUserns() {
       return inUserns ??= isInUserns();
+    },
+    get foreignMounts() {
+      return foreignMounts ??= this.inUserns && isMountsForeign();
     },
     get cgroups() {
       return cgroups ??= parseCgroups(

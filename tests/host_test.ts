@@ -319,6 +319,15 @@ Deno.test("gatherFacts() tells of this machine what its /proc says", () => {
     true,
   );
   assertEquals(facts.inUserns, isInUserns());
+  assertEquals(typeof facts.foreignMounts, "boolean");
+  // Ours are the defaults, or the test would say what is not.
+  assertEquals(Object.keys(facts.inherited!).sort(), [
+    "memoryPolicy",
+    "noHugePages",
+    "personality",
+    "securebits",
+    "timerSlack",
+  ]);
 });
 
 function isDirectory(path: string): boolean {

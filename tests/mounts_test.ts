@@ -1738,3 +1738,12 @@ Deno.test("planMounts() holds a procfs where something is written into it, and e
     );
   }
 });
+
+Deno.test("planMounts() opens host trees in the new mount namespace when the caller's is not its user namespace's", () => {
+  const phased = plan({}, { inUserns: true, foreignMounts: true });
+  assertEquals(phased.sources, []);
+  assertEquals(
+    pickSteps(phased, "root").filter((it) => it.startsWith("openTree root")),
+    ["openTree root - /bundle/rootfs 0x8001"],
+  );
+});

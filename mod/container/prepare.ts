@@ -176,7 +176,8 @@ export function prepare(
       gidMappings: idMaps.gidMappings,
     };
   }
-  const setgroups = idMaps?.setgroups ?? inheritSetgroups(facts);
+  // A child of a namespace that denied them denies them too.
+  const setgroups = inheritSetgroups(facts) ?? idMaps?.setgroups;
   const cgroup = planCgroups(config, facts, options.token);
   const joins = chooseJoins(config, cgroup.joins);
   const filter = loadFilter(config, facts, options.place.root);

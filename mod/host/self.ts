@@ -4,7 +4,8 @@
  * @module
  */
 
-import { trySyscall } from "../../ffi/libc.ts";
+import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
+import { closeFd, openFd, trySyscall } from "../../ffi/libc.ts";
 
 /** What fork and execve would hand on of this process, and no configuration
  * says; each is the kernel's default unless somebody has changed it. */
@@ -44,8 +45,6 @@ export function readInherited(): Inherited {
     securebits: Math.max(0, trySyscall("prctl", PR_GET_SECUREBITS, 0, 0, 0, 0)),
   };
 }
-
-import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
 
 /** Effective uid, gid and capabilities (CapEff); proc_pid_status(5). */
 export function readIds(): { uid: number; gid: number; caps: bigint } {
@@ -91,4 +90,19 @@ export function isNull(fd: number): boolean {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
+}
+
+const NS_GET_USERNS = 0xb701;
+
+/** Whether the mount namespace belongs to another user namespace than this
+ * process is in; ioctl_ns(2). */
+export function isMountsForeign(): boolean {
+  const mounts = openFd("/proc/self/ns/mnt", 0);
+  const owner = trySyscall("ioctl", mounts, NS_GET_USERNS, 0);
+  closeFd(mounts);
+  // EPERM: one above ours.
+  if (owner < 0) return true;
+  const link = readLinkSync(`/proc/self/fd/${owner}`);
+  closeFd(owner);
+  return link !== readLinkSync("/proc/self/ns/user");
 }

@@ -32,7 +32,7 @@ export interface MountContext {
    * of its own, locked mounts. */
   userns: boolean;
   /** Trees of the host are opened before any namespace is entered. Without
-   * CAP_SYS_ADMIN the kernel clones a tree only in a mount namespace of the
+   * CAP_SYS_ADMIN over them the kernel clones a tree only in a mount namespace of the
    * caller's own, so that they are opened there. */
   early: boolean;
   /** What is taken then has to be locked in the container: stage.ts. */
@@ -65,7 +65,7 @@ export function createContext(
   facts: Facts,
   host: MountHost,
 ): MountContext {
-  const early = (facts.caps & CAP_SYS_ADMIN) !== 0n;
+  const early = (facts.caps & CAP_SYS_ADMIN) !== 0n && !facts.foreignMounts;
   return {
     config,
     facts,

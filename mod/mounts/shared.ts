@@ -32,12 +32,14 @@ const CAP_SYS_ADMIN = 1n << 21n;
 export function checkShared(config: Config, facts: Facts): void {
   const why = findObstacle(config, facts);
   if (why === undefined) return;
+  const hint = facts.foreignMounts
+    ? "Give the caller one of its own: unshare -Urm"
+    : 'Add {"type":"mount"} to linux.namespaces: then the container has a mount namespace of its own';
   throw new ContainerError(
     `Cannot set up the root file system in the caller's mount namespace: ${why}`,
     {
       code: "mount-namespace-missing",
-      hint:
-        'Add {"type":"mount"} to linux.namespaces: then the container has a mount namespace of its own',
+      hint,
     },
   );
 }
@@ -45,6 +47,9 @@ export function checkShared(config: Config, facts: Facts): void {
 function findObstacle(config: Config, facts: Facts): string | undefined {
   if (hasUserNamespace(config)) {
     return "a process in another user namespace may not mount there";
+  }
+  if (facts.foreignMounts) {
+    return "it belongs to another user namespace, and the caller's capabilities are none there";
   }
   if ((facts.caps & CAP_SYS_ADMIN) === 0n) {
     return "it takes CAP_SYS_ADMIN to mount there";
