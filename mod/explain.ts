@@ -38,7 +38,7 @@ export interface Explained {
 /** Why an operation is there; for what the kernel makes, what that is. */
 function reasonOf(op: Op): string {
   const known = op.do === "mask" || op.do === "readonly"
-    ? KERNEL_FILES[op.path]
+    ? KERNEL_FILES[op.path.replace(/\/cpu\d+\//, "/cpu*/")]
     : op.do === "fsmount"
     ? FILE_SYSTEMS[op.fstype]
     : undefined;

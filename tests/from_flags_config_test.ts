@@ -583,3 +583,31 @@ for (
     assertEquals(parseInteger(text, -10, Number.MAX_SAFE_INTEGER), undefined);
   });
 }
+
+Deno.test("configFromFlags() masks how hot each CPU became, where the machine says it", () => {
+  const CPUS = "/sys/devices/system/cpu";
+  const throttles = (line: string, files: Record<string, string[]>) =>
+    configOf(
+      line,
+      makeHost({
+        list: (path) =>
+          (files[path] ?? []).map((name) => ({
+            name,
+            kind: "directory",
+            mode: 0o755,
+            size: 0,
+          })),
+      }),
+    ).spec.linux!.maskedPaths!.filter((it) => it.startsWith(CPUS));
+  const all = ["cpu0", "cpu1", "cpu10", "cpufreq", "cpuidle", "online"];
+  const hot = { [CPUS]: all, [`${CPUS}/cpu0`]: ["thermal_throttle"] };
+  assertEquals(
+    throttles("", hot),
+    ["cpu0", "cpu1", "cpu10"].map((it) => `${CPUS}/${it}/thermal_throttle`),
+  );
+  assertEquals(throttles("", { [CPUS]: all }), []);
+  assertEquals(
+    throttles("--security-opt systempaths=unconfined", hot),
+    [],
+  );
+});

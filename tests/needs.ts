@@ -118,13 +118,11 @@ function links(
   compiler: string,
   flags: readonly string[],
   run: (program: string) => boolean = () => true,
+  source = '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n',
 ): boolean {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-cc-" });
   try {
-    Deno.writeTextFileSync(
-      `${dir}/a.c`,
-      '#include <stdio.h>\nint main(void) { return puts("") < 0; }\n',
-    );
+    Deno.writeTextFileSync(`${dir}/a.c`, source);
     return probe(compiler, ...flags, `${dir}/a.c`, "-o", `${dir}/a`).code ===
         0 && run(`${dir}/a`);
   } finally {
@@ -177,6 +175,15 @@ export const NEEDS = {
   crun: () => findProgram("crun") !== undefined,
   /** A C compiler with a static libc. */
   cc: () => links("cc", ["-static"]),
+  /** A C compiler for i386, whose programs run here. */
+  cc32: () =>
+    links(
+      "cc",
+      ["-m32", "-nostdlib", "-static", "-fno-pie", "-no-pie"],
+      (it) => probe(it).code === 0,
+      // exit(0)
+      'void _start(void) { __asm__("int $0x80" :: "a"(1), "b"(0)); }\n',
+    ),
   gcc: () => findProgram("gcc") !== undefined,
   /** gcc with ASan and UBSan, whose programs run here, and gcov. */
   asan: () =>

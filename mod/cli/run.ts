@@ -79,7 +79,10 @@ function listDirectory(path: string): ReturnType<FlagsHost["list"]> {
       return { name, kind, mode: mode ?? 0, size };
     });
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) return [];
+    if (
+      error instanceof Deno.errors.PermissionDenied ||
+      error instanceof Deno.errors.NotFound
+    ) return [];
     throw error;
   }
 }

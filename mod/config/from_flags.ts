@@ -22,6 +22,7 @@ import {
   DEFAULT_HOSTNAME,
   DEFAULT_PATH,
   listDefaultMounts,
+  listThrottles,
   MASKED_PATHS,
   READONLY_PATHS,
 } from "./flags/defaults.ts";
@@ -342,7 +343,9 @@ export function configFromFlags(
       ...(Object.keys(resources).length ? { resources } : {}),
       ...(Object.keys(sysctl).length ? { sysctl } : {}),
       rootfsPropagation: "private",
-      maskedPaths: security.unmasked ? [] : [...MASKED_PATHS],
+      maskedPaths: security.unmasked
+        ? []
+        : [...MASKED_PATHS, ...listThrottles(host)],
       readonlyPaths: security.unmasked ? [] : [...READONLY_PATHS],
     },
   };

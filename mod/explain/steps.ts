@@ -194,6 +194,8 @@ export const KERNEL_FILES: Readonly<Record<string, string>> = {
   "/proc/sysrq-trigger": "a letter written to it reboots the host",
   "/proc/timer_list": "it lists every process of the host",
   "/proc/timer_stats": "it lists processes of the host",
+  "/sys/devices/system/cpu/cpu*/thermal_throttle":
+    "how hot a CPU gets tells what others compute",
   "/sys/devices/virtual/powercap": "power readings give away secrets",
   "/sys/firmware": "it holds the host's firmware tables",
 };

@@ -35,6 +35,23 @@ export const FAMILIES: Readonly<Record<NativeArch, [Arch, string][]>> = {
   aarch64: [["aarch64", "SCMP_ARCH_AARCH64"], ["arm", "SCMP_ARCH_ARM"]],
 };
 
+/** What the default profile does not allow and Docker's does, with the reason. */
+export const NOT_AS_DOCKER: Readonly<Record<string, string>> = {
+  socketcall:
+    "The family of a socket is behind a pointer there: AF_VSOCK and AF_ALG, which socket(2) refuses, passed by it. Docker has AppArmor and SELinux rules beside its profile. What else socketcall does is allowed by the rules for the calls themselves.",
+};
+
+/** Docker's profile without {@linkcode NOT_AS_DOCKER}. */
+export function withoutDifferences(profile: SeccompProfile): SeccompProfile {
+  return {
+    ...profile,
+    syscalls: (profile.syscalls ?? []).map((rule) => ({
+      ...rule,
+      names: rule.names.filter((it) => !(it in NOT_AS_DOCKER)),
+    })),
+  };
+}
+
 /** Every number that means something, and the edges of those that do not. */
 export const NUMBERS: readonly number[] = (() => {
   const numbers: number[] = [];

@@ -6,6 +6,7 @@
  */
 
 import type { Mount } from "../schema.ts";
+import type { FlagsHost } from "./host.ts";
 
 /** The search path of the command. */
 export const DEFAULT_PATH =
@@ -47,6 +48,17 @@ export const MASKED_PATHS: readonly string[] = [
   "/sys/devices/virtual/powercap",
   "/sys/firmware",
 ];
+
+const CPUS = "/sys/devices/system/cpu";
+
+/** Counters of how hot each CPU became, from which one can tell what others
+ * compute; where there are any, every CPU has them. */
+export function listThrottles({ list }: Pick<FlagsHost, "list">): string[] {
+  const name = "thermal_throttle";
+  if (!list(`${CPUS}/cpu0`).some((it) => it.name === name)) return [];
+  return list(CPUS).filter((it) => /^cpu\d+$/.test(it.name))
+    .map((it) => `${CPUS}/${it.name}/${name}`);
+}
 
 /** Paths that are read-only in the container. */
 export const READONLY_PATHS: readonly string[] = [
