@@ -308,7 +308,9 @@ Deno.test("planSteps() runs hooks in the namespace and at the time of their kind
   assertEquals(steps("none", { hooks }), [
     "# hooks",
     "sync 3",
+    "umask 0x12",
     `spawn /b [b x] [B=1] ${state("created")} 0 /bundle`,
+    "umask 0",
     "# ready",
     "sync 4",
     "# close",

@@ -305,7 +305,20 @@ function planHooks(
       why: `run the ${kind} hook "${hook.path}"`,
       from: `hooks.${kind}[${at}]`,
     }));
-  phased.hooks.push(...spawn("createContainer", "created"));
+  const inside = spawn("createContainer", "created");
+  if (inside.length > 0) {
+    const umask = (mask: number, why: string): Op => ({
+      do: "umask",
+      mask,
+      why,
+      from: "hooks.createContainer",
+    });
+    phased.hooks.push(
+      umask(0o022, "have the hooks make files that not everybody can write"),
+      ...inside,
+      umask(0, "make files with the modes that the plan says"),
+    );
+  }
   phased.startHooks = spawn("startContainer", "created");
 }
 

@@ -152,11 +152,15 @@ testOn(
   },
 );
 
-/** A hook that writes down its signals and CPUs. */
+/** A hook that writes down its signals and its umask. */
 function lookHook(file: string): Spec {
   return {
     path: "/bin/sh",
-    args: ["sh", "-c", `grep -E '^Sig(Blk|Ign)' /proc/self/status >${file}`],
+    args: [
+      "sh",
+      "-c",
+      `grep -E '^(Umask|Sig(Blk|Ign))' /proc/self/status >${file}`,
+    ],
     env: ["PATH=/bin:/usr/bin"],
   };
 }
@@ -199,7 +203,7 @@ testOn(
     // A shell of busybox ignores SIGQUIT itself.
     spec["hooks"].startContainer = [{
       path: "/bin/grep",
-      args: ["grep", "-E", "^Sig(Blk|Ign)", "/proc/self/status"],
+      args: ["grep", "-E", "^(Umask|Sig(Blk|Ign))", "/proc/self/status"],
     }];
     caller.write(spec);
     const creating = start(dirty(caller, "create", "--bundle", bundle, id));
@@ -220,9 +224,13 @@ testOn(
       const text = kind === "startContainer"
         ? stdout
         : Deno.readTextFileSync(`${dir}/${kind}`);
+      // Those on the host's side are programs of the caller's.
+      const umask = ["createContainer", "startContainer"].includes(kind)
+        ? "0022"
+        : "0077";
       assertEquals(
         text.replaceAll(/\s+/g, " "),
-        `SigBlk: ${"0".repeat(16)} SigIgn: ${"0".repeat(16)} `,
+        `Umask: ${umask} SigBlk: ${"0".repeat(16)} SigIgn: ${"0".repeat(16)} `,
         kind,
       );
     }
