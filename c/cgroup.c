@@ -7,13 +7,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernel.h"
 #include "teardown.h"
-
-/* How deep a walk looks for processes. Removal goes to any depth. */
-#define DEPTH 1024
 
 #define DIR_FLAGS ((uint64_t)(O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
 #define DIR_RESOLVE \
@@ -45,50 +43,64 @@ static const char *next_cgroup(struct dir *d)
 	return name;
 }
 
-/* Calls `visit` on a cgroup and on all below it; takes over the descriptor. */
+/* Reads a cgroup up to the one below it that we come from. One that went
+ * meanwhile is not found: then the others here are left to the next walk. */
+static void skip_to(struct dir *d, int dir, uint64_t ino)
+{
+	dir_start(d, dir);
+	while (next_cgroup(d) && d->ino != ino)
+		;
+}
+
+/* Calls `visit` on a cgroup and on all below it, of any depth; takes over the
+ * descriptor. */
 static void visit_all(int dir, void (*visit)(int dir))
 {
-	static int64_t offset[DEPTH];
 	unsigned int depth = 0;
 	const char *name;
+	struct stat st;
 	struct dir d;
 	int down;
 
 	visit(dir);
-	dir_start(&d, dir, 0);
+	dir_start(&d, dir);
 	for (;;) {
 		name = next_cgroup(&d);
 		if (name) {
-			down = depth < DEPTH ? open_cgroup(dir, name) : -1;
+			down = open_cgroup(dir, name);
 			if (down < 0)
 				continue;
-			offset[depth++] = d.offset;
+			depth++;
 			close(dir);
 			dir = down;
 			visit(dir);
-			dir_start(&d, dir, 0);
+			dir_start(&d, dir);
 			continue;
 		}
 		if (!depth)
 			break;
+		depth--;
+		if (fstat(dir, &st) < 0)
+			break;
 		dir = open_parent(dir);
 		if (dir < 0)
 			return;
-		dir_start(&d, dir, offset[--depth]);
+		skip_to(&d, dir, st.st_ino);
 	}
 	close(dir);
 }
 
-static void write_file(int dir, const char *name, const char *text)
+/* What did not work shows when the cgroup is still busy. */
+static bool write_file(int dir, const char *name, const char *text)
 {
 	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+	bool done;
 
 	if (fd < 0)
-		return;
-	/* What did not work shows when the cgroup is still busy. */
-	if (write(fd, text, strlen(text)) < 0)
-		errno = 0;
+		return false;
+	done = write(fd, text, strlen(text)) >= 0;
 	close(fd);
+	return done;
 }
 
 static ssize_t read_file(int dir, const char *name, char *buf, size_t size)
@@ -115,15 +127,26 @@ static void kill_number(int64_t pid)
 		kill((pid_t)pid, SIGKILL);
 }
 
-static void kill_one(int dir)
+static uint32_t found; /* processes, by count_one */
+
+static void count_one(int dir)
 {
-	int fd = openat(dir, "cgroup.procs", O_RDONLY | O_CLOEXEC);
+	char buf[8];
+
+	if (read_file(dir, "cgroup.procs", buf, sizeof(buf)) > 0)
+		found++;
+}
+
+/* Returns false where there is no such list. */
+static bool kill_listed(int dir, const char *list)
+{
+	int fd = openat(dir, list, O_RDONLY | O_CLOEXEC);
 	char buf[1024];
 	int64_t pid = 0;
 	ssize_t n;
 
 	if (fd < 0)
-		return;
+		return false;
 	while ((n = read(fd, buf, sizeof(buf))) > 0)
 		for (ssize_t i = 0; i < n; i++) {
 			if (buf[i] >= '0' && buf[i] <= '9') {
@@ -135,6 +158,15 @@ static void kill_one(int dir)
 			pid = 0;
 		}
 	close(fd);
+	return n == 0;
+}
+
+/* A threaded cgroup (v2) has a list of threads only; kill(2) takes the number
+ * of any thread for its process. */
+static void kill_one(int dir)
+{
+	if (!kill_listed(dir, "cgroup.procs"))
+		kill_listed(dir, "cgroup.threads");
 }
 
 /* Frozen, nobody forks while the list is read, and no pid is used again. A
@@ -144,6 +176,11 @@ static void kill_frozen(int dir)
 	char state[16];
 	ssize_t n;
 
+	/* The dead, who are not listed, never freeze. */
+	found = 0;
+	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), count_one);
+	if (!found)
+		return;
 	write_file(dir, "freezer.state", "FROZEN");
 	for (int i = 0; i < 50; i++) {
 		n = read_file(dir, "freezer.state", state, sizeof(state));
@@ -174,10 +211,10 @@ void cgroup_kill(const struct teardown *t)
 		if (dir < 0)
 			continue;
 		done = true;
-		if (t->cgroup[i].kind == CGROUP_V2)
-			write_file(dir, "cgroup.kill", "1");
-		else
+		if (t->cgroup[i].kind == CGROUP_FREEZER)
 			kill_frozen(dir);
+		else if (!write_file(dir, "cgroup.kill", "1"))
+			visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
 		close(dir);
 	}
 	for (unsigned int i = 0; i < t->cgroups && !done; i++) {
@@ -209,7 +246,7 @@ static unsigned int remove_children(int dir, char stays[256])
 	struct dir d;
 
 	stays[0] = 0;
-	dir_start(&d, dir, 0);
+	dir_start(&d, dir);
 	while ((name = next_cgroup(&d))) {
 		if (unlinkat(dir, name, AT_REMOVEDIR) == 0) {
 			removed++;
@@ -268,8 +305,10 @@ static int remove_at(int root, const char *path, size_t len)
 	size_t at = component(path, len);
 	int parent, r, err;
 
-	if (len >= sizeof(part))
+	if (len >= sizeof(part)) {
+		errno = ENAMETOOLONG;
 		return -1;
+	}
 	memcpy(part, path, len);
 	part[len] = 0;
 	if (!at)
@@ -285,12 +324,12 @@ static int remove_at(int root, const char *path, size_t len)
 	return r;
 }
 
-int cgroup_remove(const struct cgroup *g, bool owned)
+int cgroup_remove(const struct cgroup *g, bool below)
 {
 	size_t len = strlen(g->path), at;
 	int r = remove_at(g->root, g->path, len), dir;
 
-	if (r < 0 && errno == EBUSY && owned) {
+	if (r < 0 && errno == EBUSY && below) {
 		dir = open_own(g);
 		if (dir >= 0)
 			remove_below(dir);

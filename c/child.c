@@ -223,7 +223,7 @@ static void run_op(const struct op *op)
 		return;
 	}
 	if (!run_file_op(op) && !run_mount_op(op) && !run_namespace_op(op) &&
-	    !run_process_op(op))
+	    !run_process_op(op) && !run_remove_op(op))
 		fail(ENOSYS, NULL);
 }
 

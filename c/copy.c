@@ -144,7 +144,7 @@ static void copy_tree(int from, int to, int depth)
 
 	if (depth > COPY_DEPTH)
 		fail(ELOOP, "the directory to copy is too deep");
-	dir_start(&d, from, 0);
+	dir_start(&d, from);
 	while ((name = dir_next(&d, &is_dir)))
 		copy_entry(from, to, name, depth);
 }

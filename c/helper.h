@@ -108,6 +108,7 @@ int run_file_op(const struct op *op);    /* files.c */
 int run_mount_op(const struct op *op);   /* mounts.c */
 int run_namespace_op(const struct op *op); /* namespaces.c */
 int run_process_op(const struct op *op);   /* process.c */
+int run_remove_op(const struct op *op);	   /* remove.c */
 
 /* warden.c: runs OP_WARDEN. Returns in a new process (same parent as the
  * caller, see CLONE_PARENT) with child.warden set; the calling process

@@ -368,7 +368,7 @@ _Noreturn static void finish(struct keeper *k)
 	code = tell_end(k, &oom);
 	keep_code(k, code);
 	run_delete(k);
-	if (teardown_run(&k->td, true, shared) < 0)
+	if (teardown_run(&k->td, REMOVE_ALL | (shared ? REMOVE_KILL : 0)) < 0)
 		tell_leftover(k);
 	dismiss_warden(k);
 	print_json(k, code, oom);

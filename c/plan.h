@@ -36,6 +36,7 @@ struct plan_record {
 	X(FORK, 3, "nf") \
 	X(SPAWN, 4, "sllbns") \
 	X(SEND_FD, 5, "fn") \
+	X(REMOVE, 9, "n") \
 	X(OPEN, 10, "ffsnnn") \
 	X(CLOSE, 11, "f") \
 	X(VERIFY, 12, "fnnn") \
@@ -126,6 +127,14 @@ enum plan_op { PLAN_OPS(X) };
 #define REPORT_ABOUT_TO_EXEC 4
 #define REPORT_FD 5
 #define REPORT_WAITING 6
+#define REPORT_STAYS 7
+
+/* How much `remove` takes. Without the first two only what is empty; KILL:
+ * whoever is left in the cgroups is killed. */
+#define REMOVE_BELOW 1
+#define REMOVE_TREES 2
+#define REMOVE_KILL 4
+#define REMOVE_ALL (REMOVE_BELOW | REMOVE_TREES)
 
 #define REPORT_TEXT 256
 

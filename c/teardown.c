@@ -18,10 +18,12 @@
 #include "kernel.h"
 #include "teardown.h"
 
-/* How often a cgroup may be found busy, for 2 s: tasks leave it some time after
- * they died. Not by the clock: where the whole machine stood still, they had no
- * time either. */
+/* How often a cgroup may be found busy: tasks leave it some time after they
+ * died, for 2 s; killed ones have 10 s for it, they may have much memory to give
+ * back. Not by the clock: where the whole machine stood still, they had no time
+ * either. */
 #define BUSY_TRIES 64
+#define KILLED_TRIES 320
 /* How many mounts may lie on each other on the container's root. */
 #define MOUNTS_MAX 4096
 
@@ -65,56 +67,68 @@ static int invalid(void)
 	return -1;
 }
 
-static int add_cgroup(struct teardown *t, const struct arg *a)
+static int add_cgroup(struct teardown *t, const struct op *op)
 {
 	struct cgroup *g = &t->cgroup[t->cgroups];
+	const struct arg *a = op->a;
 
 	if (t->cgroups == TEARDOWN_CGROUPS || !is_below(a[1].p) ||
-	    a[1].len >= 4096 || a[2].n < 1 || a[2].n > 64 ||
+	    a[1].len >= 4096 || a[2].n < 1 || a[2].n > 4096 ||
 	    a[3].n < CGROUP_V1 || a[3].n > CGROUP_V2)
 		return invalid();
 	g->root = open_root(a[0].p);
 	if (g->root < 0)
 		return -1;
+	g->index = op->index;
 	g->path = a[1].p;
+	g->above = a[0].p;
 	g->own = (unsigned int)a[2].n;
 	g->kind = (int)a[3].n;
 	t->cgroups++;
 	return 1;
 }
 
-static int add_tree(struct tree *tree, const struct arg *a)
+static int add_tree(struct tree *tree, const struct op *op)
 {
+	const struct arg *a = op->a;
+
 	if (!is_component(a[1].p, a[1].len))
 		return invalid();
 	tree->parent = open_root(a[0].p);
 	if (tree->parent < 0)
 		return -1;
+	tree->index = op->index;
 	tree->name = a[1].p;
+	tree->above = a[0].p;
 	return 1;
 }
 
 /* The lock's descriptor says which directory is ours: one that came under the
  * same name later has another inode. */
-static int add_state(struct teardown *t, const struct arg *a,
+static int add_state(struct teardown *t, const struct op *op,
 		     const int slot[PLAN_SLOTS])
 {
+	const struct arg *a = op->a;
+
 	if (t->state_dir >= 0 || a[2].n < 0 || a[2].n >= PLAN_SLOTS ||
 	    slot[a[2].n] < 0)
 		return invalid();
-	if (add_tree(&t->state, a) < 0)
+	if (add_tree(&t->state, op) < 0)
 		return -1;
 	t->state_dir = slot[a[2].n];
 	return 1;
 }
 
-static int add_mount(struct teardown *t, const struct arg *a,
+static int add_mount(struct teardown *t, const struct op *op,
 		     const int slot[PLAN_SLOTS])
 {
+	const struct arg *a = op->a;
+
 	if (t->mount >= 0 || a[0].n < 0 || a[0].n >= PLAN_SLOTS ||
 	    slot[a[0].n] < 0)
 		return invalid();
 	t->mount = slot[a[0].n];
+	t->mount_index = op->index;
 	return 1;
 }
 
@@ -125,17 +139,17 @@ int teardown_add(struct teardown *t, const struct op *op,
 
 	switch (op->code) {
 	case OP_K_CGROUP:
-		return add_cgroup(t, op->a);
+		return add_cgroup(t, op);
 	case OP_K_STATE:
-		return add_state(t, op->a, slot);
+		return add_state(t, op, slot);
 	case OP_K_TREE:
 		if (t->trees == TEARDOWN_TREES)
 			return invalid();
-		r = add_tree(&t->tree[t->trees], op->a);
+		r = add_tree(&t->tree[t->trees], op);
 		t->trees += r > 0;
 		return r;
 	case OP_K_MOUNT:
-		return add_mount(t, op->a, slot);
+		return add_mount(t, op, slot);
 	case OP_K_FLAGS:
 		t->flags = (int)op->a[0].n;
 		return 1;
@@ -162,64 +176,92 @@ unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS])
 	return n;
 }
 
-static void note(struct teardown *t, const char *what)
+static void note(struct teardown *t, uint32_t index, const char *above,
+		 const char *what)
 {
+	int err = errno;
+
+	if (t->tell)
+		t->tell(index, err, what);
 	if (t->failed)
 		return;
 	t->failed = what;
-	t->err = errno;
+	t->above = above;
+	t->err = err;
 }
 
-static void remove_cgroups(struct teardown *t, bool owned, bool all_die)
+static void remove_cgroups(struct teardown *t, int how)
 {
+	const int most = how & REMOVE_KILL ? KILLED_TRIES : BUSY_TRIES;
+	const bool below = how & REMOVE_BELOW;
 	int wait = 1, tries = 0;
 
 	for (unsigned int i = 0; i < t->cgroups; i++) {
-		while (cgroup_remove(&t->cgroup[i], owned) < 0) {
-			if (errno != EBUSY || tries == BUSY_TRIES || !owned) {
-				note(t, t->cgroup[i].path);
+		const struct cgroup *g = &t->cgroup[i];
+
+		while (cgroup_remove(g, below) < 0) {
+			int err = errno;
+
+			if (err == EBUSY && how & REMOVE_KILL)
+				cgroup_kill(t);
+			if (err != EBUSY || tries == most || !below) {
+				errno = err;
+				note(t, g->index, g->above, g->path);
 				break;
 			}
 			tries++;
 			sleep_ms(wait);
 			wait = wait < 32 ? wait * 2 : 32;
-			if (all_die)
-				cgroup_kill(t);
 		}
 	}
 }
 
-static void remove_trees(struct teardown *t, bool owned)
+static void remove_trees(struct teardown *t, int how)
 {
 	int r;
 
 	for (unsigned int i = 0; i < t->trees; i++) {
-		r = owned ? tree_remove(t->tree[i].parent, t->tree[i].name) :
-			    unlinkat(t->tree[i].parent, t->tree[i].name,
-				     AT_REMOVEDIR);
+		const struct tree *tree = &t->tree[i];
+
+		r = how & REMOVE_TREES ?
+			    tree_remove(tree->parent, tree->name) :
+			    unlinkat(tree->parent, tree->name, AT_REMOVEDIR);
 		if (r < 0 && errno != ENOENT)
-			note(t, t->tree[i].name);
+			note(t, tree->index, tree->above, tree->name);
 	}
+}
+
+enum owner { OWNER_US, OWNER_NOBODY, OWNER_OTHER };
+
+/* Whose the name of our state's directory is by now: who deletes a container by
+ * force does not wait for a keeper that is stopped. */
+static enum owner state_owner(const struct teardown *t)
+{
+	struct stat ours, there;
+
+	if (t->state_dir < 0)
+		return OWNER_US;
+	if (fstat(t->state_dir, &ours) < 0 ||
+	    fstatat(t->state.parent, t->state.name, &there,
+		    AT_SYMLINK_NOFOLLOW) < 0)
+		return OWNER_NOBODY;
+	return ours.st_ino == there.st_ino && ours.st_dev == there.st_dev ?
+		       OWNER_US :
+		       OWNER_OTHER;
 }
 
 static void remove_state(struct teardown *t)
 {
-	struct stat ours, there;
 	int dir;
 
-	if (t->state_dir < 0)
-		return;
-	if (fstat(t->state_dir, &ours) < 0 ||
-	    fstatat(t->state.parent, t->state.name, &there,
-		    AT_SYMLINK_NOFOLLOW) < 0 ||
-	    ours.st_ino != there.st_ino || ours.st_dev != there.st_dev)
+	if (t->state_dir < 0 || state_owner(t) != OWNER_US)
 		return;
 	/* A file description of its own: the lock's has a shared offset. */
 	dir = openat(t->state_dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || tree_empty(dir) < 0 ||
 	    (unlinkat(t->state.parent, t->state.name, AT_REMOVEDIR) < 0 &&
 	     errno != ENOENT))
-		note(t, t->state.name);
+		note(t, t->state.index, t->state.above, t->state.name);
 	if (dir >= 0)
 		close(dir);
 }
@@ -246,14 +288,15 @@ static void remove_mount(struct teardown *t)
 	}
 	/* It is in no mount namespace: it never was, or is no more. */
 	if (errno != EINVAL)
-		note(t, "the mounts of the container");
+		note(t, t->mount_index, NULL,
+		     "the mounts of the container");
 	if (chdir("/") < 0)
-		note(t, "/");
+		note(t, t->mount_index, NULL, "/");
 }
 
 /* What users of a user namespace made belongs to ids that only it may touch:
  * its owner has every capability in it after setns(2). */
-static void remove_inside(struct teardown *t, bool owned)
+static void remove_inside(struct teardown *t, int how)
 {
 	pid_t pid = fork();
 	int status;
@@ -264,8 +307,8 @@ static void remove_inside(struct teardown *t, bool owned)
 		t->failed = NULL;
 		if (setns(t->userns, CLONE_NEWUSER) < 0)
 			_exit(1);
-		remove_cgroups(t, owned, false);
-		remove_trees(t, owned);
+		remove_cgroups(t, how & ~REMOVE_KILL);
+		remove_trees(t, how);
 		_exit(t->failed ? 1 : 0);
 	}
 	while (waitpid(pid, &status, 0) < 0)
@@ -276,16 +319,18 @@ static void remove_inside(struct teardown *t, bool owned)
 }
 
 /* The state goes last: while it is there, a later run finds what is left. */
-int teardown_run(struct teardown *t, bool owned, bool all_die)
+int teardown_run(struct teardown *t, int how)
 {
 	t->failed = NULL;
-	if (all_die && owned)
-		cgroup_kill(t);
-	remove_cgroups(t, owned, all_die && owned);
+	/* Another container has the id, and may have the cgroup: whoever took
+	 * the id from ours has removed what was in it. */
+	if (state_owner(t) == OWNER_OTHER)
+		how &= ~(REMOVE_BELOW | REMOVE_KILL);
+	remove_cgroups(t, how);
 	remove_mount(t);
-	remove_trees(t, owned);
+	remove_trees(t, how);
 	if (t->failed && t->userns >= 0)
-		remove_inside(t, owned);
+		remove_inside(t, how);
 	if (!t->failed)
 		remove_state(t);
 	return t->failed ? -1 : 0;

@@ -1,7 +1,7 @@
 /*
  * What a container leaves behind and how it is removed: shared by the keeper,
- * which does it when the container ended, and the warden, which does it when
- * the keeper is gone.
+ * which does it when the container ended, the warden, which does it when the
+ * keeper is gone, and `remove`, by which the host stage does it.
  */
 #ifndef RUSTYRUN_TEARDOWN_H
 #define RUSTYRUN_TEARDOWN_H
@@ -14,7 +14,7 @@
 #include "kernel.h"
 
 #define TEARDOWN_CGROUPS 32
-#define TEARDOWN_TREES 8
+#define TEARDOWN_TREES 16
 
 /* kCgroup's kind, as mod/plan.ts writes it. */
 #define CGROUP_V1 0
@@ -33,15 +33,19 @@
 #define KEEPER_INIT 4
 
 struct cgroup {
+	uint32_t index;	  /* of the operation that names it */
 	int root;	  /* O_PATH: the hierarchy, or a directory in it */
 	int kind;	  /* CGROUP_* */
 	unsigned int own; /* last components of `path` that are ours */
 	const char *path; /* relative to root */
+	const char *above; /* root's own path, for words */
 };
 
 struct tree {
+	uint32_t index;
 	int parent;	  /* O_PATH */
 	const char *name; /* one component */
+	const char *above; /* parent's path, for words */
 };
 
 struct teardown {
@@ -50,13 +54,17 @@ struct teardown {
 	unsigned int cgroups;
 	unsigned int trees;
 	struct tree state;
+	uint32_t mount_index;
 	int mount;     /* the container's root, in a mount namespace that is
 			* ours as well; -1: it has one of its own */
 	int state_dir; /* holds the lock; -1: there is no state */
 	int userns;    /* the container's, -1: the one we are in */
 	int flags;
 	const char *failed; /* what could not be removed */
+	const char *above;  /* where that is, NULL: it says so itself */
 	int err;	    /* and why */
+	/* Is told of each thing that stays; may be NULL. */
+	void (*tell)(uint32_t index, int err, const char *what);
 };
 
 void teardown_init(struct teardown *t);
@@ -65,10 +73,10 @@ void teardown_init(struct teardown *t);
  * the operation's plan was opened with. */
 int teardown_add(struct teardown *t, const struct op *op,
 		 const int slot[PLAN_SLOTS]);
-/* Removes everything; what is gone already is fine. Before `owned` only empty
- * directories go. `all_die`: whoever is left in the cgroups is killed. Returns
- * 0, or -1 with t->failed and t->err. */
-int teardown_run(struct teardown *t, bool owned, bool all_die);
+/* Removes everything, as far as REMOVE_* say; what is gone already, or goes by
+ * somebody else's hand meanwhile, is fine. Returns 0, or -1 with t->failed and
+ * t->err. */
+int teardown_run(struct teardown *t, int how);
 /* Lists the descriptors that the table holds; returns how many (at most
  * TEARDOWN_FDS). */
 #define TEARDOWN_FDS (TEARDOWN_CGROUPS + TEARDOWN_TREES + 4)
@@ -80,22 +88,22 @@ void cgroup_kill(const struct teardown *t);
 void cgroup_thaw(const struct teardown *t);
 /* cgroup.c: one try at removing a cgroup with those inside it; 0 when it is
  * gone, else -1 with errno (EBUSY: somebody is still in it). */
-int cgroup_remove(const struct cgroup *g, bool owned);
+int cgroup_remove(const struct cgroup *g, bool below);
 
 /* tree.c: removes a directory and all below it, following nothing. */
 int tree_remove(int parent, const char *name);
 /* tree.c: removes what is in a directory. */
 int tree_empty(int dir);
-/* tree.c: reads a directory. dir_next gives the next name ("." and ".." are
- * left out) or NULL; `offset` is then where to go on behind it. */
+/* tree.c: reads a directory from its start. dir_next gives the next name ("."
+ * and ".." are left out) or NULL. */
 struct dir {
 	int fd;
 	long size;
 	long at;
-	int64_t offset;
+	uint64_t ino; /* of the name that dir_next gave last */
 	_Alignas(8) char room[2048];
 };
-void dir_start(struct dir *d, int fd, int64_t offset);
+void dir_start(struct dir *d, int fd);
 const char *dir_next(struct dir *d, bool *is_dir);
 
 /* tty.c: puts a terminal that the keeper has left raw back to what it was; one

@@ -1,7 +1,10 @@
 /*
  * Removes a directory tree that a container could write: no link is followed,
  * no mount is entered, and a tree of any depth needs two descriptors and no
- * recursion, because what lies deeper is moved up before it is emptied.
+ * recursion, because what lies deeper is moved up before it is emptied. No path
+ * of more than one name is used, and no "..": whoever renames meanwhile leads
+ * nobody out. Somebody else may remove the same tree at the same time: what is
+ * gone is gone.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,12 +22,12 @@ static bool is_dot(const char *name)
 	       (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-void dir_start(struct dir *d, int fd, int64_t offset)
+void dir_start(struct dir *d, int fd)
 {
 	d->fd = fd;
-	d->size = lseek(fd, offset, SEEK_SET) < 0 ? -1 : 0;
+	d->size = lseek(fd, 0, SEEK_SET) < 0 ? -1 : 0;
 	d->at = 0;
-	d->offset = offset;
+	d->ino = 0;
 }
 
 const char *dir_next(struct dir *d, bool *is_dir)
@@ -41,7 +44,7 @@ const char *dir_next(struct dir *d, bool *is_dir)
 		}
 		e = (const void *)(d->room + d->at);
 		d->at += e->d_reclen;
-		d->offset = e->d_off;
+		d->ino = e->d_ino;
 		*is_dir = e->d_type == K_DT_DIR;
 		if (!is_dot(e->d_name))
 			return e->d_name;
@@ -49,28 +52,41 @@ const char *dir_next(struct dir *d, bool *is_dir)
 	return NULL;
 }
 
+static int open_below(int dir, const char *name, int flags)
+{
+	return open_at2(dir, name,
+			(uint64_t)(flags | O_DIRECTORY | O_NOFOLLOW), 0,
+			K_RESOLVE_NO_XDEV | K_RESOLVE_NO_SYMLINKS |
+				K_RESOLVE_BENEATH);
+}
+
 /* A directory of our own user may have no rights at all: overlay's work/work
- * has mode 0000. chmod by name follows links, so the type is looked at; the
- * container, who could race, is dead. */
+ * has mode 0000. chmod by name would follow a link that somebody puts there;
+ * fchmod does not take O_PATH, the name of such a descriptor does. */
 static void make_accessible(int dir, const char *name)
 {
-	struct stat st;
+	char path[32] = "/proc/self/fd/", digits[12];
+	size_t n = sizeof(digits), len = 14;
+	int fd = open_below(dir, name, O_PATH);
 
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISDIR(st.st_mode))
-		fchmodat(dir, name, 0700, 0);
+	if (fd < 0)
+		return;
+	for (int v = fd; v; v /= 10)
+		digits[--n] = (char)('0' + v % 10);
+	memcpy(path + len, digits + n, sizeof(digits) - n);
+	path[len + sizeof(digits) - n] = 0;
+	/* Where that does not help, the next try says so. */
+	(void)fchmodat(AT_FDCWD, path, 0700, 0);
+	close(fd);
 }
 
 static int open_dir(int dir, const char *name)
 {
-	const uint64_t flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
-	const uint64_t resolve = K_RESOLVE_NO_XDEV | K_RESOLVE_NO_SYMLINKS |
-				 K_RESOLVE_BENEATH;
-	int fd = open_at2(dir, name, flags, 0, resolve);
+	int fd = open_below(dir, name, O_RDONLY);
 
 	if (fd < 0 && errno == EACCES) {
 		make_accessible(dir, name);
-		fd = open_at2(dir, name, flags, 0, resolve);
+		fd = open_below(dir, name, O_RDONLY);
 	}
 	return fd;
 }
@@ -87,25 +103,34 @@ static int remove_entry(int dir, const char *name, bool is_dir)
 	if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	if (errno == ENOTDIR)
-		return unlinkat(dir, name, 0);
+		return unlinkat(dir, name, 0) == 0 || errno == ENOENT ? 0 : -1;
 	return errno == ENOTEMPTY || errno == EEXIST ? 1 : -1;
+}
+
+/* What was moved up waits in base under the names .rustyrun-N; the next N. */
+static uint32_t hoisted;
+
+static const char *hoisted_name(char name[32], uint32_t v)
+{
+	size_t at = 10;
+
+	memcpy(name, ".rustyrun-", at);
+	for (; v; v >>= 4)
+		name[at++] = "0123456789abcdef"[v & 15];
+	name[at] = 0;
+	return name;
 }
 
 /* Moves base/<dir>/name to base/.rustyrun-N. */
 static int hoist(int base, int dir, const char *name)
 {
-	static uint32_t counter;
-	char to[32] = ".rustyrun-";
+	char to[32];
 	bool again = false;
 
 	for (;;) {
-		uint32_t v = counter++;
-		size_t at = 10;
-
-		for (; v; v >>= 4)
-			to[at++] = "0123456789abcdef"[v & 15];
-		to[at] = 0;
-		if (syscall(SYS_renameat2, dir, name, base, to, 0u) == 0)
+		if (syscall(SYS_renameat2, dir, name, base,
+			    hoisted_name(to, hoisted++), 0u) == 0 ||
+		    errno == ENOENT)
 			return 0;
 		/* The kernel writes ".." of what it moves. */
 		if (errno == EACCES && !again) {
@@ -127,7 +152,7 @@ static int flatten(int base, int dir, uint64_t *done)
 	int err = 0, r;
 	bool is_dir, opened = false;
 
-	dir_start(&d, dir, 0);
+	dir_start(&d, dir);
 	while ((name = dir_next(&d, &is_dir))) {
 		r = remove_entry(dir, name, is_dir);
 		if (r < 0 && errno == EACCES && !opened) {
@@ -145,33 +170,49 @@ static int flatten(int base, int dir, uint64_t *done)
 	return err;
 }
 
-/* One pass over base. Returns errno of what stays, 0 when nothing was seen. */
+/* Removes one entry of base, down to where its directories have moved up.
+ * Returns errno of what stays, or 0. */
+static int empty_entry(int base, const char *name, bool is_dir, uint64_t *done)
+{
+	int r = remove_entry(base, name, is_dir), dir;
+
+	if (r > 0) {
+		dir = open_dir(base, name);
+		if (dir < 0)
+			return errno == ENOENT ? 0 : errno;
+		r = flatten(base, dir, done);
+		close(dir);
+		if (r)
+			return r;
+		r = remove_entry(base, name, true);
+	}
+	if (r)
+		return r > 0 ? ENOTEMPTY : errno;
+	(*done)++;
+	return 0;
+}
+
+/* One pass over base, and over what has moved up meanwhile, each once: what
+ * stays is not tried again for every level of something deep. Returns errno of
+ * what stays, 0 when nothing does. */
 static int empty_once(int base, uint64_t *seen, uint64_t *done)
 {
+	uint32_t from = hoisted;
 	struct dir d;
 	const char *name;
-	int err = 0, dir, r;
+	char room[32];
+	int err = 0, r;
 	bool is_dir;
 
-	dir_start(&d, base, 0);
+	dir_start(&d, base);
 	while ((name = dir_next(&d, &is_dir))) {
 		(*seen)++;
-		r = remove_entry(base, name, is_dir);
-		if (r > 0) {
-			dir = open_dir(base, name);
-			r = dir < 0 ? errno : flatten(base, dir, done);
-			if (dir >= 0)
-				close(dir);
-			if (r) {
-				err = r;
-				continue;
-			}
-			r = remove_entry(base, name, true);
-		}
-		if (r == 0)
-			(*done)++;
-		else
-			err = r > 0 ? ENOTEMPTY : errno;
+		r = empty_entry(base, name, is_dir, done);
+		err = r ? r : err;
+	}
+	for (; from != hoisted; from++) {
+		r = empty_entry(base, hoisted_name(room, from), true, done);
+		err = r ? r : err;
 	}
 	return err;
 }
@@ -202,11 +243,12 @@ int tree_remove(int parent, const char *name)
 		return r;
 	dir = open_dir(parent, name);
 	if (dir < 0)
-		return -1;
+		return errno == ENOENT ? 0 : -1;
 	fchmod(dir, 0700);
 	r = tree_empty(dir);
 	close(dir);
 	if (r < 0)
 		return -1;
-	return unlinkat(parent, name, AT_REMOVEDIR);
+	r = unlinkat(parent, name, AT_REMOVEDIR);
+	return r < 0 && errno == ENOENT ? 0 : r;
 }

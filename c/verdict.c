@@ -273,8 +273,12 @@ void print_json(const struct keeper *k, int code, bool oom)
 void tell_leftover(const struct keeper *k)
 {
 	print_text("rustyrun: Cannot remove \"");
+	if (k->td.above) {
+		print_text(k->td.above);
+		print_text("/");
+	}
 	print_text(k->td.failed);
-	print_text("\": errno ");
-	print_number(k->td.err);
+	print_text("\": ");
+	print_text(strerror(k->td.err));
 	print_text("\n");
 }

@@ -221,7 +221,7 @@ _Noreturn static void warden_main(struct warden *w)
 		tty_put_back(0, &w->terminal);
 	wait_for_init(w);
 	kill_init(w);
-	teardown_run(&w->td, w->owned, true);
+	teardown_run(&w->td, w->owned ? REMOVE_ALL | REMOVE_KILL : 0);
 	_exit(w->td.failed ? 1 : 0);
 }
 

@@ -43,7 +43,6 @@ export type {
   DeviceRule,
 } from "./cgroups/model.ts";
 export { makeCgroups } from "./cgroups/make.ts";
-export { removeCgroups } from "./cgroups/remove.ts";
 
 /** What the manager reads of Facts. */
 export type CgroupFacts = Pick<Facts, "uid" | "inUserns" | "cgroups">;

@@ -7,7 +7,8 @@
 
 import { readTextFileSync } from "../ffi/files.ts";
 import { CLONE } from "../ffi/constants.ts";
-import { makeCgroups, planCgroups, removeCgroups } from "./cgroups.ts";
+import { makeCgroups, planCgroups } from "./cgroups.ts";
+import { removeCgroups } from "./container/removal.ts";
 import type { Config } from "./config/config.ts";
 import { readSubordinateIds } from "./container/id_maps.ts";
 import { makeToken } from "./container/token.ts";
@@ -326,7 +327,7 @@ function tryCgroups(
     try {
       makeCgroups(plan);
     } finally {
-      removeCgroups(plan);
+      removeCgroups(plan, "/tmp");
     }
     return undefined;
   } catch (error) {

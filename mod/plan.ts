@@ -32,6 +32,8 @@ export const OPS = {
     args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n", "cwd:s"],
   },
   sendFd: { code: 5, args: ["slot:f", "tag:n"] },
+  // Removes what the k operations before it name.
+  remove: { code: 9, args: ["how:n"] },
   // Descriptors and files.
   open: {
     code: 10,
@@ -269,6 +271,16 @@ export const SYNC = {
   netDevices: 6,
 } as const;
 
+/** Bits of `remove`. c/plan.h: REMOVE_*. */
+export const REMOVE = {
+  /** Cgroups go with those below them; else only where there are none. */
+  below: 1,
+  /** Trees go with all that is in them; else only empty ones. */
+  trees: 2,
+  /** Whoever is in the cgroups is killed. */
+  kill: 4,
+} as const;
+
 /** Kinds for `target`: what to make when the path is missing. */
 export const TARGET = { any: 0, directory: 1, file: 2 } as const;
 
@@ -471,6 +483,9 @@ export const REPORT = {
   fd: 5,
   /** `waitStart` goes on at the fifo; nothing follows on this channel. */
   waiting: 6,
+  /** `remove` goes on, but something stays: the operation that names it by its
+   * index, errno, and what of it. */
+  stays: 7,
 } as const;
 
 /** Size of a report packet in bytes. c/plan.h: struct report. */

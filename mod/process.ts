@@ -148,6 +148,8 @@ export interface PlanHandlers {
   /** The container's first process is there and goes on by itself: time for
    * what does not need its answer. */
   forked?: () => void;
+  /** `remove` goes on, but what that operation names stays. */
+  stays?: (op: Op, report: Report) => void;
 }
 
 const SIGKILL = 9;
@@ -226,7 +228,7 @@ export class PlanRun {
       let report = decodeReport(this.#buffer.subarray(0, packet.length));
       switch (report.kind) {
         case REPORT.error:
-          throw this.#failure(report);
+          throw new OperationError(this.#operation(report), report);
         case REPORT.forked:
           this.pid = report.detail;
           this.pidfd = packet.fds[0] ?? -1;
@@ -242,6 +244,9 @@ export class PlanRun {
           break;
         case REPORT.aboutToExec:
           exec = true;
+          break;
+        case REPORT.stays:
+          handlers.stays?.(this.#operation(report), report);
           break;
       }
       const early = report.kind === REPORT.waiting ||
@@ -259,13 +264,12 @@ export class PlanRun {
     }
   }
 
-  #failure(report: Report): Error {
+  #operation(report: Report): Op {
     const op = this.ops[report.index];
-    return op === undefined
-      ? new RangeError(
-        `Cannot understand the child stage: no operation ${report.index}`,
-      )
-      : new OperationError(op, report);
+    if (op !== undefined) return op;
+    throw new RangeError(
+      `Cannot understand the child stage: no operation ${report.index}`,
+    );
   }
 
   /** The process that forks tells of the first one right after; killed in

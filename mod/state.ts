@@ -77,9 +77,7 @@ export interface StateDir {
 export {
   claimState,
   disownState,
-  emptyState,
   holdState,
-  removeState,
   sleep,
 } from "./state/directory.ts";
 export {

@@ -73,7 +73,7 @@ Deno.test("planLeftovers() counts the parents that were made for it", () => {
       cgroups,
       parents: ["/cg/a", "/cg/a/b", "/cg/a/b/bo", "/other"],
       state: STATE,
-      upper: { parent: "/tmp/up", name: "box.1" },
+      trees: [{ parent: "/tmp/up", name: "box.1" }],
       mount: true,
       sharesPids: true,
     }).map(showOp),

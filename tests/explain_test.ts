@@ -327,6 +327,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
   ]],
   fchdir: [[{ slot: "tree" }, "fchdir(/srv/tree)"]],
   signals: [[{}, "rt_sigprocmask() of none, SIGPIPE as it is by default"]],
+  remove: [
+    [{ how: 5 }, "remove below, kill"],
+    [{ how: 0 }, "remove only what is empty"],
+  ],
   init: [[{}, "fork: the child goes on, pid 1 forwards signals and reaps"]],
   exec: [[
     { argv: ["sh", "-c", 'a "b"'], env: ["A=1"] },

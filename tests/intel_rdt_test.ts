@@ -398,14 +398,23 @@ Deno.test("planNoted() notes what a killed create leaves in resctrl", () => {
     typeof planNoted
   >[0]["cgroup"];
   const resctrl = plan({ enableMonitoring: true })!;
-  assertEquals(planNoted({ cgroup, resctrl, upper: undefined }), {
-    cgroups: [],
-    parents: [],
-    resctrl: [
-      "/sys/fs/resctrl/box/mon_groups/box",
-      "/sys/fs/resctrl/box",
-    ],
-  });
+  assertEquals(
+    planNoted({
+      cgroup,
+      idMaps: undefined,
+      resctrl,
+      upper: undefined,
+    }),
+    {
+      cgroups: [],
+      parents: [],
+      fresh: true,
+      resctrl: {
+        mount: "/sys/fs/resctrl",
+        remove: ["/sys/fs/resctrl/box/mon_groups/box", "/sys/fs/resctrl/box"],
+      },
+    },
+  );
 });
 
 Deno.test("explainPlan() says what the host does in resctrl", () => {

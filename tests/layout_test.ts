@@ -36,6 +36,7 @@ import {
   PLAN_MAX,
   PLAN_SLOTS,
   PLAN_VERSION,
+  REMOVE,
   REPORT,
   REPORT_SIZE,
 } from "../mod/plan.ts";
@@ -196,6 +197,9 @@ for (const [arch, needs] of MACHINES) {
       ),
       ...Object.entries(REPORT).map(([name, value]) =>
         `REPORT_${cName(name)} ${value}`
+      ),
+      ...Object.entries(REMOVE).map(([name, value]) =>
+        `REMOVE_${cName(name)} ${value}`
       ),
       // What encodePlan() writes and decodeReport() reads, by hand.
       "sizeof plan_head 24",

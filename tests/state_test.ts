@@ -9,11 +9,11 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { testOn } from "./needs.ts";
 import { waitFor } from "./wait.ts";
 import { closeFd, libc, syscall } from "../ffi/libc.ts";
+import { emptyState, removeState } from "../mod/container/removal.ts";
 import { ContainerError } from "../mod/errors.ts";
 import {
   bootId,
   claimState,
-  emptyState,
   encodeState,
   holdState,
   isAlive,
@@ -23,7 +23,6 @@ import {
   readProcess,
   readSaved,
   readState,
-  removeState,
   replaceFile,
   type State,
   type StateDir,
@@ -141,7 +140,7 @@ Deno.test("claimState() refuses the id of a container, at once", () => {
   assertEquals(countPauses(() => refusal(() => root.claim())), [0, EXISTS]);
 });
 
-Deno.test("claimState() takes over what a killed creator left", () => {
+testOn(["helper"], "claimState() takes over what a killed creator left", () => {
   using root = makeRoot();
   const first = root.claim();
   writeLeftovers(first, { cgroups: ["/x"] });
@@ -270,27 +269,35 @@ Deno.test("holdState() takes what nobody holds", () => {
   closeFd(dir.fd);
 });
 
-Deno.test("removeState() removes everything, the directory too", () => {
-  using root = makeRoot();
-  const dir = root.claim();
-  writeState(dir, STATE);
-  writeSaved(dir, {});
-  writeLeftovers(dir, {});
-  Deno.mkdirSync(`${dir.path}/notify`);
-  removeState(dir);
-  assertThrows(() => Deno.statSync(dir.path), Deno.errors.NotFound);
-  removeState(dir);
-});
+testOn(
+  ["helper"],
+  "removeState() removes everything, the directory too",
+  () => {
+    using root = makeRoot();
+    const dir = root.claim();
+    writeState(dir, STATE);
+    writeSaved(dir, {});
+    writeLeftovers(dir, {});
+    Deno.mkdirSync(`${dir.path}/notify`);
+    removeState(dir);
+    assertThrows(() => Deno.statSync(dir.path), Deno.errors.NotFound);
+    removeState(dir);
+  },
+);
 
-Deno.test("removeState() leaves a directory that has become another's", () => {
-  using root = makeRoot();
-  const old = root.claim();
-  Deno.removeSync(old.path);
-  const next = root.claim();
-  writeState(next, STATE);
-  removeState(old);
-  assertEquals(readState(root.path, "box"), STATE);
-});
+testOn(
+  ["helper"],
+  "removeState() leaves a directory that has become another's",
+  () => {
+    using root = makeRoot();
+    const old = root.claim();
+    Deno.removeSync(old.path);
+    const next = root.claim();
+    writeState(next, STATE);
+    removeState(old);
+    assertEquals(readState(root.path, "box"), STATE);
+  },
+);
 
 Deno.test("readState() reads what writeState() wrote, privately", () => {
   using root = makeRoot();

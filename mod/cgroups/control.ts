@@ -13,9 +13,13 @@ import {
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
 import { holds } from "./join.ts";
-import { pause } from "./remove.ts";
 import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
+
+/** A pause that blocks the thread: these calls are sync on purpose. */
+function pause(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
 
 /** How long a freeze may take: a process in an uninterruptible sleep (a dead
  * NFS server) freezes late or never. */

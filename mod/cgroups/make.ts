@@ -25,7 +25,7 @@ import type {
   DevicePlan,
 } from "./model.ts";
 import { nameAsked } from "./model.ts";
-import { childrenOf } from "./remove.ts";
+import { visitCgroups } from "./walk.ts";
 
 /**
  * Makes the directories, enables v2 controllers, writes device rules and
@@ -158,9 +158,11 @@ function refuseUsed(path: string): void {
 }
 
 function countProcesses(path: string): number {
-  let count = readOr(`${path}/cgroup.procs`).split("\n").length - 1;
-  for (const child of childrenOf(path)) count += countProcesses(child);
-  return Math.max(count, 0);
+  let count = 0;
+  visitCgroups(path, (at) => {
+    count += Math.max(0, readOr(`${at}/cgroup.procs`).split("\n").length - 1);
+  });
+  return count;
 }
 
 function readOr(path: string): string {

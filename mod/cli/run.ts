@@ -22,9 +22,8 @@ import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
-import { createContainer } from "../container/create.ts";
+import { createAndStart } from "../container/detached.ts";
 import { checkTerminal } from "../container/handover.ts";
-import { startContainer } from "../container/start.ts";
 import type { KeeperWords } from "../container/keeper.ts";
 import type { Place } from "../container/launch.ts";
 import { ContainerError } from "../errors.ts";
@@ -165,8 +164,7 @@ export async function run(call: Call): Promise<number> {
     ? JSON.stringify({ id: config.id }) + "\n"
     : `${config.id}\n`;
   if (detach && !kept) {
-    createContainer(config, facts, place, warnTo(call));
-    startContainer(config.id, facts, place);
+    createAndStart(config, facts, place, warnTo(call));
     if (call.friendly) printStdout(answer);
     return 0;
   }

@@ -6,7 +6,7 @@
  */
 
 import { closeFd, waitProcess } from "../../ffi/libc.ts";
-import { makeCgroups, removeCgroups } from "../cgroups.ts";
+import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { wordPlanError } from "../failure.ts";
 import { ContainerError } from "../errors.ts";
@@ -15,7 +15,6 @@ import { type PlanRun, startPlan } from "../process.ts";
 import {
   disownState,
   makeExecFifo,
-  removeState,
   type StateDir,
   writeLeftovers,
 } from "../state.ts";
@@ -24,7 +23,8 @@ import { sayWarnings, type Warn } from "./warn.ts";
 import { handOver } from "./handover.ts";
 import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, planNoted, unmountNoted } from "./reclaim.ts";
+import { claimContainer, discardPrepared, planNoted } from "./reclaim.ts";
+import { removeState } from "./removal.ts";
 import { makeClass, undoClass } from "./resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
 import { makeToken } from "./token.ts";
@@ -38,9 +38,8 @@ function discard(
 ): void {
   try {
     if (prepared?.resctrl !== undefined) undoClass(prepared.resctrl, error);
-    if (prepared !== undefined) removeCgroups(prepared.cgroup);
-    unmountNoted(dir);
-    removeState(dir);
+    if (prepared === undefined) removeState(dir);
+    else discardPrepared(prepared, dir);
   } catch (failure) {
     if (error instanceof ContainerError) error.suppressed.push(failure);
     disownState(dir);

@@ -6,8 +6,6 @@
  */
 
 import { closeFd, openFd, pollFds, trySyscall } from "../../ffi/libc.ts";
-import { removeCgroups } from "../cgroups.ts";
-import { readPids } from "../cgroups/control.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
 import { runHook } from "../hooks.ts";
@@ -15,34 +13,25 @@ import {
   holdState,
   isAlive,
   lockState,
-  readProcess,
   readState,
-  removeState,
   sleep,
   type State,
   type StateDir,
   tryLockState,
 } from "../state.ts";
 import { hookState, type Place } from "./launch.ts";
-import { listLeft, signalContainer } from "./kill.ts";
-import { removeNoted, removeRubbish, unmountNoted } from "./reclaim.ts";
-import { removeClass } from "./resctrl.ts";
+import { hasCgroups, listLeft, signalContainer } from "./kill.ts";
+import { killCgroups, removeRubbish, removeStopped } from "./reclaim.ts";
 import { loadSaved } from "./saved.ts";
 import { ELSEWHERE } from "./shared_root.ts";
 import { findState, listIds, statusOf } from "./status.ts";
 import type { Warn } from "./warn.ts";
 
 const SIGKILL = 9;
-/** How long a killed container may take to be gone, in milliseconds. */
+/** How long a killed container may take to be gone, in milliseconds. Counted by
+ * the pauses: a machine that stands still lets nobody die. */
 const GONE_MS = 10_000;
 const TICK = 20;
-
-/** Whether processes still die of their pid 1's end, which waits for them. */
-function areDying({ pid, startTime, cgroup }: State): boolean {
-  return cgroup.dirs.length > 0 &&
-    readProcess(pid)?.startTime === startTime &&
-    readPids(cgroup.dirs).some((it) => it !== pid);
-}
 
 /** A few processes by their pids. */
 function nameLeft([first, ...others]: readonly number[]): string {
@@ -56,14 +45,14 @@ function endContainer(root: string, state: State): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
     signalContainer(root, state, SIGKILL);
-    const end = performance.now() + GONE_MS;
-    while (
-      isAlive(state) || areDying(state) || listLeft(root, state).length > 0
-    ) {
-      if (performance.now() > end) {
-        const who = isAlive(state) || areDying(state)
+    const left = () => listLeft(root, state);
+    for (let tries = 0; isAlive(state) || left().length > 0; tries++) {
+      // A pid 1 waits for the others, who may be in a freezer further down.
+      if (tries === 5 && hasCgroups(root, state)) killCgroups(root, state);
+      if (tries > GONE_MS / TICK) {
+        const who = isAlive(state)
           ? `its first process ${state.pid}`
-          : nameLeft(listLeft(root, state));
+          : nameLeft(left());
         throw new ContainerError(
           `Cannot delete "${state.id}": ${who} does not die`,
           {
@@ -73,7 +62,7 @@ function endContainer(root: string, state: State): void {
           },
         );
       }
-      if (pidfd < 0 || pollFds([pidfd], TICK).length > 0) sleep(1);
+      if (pidfd < 0 || pollFds([pidfd], TICK).length > 0) sleep(TICK);
     }
   } finally {
     if (pidfd >= 0) closeFd(pidfd);
@@ -100,31 +89,44 @@ export function runPoststop(
 }
 
 /** Removes a container that has stopped, from a directory that this process
- * holds. */
+ * holds.
+ *
+ * @param kill whoever is left in its cgroups dies */
 function removeContainer(
   state: State,
   dir: StateDir,
-  place: Place,
-  warn: Warn,
+  { place, warn, kill }: { place: Place; warn: Warn; kill: boolean },
 ): void {
-  removeCgroups(state.cgroup);
-  removeClass(state.resctrl?.remove ?? []);
-  unmountNoted(dir);
-  try {
-    if (state.hasPoststop) runPoststop(place.root, state.id, place, warn);
-  } catch (error) {
-    // A keeper was killed while it removed this: it had run them.
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-  if (state.foreground) removeNoted(dir);
-  removeState(dir);
+  const hooks = () => {
+    try {
+      runPoststop(place.root, state.id, place, warn);
+    } catch (error) {
+      // A keeper was killed while it removed this: it had run them.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  };
+  removeStopped(state, dir, {
+    kill,
+    keepCgroups: !hasCgroups(place.root, state),
+    ...(state.hasPoststop ? { between: hooks } : {}),
+  });
 }
 
 /** Takes the directory of a container that has stopped. A create that is not
  * done sees it now and fails; a keeper and a warden remove it. Who does neither
- * (a keeper that was stopped) has no say. */
-function takeOver(root: string, id: string): StateDir | undefined {
-  const dir = holdState(root, id, GONE_MS);
+ * (a keeper that was stopped) has no say.
+ *
+ * @param kill nobody in its cgroups is left for a keeper to wait for */
+function takeOver(
+  root: string,
+  state: State,
+  kill: boolean,
+): StateDir | undefined {
+  const { id } = state;
+  let dir = holdState(root, id, 0);
+  if (dir !== "busy") return dir;
+  if (kill && hasCgroups(root, state)) killCgroups(root, state);
+  dir = holdState(root, id, GONE_MS);
   if (dir !== "busy") return dir;
   const path = `${root}/${id}`;
   return { path, fd: openFd(path, 0o10000000) };
@@ -138,15 +140,14 @@ function isSame(a: State, b: State | undefined): boolean {
 /** Locks a container that is to be killed. Who has the lock now (an exec, a
  * start) may wait for the container: its end lets them go. */
 function lockByForce(root: string, id: string): number | undefined {
-  const end = performance.now() + GONE_MS;
-  for (let killed = false;;) {
+  for (let tries = 0, killed = false;; tries++) {
     const lock = tryLockState(root, id);
     if (lock !== "busy") return lock;
     const state = killed ? undefined : readState(root, id);
     if (state !== undefined) signalContainer(root, state, SIGKILL);
     killed = true;
     // Whoever hangs there (in a hook) must not keep it for ever.
-    if (performance.now() > end) return undefined;
+    if (tries > GONE_MS / TICK) return undefined;
     sleep(TICK);
   }
 }
@@ -187,7 +188,7 @@ export function deleteContainer(
       );
     }
     if (status !== "stopped") endContainer(root, state);
-    dir = takeOver(root, id);
+    dir = takeOver(root, state, force);
     if (dir === undefined || !isSame(state, readState(root, id))) return;
     // Those that a keeper ends are gone by now.
     const left = listLeft(root, state);
@@ -204,7 +205,11 @@ export function deleteContainer(
       );
     }
     if (left.length > 0) endContainer(root, state);
-    removeContainer(state, dir, place, warn);
+    removeContainer(state, dir, {
+      place,
+      warn,
+      kill: force || status === "created",
+    });
   } finally {
     if (dir !== undefined) closeFd(dir.fd);
     if (lock !== undefined) closeFd(lock);
@@ -214,13 +219,14 @@ export function deleteContainer(
 /**
  * Removes foreground containers whose keeper and warden were both killed:
  * their state is there, but nobody holds its lock. And directories of creates
- * that were killed before there was a state.
+ * that were killed before there was a state. What stays is told: it is no
+ * reason for another container not to run.
  */
 export function sweep(place: Place, warn: Warn): void {
   const { root } = place;
   for (const id of listIds(root)) {
-    const state = readState(root, id);
     try {
+      const state = readState(root, id);
       if (state === undefined) {
         removeRubbish(root, id);
       } else if (state.foreground) {
@@ -228,9 +234,12 @@ export function sweep(place: Place, warn: Warn): void {
       }
     } catch (error) {
       // Whoever is in that mount namespace will see to it.
-      if (!(error instanceof ContainerError) || error.code !== ELSEWHERE) {
-        throw error;
-      }
+      if (error instanceof ContainerError && error.code === ELSEWHERE) continue;
+      warn(
+        `Cannot clean up after "${id}", whose keeper was killed: ${
+          error instanceof Error ? error.message : error
+        }`,
+      );
     }
   }
 }
@@ -244,7 +253,7 @@ function sweepForeground(id: string, place: Place, warn: Warn): void {
     if (isAlive(state) || listLeft(place.root, state).length > 0) {
       endContainer(place.root, state);
     }
-    removeContainer(state, dir, place, warn);
+    removeContainer(state, dir, { place, warn, kill: true });
   } finally {
     closeFd(dir.fd);
   }

@@ -6,7 +6,7 @@
  */
 
 import { closeFd, packetPair } from "../../ffi/libc.ts";
-import { makeCgroups, removeCgroups } from "../cgroups.ts";
+import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
@@ -14,14 +14,15 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import { encodePlan, type Op } from "../plan.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
-import { removeState, type StateDir, writeLeftovers } from "../state.ts";
+import { type StateDir, writeLeftovers } from "../state.ts";
 import { sweep } from "./delete.ts";
 import { handOver } from "./handover.ts";
 import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
 import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
 import { FD_TAG } from "./order.ts";
 import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, planNoted, removeNoted } from "./reclaim.ts";
+import { claimContainer, discardPrepared, planNoted } from "./reclaim.ts";
+import { removeState } from "./removal.ts";
 import { makeClass, undoClass } from "./resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
 import { makeToken } from "./token.ts";
@@ -49,10 +50,7 @@ export interface ForegroundOptions {
 function giveUp(warded: Warded, prepared: Prepared, dir: StateDir): void {
   const cleaned = abandon(warded);
   if (prepared.resctrl !== undefined) undoClass(prepared.resctrl, undefined);
-  if (cleaned) return;
-  removeCgroups(prepared.cgroup);
-  removeNoted(dir);
-  removeState(dir);
+  if (!cleaned) discardPrepared(prepared, dir);
 }
 
 /** Removes a state directory that nothing was made for yet. */

@@ -126,7 +126,7 @@ export function planKeeper(
     parents: cgroup.parents,
     resctrl,
     state: { root, id: config.id },
-    ...(prepared.upper === undefined ? {} : { upper: prepared.upper }),
+    trees: prepared.upper === undefined ? [] : [prepared.upper],
     mount: prepared.sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
     // An engine's signals are passed on, and no more, as runc does.

@@ -58,6 +58,17 @@ function readAll(dirs: State["cgroup"]["dirs"]): number[] {
   return [...new Set(counted.flatMap((it) => readPids([it])))];
 }
 
+/** Whether a container's cgroups are still its own: another one that runs may
+ * have been given the same. */
+export function hasCgroups(root: string, state: State): boolean {
+  if (isAlive(state)) return true;
+  const mine = new Set(state.cgroup.dirs.map((it) => it.path));
+  return !listStates(root).some((it) =>
+    it.id !== state.id && it.cgroup.dirs.some((dir) => mine.has(dir.path)) &&
+    isAlive(it)
+  );
+}
+
 /**
  * The processes that are left of a container without a pid namespace of its
  * own: its first one may have ended before them, and no kernel kills them then.
@@ -71,13 +82,7 @@ export function listLeft(root: string, state: State): number[] {
     return [];
   }
   const left = readAll(dirs);
-  if (left.length === 0 || isAlive(state)) return left;
-  const mine = new Set(dirs.map((it) => it.path));
-  const taken = listStates(root).some((it) =>
-    it.id !== state.id && it.cgroup.dirs.some((dir) => mine.has(dir.path)) &&
-    isAlive(it)
-  );
-  return taken ? [] : left;
+  return left.length === 0 || hasCgroups(root, state) ? left : [];
 }
 
 /**

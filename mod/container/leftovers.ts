@@ -1,11 +1,12 @@
 /**
- * What a container leaves behind, told to the keeper and the warden, which
- * remove it: their part of the plan format (c/keeper.h says what each
- * operation means).
+ * What a container leaves behind, told to who removes it (keeper, warden, or
+ * the helper for this process): their part of the plan format (c/keeper.h says
+ * what each operation means).
  *
  * @module
  */
 
+import type { IdMaps } from "../namespaces/idmaps.ts";
 import type { Op } from "../plan.ts";
 
 /** A cgroup directory that goes when the container goes. */
@@ -18,21 +19,29 @@ export interface LeftCgroup {
   controllers: readonly string[];
 }
 
+/** A directory, or a file, by its name in another. */
+export interface Tree {
+  parent: string;
+  name: string;
+}
+
 /** Everything that a container leaves behind on the host. */
 export interface Leftovers {
   cgroups: readonly LeftCgroup[];
   /** Directories above them that were made too: removed where empty. */
-  parents?: readonly string[];
+  parents?: readonly string[] | undefined;
   /** Its groups of resctrl. */
   resctrl?: { mount: string; remove: readonly string[] } | undefined;
   /** ROOT and the id; slot "state" holds the lock. */
-  state: { root: string; id: string };
-  /** The subdirectory with the upper layer of a throw-away root. */
-  upper?: { parent: string; name: string };
+  state?: { root: string; id: string };
+  /** Directories that go with all that is in them, in this order. */
+  trees?: readonly Tree[];
+  /** The ids of its own user namespace, which may own files in them. */
+  idMaps?: IdMaps | undefined;
   /** Slot "root" is its root, mounted in the caller's mount namespace. */
   mount?: boolean;
   /** It has no pid namespace of its own. */
-  sharesPids: boolean;
+  sharesPids?: boolean;
   /** What keeper and warden do of their own beside. */
   also?: Partial<Omit<Flags, "sharesPids">>;
 }
@@ -85,21 +94,20 @@ export function planLeftovers(left: Leftovers): Op[] {
       why: WHY,
     });
   }
-  ops.push({
-    do: "kState",
-    parent: left.state.root,
-    name: left.state.id,
-    dir: "state",
-    why: WHY,
-  });
-  if (left.upper !== undefined) {
-    ops.push({ do: "kTree", ...left.upper, why: WHY });
+  if (left.state !== undefined) {
+    const { root, id } = left.state;
+    ops.push({ do: "kState", parent: root, name: id, dir: "state", why: WHY });
+  }
+  for (const { parent, name } of left.trees ?? []) {
+    ops.push({ do: "kTree", parent, name, why: WHY });
   }
   if (left.mount) ops.push({ do: "kMount", tree: "root", why: WHY });
-  ops.push({
-    do: "kFlags",
-    flags: flagBits({ sharesPids: left.sharesPids, ...left.also }),
-    why: "end what would not end by itself",
-  });
+  if (left.sharesPids !== undefined) {
+    ops.push({
+      do: "kFlags",
+      flags: flagBits({ sharesPids: left.sharesPids, ...left.also }),
+      why: "end what would not end by itself",
+    });
+  }
   return ops;
 }

@@ -252,7 +252,7 @@ export function addWarden(
     parents: cgroup.parents,
     resctrl,
     state: { root: place.root, id: config.id },
-    ...(upper === undefined ? {} : { upper }),
+    trees: upper === undefined ? [] : [upper],
     mount: sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
     also: {

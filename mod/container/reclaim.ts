@@ -1,28 +1,36 @@
 /**
- * What a container that is being made may leave behind when rustyrun is killed:
- * noted in ROOT/ID before any of it exists, removed with the directory by the
- * next command that finds it without an owner. (In the foreground the warden
- * removes it at once; this is for `create`, and for a warden killed as well.)
+ * What a container may leave behind: noted in ROOT/ID before any of it exists,
+ * removed with the directory by whoever deletes the container, or by the next
+ * command that finds the directory without an owner. (In the foreground the
+ * warden removes it at once; this is for `create`, and for a warden killed as
+ * well.)
  *
  * @module
  */
 
-import { removeSync } from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
-import { type CgroupPlan, removeCgroups } from "../cgroups.ts";
+import type { CgroupPlan } from "../cgroups.ts";
 import { ContainerError } from "../errors.ts";
+import type { IdMaps } from "../namespaces/idmaps.ts";
+import { REMOVE } from "../plan.ts";
 import {
   claimState,
-  emptyState,
   holdState,
   readLeftovers,
   readState,
-  removeState,
+  type State,
   type StateDir,
 } from "../state.ts";
 import { isStateDirectory } from "../state/root.ts";
+import type { LeftCgroup, Leftovers, Tree } from "./leftovers.ts";
 import type { Prepared } from "./prepare.ts";
-import { removeClass } from "./resctrl.ts";
+import {
+  emptyState,
+  removeLeftovers,
+  removeState,
+  splitPath,
+  WHOLE,
+} from "./removal.ts";
 import { type NotedMount, unmountShared } from "./shared_root.ts";
 
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
@@ -30,11 +38,15 @@ const ENOENT = -2;
 
 /** ROOT/ID/leftovers.json: only what was not there before. */
 export interface Noted {
-  cgroups: { path: string }[];
+  cgroups: LeftCgroup[];
   parents: string[];
-  upper?: { parent: string; name: string };
+  /** The cgroups' names are nobody else's. */
+  fresh: boolean;
+  upper?: Tree;
+  /** The ids of its own user namespace, whose files may be in there. */
+  idMaps?: IdMaps;
   /** Groups of resctrl. */
-  resctrl?: readonly string[];
+  resctrl?: { mount: string; remove: readonly string[] };
   /** Its root, in the mount namespace of who made it. */
   mount?: NotedMount;
 }
@@ -61,14 +73,13 @@ function missingAbove(path: string, mount: string): string[] {
  * it needs no look. */
 function newCgroups(
   { dirs, fresh }: CgroupPlan,
-): Pick<Noted, "cgroups" | "parents"> {
-  if (fresh) {
-    return { cgroups: dirs.map(({ path }) => ({ path })), parents: [] };
-  }
+): Pick<Noted, "cgroups" | "parents" | "fresh"> {
+  if (fresh) return { cgroups: dirs, parents: [], fresh };
   const mine = dirs.filter(({ path }) => isMissing(path));
   return {
-    cgroups: mine.map(({ path }) => ({ path })),
+    cgroups: mine,
     parents: mine.flatMap(({ path, mount }) => missingAbove(path, mount)),
+    fresh,
   };
 }
 
@@ -96,43 +107,139 @@ export function claimContainer(root: string, id: string): StateDir {
  *
  * @returns what {@linkcode writeLeftovers} takes */
 export function planNoted(
-  { cgroup, resctrl, upper }: Pick<Prepared, "cgroup" | "resctrl" | "upper">,
+  { cgroup, idMaps, resctrl, upper }: Pick<
+    Prepared,
+    "cgroup" | "idMaps" | "resctrl" | "upper"
+  >,
 ): Noted {
   const noted = newCgroups(cgroup);
   cgroup.parents = noted.parents;
   return {
     ...noted,
     ...(upper === undefined ? {} : { upper }),
-    ...(resctrl === undefined ? {} : { resctrl: resctrl.remove }),
+    ...(upper === undefined || idMaps === undefined ? {} : { idMaps }),
+    ...(resctrl === undefined ? {} : {
+      resctrl: { mount: resctrl.mount, remove: resctrl.remove },
+    }),
   };
+}
+
+function readNoted(dir: StateDir): Noted | undefined {
+  return readLeftovers(dir) as Noted | undefined;
+}
+
+/** What a note names beside cgroups and mounts. */
+function treesOf(
+  { idMaps, upper }: Pick<Noted, "idMaps" | "upper">,
+): Pick<Leftovers, "trees" | "idMaps"> {
+  return { trees: upper === undefined ? [] : [upper], idMaps };
 }
 
 /** Unmounts what ROOT/ID/leftovers.json names.
  *
  * @throws {ContainerError} when it is mounted and cannot be unmounted here */
-export function unmountNoted(dir: StateDir): void {
-  const noted = readLeftovers(dir) as Noted | undefined;
+function unmountNoted(noted: Noted | undefined): void {
   if (noted?.mount !== undefined) unmountShared(noted.mount);
 }
 
-/** Removes what ROOT/ID/leftovers.json names. A cgroup that stays busy is by
- * now somebody else's: what we made in it ends when its maker ends. */
+/** Removes what ROOT/ID/leftovers.json names, of a container that has never
+ * run. A cgroup with a name that others may have, and that stays busy, is by now
+ * somebody else's: what we made in it ends when its maker ends.
+ *
+ * @throws {ContainerError} when something stays */
 export function removeNoted(dir: StateDir): void {
-  const noted = readLeftovers(dir) as Noted | undefined;
+  const noted = readNoted(dir);
   if (noted === undefined) return;
-  const { cgroups, mount, parents, resctrl, upper } = noted;
+  const { cgroups, fresh, parents, resctrl } = noted;
+  const { root } = splitPath(dir);
   try {
-    removeCgroups({ dirs: cgroups, parents });
-    removeClass(resctrl ?? []);
+    removeLeftovers(
+      { cgroups, parents, resctrl },
+      fresh ? WHOLE | REMOVE.kill : 0,
+      root,
+    );
   } catch (error) {
-    if (!(error instanceof ContainerError)) throw error;
+    if (fresh || !(error instanceof ContainerError)) throw error;
+    const all = [error, ...error.suppressed] as ContainerError[];
+    if (all.some((it) => it.code !== "cgroup-busy")) throw error;
   }
-  if (mount !== undefined) unmountShared(mount);
-  if (upper === undefined) return;
+  unmountNoted(noted);
+  removeLeftovers({ cgroups: [], ...treesOf(noted) }, WHOLE, root);
+}
+
+/** Removes what a start that fails has made, and the state's directory.
+ *
+ * @throws {ContainerError} when something stays: then the directory does, too */
+export function discardPrepared(
+  { cgroup, idMaps, upper }: Prepared,
+  dir: StateDir,
+): void {
+  const { dirs, parents } = cgroup;
+  const { root } = splitPath(dir);
+  // A cgroup that was there before belongs to somebody else.
+  if (cgroup.made) {
+    removeLeftovers({ cgroups: dirs, parents }, WHOLE | REMOVE.kill, root);
+  }
+  unmountNoted(readNoted(dir));
+  removeLeftovers(
+    {
+      cgroups: [],
+      trees: upper === undefined ? [] : [upper],
+      idMaps,
+    },
+    WHOLE,
+    root,
+  );
+  removeState(dir);
+}
+
+/** How a stopped container is removed. */
+export interface StopOptions {
+  /** Who is left in its cgroups dies. */
+  kill: boolean;
+  /** They are another container's by now. */
+  keepCgroups: boolean;
+  /** Called when only its upper layer and its state are left. */
+  between?: () => void;
+}
+
+/**
+ * Removes what a container that has stopped leaves, and its state.
+ *
+ * @throws {ContainerError} when something stays: then its state does, too
+ */
+export function removeStopped(
+  { cgroup, resctrl }: State,
+  dir: StateDir,
+  { kill, keepCgroups, between }: StopOptions,
+): void {
+  const noted = readNoted(dir);
+  const how = kill ? WHOLE | REMOVE.kill : WHOLE;
+  const groups = {
+    cgroups: keepCgroups ? [] : cgroup.dirs,
+    parents: cgroup.parents,
+    resctrl,
+  };
+  const state = splitPath(dir);
+  const rest = { ...treesOf(noted ?? {}), state };
+  if (noted?.mount === undefined && between === undefined) {
+    return removeLeftovers({ ...groups, ...rest }, how, state.root, dir);
+  }
+  removeLeftovers(groups, how, state.root);
+  unmountNoted(noted);
+  between?.();
+  removeLeftovers({ cgroups: [], ...rest }, how, state.root, dir);
+}
+
+/** Kills all that is in a container's cgroups and those below, also what is
+ * frozen there. Removes nothing that is in use. */
+export function killCgroups(root: string, { cgroup }: State): void {
+  if (cgroup.dirs.length === 0) return;
   try {
-    removeSync(`${upper.parent}/${upper.name}`, { recursive: true });
+    removeLeftovers({ cgroups: cgroup.dirs }, REMOVE.kill, root);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // They die now, and their cgroups are still busy.
+    if (!(error instanceof ContainerError)) throw error;
   }
 }
 

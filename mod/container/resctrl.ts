@@ -233,26 +233,3 @@ export function makeClass(plan: ClassPlan): void {
     throw error;
   }
 }
-
-/**
- * Removes a container's groups; one that is gone is fine.
- *
- * @throws {ContainerError} when one stays, after having tried all
- */
-export function removeClass(paths: readonly string[]): void {
-  let failure: ContainerError | undefined;
-  for (const path of paths) {
-    try {
-      removeSync(path);
-    } catch (cause) {
-      if (cause instanceof Deno.errors.NotFound) continue;
-      failure ??= new ContainerError(
-        `Cannot remove "${path}" (linux.intelRdt): ${
-          cause instanceof Error ? cause.message : cause
-        }`,
-        { code: "resctrl", hint: "Only root may change resctrl", cause },
-      );
-    }
-  }
-  if (failure) throw failure;
-}

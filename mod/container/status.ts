@@ -133,8 +133,9 @@ export function listIds(root: string): string[] {
   }
 }
 
-/** The containers below `root`, by id. */
+/** The containers below `root`, by id. What cannot be read as a state, of one
+ * alone, is none of theirs. */
 export function listStates(root: string): State[] {
   return listIds(root).map((id) => readState(root, id))
-    .filter((it) => it !== undefined);
+    .filter((it) => Array.isArray(it?.cgroup?.dirs)) as State[];
 }

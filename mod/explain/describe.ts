@@ -7,7 +7,7 @@
 
 import { CLONE, MOUNT_ATTR, MS, PR, S_IF } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
-import { COVER, type Op, SYNC } from "../plan.ts";
+import { COVER, type Op, REMOVE, SYNC } from "../plan.ts";
 import { formatCapabilities } from "../security/capabilities.ts";
 
 /** What the slots hold: "/proc" for the root's, "a new tmpfs". */
@@ -356,6 +356,10 @@ export function describeOp(
       return "rt_sigprocmask() of none, SIGPIPE as it is by default";
     case "init":
       return "fork: the child goes on, pid 1 forwards signals and reaps";
+    case "remove":
+      return `remove ${
+        names(REMOVE, "", op.how).join(", ") || "only what is empty"
+      }`;
     case "exec":
       return `execve(${op.argv.map((it) => JSON.stringify(it)).join(" ")})`;
     default:

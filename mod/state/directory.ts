@@ -9,7 +9,7 @@ import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import type { StateDir } from "../state.ts";
-import { LEFTOVERS, readState } from "./files.ts";
+import { readState } from "./files.ts";
 import { checkStateRoot, isSameFile, isStateDirectory } from "./root.ts";
 import { cannotKeep, removing } from "./words.ts";
 
@@ -105,7 +105,7 @@ function lockDirectory(path: string): number | "busy" | undefined {
  * Takes the directory of a container that is to be removed; waits for whoever
  * makes or removes it.
  *
- * @param milliseconds how long at the most; 0: not at all
+ * @param milliseconds how long at the most, counted by the pauses; 0: not at all
  * @returns undefined when there is no such directory, "busy" when the time is
  * over
  */
@@ -115,12 +115,11 @@ export function holdState(
   milliseconds: number,
 ): StateDir | "busy" | undefined {
   const path = `${root}/${id}`;
-  const end = performance.now() + milliseconds;
-  for (;;) {
+  for (let left = milliseconds;; left -= 5) {
     const fd = lockDirectory(path);
     if (fd === undefined) return undefined;
     if (fd !== "busy") return { path, fd };
-    if (performance.now() >= end) return "busy";
+    if (left <= 0) return "busy";
     sleep(5);
   }
 }
@@ -166,45 +165,11 @@ function makeDirectory(root: string, path: string): boolean {
   }
 }
 
-/**
- * Removes a state directory that this process holds: what is in it, then
- * itself. One that is gone, or has become another container's, is left alone.
- */
-export function removeState(dir: StateDir): void {
-  if (!isSameFile(dir.path, dir.fd)) return;
-  emptyState(dir);
-  try {
-    removing(dir.path, () => removeSync(dir.path));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
 /** Makes a state directory rubbish: what it names is there for the taking. */
 export function disownState({ path }: StateDir): void {
   try {
     removing(path, () => removeSync(`${path}/state.json`));
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
-}
-
-/** Removes what is in a state directory that this process holds. */
-export function emptyState(dir: StateDir): void {
-  const { path } = dir;
-  // state.json first: from then on the directory is rubbish, not a container.
-  // Its leftovers' names last: until then somebody may still need them.
-  const names = readDirSync(path).map((it) => it.name)
-    .filter((it) => it !== "state.json" && it !== LEFTOVERS);
-  disownState(dir);
-  for (const name of [...names, LEFTOVERS]) {
-    try {
-      removing(
-        path,
-        () => removeSync(`${path}/${name}`, { recursive: true }),
-      );
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
   }
 }

@@ -51,20 +51,35 @@ export function keeping<T>(path: string, act: () => T): T {
   return worded(act, Object.keys(HINTS), (cause) => cannotKeep(path, cause));
 }
 
+/** The error for a state that stays.
+ *
+ * @param errno why, by name
+ * @param words the same in words */
+export function cannotRemove(
+  path: string,
+  errno: string,
+  words: string,
+  cause?: unknown,
+): ContainerError {
+  const hint = HINTS[errno]?.split(/[,:] /)[0];
+  return new ContainerError(
+    `Cannot remove the container's state in "${path}": ${words}`,
+    {
+      code: "state-directory",
+      hint: hint && `${hint}: see to it, and delete the container again`,
+      cause,
+    },
+  );
+}
+
 /** Removes `path`, or what is below it; the same. */
 export function removing<T>(path: string, act: () => T): T {
-  return worded(act, Object.keys(HINTS), (cause) =>
-    new ContainerError(
-      `Cannot remove the container's state in "${path}": ${
-        describeFileError(cause)
-      }`,
-      {
-        code: "state-directory",
-        hint: `${HINTS[errnoOf(cause)]!.split(/[,:] /)[0]}: see to it, and ` +
-          "delete the container again",
-        cause,
-      },
-    ));
+  return worded(
+    act,
+    Object.keys(HINTS),
+    (cause) =>
+      cannotRemove(path, errnoOf(cause), describeFileError(cause), cause),
+  );
 }
 
 /** Saves what was changed of a container; the change itself holds already. */

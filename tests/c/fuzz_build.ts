@@ -39,7 +39,8 @@ export function runTool(
 const PURE = new Set([
   ..."memchr memcmp memcpy memmove memset".split(" "),
   ..."strchr strcmp strcspn strlen strncmp strrchr strspn strstr".split(" "),
-  ..."sigaddset sigemptyset sigfillset cfmakeraw __errno_location".split(" "),
+  ..."strerror sigaddset sigemptyset sigfillset cfmakeraw __errno_location"
+    .split(" "),
 ]);
 
 const FLAGS = [

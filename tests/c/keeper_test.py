@@ -7,7 +7,6 @@ the terminal, teardown, and what SIGKILL leaves.
 Needs root; uses whatever cgroup hierarchies this machine has.
 """
 import ctypes
-import errno
 import fcntl
 import json
 import os
@@ -53,6 +52,8 @@ class Case(unittest.TestCase):
 
 
 SH = "/bin/sh"
+# EBUSY or EXDEV, as musl or glibc word them.
+BUSY = r"(Resource busy|Device or resource busy|.*[Cc]ross-device link)"
 # Of what is made beside temporary directories: a pid comes again.
 TOKEN = f"{os.getpid()}-{secrets.token_hex(4)}"
 
@@ -794,8 +795,8 @@ class Teardown(Case):
         os.kill(init, signal.SIGKILL)
         code, _, err = box.end(LIMIT)
         self.assertEqual(code, 137)
-        self.assertEqual(
-            err, f'rustyrun: Cannot remove "{self.name}": errno {errno.EBUSY}\n')
+        self.assertRegex(
+            err, rf'^rustyrun: Cannot remove "/.*/{self.name}": {BUSY}\n$')
 
     def test_own_parent_goes_with_its_last_child(self):
         cgroups = [(root, f"{self.name}/one", 2, kind)
@@ -952,7 +953,8 @@ class Teardown(Case):
         code, _, err = Box([SH, "-c", "exit 0"],
                            trees=[(self.dir.name, "upper")]).end()
         self.assertEqual(code, 0)
-        self.assertRegex(err, 'rustyrun: Cannot remove "upper": errno (16|18)')
+        self.assertRegex(
+            err, rf'rustyrun: Cannot remove "/.*/upper": {BUSY}')
         self.assertTrue(os.path.exists(f"{self.dir.name}/kept/x"))
 
     def start_as_user(self, argv, **spec):

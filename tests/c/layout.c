@@ -57,6 +57,10 @@ int main(void)
 	VALUE(REPORT_ABOUT_TO_EXEC);
 	VALUE(REPORT_FD);
 	VALUE(REPORT_WAITING);
+	VALUE(REPORT_STAYS);
+	VALUE(REMOVE_BELOW);
+	VALUE(REMOVE_TREES);
+	VALUE(REMOVE_KILL);
 	SIZE(plan_head);
 	OFFSET(plan_head, magic);
 	OFFSET(plan_head, version);

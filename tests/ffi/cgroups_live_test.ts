@@ -5,8 +5,8 @@ import {
   type CgroupPlan,
   makeCgroups,
   planCgroups,
-  removeCgroups,
 } from "../../mod/cgroups.ts";
+import { removeCgroups } from "../../mod/container/removal.ts";
 import { attachDevices } from "../../mod/cgroups/bpf.ts";
 import {
   freezeCgroups,
@@ -28,7 +28,7 @@ import { friendly, oci } from "../cgroups/machines.ts";
 import { hasNeed, type Need, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 
-const V1: Need[] = ["root", "cgroup-v1"];
+const V1: Need[] = ["root", "cgroup-v1", "helper"];
 const decoder = new TextDecoder();
 let serial = 0;
 
@@ -66,7 +66,7 @@ function withCgroups(
       await fn(plan);
     } finally {
       await waitEmpty(plan);
-      removeCgroups(plan);
+      removeCgroups(plan, "/tmp");
     }
     assertEquals(plan.dirs.filter((d) => exists(d.path)), []);
   };
@@ -164,7 +164,7 @@ testOn(V1, "makeCgroups() never takes over a cgroup in friendly mode", () => {
     );
     assertEquals(plan.dirs.filter((d) => !exists(d.path)), []);
   } finally {
-    removeCgroups(plan);
+    removeCgroups(plan, "/tmp");
   }
 });
 
@@ -180,7 +180,7 @@ testOn(
       parents,
       plan.dirs.flatMap((d) => [`${d.mount}${top}`, `${d.mount}${top}/b`]),
     );
-    removeCgroups(plan);
+    removeCgroups(plan, "/tmp");
     assertEquals(parents.filter(exists), []);
   },
 );
@@ -201,7 +201,7 @@ testOn(V1, "makeCgroups() fills cpusets that somebody left empty above", () => {
     const above = [`${dir}/../..`, `${dir}/..`].map((p) =>
       Deno.realPathSync(p)
     );
-    removeCgroups({ dirs: plan.dirs, parents: [...above, ...parents] });
+    removeCgroups({ dirs: plan.dirs, parents: [...above, ...parents] }, "/tmp");
   }
   assertEquals(plan.dirs.filter((d) => exists(`${d.mount}${top}`)), []);
 });
@@ -227,7 +227,7 @@ testOn(
     } finally {
       child.kill("SIGKILL");
       await endOf(child);
-      removeCgroups(plan);
+      removeCgroups(plan, "/tmp");
     }
   },
 );
@@ -245,7 +245,7 @@ testOn(V1, "makeCgroups() refuses an OCI cgroup that is frozen", () => {
       `Cannot use the cgroup "${freezer}": container's cgroup unexpectedly frozen`,
     );
   } finally {
-    removeCgroups(plan);
+    removeCgroups(plan, "/tmp");
   }
 });
 
@@ -411,7 +411,7 @@ testOn(V1, "removeCgroups() says which cgroup is still in use", async () => {
     await readLine(child);
     const pids = plan.dirs.filter((d) => d.controllers.includes("pids"));
     const error = assertThrows(
-      () => removeCgroups({ dirs: pids }),
+      () => removeCgroups({ dirs: pids }, "/tmp"),
       ContainerError,
     );
     assertEquals(
@@ -421,7 +421,7 @@ testOn(V1, "removeCgroups() says which cgroup is still in use", async () => {
   } finally {
     child.kill("SIGKILL");
     await endOf(child);
-    removeCgroups(plan);
+    removeCgroups(plan, "/tmp");
   }
 });
 
@@ -613,7 +613,7 @@ Deno.test({
       assertEquals(look(), ["kmsg", "read"]);
     } finally {
       Deno.removeSync(nodes, { recursive: true });
-      removeCgroups({ dirs: [{ path: dir }] });
+      Deno.removeSync(dir);
     }
   },
 });

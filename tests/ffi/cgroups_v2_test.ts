@@ -1,6 +1,7 @@
 /** Real cgroups on a pure v2 machine, as root. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { makeCgroups, planCgroups, removeCgroups } from "../../mod/cgroups.ts";
+import { makeCgroups, planCgroups } from "../../mod/cgroups.ts";
+import { removeCgroups } from "../../mod/container/removal.ts";
 import type { CgroupPlan } from "../../mod/cgroups.ts";
 import {
   freezeCgroups,
@@ -47,7 +48,7 @@ function withCgroups(
       await fn(made, made.joins.v2!);
     } finally {
       await waitEmpty(made);
-      removeCgroups(made);
+      removeCgroups(made, "/tmp");
     }
     assertEquals(exists(made.joins.v2!), false);
   };

@@ -23,7 +23,8 @@ import { findState } from "../../mod/container/status.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { type Facts, gatherFacts } from "../../mod/host.ts";
 import type { ClassPlan } from "../../mod/intel_rdt.ts";
-import { removeState, writeLeftovers } from "../../mod/state.ts";
+import { removeState } from "../../mod/container/removal.ts";
+import { writeLeftovers } from "../../mod/state.ts";
 import { findLeaks, makeRootfs, takeSnapshot } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { makeSpec } from "./caller.ts";
@@ -53,6 +54,12 @@ function makeTree() {
     read: (file: string) => Deno.readTextFileSync(`${path}/${file}`),
     write: (file: string, text: string) =>
       Deno.writeTextFileSync(`${path}/${file}`, text),
+    /** Empties a group: rmdir(2) in resctrl does not care for its files. */
+    bare(group: string) {
+      for (const { name } of Deno.readDirSync(`${path}/${group}`)) {
+        removeSync(`${path}/${group}/${name}`, { recursive: true });
+      }
+    },
     /** Groups below the root, and in a group. */
     groups: (group = ".") =>
       [...Deno.readDirSync(`${path}/${group}`)].filter((it) => it.isDirectory)
@@ -89,7 +96,10 @@ async function makeRoom(intelRdt: IntelRdt) {
   const rootfs = makeRootfs();
   const id = `rrtest-rdt-${crypto.randomUUID().slice(0, 8)}`;
   const root = Deno.makeTempDirSync({ prefix: "rustyrun-rdt-" });
-  const spec = makeSpec(id, { linux: { intelRdt } }) as Spec;
+  const spec = makeSpec(id, {
+    root: { path: rootfs },
+    linux: { intelRdt },
+  }) as Spec;
   const config = (): Config => ({
     id,
     bundle: rootfs,
@@ -169,6 +179,7 @@ testOn(
     assertEquals(tasks.map(tree.read), ["0", "0"]);
     updateClass(findState(room.root, own), ["L3:0=3", undefined]);
     assertEquals(tree.read(`${own}/schemata`), "L3:0=3\n");
+    tree.bare(own);
     room.delete();
     assertEquals(tree.groups(), ["guest", "info", "mon_groups"]);
   },
@@ -187,6 +198,7 @@ testOn(NEEDS, "create, exec, delete in a class that closID names", async () => {
   tree.write("guest/tasks", "");
   room.exec(tree.facts());
   assertEquals(tree.read("guest/tasks"), "0");
+  tree.bare(`guest/mon_groups/${room.id}`);
   room.delete();
   assertEquals(tree.groups(), ["guest", "info", "mon_groups"]);
   assertEquals(tree.groups("guest/mon_groups"), []);
@@ -260,8 +272,13 @@ testOn(
     await using room = await makeRoom({});
     const killed = claimContainer(room.root, room.id);
     const own = `${tree.path}/${room.id}`;
-    Deno.mkdirSync(own);
-    writeLeftovers(killed, { cgroups: [], parents: [], resctrl: [own] });
+    mkdirSync(own);
+    writeLeftovers(killed, {
+      cgroups: [],
+      parents: [],
+      fresh: false,
+      resctrl: { mount: tree.path, remove: [own] },
+    });
     closeFd(killed.fd);
     const next = claimContainer(room.root, room.id);
     assertEquals(tree.groups(), ["guest", "info", "mon_groups"]);

@@ -1,0 +1,60 @@
+/*
+ * Removal for the host stage: what a container has left behind, for `delete`,
+ * for a start that fails, and for what others have left. The k operations of a
+ * plan name it, as they do for the keeper and the warden.
+ */
+#include <errno.h>
+
+#include "teardown.h"
+
+static struct teardown removal;
+static bool begun;
+
+static void tell(uint32_t index, int err, const char *what)
+{
+	child.index = index;
+	report(REPORT_STAYS, err, 0, what, -1);
+}
+
+/* The operation is the last one with its slot; from here on the descriptor is
+ * the removal's, who has it until the end. */
+static void keep_slot(int64_t slot)
+{
+	child.slot[slot] = -1;
+}
+
+/* Where the directory above is gone, so is what was in it. */
+static void add(const struct op *op)
+{
+	if (teardown_add(&removal, op, child.slot) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			tell(op->index, errno, op->a[0].p);
+		return;
+	}
+	if (op->code == OP_K_STATE)
+		keep_slot(op->a[2].n);
+	if (op->code == OP_K_MOUNT)
+		keep_slot(op->a[0].n);
+}
+
+int run_remove_op(const struct op *op)
+{
+	if (!begun) {
+		teardown_init(&removal);
+		removal.tell = tell;
+		begun = true;
+	}
+	switch (op->code) {
+	case OP_K_CGROUP:
+	case OP_K_STATE:
+	case OP_K_TREE:
+	case OP_K_MOUNT:
+	case OP_K_FLAGS:
+		add(op);
+		return 1;
+	case OP_REMOVE:
+		teardown_run(&removal, (int)narrow(op->a[0].n));
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,38 @@
+/**
+ * `run --detach` of an engine: create and start in one, or nothing.
+ *
+ * @module
+ */
+
+import type { Config } from "../config/config.ts";
+import { ContainerError } from "../errors.ts";
+import type { Facts } from "../host.ts";
+import { createContainer } from "./create.ts";
+import { deleteContainer } from "./delete.ts";
+import type { Place } from "./launch.ts";
+import { startContainer } from "./start.ts";
+import type { Warn } from "./warn.ts";
+
+/**
+ * Runs a container that nobody watches.
+ *
+ * @throws {ContainerError} when it cannot be made or started; nothing is left
+ */
+export function createAndStart(
+  config: Config,
+  facts: Facts,
+  place: Place,
+  warn: Warn,
+): void {
+  createContainer(config, facts, place, warn);
+  try {
+    startContainer(config.id, facts, place);
+  } catch (error) {
+    try {
+      deleteContainer(config.id, true, place, warn);
+    } catch (failure) {
+      if (error instanceof ContainerError) error.suppressed.push(failure);
+    }
+    throw error;
+  }
+}

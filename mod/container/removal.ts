@@ -1,0 +1,230 @@
+/**
+ * Removes what containers leave behind, for `delete`, for a start that fails
+ * and for what others have left: by the helper, as the keeper and the warden do
+ * it (c/teardown.c), since a container may have made it deep, and hostile.
+ *
+ * @module
+ */
+
+import { errnoName, errnoText } from "../../ffi/errno.ts";
+import { CLONE } from "../../ffi/constants.ts";
+import { readDirSync } from "../../ffi/files.ts";
+import { closeFd, waitProcess } from "../../ffi/libc.ts";
+import type { CgroupPlan } from "../cgroups.ts";
+import { ContainerError } from "../errors.ts";
+import type { IdMaps } from "../namespaces/idmaps.ts";
+import { type Op, REMOVE, SYNC } from "../plan.ts";
+import { HelperDied, type PlanRun, startPlan } from "../process.ts";
+import type { StateDir } from "../state.ts";
+import { LEFTOVERS } from "../state/files.ts";
+import { cannotRemove } from "../state/words.ts";
+import { writeIdMaps } from "./id_maps.ts";
+import { type Leftovers, planLeftovers } from "./leftovers.ts";
+
+/** What is the container's alone goes whole. */
+export const WHOLE = REMOVE.below | REMOVE.trees;
+
+/** One thing that stays. */
+interface Stays {
+  op: Op;
+  errno: number;
+}
+
+/** Runs a plan that removes; goes on where something stays. */
+function runRemoval(
+  ops: readonly Op[],
+  room: string,
+  slots: ReadonlyMap<string, number>,
+  idMaps?: IdMaps,
+): Stays[] {
+  const found: Stays[] = [];
+  let run: PlanRun | undefined;
+  try {
+    run = startPlan(ops, room, slots);
+    run.serve({
+      stays: (op, { errno }) => found.push({ op, errno }),
+      sync(_, pid) {
+        if (idMaps !== undefined) writeIdMaps(pid, idMaps);
+      },
+    });
+  } catch (error) {
+    if (!(error instanceof HelperDied)) throw error;
+    throw new ContainerError(
+      `Cannot remove what the container has left: the helper that does it ended by signal ${error.signal}`,
+      {
+        code: "remove",
+        hint: "Something killed it: try again",
+        exitCode: 1,
+        cause: error,
+      },
+    );
+  } finally {
+    if (run !== undefined) {
+      closeFd(run.channel);
+      waitProcess(run.helper);
+    }
+  }
+  return found;
+}
+
+/** What is to be done about what stays. */
+function hintFor(op: Op, path: string, errno: string): string | undefined {
+  if (op.do === "kCgroup") {
+    return errno === "EBUSY"
+      ? `cat ${path}/cgroup.procs shows which processes are left in it`
+      : undefined;
+  }
+  switch (errno) {
+    case "EPERM":
+      return `A file in it may be immutable: lsattr -R ${path}; chattr -i changes that`;
+    case "EBUSY":
+    case "EXDEV":
+      return `Something is mounted in it: findmnt -R ${path}`;
+    case "EACCES":
+      return "Files in it belong to other ids: root may remove them";
+    case "EROFS":
+      return "Its file system is mounted read-only";
+    default:
+      return undefined;
+  }
+}
+
+function pathOf(op: Op): string {
+  switch (op.do) {
+    case "kCgroup":
+      return `${op.root}/${op.path}`;
+    case "kState":
+    case "kTree":
+      return `${op.parent}/${op.name}`;
+    default:
+      return op.do;
+  }
+}
+
+function wordStays({ op, errno }: Stays, left: Leftovers): ContainerError {
+  const name = errnoName(errno);
+  const path = pathOf(op);
+  if (left.resctrl?.remove.includes(path)) {
+    return new ContainerError(
+      `Cannot remove "${path}" (linux.intelRdt): ${errnoText(errno)}`,
+      { code: "resctrl", hint: "Only root may change resctrl", exitCode: 1 },
+    );
+  }
+  if (op.do === "kState") {
+    return cannotRemove(path, name, errnoText(errno));
+  }
+  const isCgroup = op.do === "kCgroup";
+  return new ContainerError(
+    `Cannot remove ${isCgroup ? "the cgroup " : ""}"${path}": ${
+      isCgroup ? name : errnoText(errno)
+    }`,
+    {
+      code: isCgroup ? "cgroup-busy" : "leftovers",
+      hint: hintFor(op, path, name),
+      exitCode: 1,
+    },
+  );
+}
+
+const WHY = "remove what is named before";
+
+/** Files of a user's own container may be of ids that only its user namespace
+ * may touch: one with the same ids is as good. */
+function removeInside(
+  left: Leftovers,
+  how: number,
+  room: string,
+  idMaps: IdMaps,
+): Stays[] {
+  const { trees = [] } = left;
+  return runRemoval(
+    [
+      { do: "unshare", flags: CLONE.NEWUSER, why: WHY },
+      { do: "sync", id: SYNC.idMaps, why: WHY },
+      ...planLeftovers({ cgroups: [], trees }),
+      { do: "remove", how, why: WHY },
+    ],
+    room,
+    new Map(),
+    idMaps,
+  );
+}
+
+/**
+ * Removes what is named; what is gone already is fine.
+ *
+ * @param how bits of {@linkcode REMOVE}
+ * @param room directory of the states, for the helper
+ * @param dir the state's directory, where `left` names it
+ * @throws {ContainerError} when something stays, after all has been tried; the
+ * rest of what stays is in its `suppressed`
+ */
+export function removeLeftovers(
+  left: Leftovers,
+  how: number,
+  room: string,
+  dir?: StateDir,
+): void {
+  const ops = planLeftovers(left);
+  if (ops.length === 0) return;
+  ops.push({ do: "remove", how, why: WHY });
+  const slots = new Map(dir === undefined ? [] : [["state", dir.fd]]);
+  let stays = runRemoval(ops, room, slots);
+  if (left.idMaps !== undefined && stays.some(({ op }) => op.do === "kTree")) {
+    stays = stays.filter(({ op }) => op.do !== "kTree");
+    stays.push(...removeInside(left, how, room, left.idMaps));
+    // The state has stayed for what is gone now.
+    if (stays.length === 0) {
+      const { trees: _, idMaps: __, ...rest } = left;
+      return removeLeftovers(rest, how, room, dir);
+    }
+  }
+  const [first, ...others] = stays.map((it) => wordStays(it, left));
+  if (first === undefined) return;
+  first.suppressed.push(...others);
+  throw first;
+}
+
+/**
+ * Removes a container's cgroups with those inside them. A process that has just
+ * been killed may still be in one: tried again, often.
+ *
+ * @param plan a plan, or what the state keeps of it. `parents` are removed too
+ * where nobody else is in them; a plan that was not made is left alone
+ * @throws {ContainerError} when one stays, after having tried all
+ */
+export function removeCgroups(
+  { dirs, parents = [], made = true }:
+    & Pick<CgroupPlan, "dirs">
+    & Partial<Pick<CgroupPlan, "made">>
+    & { parents?: readonly string[] },
+  room: string,
+): void {
+  if (made) removeLeftovers({ cgroups: dirs, parents }, WHOLE, room);
+}
+
+/** ROOT and the id of a state's directory. */
+export function splitPath({ path }: StateDir): { root: string; id: string } {
+  const at = path.lastIndexOf("/");
+  return { root: path.slice(0, at), id: path.slice(at + 1) };
+}
+
+/** Removes a state's directory, which this process holds, with all that is in
+ * it. One that is gone, or has become another container's, is left alone. */
+export function removeState(dir: StateDir): void {
+  const state = splitPath(dir);
+  removeLeftovers({ cgroups: [], state }, WHOLE, state.root, dir);
+}
+
+/** Removes what is in a state's directory that this process holds: first what
+ * makes it a container, last the names of what it has left, which until then
+ * somebody may still need. */
+export function emptyState(dir: StateDir): void {
+  const { path } = dir;
+  const rank = (name: string) =>
+    name === "state.json" ? 0 : name === LEFTOVERS ? 2 : 1;
+  const trees = [...readDirSync(path)]
+    .map(({ name }) => ({ parent: path, name }))
+    .sort((a, b) => rank(a.name) - rank(b.name));
+  removeLeftovers({ cgroups: [], trees }, WHOLE, splitPath(dir).root);
+}
