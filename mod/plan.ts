@@ -312,11 +312,13 @@ const FILLS: ReadonlySet<string> = new Set(["into:f", "master:f", "peer:f"]);
 /**
  * Returns for each operation which of its arguments are slots that nothing uses
  * after it, as bits: what is open longer than that may be found open by
- * whoever sees the process (CVE-2024-21626).
+ * whoever sees the process (CVE-2024-21626). After `closeFds` a filter may forbid
+ * close(2), and what is still open is closed by execve(2).
  */
 function findLastUses(ops: readonly Op[]): Uint16Array {
   const bits = new Uint16Array(ops.length);
   const used = new Set<string>();
+  const end = ops.findLastIndex((it) => it.do === "closeFds");
   for (let i = ops.length - 1; i >= 0; i--) {
     const op = ops[i]! as unknown as Record<string, string>;
     const { args } = OPS[ops[i]!.do];
@@ -326,7 +328,7 @@ function findLastUses(ops: readonly Op[]): Uint16Array {
       if (!arg.endsWith(":f")) continue;
       const name = op[arg.slice(0, -2)]!;
       if (name === "") continue;
-      if (!used.has(name)) bits[i]! |= 1 << at;
+      if (!used.has(name) && (end < 0 || i <= end)) bits[i]! |= 1 << at;
       (FILLS.has(arg) ? fills ??= [] : uses ??= []).push(name);
     }
     // What it held before is closed where it is filled again.

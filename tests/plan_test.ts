@@ -298,6 +298,24 @@ Deno.test("encodePlan() has a slot closed by the last operation that uses it", (
   );
 });
 
+Deno.test("encodePlan() has nothing closed after closeFds, when a filter may forbid it", () => {
+  const { records } = decodePlan(encodePlan([
+    open("fifo"),
+    open("a"),
+    { do: "closeFds", keep: 0, fifo: "fifo", why: WHY },
+    {
+      do: "seccomp",
+      filter: new Uint8Array(8),
+      flags: 8,
+      into: "listener",
+      why: WHY,
+    },
+    { do: "sendFd", slot: "listener", tag: 2, why: WHY },
+    { do: "waitStart", fifo: "fifo", why: WHY },
+  ]));
+  assertEquals(records.map((it) => it.last), [[], [0], [], [], [], []]);
+});
+
 Deno.test("encodePlan() takes as many slots at once as there are, and one more never", () => {
   const names = Array.from({ length: PLAN_SLOTS }, (_, i) => `s${i}`);
   const ops = names.map((it) => open(it));
