@@ -289,6 +289,12 @@ const refused: [string, string, string, number, string?][] = [
     125,
   ],
   [
+    "run alpine sh -f x",
+    '"run" requires exactly 1 argument(s)',
+    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR sh -f x",
+    125,
+  ],
+  [
     "run --bundle B x sh",
     '"run" requires exactly 1 argument(s)',
     "An OCI bundle takes only an ID: config.json says what runs",

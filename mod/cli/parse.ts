@@ -69,15 +69,20 @@ class Reader {
   implied = false;
   /** Once it is known. */
   command = "";
+  /** All flags are read. */
+  done = false;
   constructor(readonly argv: readonly string[]) {}
 
-  /** Of run, all is friendly that names no bundle. */
+  /** Of run, all is friendly that names no bundle: one among the flags that
+   * were read, or that may still come. */
   get exitCode(): number {
+    const { argv } = this;
     const rootfs = (w: string) => /^(--?rootfs(=|$)|-r)/.test(w);
     const bundle = (w: string) => /^(--?(bundle|config)(=|$)|-[bf])/.test(w);
-    return this.implied ||
-        (this.argv.includes("run") && this.argv.some(rootfs)) ||
-        (this.command === "run" && !this.argv.some(bundle))
+    const named = this.taken.some(([{ form }]) => form === "oci") ||
+      !this.done && argv.slice(this.at).some(bundle);
+    return this.implied || (this.command === "run" && !named) ||
+        (argv.includes("run") && argv.some(rootfs))
       ? 125
       : 1;
   }
@@ -302,6 +307,7 @@ function readCommand(
       };
     }
   }
+  reader.done = true;
   let friendly = false;
   if (run) {
     const [word = ""] = args;

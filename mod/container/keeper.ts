@@ -181,7 +181,7 @@ export function planRefusal(
       new ContainerError(`The ${what} was killed by a third Ctrl-C`, {
         code: "interrupted",
         hint:
-          "After one or two it may take its time to end: they only ask for it",
+          "One or two only ask it to end, and leave it the time that it needs",
         exitCode: 137,
       }),
     ),
