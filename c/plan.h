@@ -1,6 +1,6 @@
 /*
- * The plan's byte format and the operations: the twin of mod/plan.ts, which
- * describes the layout (tests/layout_test.ts compares the two).
+ * The plan's byte format and the operations: the twin of mod/plan.ts and
+ * mod/plan/encode.ts, which describes the layout (tests/layout_test.ts compares).
  */
 #ifndef RUSTYRUN_PLAN_H
 #define RUSTYRUN_PLAN_H

@@ -23,13 +23,13 @@ import { HelperError, loadHelper } from "../ffi/helper.ts";
 import { ContainerError } from "./errors.ts";
 import {
   decodeReport,
-  encodePlan,
   type Op,
   REPORT,
   type Report,
   REPORT_SIZE,
   SYNC,
 } from "./plan.ts";
+import { encodePlan } from "./plan/encode.ts";
 
 /** An operation of the plan that failed in the child stage. */
 export class OperationError extends Error {

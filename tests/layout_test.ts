@@ -28,18 +28,14 @@ import {
   SCHED_FLAG,
   SIGNALS,
 } from "../ffi/constants.ts";
+import { COVER, OPS, REMOVE, REPORT, REPORT_SIZE } from "../mod/plan.ts";
 import {
-  COVER,
-  OPS,
   PLAN_LIST,
   PLAN_MAGIC,
   PLAN_MAX,
   PLAN_SLOTS,
   PLAN_VERSION,
-  REMOVE,
-  REPORT,
-  REPORT_SIZE,
-} from "../mod/plan.ts";
+} from "../mod/plan/encode.ts";
 import { type Arch, DIALECT, WARNINGS } from "../scripts/build.ts";
 import { type Need, testOn } from "./needs.ts";
 

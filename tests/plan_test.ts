@@ -8,17 +8,19 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import {
   decodeReport,
-  encodePlan,
   type Op,
   type OpName,
   OPS,
   PHASES,
-  PLAN_LIST,
-  PLAN_MAX,
-  PLAN_SLOTS,
   REPORT_SIZE,
   SYNC,
 } from "../mod/plan.ts";
+import {
+  encodePlan,
+  PLAN_LIST,
+  PLAN_MAX,
+  PLAN_SLOTS,
+} from "../mod/plan/encode.ts";
 
 type Value = bigint | string | Uint8Array | string[];
 

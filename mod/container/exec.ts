@@ -17,7 +17,8 @@ import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { planNamespaces } from "../namespaces.ts";
-import { encodePlan, SYNC } from "../plan.ts";
+import { SYNC } from "../plan.ts";
+import { encodePlan } from "../plan/encode.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import {
   planSecurity,

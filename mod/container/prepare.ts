@@ -19,7 +19,8 @@ import { type ClassPlan, gatherResctrl, planIntelRdt } from "../intel_rdt.ts";
 import { inspectMounts, planMounts } from "../mounts.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { type IdMaps, resolveIdMaps } from "../namespaces/idmaps.ts";
-import { encodePlan, type Op } from "../plan.ts";
+import { type Op } from "../plan.ts";
+import { encodePlan } from "../plan/encode.ts";
 import {
   type FileLimit,
   planSecurity,

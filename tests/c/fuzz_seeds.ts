@@ -19,7 +19,8 @@ import {
   type Prepared,
 } from "../../mod/container/prepare.ts";
 import type { Facts } from "../../mod/host.ts";
-import { encodePlan, type Op, type OpName, OPS } from "../../mod/plan.ts";
+import { type Op, type OpName, OPS } from "../../mod/plan.ts";
+import { encodePlan } from "../../mod/plan/encode.ts";
 import type { PlanRun } from "../../mod/process.ts";
 import { makeHost } from "../from_flags_host.ts";
 import { makeConfig, makeFacts } from "../manager_fixtures.ts";
