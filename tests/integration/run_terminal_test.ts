@@ -42,17 +42,14 @@ async function drive(
   options: CliOptions,
   args: string[],
   steps: PtyStep[],
+  words = ["run", "--rootfs", box.rootfs, "--name", box.id],
 ): Promise<Seen> {
   const { stdout, stderr } = await runToEnd([
     findPython(),
     `${import.meta.dirname}/pty_driver.py`,
     JSON.stringify(steps),
     ...cliCommand(options),
-    "run",
-    "--rootfs",
-    box.rootfs,
-    "--name",
-    box.id,
+    ...words,
     ...args,
   ], { ...options, timeout: 300 });
   if (stdout === "") throw new Error(stderr);
@@ -208,3 +205,21 @@ for (const { who, options, needs } of CALLERS) {
     },
   );
 }
+
+testOn(
+  CALLERS[0]!.needs,
+  "the terminal is as before when exec -it gets SIGKILL",
+  async () => {
+    await using box = makeBox();
+    const running = box.start(["--", "sh", "-c", "echo up; exec sleep 1000"]);
+    await running.waitFor("up");
+    const seen = await drive(box, {}, ["sh", "-c", "echo ready; read x"], [
+      ["expect", "ready"],
+      ["raw", true],
+      ["signal", "SIGKILL"],
+    ], ["exec", "-it", box.id]);
+    assertEquals([seen.code, seen.restored], [-9, true], seen.shown);
+    running.kill("SIGTERM");
+    assertEquals((await running.done).code, 143);
+  },
+);
