@@ -50,6 +50,27 @@ export function joinCgroups(
   };
 }
 
+/**
+ * Finds a cgroup that would freeze who joins it.
+ *
+ * @param joins what {@linkcode joinCgroups} has returned for `dirs`
+ */
+export function findFrozen(
+  dirs: readonly CgroupDir[],
+  { tasks, v2 }: ReturnType<typeof joinCgroups>,
+): string | undefined {
+  if (
+    v2 !== undefined &&
+    /^frozen 1$/m.test(read(`${v2}/cgroup.events`) ?? "")
+  ) return v2;
+  const at = dirs.filter((it) => it.version === 1)
+    .findIndex((it) => it.controllers.includes("freezer"));
+  if (at < 0) return undefined;
+  const freezer = tasks[at]!.slice(0, -"/tasks".length);
+  const state = read(`${freezer}/freezer.state`)?.trim();
+  return state === undefined || state === "THAWED" ? undefined : freezer;
+}
+
 /** The cgroups that one --cgroup means. */
 function findBelow(
   dirs: readonly CgroupDir[],

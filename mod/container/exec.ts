@@ -8,7 +8,7 @@
 
 import { readDirSync } from "../../ffi/files.ts";
 import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
-import { findThaw, joinCgroups } from "../cgroups/join.ts";
+import { findFrozen, findThaw, joinCgroups } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { keepLast } from "../config/environment.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
@@ -201,6 +201,20 @@ function checkRunning(
   return first;
 }
 
+/** Throws where the process would be frozen at once: the container may do that
+ * to a cgroup of its own. */
+function refuseFrozen(
+  state: State,
+  joins: ReturnType<typeof joinCgroups>,
+): void {
+  const frozen = findFrozen(state.cgroup.dirs, joins);
+  if (frozen === undefined) return;
+  throw new ContainerError(
+    `Cannot run a process in "${state.id}": its cgroup "${frozen}" is frozen (use --ignore-paused to override)`,
+    { code: "paused", hint: "It would wait there until somebody thaws it" },
+  );
+}
+
 /**
  * Runs a process in a container.
  *
@@ -226,10 +240,9 @@ export function execProcess(
   const { config, judged } = configOf(saved.config, first, options);
   checkTerminal(config, options.detach);
   applyHome(config, first);
-  const joins = chooseJoins(
-    config,
-    joinCgroups(state.cgroup.dirs, options.cgroups, first),
-  );
+  const found = joinCgroups(state.cgroup.dirs, options.cgroups, first);
+  if (!options.ignorePaused) refuseFrozen(state, found);
+  const joins = chooseJoins(config, found);
   const filter = loadFilter(config, facts, root);
   const steps = orderPlan([
     planAffinity(config),

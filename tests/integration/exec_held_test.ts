@@ -9,6 +9,7 @@ import { assertEquals, assertMatch } from "@std/assert";
 import {
   cliCommand,
   makeBox,
+  runCli,
   type Running,
   runToEnd,
   start,
@@ -179,5 +180,25 @@ testOn(
       assertMatch(readProcessState(pid), /^[RS]$/);
       Deno.kill(pid, "SIGKILL");
       assertEquals((await exec.done).code, 137);
+    }),
+);
+
+testOn(
+  NEEDS,
+  "exec into a cgroup that the container has frozen is refused",
+  () =>
+    withContainer(async (id) => {
+      const { pid } = JSON.parse((await runCli(["state", id])).stdout);
+      const v1 = findFreezer(pid, 1);
+      const dir = `${v1 ?? findFreezer(pid, 2)}/sub`;
+      Deno.mkdirSync(dir);
+      if (v1 === undefined) Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "1");
+      else Deno.writeTextFileSync(`${dir}/freezer.state`, "FROZEN");
+      const where = v1 === undefined ? "/sub" : "freezer:/sub";
+      const { code, stderr } = await runCli(
+        ["exec", "--cgroup", where, id, "true"],
+      );
+      assertEquals(code === 0, false);
+      assertMatch(stderr, /\/sub" is frozen \(use --ignore-paused/);
     }),
 );
