@@ -129,8 +129,11 @@ static int hoist(int base, int dir, const char *name)
 
 	for (;;) {
 		if (syscall(SYS_renameat2, dir, name, base,
-			    hoisted_name(to, hoisted++), 0u) == 0 ||
-		    errno == ENOENT)
+			    hoisted_name(to, hoisted), 0u) == 0) {
+			hoisted++;
+			return 0;
+		}
+		if (errno == ENOENT)
 			return 0;
 		/* The kernel writes ".." of what it moves. */
 		if (errno == EACCES && !again) {
@@ -140,6 +143,7 @@ static int hoist(int base, int dir, const char *name)
 		}
 		if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
 			return -1;
+		hoisted++; /* the container has used that name */
 	}
 }
 

@@ -17,7 +17,7 @@ import {
   start,
   takeSnapshot,
 } from "../harness.ts";
-import { findPython, probe } from "../needs.ts";
+import { findPython, probe, type User, USERS } from "../needs.ts";
 import { readProcessState, waitFor } from "../wait.ts";
 
 /** A place for containers; its disposal fails when anything is left. */
@@ -44,8 +44,11 @@ let rooms = 0;
 
 /** Makes a room.
  *
- * @param wrap stands before each command line: a shell with other limits */
-export function makeRubbishRoom(wrap: readonly string[] = []): RubbishRoom {
+ * @param wrap stands before each command line: a shell with other limits
+ * @param user calls rustyrun, and owns what is in the room */
+export function makeRubbishRoom(
+  { wrap = [], user }: { wrap?: readonly string[]; user?: User } = {},
+): RubbishRoom {
   const id = `rrrubbish-${Deno.pid}-${++rooms}`;
   const before = takeSnapshot();
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-rubbish-" });
@@ -58,9 +61,15 @@ export function makeRubbishRoom(wrap: readonly string[] = []): RubbishRoom {
   Deno.mkdirSync(root, { mode: 0o700 });
   const rootfs = `${dir}/rootfs`;
   Deno.renameSync(makeRootfs(), rootfs);
+  const options = user === undefined ? {} : { user };
+  if (user !== undefined) {
+    Deno.chmodSync(dir, 0o755);
+    const owner = `${USERS[user]}:${USERS[user]}`;
+    probe("chown", "-R", owner, root, uppers, rootfs);
+  }
   const argv = (...words: string[]) => [
     ...wrap,
-    ...cliCommand(),
+    ...cliCommand(options),
     "--root",
     root,
     ...words,
@@ -69,7 +78,7 @@ export function makeRubbishRoom(wrap: readonly string[] = []): RubbishRoom {
   const listIds = () =>
     [...Deno.readDirSync(root)].map((it) => it.name)
       .filter((it) => it !== ".cache");
-  const call = (...words: string[]) => runToEnd(argv(...words));
+  const call = (...words: string[]) => runToEnd(argv(...words), options);
   return {
     id,
     dir,
@@ -78,19 +87,22 @@ export function makeRubbishRoom(wrap: readonly string[] = []): RubbishRoom {
     call,
     run: (...words) => call("run", "--rootfs", rootfs, ...words),
     async start(script, ...flags) {
-      const running = start(argv(
-        "run",
-        "--rootfs",
-        rootfs,
-        "--name",
-        id,
-        `--ephemeral=${uppers}`,
-        ...flags,
-        "--",
-        "sh",
-        "-c",
-        `echo ready; ${script}`,
-      ));
+      const running = start(
+        argv(
+          "run",
+          "--rootfs",
+          rootfs,
+          "--name",
+          id,
+          `--ephemeral=${uppers}`,
+          ...flags,
+          "--",
+          "sh",
+          "-c",
+          `echo ready; ${script}`,
+        ),
+        options,
+      );
       await running.waitFor("ready");
       await waitFor(() => nameOf(running.pid) === "rustyrun");
       return running;

@@ -66,7 +66,7 @@ testOn(
   NEEDS,
   "few descriptors are enough to remove what is deep",
   async () => {
-    await using room = makeRubbishRoom(["prlimit", "--nofile=40:40"]);
+    await using room = makeRubbishRoom({ wrap: ["prlimit", "--nofile=40:40"] });
     const running = await room.start("exec sleep 1000");
     nest(room.upper(), 3000, "d");
     for (const cgroup of findCgroups(room.id)) nest(cgroup, 200, LONG);
@@ -75,6 +75,27 @@ testOn(
     await running.done;
   },
 );
+
+for (const [who, come] of LATER) {
+  testOn(
+    [...NEEDS, "subuid"],
+    `${who} removes what is of a user's subordinate ids`,
+    async () => {
+      await using room = makeRubbishRoom({ user: "subuid" });
+      const running = await room.start(
+        "mkdir -p /tmp/a/b; chmod 700 /tmp/a; chown -R 1000:1000 /tmp/a;" +
+          " echo done; exec sleep 1000",
+      );
+      await running.waitFor("done");
+      const { uid } = Deno.statSync(`${room.upper()}/tmp/a`);
+      assert(uid !== null && uid >= 100_000, `${uid}`);
+      await killKeepers(running);
+      await come(room);
+      assertEquals([room.listIds(), room.listUppers()], [[], []]);
+      await running.done;
+    },
+  );
+}
 
 /** Puts a process of the container far below each of its cgroups, by ways that
  * make it hard to kill there.
