@@ -5,7 +5,8 @@
  */
 
 import { toBytes } from "./bytes.ts";
-import { closeFd, openFd, sendWithFds, syscall } from "./libc.ts";
+import { closeFd, openFd, syscall } from "./libc.ts";
+import { sendWithFds } from "./packets.ts";
 
 /** sun_path with its NUL. */
 const PATH_MAX = 108;

@@ -8,14 +8,13 @@
 import {
   closeFd,
   execProgram,
-  packetPair,
   pollFds,
-  receivePacket,
   sealedMemfd,
   spawnProgram,
   trySyscall,
   waitProcess,
 } from "../ffi/libc.ts";
+import { packetPair, receivePacket } from "../ffi/packets.ts";
 import { keepChildren } from "../ffi/children.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { unlinkedProgram } from "../ffi/unlinked.ts";

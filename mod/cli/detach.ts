@@ -10,11 +10,10 @@ import {
   closeFd,
   cstring,
   openFd,
-  packetPair,
-  receivePacket,
   syscall,
   waitProcess,
 } from "../../ffi/libc.ts";
+import { packetPair, receivePacket } from "../../ffi/packets.ts";
 import { readTextFileSync } from "../../ffi/files.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { readArguments, readDirectory } from "../caller.ts";

@@ -11,10 +11,10 @@ import {
   closeFd,
   pollFds,
   readFd,
-  sendWithFds,
   syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
+import { sendWithFds } from "../../ffi/packets.ts";
 import { fromBytes, toBytes } from "../../ffi/bytes.ts";
 import { bindDatagram, connectDatagram } from "../../ffi/socket.ts";
 import type { Config } from "../config/config.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { closeFd, packetPair } from "../../ffi/libc.ts";
+import { closeFd } from "../../ffi/libc.ts";
+import { packetPair } from "../../ffi/packets.ts";
 import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";

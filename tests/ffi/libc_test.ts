@@ -14,13 +14,10 @@ import {
   libc,
   limitProcess,
   openFd,
-  packetPair,
   pollFds,
   POLLIN,
   readFd,
-  receivePacket,
   sealedMemfd,
-  sendWithFds,
   setCloexec,
   spawnProgram,
   syscall,
@@ -28,6 +25,7 @@ import {
   waitProcess,
   writeFd,
 } from "../../ffi/libc.ts";
+import { packetPair, receivePacket, sendWithFds } from "../../ffi/packets.ts";
 
 libc();
 

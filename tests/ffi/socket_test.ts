@@ -7,15 +7,8 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { SyscallError } from "../../ffi/errno.ts";
-import {
-  closeFd,
-  libc,
-  openFd,
-  readFd,
-  receivePacket,
-  sendWithFds,
-  syscall,
-} from "../../ffi/libc.ts";
+import { closeFd, libc, openFd, readFd, syscall } from "../../ffi/libc.ts";
+import { receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import {
   bindDatagram,
   connectDatagram,

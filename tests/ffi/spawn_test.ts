@@ -11,12 +11,12 @@ import {
   cstring,
   libc,
   openFd,
-  packetPair,
   readFd,
   sealedMemfd,
   syscall,
   waitProcess,
 } from "../../ffi/libc.ts";
+import { packetPair } from "../../ffi/packets.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
 
 // Opened here: a library that a test opens counts as its leak.

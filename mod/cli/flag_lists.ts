@@ -1,0 +1,194 @@
+/**
+ * The flags of the commands that have many: `run`, `create`, `exec`, `update`.
+ * The table of all commands is flags.ts.
+ *
+ * @module
+ */
+
+import { flag, group, type Row } from "./flag_row.ts";
+
+const DIR = { complete: "dir" } as const;
+const FILE = { complete: "file" } as const;
+const HIDDEN = { hidden: true } as const;
+
+const PID_FILE = () =>
+  flag("--pid-file FILE", "Write the pid of the first process to FILE", FILE);
+const CONSOLE_SOCKET = () =>
+  flag(
+    "--console-socket PATH",
+    "Send the terminal's master to this AF_UNIX socket",
+    FILE,
+  );
+const PIDFD_SOCKET = () =>
+  flag(
+    "--pidfd-socket PATH",
+    "Send a pidfd of the process to this AF_UNIX socket",
+    FILE,
+  );
+const PRESERVE_FDS = () =>
+  flag("--preserve-fds N", "Pass descriptors 3 to 2+N on to the container");
+export const DETACH = () =>
+  flag("-d, --detach", "Return when the process has started");
+export const BUNDLE = () =>
+  flag("-b, --bundle DIR", "The bundle: a directory (the current one)", DIR);
+export const CONFIG = () =>
+  flag("-f, --config FILE", "Configuration (config.json in the bundle)", FILE);
+const EXPLAIN = () =>
+  flag("--explain", "Print the plan, step by step with its why; run nothing");
+export const JSON_OUT = (what: string) => flag("--json", what);
+export const FORMAT = () =>
+  flag("-f, --format table|json", "Output format (table)");
+
+/** Returns the flags that `run` and `create` have in common. */
+export function launchFlags(): Row[] {
+  return [
+    PID_FILE(),
+    CONSOLE_SOCKET(),
+    PIDFD_SOCKET(),
+    PRESERVE_FDS(),
+    flag("--no-pivot", "chroot in place of pivot_root (rootfs on a ramdisk)"),
+    flag("--no-new-keyring", "Stay in the caller's session keyring"),
+    EXPLAIN(),
+    JSON_OUT("Print the plan, result or error as JSON"),
+    flag("--verbose", "Say what was tried, on standard error"),
+  ];
+}
+
+/** Returns the flags of `run`. */
+export function runFlags(): Row[] {
+  return [
+    ...group({ group: "Root file system", form: "friendly" }, [
+      flag("-r, --rootfs DIR", "Root file system: a directory", DIR),
+      flag(
+        "--ephemeral[=DIR]",
+        "Throw every change away; keep them in memory, or in DIR, until then",
+        DIR,
+      ),
+      flag("--read-only", "Mount the root file system read-only"),
+      flag(
+        "--show-home",
+        "With --rootfs /: do not hide homes (volumes show a part of them)",
+      ),
+      flag("-v, --volume SRC:DST[:OPTIONS]...", "Show SRC of the host at DST"),
+      flag(
+        "--mount type=bind|tmpfs,src=SRC,dst=DST[,OPTIONS]...",
+        "The same in words, also for tmpfs",
+      ),
+      flag("--tmpfs DST[:OPTIONS]...", "An empty file system in memory at DST"),
+    ]),
+    ...group({ group: "Command", form: "friendly" }, [
+      flag("-c, --command PROG", "Program to run (/bin/sh)"),
+      flag("-e, --env NAME[=VALUE]...", "Set a variable, or pass the caller's"),
+      flag("--env-file FILE...", "Read variables from FILE", FILE),
+      flag("-w, --workdir DIR", "Working directory in the container (/)"),
+      flag("-u, --user USER[:GROUP]", "User, by number or name (0)"),
+      flag("-i, --interactive", "Keep standard input open"),
+      flag("-t, --tty", "Give the command a terminal"),
+      flag("--init", "Run a small init that reaps and forwards signals"),
+      flag("--ulimit NAME=SOFT[:HARD]...", "Limit of the process: nofile=1024"),
+    ]),
+    ...group({ group: "Limits", form: "friendly" }, [
+      flag("-m, --memory SIZE", "Most memory: 64m, 1g"),
+      flag("--memory-swap SIZE", "Most memory and swap together; -1: no limit"),
+      flag("--cpus N", "Most CPU time: 0.5 is half of one CPU"),
+      flag("--cpu-shares N", "Weight against other containers: 2 to 262144"),
+      flag("--cpuset-cpus LIST", "CPUs to run on: 0-2,4"),
+      flag("--pids-limit N", "Most processes and threads; -1: no limit"),
+    ]),
+    ...group({ group: "Isolation", form: "friendly" }, [
+      flag("--hostname NAME", "Host name (rustyrun-container)"),
+      flag("--network none|host", "Own empty network, or the host's (none)"),
+      flag("--userns MODE", "User ids: host, auto, keep-id or C:H:N", {
+        complete: ["host", "auto", "keep-id"],
+      }),
+      flag("--cap-add CAP...", "Add a capability; ALL for all"),
+      flag("--cap-drop CAP...", "Drop a capability; ALL for all"),
+      flag(
+        "--security-opt OPTION...",
+        "seccomp=FILE|unconfined, no-new-privileges=true|false, ...",
+        {
+          complete: [
+            "seccomp=unconfined",
+            "no-new-privileges=false",
+            "systempaths=unconfined",
+            "apparmor=unconfined",
+          ],
+        },
+      ),
+      flag(
+        "--device PATH[:DST[:rwm]]...",
+        "Show a device of the host, or all in a directory",
+        FILE,
+      ),
+      flag("--sysctl NAME=VALUE...", "Set a kernel parameter of the container"),
+    ]),
+    ...group({ group: "Container", form: "friendly" }, [
+      flag("--name, --id NAME", "The container's id (rr- and 12 hex digits)"),
+      flag(
+        "--rm",
+        "Remove the container when it ends (the default without --detach)",
+      ),
+    ]),
+    ...group({ group: "Container" }, [
+      flag(
+        "-d, --detach",
+        "Print the id when it runs, and return; its output goes nowhere. rustyrun wait and delete are for later",
+      ),
+      flag("--keep", "Keep the container's state when it ends"),
+    ]),
+    ...group({ group: "Output and callers" }, [
+      ...launchFlags(),
+      flag("--no-subreaper", "Do not adopt orphans while running"),
+    ]),
+    ...group({ group: "OCI bundle", form: "oci" }, [BUNDLE(), CONFIG()]),
+  ];
+}
+
+/** Returns the flags of `exec`. */
+export function execFlags(): Row[] {
+  return [
+    flag("-p, --process FILE", "Process to run: an OCI process object", FILE),
+    flag("-w, --cwd, --workdir DIR", "Working directory in the container"),
+    flag("-e, --env NAME[=VALUE]...", "Set a variable, or pass the caller's"),
+    flag("-i, --interactive", "Keep standard input open (it always is)"),
+    flag("-t, --tty", "Give the command a terminal"),
+    flag("-u, --user USER[:GROUP]", "User, by number or name"),
+    flag("-g, --additional-gids GID...", "A further group, by number"),
+    flag("-c, --cap CAP...", "Add a capability"),
+    flag("--no-new-privs", "Set no_new_privs"),
+    flag("--apparmor PROFILE", "AppArmor profile"),
+    flag("--process-label LABEL", "SELinux label"),
+    flag("--cgroup PATH...", "Sub-cgroup to run in: [CONTROLLER,..:]PATH"),
+    flag("--ignore-paused", "Go on in a paused container"),
+    DETACH(),
+    PID_FILE(),
+    CONSOLE_SOCKET(),
+    PIDFD_SOCKET(),
+    PRESERVE_FDS(),
+  ];
+}
+
+/** Returns the flags of `update`. */
+export function updateFlags(): Row[] {
+  return [
+    flag("-r, --resources FILE", "Read the limits from FILE; -: stdin", FILE),
+    flag("--blkio-weight N", "Block I/O weight: 10 to 1000"),
+    flag("--cpu-period USEC", "CFS period"),
+    flag("--cpu-quota USEC", "CFS quota in a period"),
+    flag("--cpu-burst USEC", "CFS burst"),
+    flag("--cpu-idle N", "Run only when nothing else does: 1; 0: not"),
+    flag("--cpu-share, --cpu-shares N", "Weight against other containers"),
+    flag("--cpu-rt-period USEC", "Real-time period"),
+    flag("--cpu-rt-runtime USEC", "Real-time quota in a period"),
+    flag("--cpuset-cpus LIST", "CPUs to run on"),
+    flag("--cpuset-mems LIST", "Memory nodes to use"),
+    flag("-m, --memory SIZE", "Most memory"),
+    flag("--memory-reservation SIZE", "Memory kept under pressure"),
+    flag("--memory-swap SIZE", "Most memory and swap together; -1: no limit"),
+    flag("--pids-limit N", "Most processes and threads; -1: no limit"),
+    flag("--l3-cache-schema TEXT", "Intel RDT L3 cache schema"),
+    flag("--mem-bw-schema TEXT", "Intel RDT memory bandwidth schema"),
+    flag("--kernel-memory SIZE", "Accepted; without effect", HIDDEN),
+    flag("--kernel-memory-tcp SIZE", "Accepted; without effect", HIDDEN),
+  ];
+}
