@@ -7,8 +7,10 @@
 
 #include "teardown.h"
 
-static struct teardown removal;
-static bool begun;
+static struct {
+	struct teardown td;
+	bool begun;
+} removal;
 
 static void tell(uint32_t index, int err, const char *what)
 {
@@ -26,7 +28,7 @@ static void keep_slot(int64_t slot)
 /* Where the directory above is gone, so is what was in it. */
 static void add(const struct op *op)
 {
-	if (teardown_add(&removal, op, child.slot) < 0) {
+	if (teardown_add(&removal.td, op, child.slot) < 0) {
 		if (errno != ENOENT && errno != ENOTDIR)
 			tell(op->index, errno, op->a[0].p);
 		return;
@@ -39,10 +41,10 @@ static void add(const struct op *op)
 
 int run_remove_op(const struct op *op)
 {
-	if (!begun) {
-		teardown_init(&removal);
-		removal.tell = tell;
-		begun = true;
+	if (!removal.begun) {
+		teardown_init(&removal.td);
+		removal.td.tell = tell;
+		removal.begun = true;
 	}
 	switch (op->code) {
 	case OP_K_CGROUP:
@@ -53,7 +55,7 @@ int run_remove_op(const struct op *op)
 		add(op);
 		return 1;
 	case OP_REMOVE:
-		teardown_run(&removal, (int)narrow(op->a[0].n));
+		teardown_run(&removal.td, (int)narrow(op->a[0].n));
 		return 1;
 	}
 	return 0;

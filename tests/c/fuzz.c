@@ -284,6 +284,7 @@ static void run_helper(void)
 
 	fuzz_reset_child();
 	fuzz_reset_keeper();
+	fuzz_reset_remove();
 	fuzz_reset_warden();
 	child.channel = -1;
 	child.warden = -1;

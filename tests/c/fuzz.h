@@ -70,6 +70,7 @@ size_t fuzz_bounds(size_t n, size_t room);
 /* fuzz_unit.c: the statics of the files as at the start of a process. */
 void fuzz_reset_child(void);
 void fuzz_reset_keeper(void);
+void fuzz_reset_remove(void);
 void fuzz_reset_warden(void);
 int helper_main(int argc, char **argv);
 

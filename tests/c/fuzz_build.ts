@@ -58,6 +58,7 @@ const FLAGS = [
 const STATES: Record<string, string> = {
   child: "child",
   keeper: "keeper",
+  remove: "removal",
   warden: "warden",
 };
 
