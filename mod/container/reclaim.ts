@@ -8,11 +8,13 @@
  * @module
  */
 
+import { removeSync } from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import type { CgroupPlan } from "../cgroups.ts";
 import { ContainerError } from "../errors.ts";
 import type { IdMaps } from "../namespaces/idmaps.ts";
 import { REMOVE } from "../plan.ts";
+import { openHelper } from "../process.ts";
 import {
   claimState,
   holdState,
@@ -91,11 +93,15 @@ function newCgroups(
  */
 export function claimContainer(root: string, id: string): StateDir {
   const dir = claimState(root, id);
-  if (!dir.reused) return dir;
   try {
-    removeNoted(dir);
-    emptyState(dir);
+    // What is made from here on is removed by the helper: it must be there.
+    openHelper(root);
+    if (dir.reused) {
+      removeNoted(dir);
+      emptyState(dir);
+    }
   } catch (error) {
+    if (!dir.reused) removeSync(dir.path);
     closeFd(dir.fd);
     throw error;
   }

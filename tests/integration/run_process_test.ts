@@ -290,30 +290,34 @@ for (const { who, options, needs } of CALLERS) {
     },
   );
 
-  testOn(needs, `run leaves SIGHUP to nohup, as ${who}`, async () => {
-    await using box = makeBox(options);
-    const running = start(
-      [
-        "sh",
-        "-c",
-        'trap "" HUP; exec "$@"',
-        "sh",
-        ...cliCommand(options),
-        "run",
-        "--rootfs",
-        box.rootfs,
-        "--name",
-        box.id,
-        "--",
-        "grep",
-        "SigIgn",
-        "/proc/self/status",
-      ],
-      options,
-    );
-    const { stdout } = await running.done;
-    assertEquals(stdout, "SigIgn:\t0000000000000001\n");
-  });
+  testOn(
+    needs,
+    `the command of a nohup is born as any other, as ${who}`,
+    async () => {
+      await using box = makeBox(options);
+      const running = start(
+        [
+          "sh",
+          "-c",
+          'trap "" HUP; exec "$@"',
+          "sh",
+          ...cliCommand(options),
+          "run",
+          "--rootfs",
+          box.rootfs,
+          "--name",
+          box.id,
+          "--",
+          "grep",
+          "SigIgn",
+          "/proc/self/status",
+        ],
+        options,
+      );
+      const { stdout } = await running.done;
+      assertEquals(stdout, "SigIgn:\t0000000000000000\n");
+    },
+  );
 
   testOn(
     needs,
