@@ -55,6 +55,10 @@ export async function execute(
   argv: readonly string[],
   options: ExecuteOptions = {},
 ): Promise<Outcome> {
+  // The room's own: crun has given it to the user of another container.
+  if (Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined) {
+    Deno.chownSync("/dev/null", 0, 0);
+  }
   const [program, ...args] = argv;
   const child = new Deno.Command(program ?? "", {
     args,
