@@ -244,8 +244,7 @@ function planUser(
   const from = use === "inherit" ? "" : keyOf(config, "user");
   const ops: Op[] = [];
   if (joins.length > 0 || joinsLater || userJoin !== undefined) {
-    // CVE-2016-9962: nothing in a joined namespace may trace this process.
-    ops.push(setDumpable(0, "let nobody in the namespaces trace this process"));
+    ops.push(hideFromTracers());
   }
   ops.push(...joins);
   if (use === "inherit") return ops;
@@ -284,18 +283,22 @@ function planUser(
       from,
     });
   }
+  // Other rights make it what fs.suid_dumpable says: with 1, traceable.
+  if (userJoin !== undefined) ops.push(hideFromTracers());
   return ops;
 }
 
-function setDumpable(value: 0 | 1, why: string): Op {
+/** CVE-2016-9962: nothing in a joined namespace may trace this process. It is
+ * never undone: its root is the host's until it has entered the container's. */
+function hideFromTracers(): Op {
   return {
     do: "prctl",
     option: PR.SET_DUMPABLE,
-    a: value,
+    a: 0,
     b: 0,
     c: 0,
     d: 0,
-    why,
+    why: "let nobody in the namespaces trace this process",
   };
 }
 
@@ -332,38 +335,36 @@ function planTime(config: Config, sources: Op[]): Op[] {
     }
     return `${clock} ${offset.secs ?? 0} ${offset.nanosecs ?? 0}\n`;
   });
-  sources.push(openSelf());
-  const inUser = namespaceUse(config, "user") !== "inherit";
-  if (inUser) {
-    ops.push(setDumpable(1, "own /proc/self in the user namespace"));
-  }
-  ops.push({
-    do: "write",
-    at: "self",
-    path: "timens_offsets",
-    data: new TextEncoder().encode(lines.join("")),
-    flags: 0,
-    why: "set the offsets of the clocks",
-    from: "linux.timeOffsets",
-  });
-  if (inUser) {
-    ops.push(setDumpable(0, "let nobody in the namespaces trace this process"));
-  }
-  return ops;
-}
-
-/** Slot "self": /proc/self of the host, for the process that opens it. */
-function openSelf(): Op {
-  return {
+  // Before any user namespace: the kernel judges who opened the file, and who
+  // opens it behind one must be traceable there, with the host's root.
+  const from = "linux.timeOffsets";
+  sources.push({
     do: "open",
-    into: "self",
+    into: "clocks",
     at: "",
-    path: "/proc/self",
-    flags: O.PATH,
+    path: "/proc/self/timens_offsets",
+    flags: O.WRONLY,
     mode: 0,
     resolve: 0,
-    why: "hold the files of this process",
-  };
+    why: "hold the list of this process's clocks",
+    from,
+  }, {
+    do: "verify",
+    slot: "clocks",
+    type: S_IF.REG,
+    rdev: 0,
+    magic: MAGIC.PROC,
+    why: "make sure that /proc is a procfs",
+    from,
+  });
+  ops.push({
+    do: "writeFd",
+    slot: "clocks",
+    data: new TextEncoder().encode(lines.join("")),
+    why: "set the offsets of the clocks",
+    from,
+  });
+  return ops;
 }
 
 function planSession(config: Config): Op[] {

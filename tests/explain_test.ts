@@ -124,8 +124,8 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
       'write "1\\n" to /proc/sys/net/x',
     ],
     [
-      { at: "self", path: "timens_offsets", data: bytes("a"), flags: 0 },
-      'write "a" to /proc/self/timens_offsets',
+      { at: "self", path: "oom_score_adj", data: bytes("a"), flags: 0 },
+      'write "a" to /proc/self/oom_score_adj',
     ],
     [
       { at: "", path: "/x", data: bytes("y".repeat(201)), flags: 0 },

@@ -1786,11 +1786,12 @@ const ROWS: Record<string, Row> = {
     hint: "Lowering it below the caller's own needs CAP_SYS_RESOURCE",
   },
   "a clock that would be negative": {
-    op: write(
-      "timens_offsets",
-      "set the offsets of the clocks",
-      "linux.timeOffsets",
-    ),
+    op: op("writeFd", {
+      slot: "clocks",
+      data: NOTHING,
+      why: "set the offsets of the clocks",
+      from: "linux.timeOffsets",
+    }),
     errno: "ERANGE",
     message:
       "Cannot set the offsets of the clocks (linux.timeOffsets): write: ERANGE (numerical result out of range)",
@@ -1799,11 +1800,12 @@ const ROWS: Record<string, Row> = {
       "With these offsets a clock would be negative, or more than 146 years",
   },
   "clocks that may not be set": {
-    op: write(
-      "timens_offsets",
-      "set the offsets of the clocks",
-      "linux.timeOffsets",
-    ),
+    op: op("writeFd", {
+      slot: "clocks",
+      data: NOTHING,
+      why: "set the offsets of the clocks",
+      from: "linux.timeOffsets",
+    }),
     errno: "EACCES",
     message:
       "Cannot set the offsets of the clocks (linux.timeOffsets): write: EACCES (permission denied)",

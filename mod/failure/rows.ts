@@ -216,18 +216,29 @@ const CLASS: Rows = {
     "The class locks a part of a cache (pseudo-locked): no process may be in it",
 };
 
+/** Offsets of a time namespace: timens_offsets_write() in the kernel. */
+const CLOCKS: Rows = {
+  code: "time-offsets",
+  ERANGE:
+    "With these offsets a clock would be negative, or more than 146 years",
+  else:
+    "Offsets can be set only by who made the time namespace, and before anything runs in it",
+};
+
 /** The row of a failure in the table; where there is none, a code made of the
  * operation's name: "plan-umask". */
 export function findRow({ op, errno }: Failure): Row {
   if (op.from === "linux.intelRdt") {
     return { code: CLASS.code, hint: CLASS[errnoName(errno)] };
   }
-  const rows = ROWS[op.do];
+  const rows = op.do === "writeFd" && op.from === "linux.timeOffsets"
+    ? CLOCKS
+    : ROWS[op.do];
   if (rows === undefined) return { code: `plan-${op.do.toLowerCase()}` };
   return { code: rows.code, hint: rows[errnoName(errno)] ?? rows.else };
 }
 
-/** Words a write: a sysctl, the OOM score, clocks, labels. */
+/** Words a write: a sysctl, the OOM score, labels. */
 export function wordWrite({ op, errno }: Failure): Row {
   const path = op.do === "write" ? op.path : "";
   const name = errnoName(errno);
@@ -247,14 +258,6 @@ export function wordWrite({ op, errno }: Failure): Row {
     return {
       code: "oom-score",
       hint: "Lowering it below the caller's own needs CAP_SYS_RESOURCE",
-    };
-  }
-  if (path.endsWith("timens_offsets")) {
-    return {
-      code: "time-offsets",
-      hint: name === "ERANGE"
-        ? "With these offsets a clock would be negative, or more than 146 years"
-        : "Offsets can be set only by who made the time namespace, and before anything runs in it",
     };
   }
   if (path === "self/attr/apparmor/exec") {

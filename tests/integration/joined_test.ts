@@ -146,6 +146,48 @@ testOn(
   },
 );
 
+for (const way of ["made", "joined"]) {
+  testOn(
+    NEEDS,
+    `run sets the clocks of a container in a user namespace that is ${way}`,
+    async () => {
+      await using other = makeCaller();
+      const maps = [{ containerID: 0, hostID: 100000, size: 65536 }];
+      const ids = { uidMappings: maps, gidMappings: maps };
+      const { namespaces } = makeSpec("")["linux"];
+      other.write(makeSpec(other.id, {
+        linux: { namespaces: [...namespaces, { type: "user" }], ...ids },
+      }));
+      const { code } = await other.hold(
+        ["create", "--bundle", other.bundle, other.id],
+      );
+      assertEquals(code, 0);
+      const { pid } = await other.state();
+      await using caller = makeCaller();
+      const user = way === "joined"
+        ? { type: "user", path: `/proc/${pid}/ns/user` }
+        : { type: "user" };
+      const called = await runIt(
+        caller,
+        makeSpec(caller.id, {
+          process: { args: ["cat", "/proc/self/timens_offsets"] },
+          linux: {
+            namespaces: [...namespaces, user, { type: "time" }],
+            timeOffsets: { monotonic: { secs: 7000, nanosecs: 5 } },
+            ...(way === "joined" ? {} : ids),
+          },
+        }),
+      );
+      assertEquals([called.code, called.stderr], [0, ""]);
+      assertEquals(called.stdout.split("\n")[0]?.split(/ +/), [
+        "monotonic",
+        "7000",
+        "5",
+      ]);
+    },
+  );
+}
+
 testOn(
   ["helper"],
   "the child stage enters no other namespace than the one that was judged",
