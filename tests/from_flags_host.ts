@@ -25,6 +25,7 @@ export function makeHost(change: Partial<FlagsHost> = {}): FlagsHost {
     env: { MINE: "my value", HOME: "/home/me", HOSTNAME: "myhost" },
     cwd: "/home/me",
     bundle: "/home/me",
+    states: "/run/rustyrun",
     uid: 0,
     gid: 0,
     isTerminal: { stdin: true, stdout: true, stderr: true },

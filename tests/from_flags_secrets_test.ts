@@ -60,6 +60,7 @@ const SET = "nosuid,nodev";
 
 Deno.test("--rootfs / --ephemeral has empty homes, and what people keep elsewhere", () => {
   assertEquals(listHidden("-r / --ephemeral"), [
+    `/run tmpfs ${SET},mode=755`,
     `/tmp tmpfs ${SET},mode=1777`,
     `/var/mail tmpfs ${SET},mode=2775`,
     `/root tmpfs ${SET},mode=700`,
@@ -72,7 +73,7 @@ Deno.test("--rootfs / --ephemeral has empty homes, and what people keep elsewher
 Deno.test("--show-home leaves homes, and hides the rest", () => {
   assertEquals(
     listHidden("-r / --ephemeral --show-home").map((it) => it.split(" ")[0]),
-    ["/tmp", "/var/mail", "/etc/private"],
+    ["/run", "/tmp", "/var/mail", "/etc/private"],
   );
 });
 
@@ -122,7 +123,7 @@ Deno.test("with --read-only they lie under files of ours, and the directories ar
   ]);
   assertEquals(
     listHidden("-r / --read-only").filter((it) => !it.includes(" ro,")),
-    ["/run tmpfs nosuid,nodev,noexec,mode=755,size=65536k"],
+    [],
   );
 });
 
@@ -140,4 +141,12 @@ Deno.test("another root file system hides nothing", () => {
     spec.mounts?.filter((it) => THERE.includes(it.destination)),
     [],
   );
+});
+
+Deno.test("the states of other containers are hidden wherever they are", () => {
+  const hidden = (states: string) =>
+    listHidden("-r / --ephemeral", machine({ states }))
+      .map((it) => it.split(" ")[0]).slice(3, 4);
+  assertEquals(hidden("/data/other"), ["/data/other"]);
+  assertEquals(hidden("/run/rustyrun"), ["/root"]);
 });

@@ -43,8 +43,9 @@ function environmentByName(): FlagsHost["env"] {
 }
 
 /** The caller's surroundings. */
-function flagsHost(): FlagsHost {
+function flagsHost(root: string): FlagsHost {
   return {
+    states: root.startsWith("/") ? root : `${readDirectory()}/${root}`,
     env: environmentByName(),
     cwd: readDirectory,
     bundle: isDirectoryGone() ? "/" : readDirectory(),
@@ -99,7 +100,7 @@ function mayRead(path: string): boolean {
 /** The configuration that a command line describes. */
 function readConfig(call: Call): Config {
   if (call.friendly) {
-    const host = flagsHost();
+    const host = flagsHost(call.root);
     // What only tells needs no terminal.
     return configFromFlags(
       call,

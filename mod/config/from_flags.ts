@@ -35,7 +35,7 @@ import { readResources, readUlimits } from "./flags/limits.ts";
 import { type FlagMount, readMounts } from "./flags/mounts.ts";
 import { parseInteger } from "./flags/numbers.ts";
 import { checkRules } from "./flags/rules.ts";
-import { hideDaemons, readEphemeral, readRootfs } from "./flags/rootfs.ts";
+import { readEphemeral, readRootfs } from "./flags/rootfs.ts";
 import { hideSecrets, isHostRoot } from "./flags/secrets.ts";
 import {
   readDevices,
@@ -313,9 +313,6 @@ export function configFromFlags(
   const mounts = mergeMounts(
     [
       ...listDefaultMounts(hostNetwork && userns.mode !== ""),
-      ...hidden === undefined || ephemeral !== undefined
-        ? []
-        : hideDaemons(host),
       ...hidden?.mounts ?? [],
     ],
     own,

@@ -156,3 +156,33 @@ testOn(
     ]);
   },
 );
+
+for (const flags of [["--ephemeral"], ["--read-only"]]) {
+  testOn(
+    NEEDS,
+    `--rootfs / ${flags} shows no variable of another container`,
+    async () => {
+      const root = Deno.makeTempDirSync({
+        prefix: "rrtest-states-",
+        dir: "/opt",
+      });
+      const id = `rrtest-secrets-${Deno.pid}-${++runs}`;
+      const global = ["--root", root];
+      try {
+        const line = ["run", "--rootfs", "/", "--name", id, "-d", ...flags];
+        const held = ["-e", "TOKEN=hunter2", "--", "sleep", "1000"];
+        const { code } = await runCli([...global, ...line, ...held]);
+        assertEquals(code, 0);
+        const { stdout } = await runCli([
+          ...global,
+          ...["run", "--rootfs", "/", ...flags, "--"],
+          ...["grep", "-rs", "hunter2", "/run", root],
+        ]);
+        assertEquals(stdout, "");
+      } finally {
+        await runCli([...global, "delete", "--force", id]);
+        Deno.removeSync(root, { recursive: true });
+      }
+    },
+  );
+}

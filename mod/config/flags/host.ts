@@ -15,6 +15,8 @@ export interface FlagsHost {
   cwd: Directory;
   /** What stands for a bundle in the state: that directory, where there is one. */
   bundle: string;
+  /** Directory of the containers' states, absolute. */
+  states: string;
   /** The caller's effective ids. */
   uid: number;
   gid: number;

@@ -5,7 +5,6 @@
  */
 
 import type { Ephemeral } from "../config.ts";
-import type { Mount } from "../schema.ts";
 import { ContainerError } from "../../errors.ts";
 import { flagOn, type Flags, flagValue, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
@@ -63,27 +62,6 @@ export function readRootfs(flags: Flags, host: FlagsHost) {
     }
   }
   return { rootfs, found };
-}
-
-/**
- * Returns an empty /run for a root file system that is the host's own: a socket
- * answers on a read-only file system as well, and the daemons of the host that
- * listen below /run (docker.sock) do as root what they are asked. A throw-away
- * layer needs none, for its sockets are others.
- */
-export function hideDaemons(host: FlagsHost): Mount[] {
-  try {
-    if (!host.stat("/run").isDirectory) return [];
-  } catch (error) {
-    // What cannot be seen is hidden as well.
-    if (error instanceof Deno.errors.NotFound) return [];
-  }
-  return [{
-    destination: "/run",
-    type: "tmpfs",
-    source: "tmpfs",
-    options: ["nosuid", "nodev", "noexec", "mode=755", "size=65536k"],
-  }];
 }
 
 /** Returns where the changes of a throw-away root file system are kept.

@@ -13,6 +13,9 @@ import type { FlagsHost } from "./host.ts";
 /** Directories that hold what people and services keep to themselves, with the
  * mode of the empty one in its place. */
 const PRIVATE: readonly (readonly [string, number])[] = [
+  // Sockets of daemons, which do as root what they are asked, also on a read-only
+  // file system; and what other runtimes keep of their containers.
+  ["/run", 0o755],
   ["/tmp", 0o1777],
   ["/var/tmp", 0o1777],
   ["/var/backups", 0o755],
@@ -129,12 +132,17 @@ export function hideSecrets(
     options: [...access, "nosuid", "nodev", `mode=${mode.toString(8)}`],
   });
   const directories = new Map(PRIVATE);
+  const add = (path: string, mode: number) => {
+    const covered = [...directories.keys()].some((it) =>
+      path === it || path.startsWith(`${it}/`)
+    );
+    if (!covered) directories.set(path, mode);
+  };
+  // The variables of other containers are there.
+  add(host.states, 0o700);
   if (!options.showHome) {
     for (const home of listHomes(host)) {
-      const covered = [...directories.keys()].some((it) =>
-        home === it || home.startsWith(`${it}/`)
-      );
-      if (!covered) directories.set(home, home === "/root" ? 0o700 : 0o755);
+      add(home, home === "/root" ? 0o700 : 0o755);
     }
   }
   const files: Config["files"] = [];
