@@ -6,7 +6,13 @@
 
 import { realPathSync } from "../../ffi/files.ts";
 import type { Config } from "./config.ts";
-import { type Directory, flagOn, flagValue, resolvePath } from "./flags/use.ts";
+import {
+  cleanPath,
+  type Directory,
+  flagOn,
+  flagValue,
+  resolvePath,
+} from "./flags/use.ts";
 import { type FlagsInput, readLaunchOptions } from "./from_flags.ts";
 import { checkId } from "./id.ts";
 import { loadSpec } from "./load.ts";
@@ -34,10 +40,8 @@ export function configFromBundle(input: FlagsInput, cwd: Directory): Config {
     bundle,
     mode: "oci",
     spec,
-    rootfs: resolvePath(bundle, spec.root?.path ?? "").replace(
-      /(?<=.)\/+$/,
-      "",
-    ),
+    // By its words, as runc takes it: no link is followed on the way.
+    rootfs: cleanPath(resolvePath(bundle, spec.root?.path ?? "")),
     files: [],
     overwrites: [],
     stdin: true,

@@ -153,6 +153,8 @@ export function prepare(
   options: PrepareOptions,
 ): Prepared {
   const root = seeRootfs(config, (directory) => applyUser(config, directory));
+  // One name for it, whatever the caller's was: "/." and a link to "/" are "/".
+  config.rootfs = root.path;
   const judged = judgeNamespaces(config);
   config.hostDevices = expandDevices(config.hostDevices);
   applyListenFds(

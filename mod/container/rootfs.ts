@@ -6,7 +6,7 @@
  */
 
 import { O, O_BY_ARCH, RESOLVE } from "../../ffi/constants.ts";
-import { lstatSync, readLinkSync, statSync } from "../../ffi/files.ts";
+import { readLinkSync, statSync } from "../../ffi/files.ts";
 import { identifyFile, type SeenFile } from "../../ffi/identity.ts";
 import { closeFd, cstring, openFd, trySyscall } from "../../ffi/libc.ts";
 import type { Config } from "../config/config.ts";
@@ -21,10 +21,11 @@ export interface SeenRoot extends SeenFile {
   path: string;
 }
 
-function open(at: number, path: string, flags: number, resolve: number) {
+/** Opens a directory; returns a descriptor, or minus an errno. */
+function open(at: number, path: string, resolve: number) {
   const { DIRECTORY } = O_BY_ARCH[Deno.build.arch];
   const how = new BigUint64Array([
-    BigInt(O.PATH | O.CLOEXEC | DIRECTORY | flags),
+    BigInt(O.PATH | O.CLOEXEC | DIRECTORY),
     0n,
     BigInt(resolve),
   ]);
@@ -37,27 +38,20 @@ function open(at: number, path: string, flags: number, resolve: number) {
   );
 }
 
-/** A bundle is somebody else's directory, whose links could lead anywhere: none
- * is followed in it. Returns a descriptor, or minus an errno. */
-function openRootfs({ bundle, mode, rootfs, spec }: Config): number {
-  if (mode === "friendly") return open(AT_FDCWD, rootfs, 0, 0);
-  const { NOFOLLOW } = O_BY_ARCH[Deno.build.arch];
-  const { path } = spec.root;
-  if (path.startsWith("/")) return open(AT_FDCWD, rootfs, NOFOLLOW, 0);
+/** A bundle is somebody else's directory, whose links could lead anywhere: no
+ * path that it names has one, wherever it lies. What --rootfs names is the
+ * caller's own word. */
+function openRootfs({ bundle, mode, rootfs }: Config): number {
+  if (mode === "friendly") return open(AT_FDCWD, rootfs, 0);
+  const resolve = RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+  if (!rootfs.startsWith(`${bundle}/`)) {
+    return open(AT_FDCWD, rootfs, resolve);
+  }
   const base = openFd(bundle, O.PATH);
   try {
-    return open(base, path, 0, RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS);
+    return open(base, rootfs.slice(bundle.length + 1), resolve);
   } finally {
     closeFd(base);
-  }
-}
-
-/** Whether a path ends in a symbolic link. */
-function isLink(path: string): boolean {
-  try {
-    return lstatSync(path).isSymlink;
-  } catch {
-    return false;
   }
 }
 
@@ -77,10 +71,7 @@ function refuse(config: Config, errno: number): ContainerError {
       `Cannot use "${rootfs}" as the root file system (${shown}): ${why}`,
       { code, hint },
     );
-  if (
-    errno === ELOOP ||
-    config.mode === "oci" && errno === ENOTDIR && isLink(rootfs)
-  ) {
+  if (errno === ELOOP) {
     return cannot(
       "it is a symbolic link, or lies behind one",
       "rootfs-link",

@@ -170,41 +170,90 @@ testOn(
   },
 );
 
-for (const link of ["/", "real", "behind"]) {
+/** What a bundle may name as its root file system, by what lies in its own
+ * directory: a link to "/", one to the bundle, and the root file system. */
+const NAMED: [string, (bundle: string) => string, boolean][] = [
+  ["a link to a root file system", () => "link", false],
+  ["a link to /", () => "host", false],
+  ["a link to /, with a slash", () => "host/", false],
+  ["a link to /, with a dot", () => "host/.", false],
+  ["a path behind a link", (it) => `host${it}/rootfs`, false],
+  ["an absolute link", (it) => `${it}/link`, false],
+  ["an absolute link to /", (it) => `${it}/host`, false],
+  ["an absolute link to /, with a dot", (it) => `${it}/host/.`, false],
+  ["an absolute path behind a link", (it) => `${it}/host${it}/rootfs`, false],
+  ["an absolute path of another directory", (it) => `${it}.link/rootfs`, false],
+  ["a link of a process", () => "/proc/self/cwd/rootfs", false],
+  ["a path through a link's own name", () => "host/../rootfs", true],
+  ["a path with dots", (it) => `./..//${it.split("/").at(-1)}/rootfs/.`, true],
+  ["an absolute path with dots", (it) => `${it}/./rootfs/..//rootfs/`, true],
+];
+
+for (const [what, path, runs] of NAMED) {
   testOn(
     ["root", "helper", "busybox"],
-    `a bundle whose root file system is ${
-      link === "behind" ? "behind a link" : `a link to "${link}"`
-    } is refused, as by runc`,
+    `a bundle whose root file system is ${what} ${
+      runs ? "runs" : "is refused"
+    }, as by runc`,
     async () => {
       await using box = makeBox();
       const bundle = Deno.makeTempDirSync({ prefix: "rustyrun-test-link-" });
       try {
-        Deno.symlinkSync(box.rootfs, `${bundle}/real`);
-        Deno.symlinkSync(link === "real" ? "real" : "/", `${bundle}/rootfs`);
+        Deno.renameSync(box.rootfs, `${bundle}/rootfs`);
+        Deno.mkdirSync(box.rootfs);
+        Deno.symlinkSync("rootfs", `${bundle}/link`);
+        Deno.symlinkSync("/", `${bundle}/host`);
+        Deno.symlinkSync(bundle, `${bundle}.link`);
         const spec = makeSpec(box.id, { process: { args: ["true"] } });
-        spec["root"] = {
-          path: link === "behind" ? `rootfs${box.rootfs}` : "rootfs",
-        };
+        spec["root"] = { path: path(bundle) };
         Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(spec));
-        const words = ["run", "--bundle", bundle, box.id];
+        // A link on the way to the bundle is the caller's own.
+        const words = ["run", "--bundle", `${bundle}.link`, box.id];
         const { code, stdout, stderr } = await runCli(words);
-        assertEquals([code, stdout], [1, ""]);
-        assertStringIncludes(
-          stderr,
-          "it is a symbolic link, or lies behind one\n",
-        );
+        assertEquals([code, stdout], [runs ? 0 : 1, ""]);
+        if (runs) assertEquals(stderr, "");
+        else {
+          assertStringIncludes(
+            stderr,
+            "it is a symbolic link, or lies behind one\n",
+          );
+        }
         const runc = findProgram("runc");
         if (runc === undefined) return;
         const theirs = await runToEnd([runc, ...words]);
-        assertEquals(theirs.code, 1);
-        assertStringIncludes(theirs.stderr, "symlink");
+        assertEquals(theirs.code, runs ? 0 : 1);
+        if (!runs) assertStringIncludes(theirs.stderr, "symlink");
       } finally {
+        Deno.removeSync(`${bundle}.link`);
         Deno.removeSync(bundle, { recursive: true });
       }
     },
   );
 }
+
+testOn(
+  ["root", "helper"],
+  "a root file system has one name, whatever the caller's was",
+  () => {
+    using place = makePlace();
+    Deno.symlinkSync("root", `${place.dir}/link`);
+    for (
+      const [words, path] of [
+        [["--rootfs", `${place.dir}/link/.`], place.root],
+        [["--rootfs", "/.", "--read-only"], "/"],
+        [["--rootfs", "/proc/..", "--read-only"], "/"],
+      ] as [string[], string][]
+    ) {
+      const config = place.config(...words);
+      const { root } = prepare(config, gatherFacts(), {
+        place: { root: `${place.dir}/state`, env: [] },
+        gate: "none",
+        token: "00000000",
+      });
+      assertEquals([config.rootfs, root.path], [path, path]);
+    }
+  },
+);
 
 testOn(
   ["root", "helper", "busybox"],

@@ -78,8 +78,9 @@ export function resolvePath(cwd: Directory, path: string): string {
   return from === "/" ? `/${rest}` : `${from}/${rest}`;
 }
 
-/** Returns an absolute path without empty parts, `.` and `..`. Only for paths
- * of the container, where nothing can be asked of a kernel yet. */
+/** Returns an absolute path without empty parts, `.` and `..`. Only where `..`
+ * undoes no link: paths of the container, where nothing can be asked of a kernel
+ * yet, and those that are opened without following any. */
 export function cleanPath(path: string): string {
   const parts: string[] = [];
   for (const part of path.split("/")) {
