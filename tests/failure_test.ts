@@ -1108,6 +1108,32 @@ const ROWS: Record<string, Row> = {
     code: "mount-source",
     hint: "A directory above it does not let this user in",
   },
+  "a volume without what the host has mounted in it": {
+    op: op("openTree", {
+      into: "mount.1",
+      at: "",
+      path: "1",
+      flags: 1,
+      why: 'mount "/data" without what is mounted below it',
+      from: "mounts[1]",
+    }),
+    errno: "EINVAL",
+    userns: true,
+    message:
+      'Cannot mount "/data" without what is mounted below it (mounts[1]): the host has mounted something in it, and a container with a user namespace is not to see what that covers',
+    code: "mount-uncovers",
+    hint:
+      'Take it along: "rbind" in place of "bind", and no bind-recursive=disabled',
+  },
+  "a volume on an unbindable mount": {
+    op: openTree(),
+    errno: "EINVAL",
+    message:
+      'Cannot mount "/data" on "/mnt" (mounts[1]): open_tree: EINVAL (invalid argument)',
+    code: "mount-unbindable",
+    hint:
+      "The mount that it lies on is unbindable: findmnt -o TARGET,PROPAGATION shows it, mount --make-private changes it",
+  },
   "a root file system that may not be taken": {
     op: op("openTree", {
       into: "root",

@@ -580,18 +580,37 @@ Deno.test("planMounts() takes what the stage would hide before it is there", () 
     .filter((it) => /^#|^openTree mount|^(stage|moveMount).*mount/.test(it));
   assertEquals(taken, [
     "# sources",
-    "openTree mount.1 - /bundle/rootfs/src 1",
+    "openTree mount.1 - /bundle/rootfs/src 0x8001",
     "# stage",
-    "openTree mount.0 - /src 1",
+    "openTree mount.0 - /src 0x8001",
     "stage mount.0 stage 1",
     "stage mount.1 stage 2",
     "# root",
     "# mounts",
-    "openTree mount.0 - 1 0x8001",
+    // Only here without what is mounted below: locked, the kernel refuses it.
+    "openTree mount.0 - 1 1",
     "moveMount mount.0 target",
-    "openTree mount.1 - 2 0x8001",
+    "openTree mount.1 - 2 1",
     "moveMount mount.1 target",
   ]);
+});
+
+Deno.test("planMounts() takes nothing of the host's that an unbindable mount would be missing in", () => {
+  const refused = (unbindable: string, spec: Partial<Spec>) =>
+    assertThrows(
+      () =>
+        plan({ ...USERNS, ...spec }, {}, {
+          ...DIRECTORY,
+          unbindable: new Map([[unbindable, `${unbindable}/in`]]),
+        }),
+      ContainerError,
+      `"${unbindable}/in" in it is an unbindable mount`,
+    );
+  refused("/src", {});
+  refused("/bundle/rootfs", {});
+  refused("/sys", {
+    mounts: [{ destination: "/sys", type: "sysfs", options: ["ro"] }],
+  });
 });
 
 Deno.test("inspectMounts() finds the sources that the stage would hide, links and all", async () => {

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { AT } from "../../ffi/constants.ts";
 import { errnoName } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import { namespaceUse } from "../config/namespaces.ts";
@@ -73,6 +74,50 @@ function wordAttributes({ op }: Failure, name: string): Row | undefined {
   return undefined;
 }
 
+/** What open_tree(2) does not take. */
+function wordTree(
+  { op }: Failure,
+  name: string,
+  { it, config, facts }: { it: string; config: Config; facts: Facts },
+): Row | undefined {
+  if (op.do !== "openTree") return undefined;
+  const inUserns = namespaceUse(config, "user") !== "inherit" || facts.inUserns;
+  switch (name) {
+    case "ENOENT":
+      return {
+        code: "mount-source",
+        message: `${it}: the source does not exist: no such file or directory`,
+        hint: "Create it first, or correct the path",
+      };
+    case "EACCES":
+      return {
+        code: "mount-source",
+        hint: "A directory above it does not let this user in",
+      };
+    case "EINVAL":
+      if (
+        !inUserns || (Number(op.flags) & AT.RECURSIVE) !== 0 ||
+        !/^(mounts|root\.path)/.test(op.from ?? "")
+      ) {
+        return {
+          code: "mount-unbindable",
+          hint:
+            "The mount that it lies on is unbindable: findmnt -o TARGET,PROPAGATION shows it, mount --make-private changes it",
+        };
+      }
+      return {
+        code: "mount-uncovers",
+        message:
+          `${it}: the host has mounted something in it, and a container with a user namespace is not to see what that covers`,
+        hint: op.from?.startsWith("mounts")
+          ? 'Take it along: "rbind" in place of "bind", and no bind-recursive=disabled'
+          : "Unmount it, or leave --ephemeral out",
+      };
+    default:
+      return undefined;
+  }
+}
+
 /** Words an operation that mounts, or that finds or makes the place for it. */
 export function wordMount(
   failure: Failure,
@@ -82,19 +127,6 @@ export function wordMount(
   const { op } = failure;
   const name = errnoName(failure.errno);
   const it = `Cannot ${wantedOf(op, config)}${sourceOf(op, config)}`;
-  if (op.do === "openTree" && name === "ENOENT") {
-    return {
-      code: "mount-source",
-      message: `${it}: the source does not exist: no such file or directory`,
-      hint: "Create it first, or correct the path",
-    };
-  }
-  if (op.do === "openTree" && name === "EACCES") {
-    return {
-      code: "mount-source",
-      hint: "A directory above it does not let this user in",
-    };
-  }
   // tmpfs says ENOSPC for want of room: a file of ours in one of 0 bytes.
   if (name === "ENOSPC" && op.do !== "mkdir" && op.do !== "target") {
     return {
@@ -103,7 +135,8 @@ export function wordMount(
       hint: "The sysctl fs.mount-max is the limit",
     };
   }
-  const special = wordFsmount(failure, name, facts) ??
+  const special = wordTree(failure, name, { it, config, facts }) ??
+    wordFsmount(failure, name, facts) ??
     wordAttributes(failure, name);
   if (special !== undefined) return special;
   const isPlace = op.do === "target" || op.do === "mkdir" || op.do === "open";

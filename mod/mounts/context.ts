@@ -7,8 +7,9 @@
 import { AT, O_BY_ARCH, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
 import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
+import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
-import type { Op } from "../plan.ts";
+import type { Note, Op } from "../plan.ts";
 import type { MountHost } from "./inspect.ts";
 
 /** A tree that is put onto the stage. */
@@ -93,6 +94,29 @@ export function addSource(context: MountContext, ...ops: Op[]): void {
   (context.early ? context.sources : context.late).push(...ops);
 }
 
+/**
+ * Makes sure that a tree of the host's can be taken with all that is mounted in
+ * it.
+ *
+ * @throws {ContainerError} where the kernel would leave something out
+ */
+export function checkWhole(
+  { host }: MountContext,
+  path: string,
+  wanted: string,
+  from: string,
+): void {
+  const point = host.unbindable?.get(path);
+  if (point === undefined) return;
+  throw new ContainerError(
+    `Cannot ${wanted}: "${point}" in it is an unbindable mount, and a container with a user namespace is not to see what that covers (${from})`,
+    {
+      code: "mount-unbindable",
+      hint: `mount --make-private ${point}, or unmount it`,
+    },
+  );
+}
+
 /** Adds operations that fill a slot with a tree of the host. */
 export function takeTree(
   context: MountContext,
@@ -107,13 +131,14 @@ export function takeTree(
  * The same for one of many: where there is a stage, it is put there at once, so
  * that its slot is used for a moment alone.
  *
- * @param path where it is on the host
+ * @param tree `path` is where it is on the host; `alone`: what is mounted below
+ * it is put onto the stage as well, and left there, unless it is locked: then
+ * the kernel refuses to show what it covers
  * @returns operations that fill the slot, for where the tree is used
  */
 export function takeInTurn(
   context: MountContext,
-  slot: string,
-  path: string,
+  { slot, path, alone }: { slot: string; path: string; alone?: Note },
   ...ops: Op[]
 ): Op[] {
   if (!context.staged) {
@@ -125,14 +150,15 @@ export function takeInTurn(
   const before = context.host.hidden.has(path);
   if (before) context.sources.push(...ops);
   context.trees.push({ slot, take: before ? [] : ops, inTurn: true });
-  return [unstage(slot, at)];
+  return [unstage(slot, at, alone)];
 }
 
 /** Takes a tree again, from the stage. */
-export function unstage(slot: string, at: string): Op {
-  return cloneTree(slot, "", at, true, {
+export function unstage(slot: string, at: string, alone?: Note): Op {
+  return cloneTree(slot, "", at, alone === undefined, {
     why: "take it from the stage, locked",
     from: "linux.namespaces",
+    ...alone,
   });
 }
 

@@ -162,8 +162,7 @@ function planBound(
   const note = node.from === undefined ? {} : { from: node.from };
   const again = takeInTurn(
     context,
-    slot,
-    node.source,
+    { slot, path: node.source },
     cloneTree(slot, "", node.source, false, {
       why: `take the host's "${node.source}"`,
       ...note,

@@ -18,6 +18,7 @@ import { planCgroupMount } from "./cgroup.ts";
 import { checkEntry } from "./check.ts";
 import {
   checkSeen,
+  checkWhole,
   cloneTree,
   type MountContext,
   takeInTurn,
@@ -128,8 +129,21 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
     );
   }
   const slot = `mount.${index}`;
+  checkWhole(
+    context,
+    source,
+    `mount "${source}" on "${mount.destination}"`,
+    from,
+  );
+  // With what is mounted below it, so that the kernel can judge what lies bare
+  // without: only from the stage.
+  const alone = options.recursiveBind ? undefined : {
+    why: `mount "${source}" without what is mounted below it`,
+    from,
+  };
+  const whole = alone === undefined || context.staged;
   const take = [
-    cloneTree(slot, "", source, options.recursiveBind, {
+    cloneTree(slot, "", source, whole, {
       why: `take "${source}" of the host`,
       from,
     }),
@@ -148,7 +162,13 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
   let again: Op[] = [];
   if (!inTurn && !isPeer) {
     const locked = planLocked(context, entry, slot);
-    again = takeInTurn(context, slot, source, ...take, ...idmap, ...locked);
+    again = takeInTurn(
+      context,
+      { slot, path: source, ...alone && { alone } },
+      ...take,
+      ...idmap,
+      ...locked,
+    );
     context.destinations.set(index, slot);
   }
   return [
@@ -196,10 +216,10 @@ function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
     recursiveSet: entry.options.recursiveSet | ATTR.RDONLY,
   };
   const whole = { ...entry, options };
+  checkWhole(context, "/sys", "mount the host's sysfs", entry.from);
   const again = takeInTurn(
     context,
-    slot,
-    "/sys",
+    { slot, path: "/sys" },
     cloneTree(slot, "", "/sys", true, {
       why: "take the host's sysfs",
       from: entry.from,

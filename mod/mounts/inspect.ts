@@ -26,7 +26,8 @@ import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { placeOfStage } from "./stage.ts";
-import { type Facts, unescapeMountinfo } from "../host.ts";
+import type { Facts } from "../host.ts";
+import { findUnbindable, listMounts, lookAtRoot } from "./host_mounts.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { lookAtVeils, type Veil } from "./opaque.ts";
 import { parseMountOptions } from "./options.ts";
@@ -61,6 +62,9 @@ export interface MountHost {
   /** Volumes of flags, by index in `mounts`, whose source's mount is not what
    * their propagation needs: "shared", or "shared or a slave". */
   unmet?: ReadonlyMap<number, string>;
+  /** By paths of the host: what is mounted in there and would be missing in a
+   * copy, so that what it covers would lie bare. Known for a user namespace. */
+  unbindable?: ReadonlyMap<string, string>;
   /** Modes of the host's devices by their paths, where a configuration asks for
    * one of a device that it shall see itself. */
   modes: ReadonlyMap<string, number>;
@@ -152,6 +156,9 @@ export function inspectMounts(
     sources,
     seen,
     unmet,
+    unbindable: hasUserNamespace(config)
+      ? findUnbindable([config.rootfs, "/sys", ...paths])
+      : new Map(),
     modes: hasUserNamespace(config) || facts.inUserns
       ? lookAtModes(config.spec.linux?.devices ?? [])
       : new Map(),
@@ -285,35 +292,6 @@ function toDevice(
   };
 }
 
-/** Mount points and their options, oldest first. */
-function mountPoints(): [string, string][] {
-  return readTextFileSync("/proc/self/mountinfo").split("\n")
-    .map((line) => line.split(" "))
-    .filter((it) => it.length > 5)
-    .map((it) => [unescapeMountinfo(it[4]!), it[5]!]);
-}
-
-/** What is mounted in the root file system, and whether its own mount is
- * read-only. */
-function lookAtRoot(
-  { path: root, ...own }: FileId & { path: string },
-): Pick<MountHost, "below" | "isHostRoot" | "rootReadonly"> {
-  let at: [string, string] = ["/", ""];
-  const below: string[] = [];
-  for (const mount of mountPoints()) {
-    const [path] = mount;
-    if (isUnder(root, path) && isUnder(path, at[0])) at = mount;
-    if (path !== root && isUnder(path, root)) {
-      below.push(root === "/" ? path : path.slice(root.length));
-    }
-  }
-  return {
-    below,
-    isHostRoot: isSameFile(own, identifyFile("/")),
-    rootReadonly: at[1].split(",").includes("ro"),
-  };
-}
-
 /** What is going to be listed: mount points, and what the container covers. */
 interface Listing {
   points: ReadonlySet<string>;
@@ -331,7 +309,7 @@ function listCovered({ spec }: Config): string[] {
 
 function listTop(config: Config): HostEntry[] {
   const covered = listCovered(config);
-  const points = mountPoints().map(([path]) => path)
+  const points = listMounts().map(({ path }) => path)
     .filter((path) => !covered.some((it) => isUnder(path, it)));
   return listDirectory("/", {
     points: new Set(points),

@@ -22,6 +22,7 @@ import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import {
   checkSeen,
+  checkWhole,
   cloneTree,
   type MountContext,
   takeTree,
@@ -100,6 +101,12 @@ export function planRoot(
   const made: Op[] = [];
   let after: Op[] = [];
   if (config.ephemeral === undefined) {
+    checkWhole(
+      context,
+      config.rootfs,
+      `use "${config.rootfs}" as the root file system`,
+      "root.path",
+    );
     takeTree(
       context,
       "root",

@@ -241,11 +241,139 @@ for (const where of ["--ephemeral", "--ephemeral=DIR"]) {
   );
 }
 
+/** What the host has besides: the same, covered by a mount of each kind. */
+const COVERED =
+  `mkdir -p -m 755 bare/in unbindable/in; for it in bare unbindable; do
+  echo '${SECRET}' >$it/in/secret; mount -t tmpfs $it $it/in; done
+mount --make-unbindable unbindable/in`;
+
+for (
+  const [volume, said] of [
+    ["-v DIR/bare:/v:bind", "the host has mounted something in it"],
+    [
+      "--mount type=bind,src=DIR/bare,dst=/v,bind-recursive=disabled",
+      "the host has mounted something in it",
+    ],
+    ["-v DIR/own:/v:bind,ro", "the host has mounted something in it"],
+    ["-v DIR/unbindable:/v", "is an unbindable mount"],
+    ["-v DIR/unbindable:/v:bind", "is an unbindable mount"],
+    ["-v DIR/bare:/v", undefined],
+    ["-v DIR/plain:/v:bind", undefined],
+  ] as const
+) {
+  testOn(
+    NEEDS,
+    `run ${volume} with a user namespace bares nothing that the host has mounted over`,
+    async () => {
+      await using box = makeBox();
+      plant(box.rootfs, 100000);
+      await using host = makeHost(COVERED);
+      const got = await host.run([
+        ...cliCommand(),
+        ...["run", "--rootfs", box.rootfs, "--name", box.id],
+        ...["--userns", "0:100000:65536"],
+        ...volume.replace("DIR", host.dir).split(" "),
+        ...["--", "find", "/v", "-name", "secret"],
+      ]);
+      assertEquals(got.stdout, "");
+      assertEquals(got.code, said === undefined ? 0 : 125);
+      assertStringIncludes(got.stderr, said ?? "");
+    },
+  );
+}
+
+testOn(
+  NEEDS,
+  "run with a user namespace takes no root file system with an unbindable mount in it",
+  async () => {
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    await using host = makeHost(
+      `mkdir ${box.rootfs}/in; echo '${SECRET}' >${box.rootfs}/in/secret
+       mount -t tmpfs in ${box.rootfs}/in; mount --make-unbindable ${box.rootfs}/in`,
+    );
+    const got = await host.run([
+      ...cliCommand(),
+      ...["run", "--rootfs", box.rootfs, "--name", box.id],
+      ...["--userns", "0:100000:65536", "--", "cat", "/in/secret"],
+    ]);
+    assertEquals([got.code, got.stdout], [125, ""]);
+    assertStringIncludes(got.stderr, "is an unbindable mount");
+  },
+);
+
+testOn(
+  NEEDS,
+  "a bundle's bind bares nothing that the host has mounted over, as under runc",
+  async () => {
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    const programs = [cliCommand()];
+    const runc = findProgram("runc");
+    if (runc !== undefined) programs.push([runc]);
+    for (const program of programs) {
+      for (const source of ["bare", "plain"]) {
+        await using host = makeHost(COVERED);
+        writeBundle(host.dir, box.rootfs, {}, {
+          source: `${host.dir}/${source}`,
+          options: ["bind"],
+          args: ["/bin/busybox", "find", "/v", "-name", "secret"],
+        });
+        const got = await host.run([
+          ...program,
+          ...["run", "--bundle", `${host.dir}/bundle`, box.id],
+        ]);
+        assertEquals([got.code, got.stdout], [source === "bare" ? 1 : 0, ""]);
+        assertStringIncludes(got.stderr, source === "bare" ? "mount" : "");
+      }
+    }
+  },
+);
+
+testOn(
+  [...NEEDS, "user", "userns"],
+  "run as a user bares nothing that the host has mounted over",
+  async () => {
+    await using host = makeHost(COVERED);
+    await using box = makeBox({ user: true });
+    plant(box.rootfs);
+    for (const ways of [["-v", `${host.dir}/bare:/v:bind`], ["--ephemeral"]]) {
+      const covered =
+        `mkdir -p ${box.rootfs}/mnt; mount -t tmpfs in ${box.rootfs}/mnt; exec "$@"`;
+      const got = await host.run(
+        [
+          ...["sh", "-ec", covered, "sh"],
+          ...asUser([
+            ...cliCommand({ user: true }),
+            ...["run", "--rootfs", box.rootfs, "--name", box.id, ...ways],
+            ...["--", "find", "/v", "-name", "secret"],
+          ]),
+        ],
+        { env: await userEnv() },
+      );
+      assertEquals([got.code, got.stdout], [125, ""]);
+      assertStringIncludes(
+        got.stderr,
+        "the host has mounted something in it",
+      );
+    }
+  },
+);
+
 /** A bundle whose container runs the hostile program against /v. */
-function writeBundle(dir: string, rootfs: string, user: Spec): void {
+function writeBundle(
+  dir: string,
+  rootfs: string,
+  user: Spec,
+  {
+    source = `${dir}/own`,
+    options = ["rbind"],
+    args = ["/bin/payload", "mounts", "/v"],
+  } = {},
+): void {
   const spec = makeSpec("locks", {
     process: {
-      args: ["/bin/payload", "mounts", "/v"],
+      args,
       capabilities: Object.fromEntries(
         ["bounding", "effective", "permitted"].map((it) => [it, [
           "CAP_SYS_ADMIN",
@@ -260,8 +388,8 @@ function writeBundle(dir: string, rootfs: string, user: Spec): void {
     {
       destination: "/v",
       type: "bind",
-      source: `${dir}/own`,
-      options: ["rbind"],
+      source,
+      options,
     },
   ];
   spec["linux"] = {
