@@ -113,16 +113,15 @@ function waitForHook(pid: number, seconds: number | undefined) {
 }
 
 /**
- * Runs one hook with the state on its stdin, and waits for it.
+ * Runs one hook with the state on its stdin, and waits for it. A hook that names
+ * no environment has none: the caller's may hold secrets.
  *
- * @param env what it gets where the hook does not say it
  * @throws {ContainerError} when it cannot be started, fails, or takes too long
  */
 export function runHook(
   kind: HookKind,
   hook: Hook,
   state: HookState,
-  env: readonly string[],
 ): void {
   const stdin = sealedMemfd(
     "rustyrun-state",
@@ -134,7 +133,7 @@ export function runHook(
     pid = spawnWithStreams(
       hook.path,
       hook.args?.length ? hook.args : [hook.path],
-      keepLast(hook.env ?? env),
+      keepLast(hook.env ?? []),
       new Map([[0, stdin]]),
       state.bundle,
     );
@@ -164,7 +163,6 @@ export function runHooks(
   kind: HookKind,
   hooks: readonly Hook[] | null | undefined,
   state: HookState,
-  env: readonly string[],
 ): void {
-  for (const hook of hooks ?? []) runHook(kind, hook, state, env);
+  for (const hook of hooks ?? []) runHook(kind, hook, state);
 }

@@ -130,7 +130,6 @@ function steps(
     ),
     gate,
     tasks: [],
-    env: ["CALLER=1"],
     ...more,
   }));
 }
@@ -297,7 +296,9 @@ Deno.test("planSteps() hands a listener over before the keeper takes over", () =
 Deno.test("planSteps() runs hooks in the namespace and at the time of their kind", () => {
   const hooks = {
     prestart: [{ path: "/a" }],
-    createContainer: [{ path: "/b", args: ["b", "x"], env: ["B=1"] }],
+    createContainer: [{ path: "/b", args: ["b", "x"], env: ["B=1"] }, {
+      path: "/e",
+    }],
     startContainer: [{ path: "/c", timeout: 3 }],
     poststop: [{ path: "/d" }],
   };
@@ -310,13 +311,14 @@ Deno.test("planSteps() runs hooks in the namespace and at the time of their kind
     "sync 3",
     "umask 0x12",
     `spawn /b [b x] [B=1] ${state("created")} 0 /bundle`,
+    `spawn /e [/e] [] ${state("created")} 0 /bundle`,
     "umask 0",
     "# ready",
     "sync 4",
     "# close",
     "closeFds 0 -",
     "# startHooks",
-    `spawn /c [/c] [CALLER=1] ${state("created")} 3 -`,
+    `spawn /c [/c] [A=1] ${state("created")} 3 -`,
     ...END,
   ]);
 });

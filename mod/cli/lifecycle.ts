@@ -102,7 +102,7 @@ export function remove(call: Call): number {
 
 /** `rustyrun poststop ID`: what a keeper runs at the end. */
 export function poststop(call: Call): number {
-  runPoststop(call.root, call.args[0]!, placeOf(call), warnTo(call, true));
+  runPoststop(call.root, call.args[0]!, warnTo(call, true));
   return 0;
 }
 

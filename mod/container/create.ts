@@ -89,7 +89,7 @@ export function createContainer(
       foreground: false,
       waits: true,
       notifySocket,
-    }, place);
+    });
     handOver(
       run,
       config,

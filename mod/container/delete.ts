@@ -73,14 +73,13 @@ function endContainer(root: string, state: State): void {
 export function runPoststop(
   root: string,
   id: string,
-  place: Place,
   warn: Warn,
 ) {
   const state = findState(root, id);
   const { config } = loadSaved(root, id);
   for (const hook of config.spec.hooks?.poststop ?? []) {
     try {
-      runHook("poststop", hook, hookState(state, "stopped", 0), place.env);
+      runHook("poststop", hook, hookState(state, "stopped", 0));
     } catch (error) {
       if (!(error instanceof ContainerError)) throw error;
       warn(error.message);
@@ -99,7 +98,7 @@ function removeContainer(
 ): void {
   const hooks = () => {
     try {
-      runPoststop(place.root, state.id, place, warn);
+      runPoststop(place.root, state.id, warn);
     } catch (error) {
       // A keeper was killed while it removed this: it had run them.
       if (!(error instanceof Deno.errors.NotFound)) throw error;

@@ -253,7 +253,6 @@ export function execProcess(
       unified: joins.v2,
       classes: state.resctrl?.tasks,
       filter,
-      env: place.env,
     }),
     planNamespaces(
       config,

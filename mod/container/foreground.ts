@@ -88,7 +88,7 @@ function startWarded(
 /** Poststart hooks need the process started while this is still Deno.
  *
  * @returns whether it runs; the keeper lets it go otherwise */
-function runPoststart(run: PlanRun, config: Config, place: Place): boolean {
+function runPoststart(run: PlanRun, config: Config): boolean {
   const hooks = config.spec.hooks?.poststart;
   if (!hooks?.length) return false;
   run.release();
@@ -98,7 +98,7 @@ function runPoststart(run: PlanRun, config: Config, place: Place): boolean {
     "running",
     run.pid,
   );
-  runHooks("poststart", hooks, state, place.env);
+  runHooks("poststart", hooks, state);
   return true;
 }
 
@@ -142,7 +142,7 @@ export function runForeground(
     tellWarden(control, "C");
     const kind = { foreground: !keep, waits: false };
     let end: Op[] = [];
-    serveLaunch(run, prepared, dir, kind, place, () => {
+    serveLaunch(run, prepared, dir, kind, () => {
       end = planEnd(prepared, place.root, options.words, keep);
     });
     handOver(
@@ -157,7 +157,7 @@ export function runForeground(
     );
     writePidFile(config, run.pid);
     sayWarnings(prepared.warnings, options.warn);
-    const runs = runPoststart(run, config, place);
+    const runs = runPoststart(run, config);
     const slots = new Map([["control", control], ["state", dir.fd]]);
     if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);
     if (!runs) slots.set("channel", run.channel);

@@ -126,11 +126,12 @@ export function hookState(
   };
 }
 
-/** Where containers live, and what their hooks inherit. */
+/** Where containers live, and what is passed on of the caller's. */
 export interface Place {
   /** Directory of the containers' states. */
   root: string;
-  /** The caller's environment, "NAME=VALUE": for hooks without one. */
+  /** The caller's environment, "NAME=VALUE": for sockets that it passes on, and
+   * for rustyrun itself where the keeper calls it again. */
   env: readonly string[];
 }
 
@@ -146,7 +147,6 @@ export function serveLaunch(
   prepared: Prepared,
   dir: StateDir,
   kind: LaunchKind,
-  place: Place,
   meanwhile?: () => void,
 ): ReturnType<PlanRun["serve"]> {
   const { hooks, ociVersion, annotations } = prepared.config.spec;
@@ -179,8 +179,8 @@ export function serveLaunch(
           "created",
           run.pid,
         );
-        runHooks("prestart", hooks?.prestart, state, place.env);
-        runHooks("createRuntime", hooks?.createRuntime, state, place.env);
+        runHooks("prestart", hooks?.prestart, state);
+        runHooks("createRuntime", hooks?.createRuntime, state);
       }
       if (step === SYNC.ready) {
         applyRlimits(run.pid, prepared);

@@ -69,8 +69,6 @@ export function planSteps(options: {
   filter?: Filter | undefined;
   /** Which of 0, 1 and 2 are the null device. */
   nulls?: readonly number[];
-  /** What hooks without an environment of their own get. */
-  env: readonly string[];
 }): Phased {
   const { config, gate, filter } = options;
   const phased: Phased = {};
@@ -84,7 +82,7 @@ export function planSteps(options: {
     id: SYNC.ready,
     why: "be limited from outside, and known to the other commands",
   }];
-  planHooks(phased, config, options.env);
+  planHooks(phased, config);
   if (filter !== undefined) planFilter(phased, config, filter);
   phased.close = [{
     do: "closeFds",
@@ -266,12 +264,8 @@ function planFilter(phased: Phased, config: Config, filter: Filter): void {
 
 /** Hooks: those of the runtime's namespaces run at a sync, those of the
  * container's are spawned by its first process. */
-function planHooks(
-  phased: Phased,
-  config: Config,
-  env: readonly string[],
-): void {
-  const { hooks } = config.spec;
+function planHooks(phased: Phased, config: Config): void {
+  const { hooks, process } = config.spec;
   if (hooks === undefined) return;
   const host = (hooks.prestart?.length ?? 0) +
     (hooks.createRuntime?.length ?? 0);
@@ -293,12 +287,19 @@ function planHooks(
     });
     return new TextEncoder().encode(`${text.slice(0, -1)},"pid":`);
   };
+  // Never the caller's, which would lie in the container's first process. A
+  // createContainer hook is a program of the host with rights that the container
+  // has not: what the container's image says (LD_PRELOAD) is not for it.
+  const env = {
+    createContainer: [],
+    startContainer: process?.env ?? [],
+  };
   const spawn = (kind: "createContainer" | "startContainer", status: string) =>
     (hooks[kind] ?? []).map((hook, at): Op => ({
       do: "spawn",
       path: hook.path,
       argv: hook.args?.length ? hook.args : [hook.path],
-      env: keepLast(hook.env ?? env),
+      env: keepLast(hook.env ?? env[kind]),
       stdin: state(status),
       timeout: hook.timeout ?? 0,
       cwd: kind === "createContainer" ? config.bundle : "",

@@ -85,7 +85,7 @@ export interface Prepared {
 
 /** How a plan is going to be run. */
 export interface PrepareOptions {
-  /** Where the state is kept, and the caller's environment for hooks. */
+  /** Where the state is kept, and the caller's environment. */
   place: Place;
   gate: Gate;
   /** Nobody reads what the command writes. */
@@ -207,8 +207,6 @@ export function prepare(
       classes: resctrl?.tasks,
       filter,
       nulls: [0, 1, 2].filter((fd) => options.detached || isNull(fd)),
-      // Reading the environment costs time.
-      env: config.spec.hooks === undefined ? [] : options.place.env,
     }),
     planNamespaces(config, facts, {
       judged,

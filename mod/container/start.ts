@@ -123,12 +123,7 @@ function runPoststart(state: State, saved: Saved, place: Place): void {
   const hooks = saved.config.spec.hooks?.poststart;
   if (!hooks?.length) return;
   try {
-    runHooks(
-      "poststart",
-      hooks,
-      hookState(state, "running", state.pid),
-      place.env,
-    );
+    runHooks("poststart", hooks, hookState(state, "running", state.pid));
   } catch (error) {
     signalContainer(place.root, state, SIGKILL);
     throw error;

@@ -159,6 +159,37 @@ testOn(NEEDS, "hooks of six kinds run in order, place and status", async () => {
 
 testOn(
   NEEDS,
+  "a hook without env has nothing of the caller's: startContainer the process's, others none",
+  async () => {
+    await using caller = makeCaller();
+    const { bundle, dir, id } = caller;
+    const env = { SECRET: "of the caller" };
+    caller.write(hookSpec(
+      caller,
+      Object.fromEntries(KINDS.map((kind) => [kind, [{
+        path: "/bin/sh",
+        args: ["sh", "-c", `exec cat /proc/self/environ >${dir}/env-${kind}`],
+      }]])),
+    ));
+    await caller.hold(["create", "--bundle", bundle, id], { env });
+    assertEquals(await caller.call(["start", id], { env }), QUIET);
+    assertEquals(await caller.call(["kill", id, "KILL"], { env }), QUIET);
+    await caller.waitFor("stopped");
+    assertEquals(await caller.call(["delete", id], { env }), QUIET);
+    for (const kind of KINDS) {
+      const given = Deno.readTextFileSync(`${dir}/env-${kind}`).split("\0");
+      assertEquals(
+        // A shell may add its own.
+        given.filter((it) => !/^((OLD)?PWD=|SHLVL=|_=|$)/.test(it)).sort(),
+        kind === "startContainer" ? ["HOME=/root", "PATH=/bin"] : [],
+        kind,
+      );
+    }
+  },
+);
+
+testOn(
+  NEEDS,
   "a createContainer hook runs where the container's user cannot enter the bundle",
   async () => {
     await using caller = makeCaller();
