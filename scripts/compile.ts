@@ -50,7 +50,7 @@ export function compile(): void {
       throw new BuildError(
         `Cannot compile dist/rustyrun: "${line.join(" ")} compile" failed\n${
           new TextDecoder().decode(stderr).trimEnd()
-        }\n  hint: DENORT_BIN can name a denort that is already here`,
+        }\n  hint: DENORT_BIN can name a denort that is already here; README.md (Under an engine) has two lines of shell that do without`,
       );
     }
     Deno.renameSync(part, out);

@@ -165,6 +165,16 @@ function demo(): number {
   return 1;
 }
 
+/** Returns the words that start Deno the way this Deno was started: who came by
+ * npx has no "deno" to type. */
+function nameDeno(): string {
+  const path = Deno.execPath();
+  if (path.includes("/_npx/")) return `npx -y deno@${Deno.version.deno}`;
+  const found = Deno.env.get("PATH")?.split(":")
+    .some((dir) => dir !== "" && exists(`${dir}/deno`));
+  return found ? "deno" : path;
+}
+
 /** Prints what was asked inside and outside, and says whether it is right. */
 function report(line: readonly string[], ran: Ran, file: string): number {
   const inside = readAnswers(ran.stdout);
@@ -224,7 +234,9 @@ function report(line: readonly string[], ran: Ran, file: string): number {
         "  delegated to you (systemd-run --user --scope -p Delegate=yes ...).",
     );
   }
-  console.log("\n  Next: deno run -A main.ts run --rootfs / --ephemeral -it");
+  console.log(
+    `\n  Next: ${nameDeno()} run -A main.ts run --rootfs / --ephemeral -it`,
+  );
   return 0;
 }
 

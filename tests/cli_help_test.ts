@@ -268,3 +268,10 @@ Deno.test("formatCompletions() refuses a shell that it does not know", () => {
     ],
   );
 });
+
+Deno.test("formatMan() keeps the dots of what goes on", () => {
+  assertStringIncludes(
+    formatMan("1.2.3"),
+    "no\\-new\\-privileges=true|false, ...\n",
+  );
+});

@@ -125,6 +125,16 @@ Deno.test("README.md: the configuration of Docker is JSON", () => {
   assertEquals(Object.keys(JSON.parse(text).runtimes), ["rustyrun"]);
 });
 
+for (const file of ["README.md", "docs/using.md", "SECURITY.md"]) {
+  Deno.test(`${file}: no code is broken over two lines`, () => {
+    const prose = Deno.readTextFileSync(`${ROOT}/${file}`)
+      .replaceAll(/^```[^]*?^```$/gm, "");
+    const broken = [...prose.matchAll(/`([^`]*)`/g)].map(([, code]) => code!)
+      .filter((code) => code.includes("\n"));
+    assertEquals(broken, []);
+  });
+}
+
 Deno.test("README.md and docs/using.md: every link leads somewhere", () => {
   for (const file of ["README.md", "docs/using.md"]) {
     const text = Deno.readTextFileSync(`${ROOT}/${file}`);

@@ -27,9 +27,14 @@ function formatItem(term: string, text: string): string {
   return `.TP\n.B ${escapeRoff(term)}\n${escapeRoff(text)}`;
 }
 
+/** Returns help as a sentence: "..." at its end stays, and goes on. */
+function formatSentence(help: string): string {
+  return help.endsWith("...") ? help : `${help}.`;
+}
+
 function formatFlags(flags: readonly Flag[]): string[] {
   return flags.map((flag) =>
-    formatItem(formatFlag(flag), `${flag.help.replace(/\.+$/, "")}.`)
+    formatItem(formatFlag(flag), formatSentence(flag.help))
   );
 }
 
