@@ -38,6 +38,7 @@ struct plan {
 /* The child stage. Static: there is one, and there is no heap. */
 struct child {
 	struct plan plan;
+	void *rest;	      /* the plan behind close-fds, in memory of its own */
 	int slot[PLAN_SLOTS]; /* -1: empty */
 	int channel;	      /* report channel (SOCK_SEQPACKET), or the fifo */
 	int warden;	      /* socket to the warden, -1: there is none */
@@ -96,6 +97,12 @@ void default_signals(void);
 
 /* A signal's si_code, of the keeper's making: for the command's whole group. */
 #define SIGNAL_TO_GROUP (-1061)
+
+/* forget.c: leaves nothing of the plan but what is still to be run. It maps
+ * memory, which a filter may refuse later. */
+void forget_done(void);
+/* forget.c: leaves nothing of it at all. It takes no system call. */
+void forget_rest(void);
 
 /* init.c: runs OP_INIT. Returns in the process that becomes the command; this
  * one stays as pid 1. */

@@ -62,6 +62,7 @@ void run_init(void)
 		/* Whichever of the two is first. */
 		setpgid(pid, pid);
 		say_progress("watch");
+		forget_rest();
 		init_main(pid);
 	}
 	/* Its own group in front of the terminal, as a shell would do. */

@@ -296,6 +296,7 @@ static void run_close_fds(const struct op *op)
 	check(syscall(SYS_close_range, at, ~0u, 0), "close_range");
 	for (unsigned int fd = 3; fd < first; fd++)
 		check(fcntl((int)fd, F_SETFD, 0), "preserved descriptor");
+	forget_done();
 }
 
 static void exec_now(const struct op *op)

@@ -269,4 +269,7 @@ void warden_split(struct child *c, const struct op *op)
 	c->slot[op->a[0].n] = -1;
 	if (w->parent >= 0)
 		close(w->parent);
+	/* Nor are its names: this becomes the container's first process. */
+	memset(config, 0, op->a[1].len);
+	memset(w, 0, sizeof(*w));
 }

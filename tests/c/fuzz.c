@@ -339,6 +339,8 @@ static void execute(const unsigned char *p, size_t size)
 	}
 	free(fuzz.plan);
 	fuzz.plan = NULL;
+	free(fuzz.rest);
+	fuzz.rest = NULL;
 }
 
 static unsigned char *read_all(const char *path, size_t *size)

@@ -32,6 +32,7 @@ struct fuzz {
 	uint64_t rng;
 	unsigned char *plan; /* exactly plan_size bytes of the heap */
 	size_t plan_size;
+	void *rest; /* what the helper has mapped of its own; NULL: nothing */
 	struct op ops[FUZZ_OPS]; /* the plan, when the decoder took it */
 	uint32_t count;
 	enum fuzz_mode mode;

@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
@@ -258,6 +259,18 @@ int fake_poll(struct pollfd *p, nfds_t n, int timeout)
 
 void *fake_mmap(void *at, size_t size, int prot, int flags, int fd, off_t off)
 {
+	if (fd < 0) {
+		if (fuzz.rest)
+			fuzz_bad("mmap: memory of its own a second time");
+		if (!size || size > fuzz.plan_size)
+			fuzz_bad("mmap: more than the plan is long");
+		if (fails())
+			return MAP_FAILED;
+		fuzz.rest = calloc(1, size);
+		if (!fuzz.rest)
+			exit(2);
+		return fuzz.rest;
+	}
 	if (size != fuzz.plan_size)
 		fuzz_bad("mmap: another size than the file's");
 	return fails() ? MAP_FAILED : fuzz.plan;
