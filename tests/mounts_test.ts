@@ -537,11 +537,45 @@ Deno.test("planMounts() hides on the stage what the container's own mounts cover
       files: [{ path: "/etc/shadow", data: "", mode: 0o600 }],
     }),
     [
-      ...["/proc", "/sys", "/dev", "/home/me/x", "/root", "/etc/shadow"].map(
-        (it) => `mask root ${it}`,
-      ),
+      ...["/proc", "/sys", "/dev", "/home", "/root", "/opt", "/etc/shadow"]
+        .map((it) => `mask root ${it}`),
     ],
   );
+});
+
+Deno.test("planMounts() gives what hides the host's the mode of that, and the places of earlier mounts", () => {
+  const mounts = [
+    { destination: "/opt/x/y", type: "tmpfs", options: ["mode=700"] },
+    { destination: "/opt/x/y/z", type: "tmpfs" },
+    { destination: "/opt/x/f", source: "/f", options: ["bind"] },
+    { destination: "/opt/x", type: "tmpfs", options: ["mode=700"] },
+    { destination: "/opt/x/later", type: "tmpfs" },
+    { destination: "/srv", type: "tmpfs", options: ["size=1k"] },
+  ];
+  const phased = plan({ ...USERNS, mounts }, {}, {
+    sources: new Map([[2, "file"]]),
+    isHostRoot: true,
+  });
+  assertEquals(
+    pickSteps(phased, "stage").filter((it) =>
+      /cover|^target target/.test(it) && !it.startsWith("stage")
+    ),
+    [
+      "fsmount cover tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 1 0",
+      "fsmount cover.0 tmpfs [source=tmpfs mode=0755] 0 0",
+      "cover cover.0 root /opt/x 0x1ed 1",
+      "target target cover.0 /y 1 0x1ed",
+      "cover target root /opt/x/y 0x1ed 1",
+      "target target cover.0 /f 2 0x1ed",
+      "mountSetattr cover.0 - 0 1 0 0 -",
+      "mask root /opt/x null cover.0",
+      "fsmount cover.1 tmpfs [source=tmpfs mode=0755] 0 0",
+      "cover cover.1 root /srv 0x1ed 1",
+      "mountSetattr cover.1 - 0 1 0 0 -",
+      "mask root /srv null cover.1",
+    ],
+  );
+  assertEquals(findBadNotes(phased), []);
 });
 
 Deno.test("planMounts() locks what is masked or read-only in something of the host's", () => {

@@ -21,10 +21,8 @@ import type { Config } from "../config/config.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import { type MountContext, unstage } from "./context.ts";
-import { planNull } from "./devices.ts";
+import { planCovers } from "./covers.ts";
 import { openPlace } from "./place.ts";
-import { isUnder, joinPath } from "./path.ts";
-import { parseMountOptions } from "./options.ts";
 
 const from = "linux.namespaces";
 
@@ -96,98 +94,4 @@ export function planUnstage(context: MountContext): Op[] {
   return context.trees.flatMap(({ slot, inTurn }, at) =>
     inTurn ? [] : [unstage(slot, String(at))]
   );
-}
-
-/** One thing that is hidden or made read-only on the stage. */
-type Cover = { tree: string; path: string; kind: "mask" | "readonly" };
-
-function planCovers(context: MountContext): Op[] {
-  const covers = [...listHidden(context), ...listCovered(context)];
-  if (covers.length === 0) return [];
-  planNull(context);
-  return [
-    {
-      do: "fsmount",
-      into: "cover",
-      fstype: "tmpfs",
-      options: ["source=tmpfs", "mode=0755", "nr_blocks=1", "nr_inodes=1"],
-      attr: MOUNT_ATTR.RDONLY,
-      flags: 0,
-      why: "have an empty directory over what the container is not to see",
-      from,
-    },
-    ...covers.map(({ tree, path, kind }): Op =>
-      kind === "readonly"
-        ? {
-          do: "readonly",
-          root: tree,
-          path,
-          why: `lock "${path}" read-only`,
-          from: "linux.readonlyPaths",
-        }
-        : {
-          do: "mask",
-          root: tree,
-          path,
-          file: "null",
-          dir: "cover",
-          why: `lock away the host's "${path}"`,
-          from: "linux.maskedPaths",
-        }
-    ),
-  ];
-}
-
-/** What linux.maskedPaths and linux.readonlyPaths name in something of the
- * host. Links inside it may lead elsewhere once all is mounted: the same is
- * done again there. */
-function listHidden({ config, destinations }: MountContext): Cover[] {
-  const { maskedPaths = [], readonlyPaths = [] } = config.spec.linux ?? {};
-  const mounts = (config.spec.mounts ?? [])
-    .map((it) => joinPath("/", it.destination));
-  const find = (path: string, kind: Cover["kind"]): Cover[] => {
-    const clean = joinPath("/", path);
-    const at = mounts.findLastIndex((it) => isUnder(clean, it));
-    if (at < 0) {
-      return config.ephemeral === undefined
-        ? [{ tree: "root", path: clean, kind }]
-        : [];
-    }
-    const tree = destinations.get(at);
-    const below = clean.slice(mounts[at]!.length);
-    return tree === undefined || below === ""
-      ? []
-      : [{ tree, path: below, kind }];
-  };
-  return [
-    ...readonlyPaths.flatMap((it) => find(it, "readonly")),
-    ...maskedPaths.flatMap((it) => find(it, "mask")),
-  ];
-}
-
-/** Where the container mounts something over what is the host's: it may unmount
- * its own, and would see that. A file system of the kernel's always hides the
- * host's; where the host's own root is the container's, so does every mount. */
-function listCovered({ config, host }: MountContext): Cover[] {
-  if (config.ephemeral !== undefined) return [];
-  const mounts = (config.spec.mounts ?? []).map((mount) => ({
-    type: mount.type ?? "",
-    path: joinPath("/", mount.destination),
-    options: parseMountOptions(mount.options ?? []),
-  }));
-  return mounts.filter(({ type, path, options }, at) => {
-    if (options.remount) return false;
-    const isKernels = !options.bind &&
-      (type === "proc" || type === "sysfs" || path === "/dev");
-    if (isKernels && host.below.some((it) => isUnder(it, path))) return true;
-    if (!host.isHostRoot || options.copyUp) return false;
-    // Its mode would be that of what it covers.
-    const wantsMode = type === "tmpfs" && !options.bind &&
-      !options.data.some((it) => /(^|,)mode=/.test(it));
-    // An earlier mount needs its place below.
-    return !wantsMode &&
-      !mounts.slice(0, at).some((it) => isUnder(it.path, path));
-  }).map((it) => it.path).concat(
-    host.isHostRoot ? config.files.map((it) => it.path) : [],
-  ).map((path) => ({ tree: "root", path, kind: "mask" }));
 }

@@ -183,6 +183,102 @@ testOn(
   },
 );
 
+/** The host's own root has a directory with a secret, and a copy of a root file
+ * system's programs to look for it. */
+function hostRoot(rootfs: string): string {
+  return `mount -t tmpfs -o mode=755 srv /srv; mkdir -p /srv/x/y /srv/bin
+chmod 1755 /srv/x; chmod 711 /srv/x/y; cp ${rootfs}/bin/payload /srv/bin
+echo '${SECRET}' >/srv/x/secret; echo '${SECRET}' >/srv/x/y/secret`;
+}
+
+for (
+  const [name, mounts] of [
+    ["a tmpfs without a mode", ["--tmpfs", "/srv/x"]],
+    ["a tmpfs with one", ["--tmpfs", "/srv/x:mode=1755"]],
+    ["a tmpfs over another", ["--tmpfs", "/srv/x/y", "--tmpfs", "/srv/x"]],
+    ["one in another", ["--tmpfs", "/srv/x", "--tmpfs", "/srv/x/y"]],
+  ] as const
+) {
+  testOn(
+    NEEDS,
+    `run --rootfs / --read-only with a user namespace: ${name} can be unmounted, and bares nothing`,
+    async () => {
+      await using box = makeBox();
+      plant(box.rootfs);
+      await using host = makeHost(hostRoot(box.rootfs));
+      const got = await host.run([
+        ...cliCommand(),
+        ...["run", "--rootfs", "/", "--read-only", "--name", box.id],
+        ...[...USERNS, ...mounts, "--", "sh", "-c"],
+        `stat -c %a /srv/x; for it in 1 2 3; do umount -l /srv/x; done 2>&1
+         find /srv -name secret`,
+      ]);
+      assertEquals([got.code, got.stdout.split("\n")[0]], [0, "1755"]);
+      // Unmounted until that is refused.
+      assertStringIncludes(got.stdout, "umount: ");
+      assertEquals(got.stdout.includes("secret"), false, got.stdout);
+    },
+  );
+}
+
+testOn(
+  NEEDS,
+  "run --rootfs / --read-only with a user namespace: a tmpfs in place of what is hidden anyway hides the host's",
+  async () => {
+    await using box = makeBox();
+    plant(box.rootfs);
+    await using host = makeHost(
+      `mount -t tmpfs -o mode=1775 vartmp /var/tmp; echo '${SECRET}' >/var/tmp/secret`,
+    );
+    const got = await host.run([
+      ...cliCommand(),
+      ...["run", "--rootfs", "/", "--read-only", "--name", box.id],
+      ...[...USERNS, "--tmpfs", "/var/tmp", "--", "sh", "-c"],
+      "stat -c %a /var/tmp; umount /var/tmp && ls -A /var/tmp",
+    ]);
+    assertEquals(got, { code: 0, signal: null, stdout: "1775\n", stderr: "" });
+  },
+);
+
+testOn(
+  NEEDS,
+  "a bundle on the host's root with a user namespace: mounts in any order bare nothing",
+  async () => {
+    for (
+      const order of [["/srv/x/y", "/srv/x"], ["/srv/x", "/srv/x/y"], [
+        "/srv/x/f",
+        "/srv/x",
+      ]]
+    ) {
+      await using box = makeBox();
+      plant(box.rootfs);
+      await using host = makeHost(hostRoot(box.rootfs));
+      writeBundle(host.dir, "/", {}, {
+        mounts: ["/dev", ...order].map((destination) =>
+          destination === "/srv/x/f"
+            ? {
+              destination,
+              type: "bind",
+              source: `${box.rootfs}/bin/payload`,
+              options: ["bind"],
+            }
+            : { destination, type: "tmpfs", options: ["mode=700"] }
+        ),
+        args: [
+          ...["/bin/sh", "-c"],
+          `umount -l /srv/x && ls /srv/x && find /srv -name secret`,
+        ],
+      });
+      const got = await host.run([
+        ...cliCommand(),
+        ...["run", "--bundle", `${host.dir}/bundle`, box.id],
+      ]);
+      const below = order[0] === "/srv/x" ? "" : `${order[0]!.slice(7)}\n`;
+      assertEquals([got.code, got.stdout, got.stderr], [0, below, ""]);
+    }
+  },
+);
+
 for (const who of ["root", "a user"]) {
   testOn(
     [...NEEDS, "user", "userns"],
@@ -369,6 +465,10 @@ function writeBundle(
     source = `${dir}/own`,
     options = ["rbind"],
     args = ["/bin/payload", "mounts", "/v"],
+    mounts = [
+      { destination: "/proc", type: "proc", source: "proc" },
+      { destination: "/v", type: "bind", source, options },
+    ] as Spec[],
   } = {},
 ): void {
   const spec = makeSpec("locks", {
@@ -382,16 +482,8 @@ function writeBundle(
       ),
     },
   });
-  spec["root"] = { path: rootfs };
-  spec["mounts"] = [
-    { destination: "/proc", type: "proc", source: "proc" },
-    {
-      destination: "/v",
-      type: "bind",
-      source,
-      options,
-    },
-  ];
+  spec["root"] = { path: rootfs, readonly: rootfs === "/" };
+  spec["mounts"] = mounts;
   spec["linux"] = {
     namespaces: [{ type: "mount" }, { type: "pid" }, { type: "user", ...user }],
     ...(user["path"] ? {} : { uidMappings: MAP, gidMappings: MAP }),
