@@ -142,6 +142,12 @@ const rows: [string, string, string, string][] = [
     "no-terminal",
   ],
   [
+    "-dit",
+    "Cannot give the command a terminal: with -d nobody holds it",
+    "Leave -t out; rustyrun exec -it ID sh opens a terminal later. --console-socket PATH gives it to a program",
+    "no-terminal",
+  ],
+  [
     "-t @notty",
     "Cannot give the command a terminal: standard input is not one",
     "Leave -t out, or run rustyrun from a terminal",

@@ -160,6 +160,7 @@ function readOptions(call: Call): ExecOptions {
       return process;
     },
     detach: flagOn(flags, "detach"),
+    interactive: flagOn(flags, "interactive"),
     ignorePaused: flagOn(flags, "ignore-paused"),
     cgroups: flagUses(flags, "cgroup").map((it) => it.value),
     preserveFds: launch.preserveFds,

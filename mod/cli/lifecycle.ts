@@ -38,7 +38,7 @@ export async function create(call: Call): Promise<number> {
     return explain(config, facts, call, "fifo");
   }
   refuseSharedCache();
-  checkTerminal(config, true);
+  checkTerminal(config, { detached: true });
   createContainer(config, facts, placeOf(call), warnTo(call));
   return 0;
 }

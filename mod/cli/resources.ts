@@ -7,6 +7,7 @@
 import { readDirectory } from "../caller.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import { checkThere } from "../cgroups/control.ts";
+import { noCgroup } from "../cgroups/errors.ts";
 import {
   formatStats,
   readOomKills,
@@ -215,8 +216,9 @@ export async function events(call: Call): Promise<number> {
   }
   const state = findState(root, id);
   const { dirs } = state.cgroup;
+  const wanted = "count what the container uses";
   const stats = () => {
-    checkThere(dirs, "count what the container uses");
+    checkThere(dirs, wanted);
     printEvent("stats", id, {
       ...readStats(dirs),
       ...readNetwork(state.pid),
@@ -224,6 +226,8 @@ export async function events(call: Call): Promise<number> {
     });
   };
   if (statusOf(root, state) === "stopped") throw notRunning(id);
+  // All would be 0, and no process killed for want of memory ever told of.
+  if (dirs.length === 0) throw noCgroup(wanted);
   if (flagOn(flags, "stats")) {
     stats();
     return 0;

@@ -159,7 +159,7 @@ export async function run(call: Call): Promise<number> {
   }
   refuseSharedCache();
   const place = placeOf(call);
-  checkTerminal(config, detach);
+  checkTerminal(config, { detached: detach });
   // Docker's way. To an engine, which has chosen the id, nothing is said.
   const answer = call.reporting.json
     ? JSON.stringify({ id: config.id }) + "\n"

@@ -158,6 +158,16 @@ function readCommand(flags: Flags, args: readonly string[]): string[] {
 function readTerminal(flags: Flags, host: FlagsHost): boolean {
   if (!flagOn(flags, "tty")) return false;
   if (flags.has("console-socket")) return true;
+  if (flagOn(flags, "detach")) {
+    throw new ContainerError(
+      "Cannot give the command a terminal: with -d nobody holds it",
+      {
+        code: "no-terminal",
+        hint:
+          "Leave -t out; rustyrun exec -it ID sh opens a terminal later. --console-socket PATH gives it to a program",
+      },
+    );
+  }
   const { stdin, stdout } = host.isTerminal;
   if (stdin || (stdout && !flagOn(flags, "interactive"))) return true;
   throw new ContainerError(

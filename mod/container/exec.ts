@@ -66,6 +66,8 @@ export interface ExecOptions {
   /** Changes to the container's own process; or all of it (`--process`). */
   process: (own: Process, container: ExecContainer) => Process;
   detach: boolean;
+  /** `-i`: a terminal is wanted to type into it. */
+  interactive: boolean;
   ignorePaused: boolean;
   /** `--cgroup`: cgroups below the container's. */
   cgroups: readonly string[];
@@ -238,7 +240,10 @@ export function execProcess(
   checkPreserved(options.preserveFds);
   const saved = loadSaved(root, id);
   const { config, judged } = configOf(saved.config, first, options);
-  checkTerminal(config, options.detach);
+  checkTerminal(config, {
+    detached: options.detach,
+    interactive: options.interactive,
+  });
   applyHome(config, first);
   const found = joinCgroups(state.cgroup.dirs, options.cgroups, first);
   if (!options.ignorePaused) refuseFrozen(state, found);

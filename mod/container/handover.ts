@@ -5,7 +5,7 @@
  * @module
  */
 
-import { closeFd } from "../../ffi/libc.ts";
+import { closeFd, openFd } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { sendOverSocket } from "../../ffi/socket.ts";
 import type { Config } from "../config/config.ts";
@@ -35,16 +35,62 @@ function send(
   }
 }
 
+/** Whether there is a terminal to relay to, where runc looks for one. */
+function hasTerminal(): boolean {
+  if (
+    Deno.stdin.isTerminal() || Deno.stdout.isTerminal() ||
+    Deno.stderr.isTerminal()
+  ) return true;
+  try {
+    // O_RDWR | O_NOCTTY
+    closeFd(openFd("/dev/tty", 0o402));
+    return true;
+  } catch (error) {
+    if (error instanceof SyscallError) return false;
+    throw error;
+  }
+}
+
+/** Checks that this process has a terminal to relay to: a shell in one that
+ * nobody can type into waits for ever. */
+function checkOwnTerminal(interactive: boolean): void {
+  if (interactive ? Deno.stdin.isTerminal() : hasTerminal()) return;
+  throw interactive
+    ? new ContainerError(
+      "Cannot give the command a terminal: standard input is not one",
+      {
+        code: "no-terminal",
+        hint: "Leave -t out of -it, or run rustyrun from a terminal",
+      },
+    )
+    : new ContainerError(
+      "Cannot give the process a terminal: rustyrun has none itself",
+      {
+        code: "no-terminal",
+        hint:
+          "Run rustyrun from a terminal, or leave -t (process.terminal) out; --console-socket PATH gives the terminal to a program",
+      },
+    );
+}
+
 /**
  * Checks that a terminal has somebody at its other end: the caller behind
  * --console-socket, or else this process, which relays.
  *
- * @param detached nobody of ours stays with the process
+ * @param how detached: nobody of ours stays with the process; interactive: it
+ * is asked for to type into it
  * @throws {ContainerError} in runc's words, which callers know
  */
-export function checkTerminal(config: Config, detached: boolean): void {
+export function checkTerminal(
+  config: Config,
+  { detached, interactive = false }: {
+    detached: boolean;
+    interactive?: boolean;
+  },
+): void {
   const socket = config.consoleSocket !== undefined;
   const terminal = config.spec.process?.terminal ?? false;
+  if (terminal && !socket && !detached) checkOwnTerminal(interactive);
   if (socket ? detached && terminal : !(detached && terminal)) return;
   throw new ContainerError(
     `Cannot give the process its terminal: ${

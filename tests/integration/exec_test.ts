@@ -8,7 +8,13 @@
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { gatherFacts } from "../../mod/host.ts";
-import { makeBox, runCli, type Running } from "../harness.ts";
+import {
+  cliCommand,
+  makeBox,
+  type Running,
+  runToEnd,
+  withTerminal,
+} from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { type Caller, makeCaller, QUIET, type Spec } from "./caller.ts";
@@ -61,7 +67,7 @@ const readCgroups = (pid: number) =>
   Deno.readTextFileSync(`/proc/${pid}/cgroup`);
 
 testOn(
-  NEEDS,
+  [...NEEDS, "script"],
   "exec has the cgroup, its namespace and the device rules of what run started, and a terminal with -t",
   async () => {
     await using box = makeBox();
@@ -69,15 +75,18 @@ testOn(
     using _ = killLater(running);
     await running.waitFor("ready");
     const probe = `tty; ${PROBE}`;
-    const { code, stdout } = await runCli([
+    const { code, stdout } = await runToEnd(withTerminal([
+      ...cliCommand(),
       "exec",
       "-t",
       box.id,
       "sh",
       "-c",
       probe,
-    ]);
-    assertEquals(stdout.replaceAll("\r\n", "\n").split("\n"), [
+    ]));
+    // The end of the caller's standard input is echoed somewhere.
+    const shown = stdout.replaceAll(/\^[@D][\b]*/g, "");
+    assertEquals(shown.replaceAll("\r\n", "\n").split("\n"), [
       "/dev/pts/0",
       "0::/",
       "same",

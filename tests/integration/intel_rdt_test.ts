@@ -129,6 +129,7 @@ async function makeRoom(intelRdt: IntelRdt) {
         id,
         {
           process: (own) => ({ ...own, args: ["/bin/true"] }),
+          interactive: false,
           detach: true,
           ignorePaused: false,
           cgroups: [],

@@ -1,0 +1,65 @@
+/** A terminal that is asked for where nobody could type into it. */
+
+import { assertEquals } from "@std/assert";
+import { cliCommand, makeBox, runToEnd } from "../harness.ts";
+import { testOn } from "../needs.ts";
+import { makeCaller } from "./caller.ts";
+
+const NEEDS = ["root", "helper", "busybox", "python3", "script"] as const;
+
+/** Runs rustyrun without a terminal at hand: setsid(1) takes /dev/tty away. */
+async function call(...words: string[]): Promise<unknown[]> {
+  const got = await runToEnd(
+    ["setsid", "--wait", ...cliCommand(), ...words],
+    { stdin: "" },
+  );
+  return [got.code, got.stdout, got.stderr];
+}
+
+const NONE =
+  `rustyrun: Cannot give the process a terminal: rustyrun has none itself
+  hint: Run rustyrun from a terminal, or leave -t (process.terminal) out; --console-socket PATH gives the terminal to a program
+`;
+
+testOn(NEEDS, "exec -t where there is no terminal is an error", async () => {
+  await using box = makeBox();
+  const running = box.start(["--", "sh", "-c", "echo up; exec sleep 1000"]);
+  using _ = { [Symbol.dispose]: () => running.kill("SIGKILL") };
+  await running.waitFor("up");
+  assertEquals(await call("exec", "-t", box.id, "sh"), [255, "", NONE]);
+  assertEquals(await call("exec", "-it", box.id, "sh"), [
+    255,
+    "",
+    `rustyrun: Cannot give the command a terminal: standard input is not one
+  hint: Leave -t out of -it, or run rustyrun from a terminal
+`,
+  ]);
+  assertEquals(await call("exec", "-i", box.id, "cat"), [0, "", ""]);
+});
+
+testOn(
+  NEEDS,
+  "run of a bundle with a terminal where there is none is an error",
+  async () => {
+    await using caller = makeCaller({
+      process: { terminal: true, args: ["sh"] },
+    });
+    const line = ["run", "--bundle", caller.bundle, caller.id];
+    assertEquals(await call(...line), [1, "", NONE]);
+    assertEquals((await call("state", caller.id))[0], 1);
+  },
+);
+
+testOn(NEEDS, "run -dit says that -d is what forbids a terminal", async () => {
+  await using box = makeBox();
+  assertEquals(
+    await call("run", "-dit", "--rootfs", box.rootfs, "--", "sh"),
+    [
+      125,
+      "",
+      `rustyrun: Cannot give the command a terminal: with -d nobody holds it
+  hint: Leave -t out; rustyrun exec -it ID sh opens a terminal later. --console-socket PATH gives it to a program
+`,
+    ],
+  );
+});
