@@ -49,3 +49,15 @@ export function identifyFile(file: string | number): SeenFile {
 export function isSameFile(a: FileId, b: FileId): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }
+
+/**
+ * The type of the file system that a descriptor is on: a number of
+ * {@linkcode MAGIC}, or of a type that is not there.
+ *
+ * @throws {SyscallError} when the file system cannot be asked
+ */
+export function readFsType(fd: number): number {
+  const bytes = new Uint8Array(120);
+  syscall("fstatfs", fd, bytes);
+  return new DataView(bytes.buffer).getUint32(0, true);
+}

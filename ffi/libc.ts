@@ -55,6 +55,7 @@ const NUMBERS = {
   flock: [73, 32],
   fchdir: [81, 50],
   personality: [135, 92],
+  fstatfs: [138, 44],
   prctl: [157, 167],
   setrlimit: [160, 164],
   umount2: [166, 39],

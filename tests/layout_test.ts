@@ -108,7 +108,7 @@ function listConstants(arch: Arch): [string, number][] {
     ["PER_LINUX", PERSONALITY.LINUX],
     ["PER_LINUX32", PERSONALITY.LINUX32],
     ...Object.entries(MAGIC).map(([name, value]): [string, number] => [
-      name === "CGROUP" || name === "CGROUP2" || name === "DEVPTS"
+      ["CGROUP", "CGROUP2", "DEVPTS", "RDTGROUP"].includes(name)
         ? `${name}_SUPER_MAGIC`
         : name === "PROC"
         ? "PROC_SUPER_MAGIC"

@@ -5,9 +5,14 @@
  * @module
  */
 
-import { O, O_BY_ARCH, RESOLVE } from "../../ffi/constants.ts";
+import { MAGIC, O, O_BY_ARCH, RESOLVE } from "../../ffi/constants.ts";
 import { readLinkSync, statSync } from "../../ffi/files.ts";
-import { identifyFile, type SeenFile } from "../../ffi/identity.ts";
+import {
+  identifyFile,
+  isSameFile,
+  readFsType,
+  type SeenFile,
+} from "../../ffi/identity.ts";
 import { closeFd, cstring, openFd, trySyscall } from "../../ffi/libc.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
@@ -63,14 +68,57 @@ function isFile(path: string): boolean {
   }
 }
 
-function refuse(config: Config, errno: number): ContainerError {
+/** File systems that show the kernel's own, and in which a new directory, such
+ * as a mount point, is no mere directory, or cannot be. */
+const KERNEL_OWN: ReadonlyMap<number, string> = new Map([
+  [MAGIC.PROC, "procfs"],
+  [MAGIC.SYSFS, "sysfs"],
+  [MAGIC.CGROUP, "cgroup"],
+  [MAGIC.CGROUP2, "cgroup2"],
+  [MAGIC.RDTGROUP, "resctrl"],
+  [MAGIC.DEVPTS, "devpts"],
+  [MAGIC.NSFS, "nsfs"],
+  [MAGIC.DEBUGFS, "debugfs"],
+  [MAGIC.TRACEFS, "tracefs"],
+  [MAGIC.SECURITYFS, "securityfs"],
+  [MAGIC.PSTOREFS, "pstore"],
+  [MAGIC.EFIVARFS, "efivarfs"],
+  [MAGIC.BPF_FS, "bpf"],
+]);
+
+/** Throws for what no container can have as its root: missing mount points
+ * would be made there. /dev is a tmpfs by its type, so it goes by identity. */
+function refuseKernelOwn(config: Config, fd: number, seen: SeenFile): void {
+  const type = KERNEL_OWN.get(readFsType(fd));
+  if (type === undefined && !isSameFile(seen, identifyFile("/dev"))) return;
+  throw cannotUse(
+    config,
+    type === undefined
+      ? "it is this machine's /dev"
+      : `it is the kernel's own (${type}), and no files of a system`,
+    "rootfs-kernel",
+    "Give a directory that holds a root file system, such as an unpacked image",
+  );
+}
+
+function cannotUse(
+  config: Config,
+  why: string,
+  code: string,
+  hint: string,
+): ContainerError {
   const { rootfs } = config;
   const shown = config.flags.get("root.path") ?? `root.path "${rootfs}"`;
+  return new ContainerError(
+    `Cannot use "${rootfs}" as the root file system (${shown}): ${why}`,
+    { code, hint },
+  );
+}
+
+function refuse(config: Config, errno: number): ContainerError {
+  const { rootfs } = config;
   const cannot = (why: string, code: string, hint: string) =>
-    new ContainerError(
-      `Cannot use "${rootfs}" as the root file system (${shown}): ${why}`,
-      { code, hint },
-    );
+    cannotUse(config, why, code, hint);
   if (errno === ELOOP) {
     return cannot(
       "it is a symbolic link, or lies behind one",
@@ -132,6 +180,7 @@ export function seeRootfs(
       (BigInt(seenRoot.dev) !== seen.dev ||
         seenRoot.ino !== Number(seen.ino))
     ) throw rootReplaced(config);
+    refuseKernelOwn(config, fd, seen);
     const directory = `/proc/self/fd/${fd}`;
     look(directory);
     return { ...seen, path: readLinkSync(directory) };

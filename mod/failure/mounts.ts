@@ -6,11 +6,12 @@
 
 import { AT } from "../../ffi/constants.ts";
 import { errnoName } from "../../ffi/errno.ts";
+import { statSync } from "../../ffi/files.ts";
 import type { Config } from "../config/config.ts";
 import { namespaceUse } from "../config/namespaces.ts";
 import type { Facts } from "../host.ts";
 import type { Row } from "./rows.ts";
-import { type Failure, sourceOf, wantedOf } from "./wanted.ts";
+import { type Failure, quote, sourceOf, wantedOf } from "./wanted.ts";
 
 /** Making a file system: what its type and its options have to do with it. */
 function wordFsmount(
@@ -118,6 +119,16 @@ function wordTree(
   }
 }
 
+/** Whether the caller may not enter a directory, and so nothing in it. */
+function isClosed(directory: string): boolean {
+  try {
+    statSync(`${directory}/.`);
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.PermissionDenied;
+  }
+}
+
 /** Words an operation that mounts, or that finds or makes the place for it. */
 export function wordMount(
   failure: Failure,
@@ -143,6 +154,15 @@ export function wordMount(
   switch (name) {
     case "EPERM":
     case "EACCES":
+      if (isPlace && name === "EACCES" && isClosed(config.rootfs)) {
+        return {
+          code: "rootfs-denied",
+          message: `Cannot use the root file system ${
+            quote(config.rootfs)
+          }: user ${facts.uid} may not enter it`,
+          hint: "Give a directory of your own, such as a copy of it",
+        };
+      }
       if (isPlace) {
         return namespaceUse(config, "user") === "inherit"
           ? {

@@ -243,6 +243,24 @@ const ROOTS: [string, string[], string, string][] = [
     "Add --ephemeral to throw every change away, or --read-only to allow none",
   ],
   [
+    "that is /dev",
+    ["--rootfs", "/dev/."],
+    'Cannot use "/dev/." as the root file system (--rootfs /dev/.): it is this machine\'s /dev',
+    "Give a directory that holds a root file system, such as an unpacked image",
+  ],
+  [
+    "that is /proc",
+    ["--rootfs", "/proc"],
+    'Cannot use "/proc" as the root file system (--rootfs /proc): it is the kernel\'s own (procfs), and no files of a system',
+    "Give a directory that holds a root file system, such as an unpacked image",
+  ],
+  [
+    "that is of /sys, though nothing is written",
+    ["--rootfs", "/sys/kernel", "--ephemeral"],
+    'Cannot use "/sys/kernel" as the root file system (--rootfs /sys/kernel): it is the kernel\'s own (sysfs), and no files of a system',
+    "Give a directory that holds a root file system, such as an unpacked image",
+  ],
+  [
     "that has no word",
     ["--rootfs"],
     "Cannot read the command line: flag needs an argument: --rootfs",
@@ -256,6 +274,24 @@ for (const [name, args, message, hint] of ROOTS) {
     expectError(got, { code: 125, message, hint }, "");
   });
 }
+
+testOn(
+  ["root", "user", "userns", "helper", "busybox"],
+  "run names the root file system that its caller may not enter",
+  async () => {
+    await using box = makeBox({ user: true });
+    const { uid } = Deno.statSync(box.rootfs);
+    Deno.chownSync(box.rootfs, 0, 0);
+    Deno.chmodSync(box.rootfs, 0o700);
+    const got = await box.run(["--", "true"], { user: true });
+    expectError(got, {
+      code: 125,
+      message:
+        `Cannot use the root file system "ROOTFS": user ${uid} may not enter it`,
+      hint: "Give a directory of your own, such as a copy of it",
+    }, box.rootfs);
+  },
+);
 
 testOn(["helper", "busybox", "root"], "run names a pid file", async () => {
   await using box = makeBox();
