@@ -149,10 +149,10 @@ export function inspectMounts(
     veils: config.ephemeral === undefined ||
         !hasUserNamespace(config) && !facts.inUserns
       ? []
-      : lookAtVeils(root.path, [
-        ...look.below,
-        ...(isSameFile(root, identifyFile("/")) ? listCovered(config) : []),
-      ]),
+      : lookAtVeils(root.path, {
+        mounted: look.below,
+        covered: isSameFile(root, identifyFile("/")) ? listCovered(config) : [],
+      }),
     sources,
     seen,
     unmet,

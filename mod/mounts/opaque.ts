@@ -5,11 +5,16 @@
  * stays, for nothing in the container can reach that layer but through the
  * overlay. Only where the overlay is a user namespace's.
  *
+ * A mount stays on its directory when that is renamed, an opaque directory on
+ * its name. So what the host has mounted over must keep its name: nobody but the
+ * host's root may be able to change it.
+ *
  * @module
  */
 
 import { O, S_IF } from "../../ffi/constants.ts";
 import { lstatSync, realPathSync } from "../../ffi/files.ts";
+import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { isUnder, splitPath } from "./path.ts";
@@ -47,14 +52,20 @@ function follow(root: string, path: string): string | undefined {
  * Looks at what is to be hidden, and at the directories on the way there.
  *
  * @param rootfs the root file system's directory, without links
- * @param paths what is to be hidden, as the container's root sees it
+ * @param paths what is to be hidden, as the container's root sees it: where the
+ * host has mounted something, and what the container's own mounts cover
+ * @throws {ContainerError} where somebody could give another name to what the
+ * host has mounted over
  */
 export function lookAtVeils(
   rootfs: string,
-  paths: readonly string[],
+  paths: { mounted: readonly string[]; covered: readonly string[] },
 ): Veil[] {
   const root = rootfs === "/" ? "" : rootfs;
-  const found = new Set(paths.flatMap((it) => follow(root, it) ?? []));
+  const real = (list: readonly string[]) =>
+    list.flatMap((it) => follow(root, it) ?? []);
+  const mounted = real(paths.mounted);
+  const found = new Set([...mounted, ...real(paths.covered)]);
   const hidden = [...found].filter((path) =>
     ![...found].some((it) => it !== path && isUnder(path, it))
   );
@@ -62,11 +73,48 @@ export function lookAtVeils(
   for (const path of hidden.sort()) {
     const parts = path.split("/");
     const chain = parts.slice(1).map((_, n) => parts.slice(0, n + 2).join("/"));
+    const point = mounted.find((it) => isUnder(it, path));
+    if (point !== undefined) checkNames(root, chain, point);
     for (const veil of lookAtChain(root, chain) ?? []) {
       if (!veils.has(veil.path)) veils.set(veil.path, veil);
     }
   }
   return [...veils.values()];
+}
+
+/** Makes sure that only the host's root can rename anything on the way to what
+ * is hidden. */
+function checkNames(
+  root: string,
+  chain: readonly string[],
+  point: string,
+): void {
+  for (const path of ["", ...chain.slice(0, -1)]) {
+    const directory = root + path || "/";
+    let info: Deno.FileInfo;
+    try {
+      info = lstatSync(directory);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      throw error;
+    }
+    const why = info.uid !== 0
+      ? `which belongs to the user ${info.uid}`
+      : ((info.mode ?? 0) & 0o022) !== 0
+      ? "in which others than root may write"
+      : undefined;
+    if (why === undefined) continue;
+    throw new ContainerError(
+      `Cannot lay a throw-away layer over "${
+        root || "/"
+      }" for a user namespace: the host has mounted something on "${root}${point}", and who renames what leads there in "${directory}", ${why}, would show what that covers`,
+      {
+        code: "overlay-covered",
+        hint:
+          `Unmount it, or copy the root file system; or make "${directory}" root's alone; or leave --userns out`,
+      },
+    );
+  }
 }
 
 /** The ways to what is hidden, and that; undefined where it has just gone. */

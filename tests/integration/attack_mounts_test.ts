@@ -308,6 +308,13 @@ for (const who of ["root", "a user"]) {
   );
 }
 
+/** In a root file system: a directory and a file that the host has mounted
+ * over, root's alone. */
+const VEILED =
+  `chown 0:0 .; mkdir -p -m 755 deep deep/in; echo '${SECRET}' >deep/in/secret
+echo '${SECRET}' >deep/file; mount -t tmpfs -o mode=750 in deep/in
+mount --bind etc/passwd deep/file`;
+
 for (const where of ["--ephemeral", "--ephemeral=DIR"]) {
   testOn(
     NEEDS,
@@ -315,24 +322,46 @@ for (const where of ["--ephemeral", "--ephemeral=DIR"]) {
     async () => {
       await using box = makeBox();
       plant(box.rootfs, 100000);
-      await using host = makeHost(
-        `cd ${box.rootfs}; mkdir -p -m 700 deep deep/in; echo '${SECRET}' >deep/in/secret
-         echo '${SECRET}' >deep/file; chown -R 100000:100000 deep
-         mount -t tmpfs -o mode=750 in deep/in; mount --bind etc/passwd deep/file`,
-      );
+      await using host = makeHost(`cd ${box.rootfs}; ${VEILED}`);
       const got = await host.run([
         ...cliCommand(),
         ...["run", "--rootfs", box.rootfs, "--name", box.id, ...USERNS],
         where.replace("DIR", `${host.dir}/plain`),
-        ...["--", "sh", "-ec"],
-        "stat -c '%a %n' deep deep/in; ls -A deep/in; cat deep/file; ls deep",
+        ...["--", "sh", "-c"],
+        "stat -c '%a %n' deep deep/in; cat deep/file; ls deep; find / -xdev -name secret",
       ]);
       assertEquals(got, {
         code: 0,
         signal: null,
-        stdout: "700 deep\n750 deep/in\nfile\nin\n",
+        stdout: "755 deep\n750 deep/in\nfile\nin\n",
         stderr: "",
       });
+    },
+  );
+}
+
+for (
+  const [change, said] of [
+    ["chown 100000 .", 'in "ROOT", which belongs to the user 100000'],
+    ["chown 100000 deep", 'in "ROOT/deep", which belongs to the user 100000'],
+    ["chmod 775 deep", 'in "ROOT/deep", in which others than root may write'],
+    ["chmod 1777 .", 'in "ROOT", in which others than root may write'],
+  ] as const
+) {
+  testOn(
+    NEEDS,
+    `run --ephemeral with a user namespace, and the host has mounted something in it: ${change} is refused`,
+    async () => {
+      await using box = makeBox();
+      plant(box.rootfs, 100000);
+      await using host = makeHost(`cd ${box.rootfs}; ${VEILED}; ${change}`);
+      const got = await host.run([
+        ...cliCommand(),
+        ...["run", "--rootfs", box.rootfs, "--name", box.id, ...USERNS],
+        ...["--ephemeral", "--", "find", "/", "-xdev", "-name", "secret"],
+      ]);
+      assertEquals([got.code, got.stdout], [125, ""]);
+      assertStringIncludes(got.stderr, said.replace("ROOT", box.rootfs));
     },
   );
 }
