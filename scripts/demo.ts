@@ -169,10 +169,12 @@ function demo(): number {
  * npx has no "deno" to type. */
 function nameDeno(): string {
   const path = Deno.execPath();
-  if (path.includes("/_npx/")) return `npx -y deno@${Deno.version.deno}`;
-  const found = Deno.env.get("PATH")?.split(":")
-    .some((dir) => dir !== "" && exists(`${dir}/deno`));
-  return found ? "deno" : path;
+  // npx puts a directory of its own into PATH, for as long as it runs.
+  const found = Deno.env.get("PATH")?.split(":").some((dir) =>
+    dir !== "" && !dir.includes("/_npx/") && exists(`${dir}/deno`)
+  );
+  if (found) return "deno";
+  return path.includes("/_npx/") ? `npx -y deno@${Deno.version.deno}` : path;
 }
 
 /** Prints what was asked inside and outside, and says whether it is right. */

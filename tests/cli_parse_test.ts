@@ -236,7 +236,9 @@ const HELP = "rustyrun run --help lists the flags";
 const GPUS =
   "Show a GPU by its devices: --device /dev/dri, and its libraries with --volume";
 const IMAGES =
-  "rustyrun knows no images yet: unpack one, and name its directory: rustyrun run --rootfs DIR";
+  "rustyrun knows no images yet: unpack one into a directory, then rustyrun run --rootfs DIR";
+const REGISTRIES =
+  "rustyrun has no images or registries: a root file system is a directory";
 
 /** [line, message after "Cannot read the command line: ", hint, exit code] */
 const refused: [string, string, string, number, string?][] = [
@@ -249,8 +251,37 @@ const refused: [string, string, string, number, string?][] = [
   [
     "state a b",
     '"state" requires exactly 1 argument(s)',
-    "Write rustyrun state ID",
+    "One id at a time: rustyrun state ID",
     1,
+  ],
+  [
+    "delete a b",
+    '"delete" requires exactly 1 argument(s)',
+    "One id at a time: rustyrun delete [FLAGS] ID",
+    1,
+  ],
+  ...["9", "KILL", "SIGTERM"].map((
+    signal,
+  ): [string, string, string, number, string] => [
+    `kill -${signal} ID`,
+    `unknown flag of "kill": -${signal}`,
+    `Write the signal after the id: rustyrun kill ID ${signal}`,
+    1,
+    "unknown-flag",
+  ]),
+  [
+    "kill -x ID",
+    'unknown flag of "kill": -x',
+    "rustyrun kill --help lists the flags",
+    1,
+    "unknown-flag",
+  ],
+  [
+    "run --image alpine sh",
+    'unknown flag of "run": --image',
+    IMAGES,
+    125,
+    "unknown-flag",
   ],
   [
     "kill",
@@ -279,19 +310,19 @@ const refused: [string, string, string, number, string?][] = [
   [
     "run alpine sh",
     '"run" requires exactly 1 argument(s)',
-    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR sh",
+    "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR sh",
     125,
   ],
   [
     "run -it --rm alpine sh -c true",
     "-it needs --rootfs",
-    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR sh -c true",
+    "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR sh -c true",
     125,
   ],
   [
     "run alpine sh -f x",
     '"run" requires exactly 1 argument(s)',
-    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR sh -f x",
+    "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR sh -f x",
     125,
   ],
   [
@@ -331,7 +362,7 @@ const refused: [string, string, string, number, string?][] = [
   [
     "run -r R --restart=always",
     'unknown flag of "run": --restart',
-    "There are no restart policies: systemd or a loop does that",
+    "There are no restart policies: systemd or a loop can do that",
     125,
     "unknown-flag",
   ],
@@ -345,29 +376,49 @@ const refused: [string, string, string, number, string?][] = [
   [
     "create --name x alpine",
     'unknown flag of "create": --name',
-    "create makes a container of an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
+    "create makes a container from an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
     1,
     "unknown-flag",
   ],
   [
     "ps",
     '"ps" requires a minimum of 1 argument(s)',
-    "rustyrun list shows every container, stopped ones too; rustyrun ps ID shows processes",
+    "rustyrun list shows the containers, stopped ones too; rustyrun ps ID shows processes",
     1,
   ],
   [
     "ps -a",
     'unknown flag of "ps": -a',
-    "rustyrun list shows every container, stopped ones too",
+    "rustyrun list shows the containers, stopped ones too",
     1,
     "unknown-flag",
   ],
   ...([
     ["rmi x", IMAGES],
-    ["stats x", "Write rustyrun events --stats ID"],
+    ["login", REGISTRIES],
+    ["push x", REGISTRIES],
+    ["commit x", REGISTRIES],
+    [
+      "volume ls",
+      "There are no named volumes: -v ./DIR:/DIR shows a directory of the host",
+    ],
+    ["ls", "Write rustyrun list"],
+    [
+      "logs x",
+      "With -d the output is not kept: let the command write to a file on a volume; without -d it goes where rustyrun's goes",
+    ],
+    ["stats x", "Write rustyrun events ID, or rustyrun events --stats ID once"],
+    [
+      "stop x",
+      "Write rustyrun kill ID, or rustyrun kill ID KILL; then rustyrun wait ID and rustyrun delete ID",
+    ],
+    [
+      "rm -f x",
+      "Write rustyrun delete ID, or rustyrun delete -f ID if it is running",
+    ],
     [
       "restart x",
-      "No restarts: kill it, wait for it, and run it again; systemd or a loop does that",
+      "There are no restarts: kill it, wait for it, and run it again; systemd or a loop can do that",
     ],
     ["kil x", 'The nearest one is "kill"'],
     // What is a command in a container is no slip of the fingers.
@@ -385,7 +436,7 @@ const refused: [string, string, string, number, string?][] = [
   [
     "run --hostname h x",
     "--hostname h needs --rootfs",
-    "rustyrun knows no images yet: the first word follows --rootfs, and is a directory: rustyrun run --rootfs DIR",
+    "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR",
     125,
   ],
   [
@@ -524,7 +575,7 @@ const refused: [string, string, string, number, string?][] = [
   [
     "rm x",
     'unknown command "rm"',
-    "Write rustyrun delete ID",
+    "Write rustyrun delete ID, or rustyrun delete -f ID if it is running",
     3,
     "unknown-command",
   ],

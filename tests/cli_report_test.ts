@@ -20,6 +20,29 @@ import { ContainerError } from "../mod/errors.ts";
 import { formatFindings } from "../mod/doctor.ts";
 import { runCli } from "./harness.ts";
 
+Deno.test("run with an image's name, in a directory that is no bundle", async () => {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-image-" });
+  try {
+    assertEquals(await runCli(["run", "alpine"], { cwd: dir }), {
+      code: 1,
+      stdout: "",
+      stderr:
+        'rustyrun: Cannot run "alpine": there is no config.json here, and rustyrun knows no images\n  hint: Unpack an image into a directory (docs/using.md), then rustyrun run --rootfs DIR\n',
+      signal: null,
+    });
+    // Who names a bundle means one.
+    const { stderr } = await runCli(["run", "--bundle", ".", "x"], {
+      cwd: dir,
+    });
+    assertEquals(
+      stderr,
+      `rustyrun: Cannot read "${dir}/config.json": no such file or directory\n  hint: Write one with rustyrun spec, or run a command without: rustyrun run --rootfs DIR COMMAND\n`,
+    );
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
 Deno.test("formatError() is a line of cause and a line of hint", () => {
   assertEquals(
     formatError(

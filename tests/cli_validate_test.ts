@@ -29,7 +29,7 @@ const rows: [string, number, string, string][] = [
     "none.json",
     1,
     "",
-    'rustyrun: Cannot read "DIR/none.json": no such file or directory\n  hint: Write one with rustyrun spec, or run a command without: rustyrun run --rootfs DIR COMMAND\n',
+    'rustyrun: Cannot read "DIR/none.json": no such file or directory\n  hint: Write one with rustyrun spec\n',
   ],
   [
     "/",

@@ -1846,7 +1846,7 @@ const ROWS: Record<string, Row> = {
       'Cannot apply the AppArmor profile "box-profile" (process.apparmorProfile): write: ENOENT (no such file or directory)',
     code: "apparmor",
     hint:
-      "The profile is not loaded: apparmor_parser -r FILE loads it, aa-status shows those there are",
+      "The profile is not loaded: apparmor_parser -r FILE loads it, aa-status lists the loaded ones",
   },
   "an AppArmor profile that may not be entered": {
     op: write("self/attr/apparmor/exec", "x", "process.apparmorProfile"),

@@ -27,7 +27,9 @@ export function checkCount(
   throw fail(
     `"${command.name}" requires ${demand} argument(s)`,
     args.length === 0 && wordlessElsewhere(command.name) ||
-      `Write ${formatUsage(command)}`,
+      (command.usage === "ID" && args.length > 1
+        ? `One id at a time: ${formatUsage(command)}`
+        : `Write ${formatUsage(command)}`),
     exit,
   );
 }

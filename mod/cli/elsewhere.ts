@@ -6,8 +6,12 @@
  * @module
  */
 
+import { ContainerError } from "../errors.ts";
+
 const IMAGES =
-  "rustyrun knows no images yet: unpack one, and name its directory: rustyrun run --rootfs DIR";
+  "rustyrun knows no images yet: unpack one into a directory, then rustyrun run --rootfs DIR";
+const REGISTRIES =
+  "rustyrun has no images or registries: a root file system is a directory";
 const PORTS =
   "There are no published ports: --network host shares the host's network";
 const NETWORKS =
@@ -16,7 +20,7 @@ const HEALTH = "There are no health checks: rustyrun exec ID PROG runs one";
 const LABELS =
   "There are no labels; --name NAME is how a container is found again";
 const LOGS =
-  "There are no logs: the output goes where rustyrun's own goes, so redirect that";
+  "With -d the output is not kept: let the command write to a file on a volume; without -d it goes where rustyrun's goes";
 const DNS =
   "Names are resolved by the container's own file: -v FILE:/etc/resolv.conf:ro";
 const STOPPING = "rustyrun kill ID SIGNAL sends any signal, at any time";
@@ -24,18 +28,20 @@ const SPEED = "An OCI bundle can: linux.resources.blockIO";
 const SHARED =
   "An OCI bundle can: leave that namespace out of linux.namespaces, or name one by its path";
 const PODS = "There are no pods: an OCI bundle can name namespaces by paths";
-const STORE = "There is no store of images, volumes or networks to look after";
-const CLUSTER = "rustyrun runs containers on this machine alone";
+const STORE = "There is no store of images, volumes or networks to manage";
+const VOLUMES =
+  "There are no named volumes: -v ./DIR:/DIR shows a directory of the host";
+const CLUSTER = "rustyrun runs containers on this machine only";
 const ATTACH =
   "A container in the foreground is attached; rustyrun exec -it ID sh goes into another";
-const LIST = "rustyrun list shows every container, stopped ones too";
+const LIST = "rustyrun list shows the containers, stopped ones too";
 
 /** Commands, several words for one hint. */
 const commands = (): [string, string][] => [
   ["attach", ATTACH],
-  ["build buildx builder commit history", IMAGES],
-  ["image images import load pull push rmi save tag untag search", IMAGES],
-  ["login logout manifest trust sign artifact", IMAGES],
+  ["build buildx builder history", IMAGES],
+  ["image images import load pull rmi save tag untag search", IMAGES],
+  ["commit push login logout manifest trust sign artifact", REGISTRIES],
   [
     "compose stack",
     "There is no compose: one rustyrun run for each service, started by a script or by systemd",
@@ -47,26 +53,37 @@ const commands = (): [string, string][] => [
   ],
   [
     "cp export",
-    "The root file system is a directory of the host's: copy there, or share one with --volume",
+    "The root file system is a directory on the host: copy to it, or share one with --volume",
   ],
-  ["diff", "With --ephemeral=DIR all changes are in DIR while it runs"],
+  ["diff", "With --ephemeral=DIR all changes are in DIR while it is running"],
   ["info", "rustyrun doctor says what this machine allows"],
   ["inspect", "Write rustyrun state ID"],
+  ["ls", "Write rustyrun list"],
   ["kube generate play quadlet", "There are no Kubernetes files or units here"],
   ["logs", LOGS],
   ["mount umount unmount", "The root file system is a directory already"],
   ["network port", NETWORKS],
   ["pod", PODS],
-  ["plugin system volume", STORE],
-  ["rename", "An id is for ever: run it again with another --name"],
+  ["plugin system", STORE],
+  ["volume", VOLUMES],
+  [
+    "rename",
+    "A container cannot be renamed: run it again with another --name",
+  ],
   [
     "restart auto-update",
-    "No restarts: kill it, wait for it, and run it again; systemd or a loop does that",
+    "There are no restarts: kill it, wait for it, and run it again; systemd or a loop can do that",
   ],
   ["healthcheck", HEALTH],
-  ["rm cleanup", "Write rustyrun delete ID"],
-  ["stats", "Write rustyrun events --stats ID"],
-  ["stop", "Write rustyrun kill ID, then rustyrun wait ID"],
+  [
+    "rm cleanup",
+    "Write rustyrun delete ID, or rustyrun delete -f ID if it is running",
+  ],
+  ["stats", "Write rustyrun events ID, or rustyrun events --stats ID once"],
+  [
+    "stop",
+    "Write rustyrun kill ID, or rustyrun kill ID KILL; then rustyrun wait ID and rustyrun delete ID",
+  ],
   ["top", "Write rustyrun ps ID"],
   ["unpause", "Write rustyrun resume ID"],
 ];
@@ -81,7 +98,7 @@ const runFlags = (): [string, string][] => [
   ],
   [
     "blkio-weight memory-reservation cpuset-mems",
-    "Set it when the container runs: rustyrun update has that flag",
+    "Set it once the container is running: rustyrun update has that flag",
   ],
   [
     "blkio-weight-device device-read-bps device-read-iops device-write-bps device-write-iops",
@@ -100,10 +117,10 @@ const runFlags = (): [string, string][] => [
   ],
   [
     "cpu-rt-period cpu-rt-runtime",
-    "Set it when the container runs: rustyrun update has that flag",
+    "Set it once the container is running: rustyrun update has that flag",
   ],
   ["detach-keys", "Nothing detaches from a container in the foreground"],
-  ["device-cgroup-rule", "--device PATH:DST:rwm says what may be done with it"],
+  ["device-cgroup-rule", "--device PATH:DST:rwm says what is allowed"],
   ["dns dns-opt dns-option dns-search", DNS],
   ["domainname", "An OCI bundle can: domainname"],
   ["entrypoint", "Write --command PROG, and its words after the flags"],
@@ -124,8 +141,11 @@ const runFlags = (): [string, string][] => [
   ],
   ["ip ip6 mac-address link-local-ip", NETWORKS],
   ["link net-alias network-alias", NETWORKS],
-  ["isolation", "A container is isolated by namespaces; there is no other way"],
-  ["kernel-memory", "The kernel has no such limit any more: --memory is all"],
+  ["isolation", "Containers are isolated by namespaces; there is no other way"],
+  [
+    "kernel-memory",
+    "The kernel no longer has such a limit: --memory covers it",
+  ],
   ["log-driver log-opt", LOGS],
   [
     "memory-swappiness",
@@ -137,7 +157,7 @@ const runFlags = (): [string, string][] => [
     "An OCI bundle can, with cgroup v1: linux.resources.memory.disableOOMKiller",
   ],
   ["oom-score-adj", "An OCI bundle can: process.oomScoreAdj"],
-  ["platform arch os variant pull authfile tls-verify", IMAGES],
+  ["image platform arch os variant pull authfile tls-verify", IMAGES],
   ["disable-content-trust decryption-key image-volume", IMAGES],
   ["pod requires infra", PODS],
   [
@@ -148,13 +168,13 @@ const runFlags = (): [string, string][] => [
   ["replace", "Remove the other first: rustyrun delete --force NAME"],
   [
     "restart",
-    "There are no restart policies: systemd or a loop does that",
+    "There are no restart policies: systemd or a loop can do that",
   ],
   ["rmi", IMAGES],
   ["runtime", "rustyrun is the runtime"],
   [
     "sdnotify systemd",
-    "NOTIFY_SOCKET is passed on; nothing else is needed for systemd",
+    "NOTIFY_SOCKET is passed on; systemd needs nothing else",
   ],
   ["secret", "Show it as a file: -v FILE:/run/secrets/NAME:ro"],
   ["shm-size", "Write --tmpfs /dev/shm:size=SIZE"],
@@ -176,7 +196,7 @@ const runFlags = (): [string, string][] => [
 const otherFlags = (): Record<string, [string, string][]> => ({
   ps: [["a all q quiet n last no-trunc l latest filter s size", LIST]],
   list: [["a all no-trunc n last s size", LIST]],
-  kill: [["s signal", "Write the signal behind the id: rustyrun kill ID TERM"]],
+  kill: [["s signal", "Write the signal after the id: rustyrun kill ID TERM"]],
   start: [["a attach i interactive", ATTACH]],
   exec: [
     ["privileged", "Name what is needed: --cap CAP"],
@@ -185,7 +205,10 @@ const otherFlags = (): Record<string, [string, string][]> => ({
   ],
   update: [
     ["cpus", "Write --cpu-quota, --cpu-period: the quota in a period"],
-    ["restart", "There are no restart policies: systemd or a loop does that"],
+    [
+      "restart",
+      "There are no restart policies: systemd or a loop can do that",
+    ],
   ],
   delete: [
     ["v volumes l link", STORE],
@@ -194,7 +217,7 @@ const otherFlags = (): Record<string, [string, string][]> => ({
   create: [
     [
       "name rootfs i interactive t tty it v volume e env",
-      "create makes a container of an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
+      "create makes a container from an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
     ],
   ],
 });
@@ -227,9 +250,12 @@ export function flagElsewhere(
   command: string,
   name: string,
 ): string | undefined {
-  return command === "run" || command === ""
-    ? findHint(runFlags(), name)
-    : findHint(otherFlags()[command], name);
+  if (command === "run" || command === "") return findHint(runFlags(), name);
+  // Of kill(1) and docker: -9, -KILL.
+  if (command === "kill" && /^(\d+|[A-Z][A-Z0-9+]+)$/.test(name)) {
+    return `Write the signal after the id: rustyrun kill ID ${name}`;
+  }
+  return findHint(otherFlags()[command], name);
 }
 
 /** For `run` with an image's name where its root file system is wanted. */
@@ -237,9 +263,23 @@ export function imageElsewhere(words: readonly string[]): string {
   const rest = words.slice(1).map((it) =>
     /^[\w./:=@%+-]+$/.test(it) ? it : "..."
   );
-  return `rustyrun knows no images yet: the first word follows --rootfs, and is a directory: ${
+  return `rustyrun knows no images yet: unpack it into a directory, then ${
     ["rustyrun run --rootfs DIR", ...rest].join(" ")
   }`;
+}
+
+/** For `run ID` in a directory that is no bundle: `run alpine` is the first
+ * line that many type. */
+export function imageMeant(id: string, cause: unknown): ContainerError {
+  return new ContainerError(
+    `Cannot run "${id}": there is no config.json here, and rustyrun knows no images`,
+    {
+      code: "config-unreadable",
+      hint:
+        "Unpack an image into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+      cause,
+    },
+  );
 }
 
 /** The tables, by the command whose flags they are ("" for commands): names

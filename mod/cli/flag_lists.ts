@@ -28,13 +28,13 @@ const PIDFD_SOCKET = () =>
 const PRESERVE_FDS = () =>
   flag("--preserve-fds N", "Pass descriptors 3 to 2+N on to the container");
 export const DETACH = () =>
-  flag("-d, --detach", "Return when the process has started");
+  flag("-d, --detach", "Return once the process has started");
 export const BUNDLE = () =>
   flag("-b, --bundle DIR", "The bundle: a directory (the current one)", DIR);
 export const CONFIG = () =>
   flag("-f, --config FILE", "Configuration (config.json in the bundle)", FILE);
 const EXPLAIN = () =>
-  flag("--explain", "Print the plan, step by step with its why; run nothing");
+  flag("--explain", "Print the plan, step by step, with reasons; run nothing");
 export const JSON_OUT = (what: string) => flag("--json", what);
 export const FORMAT = () =>
   flag("-f, --format table|json", "Output format (table)");
@@ -46,7 +46,7 @@ export function launchFlags(): Row[] {
     CONSOLE_SOCKET(),
     PIDFD_SOCKET(),
     PRESERVE_FDS(),
-    flag("--no-pivot", "chroot in place of pivot_root (rootfs on a ramdisk)"),
+    flag("--no-pivot", "chroot instead of pivot_root (rootfs on a ramdisk)"),
     flag("--no-new-keyring", "Stay in the caller's session keyring"),
     EXPLAIN(),
     JSON_OUT("Print the plan, result or error as JSON"),
@@ -61,18 +61,18 @@ export function runFlags(): Row[] {
       flag("-r, --rootfs DIR", "Root file system: a directory", DIR),
       flag(
         "--ephemeral[=DIR]",
-        "Throw every change away; keep them in memory, or in DIR, until then",
+        "Discard all changes at the end; kept in memory, or in DIR",
         DIR,
       ),
       flag("--read-only", "Mount the root file system read-only"),
       flag(
         "--show-home",
-        "With --rootfs /: do not hide homes (volumes show a part of them)",
+        "With --rootfs /: do not hide homes (a volume shows a part of them)",
       ),
-      flag("-v, --volume SRC:DST[:OPTIONS]...", "Show SRC of the host at DST"),
+      flag("-v, --volume SRC:DST[:OPTIONS]...", "Show the host's SRC at DST"),
       flag(
         "--mount type=bind|tmpfs,src=SRC,dst=DST[,OPTIONS]...",
-        "The same in words, also for tmpfs",
+        "The long form of --volume, also for tmpfs",
       ),
       flag("--tmpfs DST[:OPTIONS]...", "An empty file system in memory at DST"),
     ]),
@@ -84,20 +84,20 @@ export function runFlags(): Row[] {
       flag("-u, --user USER[:GROUP]", "User, by number or name (0)"),
       flag("-i, --interactive", "Keep standard input open"),
       flag("-t, --tty", "Give the command a terminal"),
-      flag("--init", "Run a small init that reaps and forwards signals"),
-      flag("--ulimit NAME=SOFT[:HARD]...", "Limit of the process: nofile=1024"),
+      flag("--init", "Start a small init that reaps and forwards signals"),
+      flag("--ulimit NAME=SOFT[:HARD]...", "Process limit: nofile=1024"),
     ]),
     ...group({ group: "Limits", form: "friendly" }, [
-      flag("-m, --memory SIZE", "Most memory: 64m, 1g"),
-      flag("--memory-swap SIZE", "Most memory and swap together; -1: no limit"),
-      flag("--cpus N", "Most CPU time: 0.5 is half of one CPU"),
+      flag("-m, --memory SIZE", "Memory limit: 64m, 1g"),
+      flag("--memory-swap SIZE", "Limit of memory plus swap; -1: no limit"),
+      flag("--cpus N", "CPU limit: 0.5 is half of one CPU"),
       flag("--cpu-shares N", "Weight against other containers: 2 to 262144"),
       flag("--cpuset-cpus LIST", "CPUs to run on: 0-2,4"),
-      flag("--pids-limit N", "Most processes and threads; -1: no limit"),
+      flag("--pids-limit N", "Limit of processes and threads; -1: no limit"),
     ]),
     ...group({ group: "Isolation", form: "friendly" }, [
       flag("--hostname NAME", "Host name (rustyrun-container)"),
-      flag("--network none|host", "Own empty network, or the host's (none)"),
+      flag("--network none|host", "An empty network, or the host's (none)"),
       flag("--userns MODE", "User ids: host, auto, keep-id or C:H:N", {
         complete: ["host", "auto", "keep-id"],
       }),
@@ -126,13 +126,13 @@ export function runFlags(): Row[] {
       flag("--name, --id NAME", "The container's id (rr- and 12 hex digits)"),
       flag(
         "--rm",
-        "Remove the container when it ends (the default without --detach)",
+        "Remove the container when it ends, with its exit code (the default without --detach)",
       ),
     ]),
     ...group({ group: "Container" }, [
       flag(
         "-d, --detach",
-        "Print the id when it runs, and return; its output goes nowhere. rustyrun wait and delete are for later",
+        "Print the id once the container is running, and return; its output is not kept. See rustyrun wait and delete",
       ),
       flag("--keep", "Keep the container's state when it ends"),
     ]),
@@ -153,13 +153,13 @@ export function execFlags(): Row[] {
     flag("-i, --interactive", "Keep standard input open (it always is)"),
     flag("-t, --tty", "Give the command a terminal"),
     flag("-u, --user USER[:GROUP]", "User, by number or name"),
-    flag("-g, --additional-gids GID...", "A further group, by number"),
+    flag("-g, --additional-gids GID...", "An additional group, by number"),
     flag("-c, --cap CAP...", "Add a capability"),
     flag("--no-new-privs", "Set no_new_privs"),
     flag("--apparmor PROFILE", "AppArmor profile"),
     flag("--process-label LABEL", "SELinux label"),
     flag("--cgroup PATH...", "Sub-cgroup to run in: [CONTROLLER,..:]PATH"),
-    flag("--ignore-paused", "Go on in a paused container"),
+    flag("--ignore-paused", "Run it even in a paused container"),
     DETACH(),
     PID_FILE(),
     CONSOLE_SOCKET(),
@@ -171,21 +171,25 @@ export function execFlags(): Row[] {
 /** Returns the flags of `update`. */
 export function updateFlags(): Row[] {
   return [
-    flag("-r, --resources FILE", "Read the limits from FILE; -: stdin", FILE),
+    flag(
+      "-r, --resources FILE",
+      "Read the limits from FILE; -: standard input",
+      FILE,
+    ),
     flag("--blkio-weight N", "Block I/O weight: 10 to 1000"),
     flag("--cpu-period USEC", "CFS period"),
     flag("--cpu-quota USEC", "CFS quota in a period"),
     flag("--cpu-burst USEC", "CFS burst"),
-    flag("--cpu-idle N", "Run only when nothing else does: 1; 0: not"),
+    flag("--cpu-idle N", "Run only when nothing else does (1), or not (0)"),
     flag("--cpu-share, --cpu-shares N", "Weight against other containers"),
     flag("--cpu-rt-period USEC", "Real-time period"),
     flag("--cpu-rt-runtime USEC", "Real-time quota in a period"),
     flag("--cpuset-cpus LIST", "CPUs to run on"),
     flag("--cpuset-mems LIST", "Memory nodes to use"),
-    flag("-m, --memory SIZE", "Most memory"),
+    flag("-m, --memory SIZE", "Memory limit"),
     flag("--memory-reservation SIZE", "Memory kept under pressure"),
-    flag("--memory-swap SIZE", "Most memory and swap together; -1: no limit"),
-    flag("--pids-limit N", "Most processes and threads; -1: no limit"),
+    flag("--memory-swap SIZE", "Limit of memory plus swap; -1: no limit"),
+    flag("--pids-limit N", "Limit of processes and threads; -1: no limit"),
     flag("--l3-cache-schema TEXT", "Intel RDT L3 cache schema"),
     flag("--mem-bw-schema TEXT", "Intel RDT memory bandwidth schema"),
     flag("--kernel-memory SIZE", "Accepted; without effect", HIDDEN),

@@ -28,12 +28,12 @@ const HIDDEN = { hidden: true } as const;
 /** Returns the flags that stand before the command. */
 export function globalFlags(): Row[] {
   return [
-    flag("--root DIR", "Directory of the containers' state", DIR),
+    flag("--root DIR", "Directory for the containers' state", DIR),
     flag("--log FILE", "Write errors to FILE as well", FILE),
     flag("--log-format text|json", "Format of the log file (text)"),
     flag(
       "--log-level error|warning|info|debug",
-      "Least level to say or log (warning)",
+      "Lowest level to print or log (warning)",
     ),
     flag("--debug", "The same as --log-level debug"),
     flag("--verbose", "Say what was tried, on standard error"),
@@ -44,7 +44,7 @@ export function globalFlags(): Row[] {
     flag("--systemd-cgroup", "The same as --cgroup-manager systemd"),
     flag(
       "--rootless true|false|auto",
-      "Go on where cgroups may not be written (auto)",
+      "Continue if cgroups cannot be written (auto)",
     ),
     flag("--detached-fd N", "Of run --detach, to itself", HIDDEN),
     flag("--criu PATH", "Accepted for old callers; without effect", HIDDEN),
@@ -128,6 +128,8 @@ const COMMANDS: readonly Command[] = [
     name: "exec",
     summary: "Run another process in a container",
     ...ID,
+    note:
+      "With --detach the command keeps the caller's standard output, as with runc: redirect it where something reads that to its end, as $(...) does.",
     usage: "ID [COMMAND ARGS...]",
     args: [1, Infinity],
     stops: true,
@@ -157,13 +159,13 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "pause",
-    summary: "Stop every process of a container for a while",
+    summary: "Freeze every process of a container",
     ...ID,
     flags: () => [],
   },
   {
     name: "resume",
-    summary: "Let a paused container go on",
+    summary: "Thaw a paused container",
     ...ID,
     flags: () => [],
   },
@@ -177,11 +179,11 @@ const COMMANDS: readonly Command[] = [
     name: "events",
     summary: "Print statistics and out-of-memory events as JSON lines",
     note:
-      "This is what docker stats shows, for one container. It does not tell when containers start and end, as docker events does.",
+      "This is what docker stats shows, for one container. Unlike docker events, it does not report when containers start and end.",
     ...ID,
     flags: () => [
       flag("--interval DURATION", "Time between statistics (5s)"),
-      flag("--stats", "Print them once and end"),
+      flag("--stats", "Print them once, and exit"),
     ],
   },
   {
@@ -191,7 +193,7 @@ const COMMANDS: readonly Command[] = [
     flags: () => [
       BUNDLE(),
       CONFIG(),
-      flag("--rootless", "One that needs no root"),
+      flag("--rootless", "One that does not need root"),
     ],
   },
   {
@@ -202,7 +204,7 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "validate",
-    summary: "Name every problem of a config.json",
+    summary: "Report every problem of a config.json",
     usage: "[FILE]",
     args: [0, 1],
     stops: false,

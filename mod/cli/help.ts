@@ -26,7 +26,7 @@ export const EXIT_CODES: readonly (readonly [string, string])[] = [
 export const EXAMPLES: readonly (readonly [string, string])[] = [
   ["A shell in a root file system", "rustyrun run --rootfs ./alpine -it"],
   [
-    "This machine's own programs; every change is thrown away",
+    "This machine's own programs; all changes are discarded",
     "rustyrun run --rootfs / --ephemeral --memory 256m -- make test",
   ],
   [

@@ -30,6 +30,7 @@ import { ContainerError } from "../errors.ts";
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
 import { mainFile, selfCommand } from "../program.ts";
+import { imageMeant } from "./elsewhere.ts";
 import type { Call } from "./main.ts";
 import { exitCodeOf, formatError, printStdout, warnTo } from "./report.ts";
 
@@ -109,7 +110,16 @@ function readConfig(call: Call): Config {
         : host,
     );
   }
-  return configFromBundle(call, readDirectory);
+  try {
+    return configFromBundle(call, readDirectory);
+  } catch (error) {
+    const here = !call.flags.has("bundle") && !call.flags.has("config");
+    const missing = error instanceof ContainerError &&
+      error.code === "config-unreadable" &&
+      error.cause instanceof Deno.errors.NotFound;
+    if (!here || !missing) throw error;
+    throw imageMeant(call.args[0]!, error);
+  }
 }
 
 /** Where this call's containers live. */

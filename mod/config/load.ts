@@ -114,14 +114,12 @@ export function inspectSpec(
   bundle: string,
   configPath?: string,
   options: SpecProblemsOptions = {},
+  hint = "Write one with rustyrun spec",
 ): Inspection {
   const path = configPathOf(bundle, configPath);
   let text: string;
   try {
-    text = readText(
-      path,
-      "Write one with rustyrun spec, or run a command without: rustyrun run --rootfs DIR COMMAND",
-    );
+    text = readText(path, hint);
   } catch (error) {
     checkBundle(bundle);
     throw error;
@@ -181,7 +179,12 @@ export function loadSpec(
   configPath?: string,
   options: SpecProblemsOptions = {},
 ): Spec {
-  const { path, value, problems } = inspectSpec(bundle, configPath, options);
+  const { path, value, problems } = inspectSpec(
+    bundle,
+    configPath,
+    options,
+    "Write one with rustyrun spec, or run a command without: rustyrun run --rootfs DIR COMMAND",
+  );
   if (problems.length > 0) refuse(path, problems);
   const spec = value as Spec;
   for (const mount of spec.mounts ?? []) {

@@ -196,7 +196,7 @@ function checkRunning(
       `Cannot run a process in "${state.id}": cannot exec in a stopped container: container not running`,
       {
         code: "not-running",
-        hint: "Only a container that runs has room for it",
+        hint: "The container must be running",
       },
     );
   }

@@ -86,7 +86,7 @@ export function findState(root: string, id: string): State {
     {
       code: "container-missing",
       hint:
-        "rustyrun list shows those there are; --root says where they are kept",
+        "rustyrun list shows the containers; --root says where they are kept",
       exitCode: 1,
     },
   );

@@ -264,7 +264,7 @@ export function wordWrite({ op, errno }: Failure): Row {
     return {
       code: "apparmor",
       hint: name === "ENOENT"
-        ? "The profile is not loaded: apparmor_parser -r FILE loads it, aa-status shows those there are"
+        ? "The profile is not loaded: apparmor_parser -r FILE loads it, aa-status lists the loaded ones"
         : "The caller's own profile does not let it change to that one",
     };
   }

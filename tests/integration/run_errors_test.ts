@@ -118,6 +118,15 @@ const COMMANDS: Row[] = [
       "Make it first (mkdir -p /none/such): rustyrun makes no directories on the host",
   },
   {
+    name: "a volume whose source is missing, and by its name no directory",
+    args: () => ["-v", "/none/such.sock:/dst"],
+    code: 125,
+    message:
+      'Cannot mount "/none/such.sock" (-v /none/such.sock:/dst): it does not exist',
+    hint:
+      "Name one that exists: rustyrun makes no files or directories on the host",
+  },
+  {
     name: "a named volume",
     args: () => ["-v", "data:/dst"],
     code: 125,

@@ -71,6 +71,14 @@ function readDestination(path: string, typed: string): string {
   return clean;
 }
 
+/** What to do for a source that is not there; a name with an extension is
+ * hardly one of a directory. */
+function hintMissing(path: string): string {
+  return /[^/]\.[a-z]\w*$/i.test(path)
+    ? "Name one that exists: rustyrun makes no files or directories on the host"
+    : `Make it first (mkdir -p ${path}): rustyrun makes no directories on the host`;
+}
+
 /** Returns a source as an absolute path, after a look at it. */
 function readSource(path: string, typed: string, host: FlagsHost): string {
   const source = resolvePath(host.cwd, path);
@@ -84,7 +92,7 @@ function readSource(path: string, typed: string, host: FlagsHost): string {
           ? "volume-source-missing"
           : "volume-source-unusable",
         hint: error instanceof Deno.errors.NotFound
-          ? `Make it first (mkdir -p ${path}): rustyrun makes no directories on the host`
+          ? hintMissing(path)
           : "Give a file or directory that you can reach",
         cause: error,
       },
