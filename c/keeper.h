@@ -24,9 +24,9 @@
  *   kExec    the process is an exec's, which the container may hold; freezer:
  *            freezer.state of its cgroup, and thaw: cgroup.procs of our own,
  *            where what is killed goes on and dies (v1; empty: there is none)
- *   kDetach  caller: the socket of who waits for the start, and text: what it is
- *            told then; dir: the state's directory, where the file "exit" gets
- *            the exit code (-1: it is not kept)
+ *   kDetach  caller: the socket of who waits for the start (-1: nobody), and
+ *            text: what it is told then; dir: the state's directory, where the
+ *            file "exit" gets the exit code (-1: it is not kept)
  */
 #ifndef RUSTYRUN_KEEPER_H
 #define RUSTYRUN_KEEPER_H

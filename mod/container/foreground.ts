@@ -172,12 +172,12 @@ export function runForeground(
         why: "run the poststop hooks",
       });
     }
-    if (detached !== undefined) {
-      slots.set("caller", detached.fd);
+    if (detached !== undefined) slots.set("caller", detached.fd);
+    if (detached !== undefined || keep) {
       plan.push({
         do: "kDetach",
-        caller: "caller",
-        text: detached.text,
+        caller: detached === undefined ? "" : "caller",
+        text: detached?.text ?? "",
         dir: keep ? "state" : "",
         why: "say that it runs, and keep its exit code",
       });

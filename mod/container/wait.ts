@@ -1,6 +1,6 @@
 /**
  * `wait`: the end of a container, and its exit code where somebody of ours saw
- * it end: the keeper of `run --detach`.
+ * it end, and could keep that: the keeper of `run --detach` and `run --keep`.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import {
   trySyscall,
 } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
-import { isAlive, readExitCode } from "../state.ts";
+import { isAlive, readExitCode, readState } from "../state.ts";
 import { findState } from "./status.ts";
 
 const LOCK_SH = 1;
@@ -43,10 +43,15 @@ export function waitContainer(root: string, id: string): number {
   const code = readExitCode(root, id);
   if (code !== undefined) return code;
   throw new ContainerError(
-    `Cannot tell how "${id}" ended: its exit code went to whoever started it`,
+    `Cannot tell how "${id}" ended: ${
+      readState(root, id) === undefined
+        ? "it was removed when it ended, and its exit code with it"
+        : "its exit code went to whoever started it"
+    }`,
     {
       code: "exit-code-unknown",
-      hint: "It is kept for containers of rustyrun run --detach, without --rm",
+      hint:
+        "rustyrun run keeps it with --keep, and with -d unless there is --rm",
       exitCode: 1,
     },
   );

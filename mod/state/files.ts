@@ -109,8 +109,8 @@ export function readState(root: string, id: string): State | undefined {
   }
 }
 
-/** Reads ROOT/ID/exit: the exit code that the keeper of a detached container
- * left (c/verdict.c).
+/** Reads ROOT/ID/exit: the exit code that the keeper of a container that
+ * stays left (c/verdict.c).
  *
  * @returns undefined when there is none */
 export function readExitCode(root: string, id: string): number | undefined {

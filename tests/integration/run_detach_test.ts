@@ -10,6 +10,8 @@ import {
 } from "../harness.ts";
 import { testOn, USERS } from "../needs.ts";
 import { otherUser } from "../program.ts";
+import { waitFor } from "../wait.ts";
+import { makeCaller, QUIET } from "./caller.ts";
 
 const NEEDS = ["helper", "busybox", "root"] as const;
 
@@ -126,29 +128,65 @@ testOn(NEEDS, "run --detach --rm leaves nothing when it ends", async () => {
       `{"id":"${id}"}\n`,
       "",
     ]);
+    const waiting = call("wait", id);
     await call("kill", id, "KILL");
-    const [code, , said] = await call("wait", id);
+    const [code, , said] = await waiting;
+    // It may have been gone before wait had looked.
     assertEquals(
-      [code, /^rustyrun: Cannot (find|tell)/.test(String(said))],
+      [
+        code,
+        /^rustyrun: Cannot (find|tell how "[^"]*" ended: it was removed when it ended, and its exit code with it\n)/
+          .test(String(said)),
+      ],
       [1, true],
     );
     assertEquals(await call("list", "--quiet"), [0, "", ""]);
   });
 });
 
-testOn(NEEDS, "wait cannot tell what nobody of ours saw", async () => {
+testOn(NEEDS, "run --keep keeps the exit code as well", async () => {
   await withCalls(async (call, line, id) => {
-    // Kept, and in the foreground: its caller got the code.
-    await call(...line, "--keep", "--", "true");
-    assertEquals(await call("wait", id), [
-      1,
-      "",
-      `rustyrun: Cannot tell how "${id}" ended: its exit code went to whoever started it
-  hint: It is kept for containers of rustyrun run --detach, without --rm
-`,
-    ]);
+    const kept = [...line, "--keep", "--", "sh", "-c"];
+    assertEquals(await call(...kept, "exit 5"), [5, "", ""]);
+    assertEquals(await call("wait", id), [0, "5\n", ""]);
+    const { status, exitCode } = JSON.parse(
+      String((await call("state", id))[1]),
+    );
+    assertEquals([status, exitCode], ["stopped", 5]);
+    assertEquals(await call("delete", id), [0, "", ""]);
+    // Removed while it runs: with its keeper, which is to keep nothing then.
+    const running = call(...kept, "exec sleep 1000");
+    await waitFor(async () =>
+      String((await call("state", id))[1]).includes('"status": "running"')
+    );
+    assertEquals(await call("delete", "--force", id), [0, "", ""]);
+    assertEquals(await running, [137, "", ""]);
+    assertEquals(await call("list", "--quiet"), [0, "", ""]);
   });
 });
+
+testOn(
+  ["helper", "busybox", "root", "python3"],
+  "wait cannot tell what nobody of ours saw, and what is removed",
+  async () => {
+    await using caller = makeCaller({ process: { args: ["true"] } });
+    const { id, bundle } = caller;
+    // Engines are the parent themselves.
+    const made = await caller.hold(["create", "--bundle", bundle, id]);
+    assertEquals(made.code, 0);
+    assertEquals((await caller.call(["start", id])).code, 0);
+    await caller.waitFor("stopped");
+    assertEquals(await caller.callBare(["wait", id]), {
+      code: 1,
+      stdout: "",
+      stderr:
+        `rustyrun: Cannot tell how "${id}" ended: its exit code went to whoever started it
+  hint: rustyrun run keeps it with --keep, and with -d unless there is --rm
+`,
+    });
+    assertEquals(await caller.call(["delete", id]), QUIET);
+  },
+);
 
 testOn(
   ["helper", "busybox", "user", "userns"],
