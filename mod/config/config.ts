@@ -23,6 +23,8 @@ export interface Config {
   id: string;
   /** Absolute path of the bundle; in friendly mode the caller's directory. */
   bundle: string;
+  /** Which directory that was when its config.json was read. */
+  seenBundle?: { dev: bigint; ino: bigint };
   /** friendly: from flags (125/126/127 exit codes, docker's files in /etc);
    * oci: from a config.json (runc's codes, nothing the file does not say). */
   mode: "friendly" | "oci";

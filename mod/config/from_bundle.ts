@@ -4,7 +4,9 @@
  * @module
  */
 
-import { realPathSync } from "../../ffi/files.ts";
+import { readLinkSync } from "../../ffi/files.ts";
+import { identifyFile } from "../../ffi/identity.ts";
+import { closeFd } from "../../ffi/libc.ts";
 import type { Config } from "./config.ts";
 import {
   cleanPath,
@@ -15,7 +17,22 @@ import {
 } from "./flags/use.ts";
 import { type FlagsInput, readLaunchOptions } from "./from_flags.ts";
 import { checkId } from "./id.ts";
-import { loadSpec } from "./load.ts";
+import { loadSpec, openBundle } from "./load.ts";
+
+/** What a bundle is: opened once, so that all of it is of one directory. */
+function readBundle(directory: string, file: string | undefined) {
+  const fd = openBundle(directory);
+  const opened = `/proc/self/fd/${fd}`;
+  try {
+    const spec = loadSpec(directory, file, {
+      mapsLater: Deno.uid() !== 0,
+      opened,
+    });
+    return { spec, bundle: readLinkSync(opened), seen: identifyFile(fd) };
+  } finally {
+    closeFd(fd);
+  }
+}
 
 /**
  * Reads the bundle's config.json.
@@ -29,15 +46,14 @@ export function configFromBundle(input: FlagsInput, cwd: Directory): Config {
   const id = checkId(args[0] ?? "");
   const directory = resolvePath(cwd, flagValue(flags, "bundle") || ".");
   const file = flagValue(flags, "config");
-  const spec = loadSpec(
+  const { spec, bundle, seen } = readBundle(
     directory,
     file === undefined ? undefined : resolvePath(cwd, file),
-    { mapsLater: Deno.uid() !== 0 },
   );
-  const bundle = realPathSync(directory);
   return {
     id,
     bundle,
+    seenBundle: seen,
     mode: "oci",
     spec,
     // By its words, as runc takes it: no link is followed on the way.

@@ -6,7 +6,9 @@
  * @module
  */
 
+import { O, O_BY_ARCH } from "../../ffi/constants.ts";
 import { readTextFileSync, statSync } from "../../ffi/files.ts";
+import { openFd } from "../../ffi/libc.ts";
 import {
   ContainerError,
   type ContainerErrorOptions,
@@ -58,14 +60,23 @@ export interface Inspection {
   complete: boolean;
 }
 
+/** How a bundle's configuration is read. */
+export interface LoadOptions extends SpecProblemsOptions {
+  /** A path to the bundle's directory as it was opened: what lies at its own
+   * may be another one by now. */
+  opened?: string;
+}
+
 /** Reads a whole text file.
  *
+ * @param path what errors call it
  * @param hint what to do where there is none
+ * @param file another path to the same file
  * @throws {ContainerError} "config-unreadable"
  */
-export function readText(path: string, hint: string): string {
+export function readText(path: string, hint: string, file = path): string {
   try {
-    return readTextFileSync(path);
+    return readTextFileSync(file);
   } catch (error) {
     throw new ContainerError(
       `Cannot read "${path}": ${describeFileError(error)}`,
@@ -113,13 +124,19 @@ function refuse(name: string, problems: readonly Problem[]): never {
 export function inspectSpec(
   bundle: string,
   configPath?: string,
-  options: SpecProblemsOptions = {},
+  options: LoadOptions = {},
   hint = "Write one with rustyrun spec",
 ): Inspection {
   const path = configPathOf(bundle, configPath);
   let text: string;
   try {
-    text = readText(path, hint);
+    text = readText(
+      path,
+      hint,
+      options.opened === undefined || configPath !== undefined
+        ? path
+        : configPathOf(options.opened),
+    );
   } catch (error) {
     checkBundle(bundle);
     throw error;
@@ -137,6 +154,21 @@ export function inspectSpec(
   );
   problems.push(...more.problems);
   return { path, value, problems, complete: more.complete };
+}
+
+/**
+ * Opens a bundle's directory.
+ *
+ * @returns a descriptor to reach it by, O_PATH
+ * @throws {ContainerError} "bundle-missing" when there is none
+ */
+export function openBundle(bundle: string): number {
+  try {
+    return openFd(bundle, O.PATH | O_BY_ARCH[Deno.build.arch].DIRECTORY);
+  } catch (error) {
+    checkBundle(bundle);
+    throw error;
+  }
 }
 
 /** Throws when the bundle itself is the reason. */
@@ -177,7 +209,7 @@ function checkBundle(bundle: string): void {
 export function loadSpec(
   bundle: string,
   configPath?: string,
-  options: SpecProblemsOptions = {},
+  options: LoadOptions = {},
 ): Spec {
   const { path, value, problems } = inspectSpec(
     bundle,

@@ -13,7 +13,7 @@ import {
   readFsType,
   type SeenFile,
 } from "../../ffi/identity.ts";
-import { closeFd, cstring, openFd, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 
@@ -46,14 +46,24 @@ function open(at: number, path: string, resolve: number) {
 /** A bundle is somebody else's directory, whose links could lead anywhere: no
  * path that it names has one, wherever it lies. What --rootfs names is the
  * caller's own word. */
-function openRootfs({ bundle, mode, rootfs }: Config): number {
+function openRootfs(config: Config): number {
+  const { bundle, mode, rootfs, seenBundle } = config;
   if (mode === "friendly") return open(AT_FDCWD, rootfs, 0);
   const resolve = RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
   if (!rootfs.startsWith(`${bundle}/`)) {
     return open(AT_FDCWD, rootfs, resolve);
   }
-  const base = openFd(bundle, O.PATH);
+  const base = open(AT_FDCWD, bundle, 0);
+  if (base < 0) return base;
   try {
+    if (
+      seenBundle !== undefined && !isSameFile(identifyFile(base), seenBundle)
+    ) {
+      throw new ContainerError(
+        `Cannot use the bundle "${bundle}": it is another directory than the one whose config.json was read`,
+        REPLACED,
+      );
+    }
     return open(base, rootfs.slice(bundle.length + 1), resolve);
   } finally {
     closeFd(base);
@@ -148,14 +158,16 @@ function refuse(config: Config, errno: number): ContainerError {
     );
 }
 
+const REPLACED = {
+  code: "replaced",
+  hint: "Something put it there meanwhile: try again",
+} as const;
+
 /** Says that something else lies there than when it was looked at. */
 export function rootReplaced(config: Config): ContainerError {
   return new ContainerError(
     `Cannot use "${config.rootfs}" as the root file system: it is another directory than when it was looked at`,
-    {
-      code: "replaced",
-      hint: "Something put it there meanwhile: try again",
-    },
+    REPLACED,
   );
 }
 

@@ -104,7 +104,7 @@ testOn(
 
 testOn(
   NEEDS,
-  "bytes: a hook gets the bundle and the caller's variables",
+  "bytes: a hook gets the bundle and its variables",
   async () => {
     await using caller = makeCaller();
     const out = `${caller.dir}/hook`;
@@ -114,12 +114,13 @@ testOn(
         prestart: [{
           path: "/bin/sh",
           args: ["sh", "-c", `cat >${out}; ${octal("$V")} >>${out}`],
+          env: ["PATH=/usr/bin:/bin", "V=a\udcff\udcfeb"],
         }],
       },
     }));
     const { code, stderr } = await shell(
       `cp -r "${caller.bundle}" "${caller.dir}/$x" && cd "${caller.dir}/$x" &&
-    V="$x" "$@" --root ${caller.root} run ${caller.id}`,
+    "$@" --root ${caller.root} run ${caller.id}`,
     );
     assertEquals([code, stderr], [0, ""]);
     const text = Deno.readTextFileSync(out);

@@ -5,8 +5,14 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { parseArgs } from "../../mod/cli/parse.ts";
+import { configFromBundle } from "../../mod/config/from_bundle.ts";
 import { configFromFlags } from "../../mod/config/from_flags.ts";
 import type { Config } from "../../mod/config/config.ts";
 import { prepare } from "../../mod/container/prepare.ts";
@@ -227,6 +233,46 @@ for (const [what, path, runs] of NAMED) {
         Deno.removeSync(`${bundle}.link`);
         Deno.removeSync(bundle, { recursive: true });
       }
+    },
+  );
+}
+
+for (
+  const [what, swap, error] of [
+    ["another directory", SWAPS["another directory"]!, "is another directory"],
+    ['a link to "/"', SWAPS['a link to "/"']!, "is another directory"],
+    [
+      "nothing",
+      (it: string) => Deno.renameSync(it, `${it}.old`),
+      "no such file or directory",
+    ],
+  ] as [string, (path: string) => void, string][]
+) {
+  testOn(
+    ["root"],
+    `a bundle that becomes ${what} after its config.json was read, is refused`,
+    () => {
+      using place = makePlace();
+      const bundle = `${place.dir}/bundle`;
+      Deno.mkdirSync(`${bundle}/rootfs`, { recursive: true });
+      // What a link leads to is of one moment as well.
+      Deno.symlinkSync("bundle", `${place.dir}/link`);
+      Deno.writeTextFileSync(
+        `${bundle}/config.json`,
+        JSON.stringify(makeSpec("swapped")),
+      );
+      const config = configFromBundle(
+        parseArgs(["run", "--bundle", "link", "swapped"]),
+        place.dir,
+      );
+      assertEquals(config.bundle, bundle);
+      seeRootfs(config, () => {});
+      swap(bundle);
+      const { message } = assertThrows(
+        () => seeRootfs(config, () => {}),
+        ContainerError,
+      );
+      assertStringIncludes(message, error);
     },
   );
 }
