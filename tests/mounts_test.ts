@@ -212,6 +212,7 @@ Deno.test("planMounts() takes host trees before a user namespace when it may, an
     "fsmount stage tmpfs [source=rustyrun mode=0711] 0xe 0",
     "open target - /bundle/rootfs 0x210000 0 0",
     "moveMount stage target",
+    "mountSetattr root - 0x8000 0 0 0x80000 -",
     "stage root stage 0",
     "openTree mount.0 - /src 0x8001",
     "mountSetattr mount.0 - 0 1 0 0 -",

@@ -70,14 +70,17 @@ export function planStage(context: MountContext): Op[] {
       why: "attach the stage",
       from,
     },
-    ...trees.flatMap(({ slot, take }, at): Op[] => [...take, {
-      do: "stage",
-      tree: slot,
-      at: "stage",
-      name: String(at),
-      why: "put what was taken where its copy will be found",
-      from,
-    }]),
+    ...trees.flatMap(({ slot, take }, at): Op[] => [
+      ...take.length > 0 ? take : [keepFromHost(slot)],
+      {
+        do: "stage",
+        tree: slot,
+        at: "stage",
+        name: String(at),
+        why: "put what was taken where its copy will be found",
+        from,
+      },
+    ]),
     ...covers,
     {
       do: "fchdir",
@@ -86,6 +89,15 @@ export function planStage(context: MountContext): Op[] {
       from,
     },
   ];
+}
+
+/** What was taken before is a peer of the host's mounts, which are shared on
+ * most machines: what is laid over something in it would lie on the host. */
+function keepFromHost(slot: string): Op {
+  return setAttr(slot, { recursive: true, propagation: MS.SLAVE }, {
+    why: "keep what is hidden in it from the host",
+    from,
+  });
 }
 
 /** Takes again what is needed before the mounts, in the container's mount

@@ -308,6 +308,70 @@ for (const who of ["root", "a user"]) {
   );
 }
 
+/** Runs a command line where all mounts are shared, as systemd makes those of a
+ * host, and fails when it leaves other mounts than there were. */
+const SHARED = `mount --make-rshared /; exec 3</proc/self/mountinfo 4>&1
+seen() { grep -o '^.* - ' /proc/self/mountinfo; }
+before=$(seen); "$@" >&4 || exit; [ "$before" = "$(seen)" ] || echo OTHER MOUNTS`;
+
+for (
+  const [name, ...words] of [
+    ["--rootfs / --read-only", "--rootfs", "/", "--read-only"],
+    ["--rootfs / --ephemeral", "--rootfs", "/", "--ephemeral"],
+    ["--rootfs ROOT", "--rootfs", "ROOT"],
+    ["--bundle", "--bundle", "BUNDLE"],
+  ] as const
+) {
+  testOn(
+    NEEDS,
+    `run ${name} with a user namespace mounts nothing on a host whose mounts are shared`,
+    async () => {
+      await using box = makeBox();
+      plant(box.rootfs, 100000);
+      await using host = makeHost(
+        `mkdir -p ${box.rootfs}/w; touch ${box.rootfs}/w/x
+         mount -t tmpfs dev ${box.rootfs}/dev; mkdir ${box.rootfs}/dev/in
+         mount -t tmpfs below ${box.rootfs}/dev/in`,
+      );
+      const isBundle = words[0] === "--bundle";
+      if (isBundle) {
+        writeBundle(host.dir, box.rootfs, {}, {
+          mounts: [
+            { destination: "/dev", type: "tmpfs", options: ["mode=755"] },
+            ...[["/v", `${host.dir}/own`], ["/w", `${box.rootfs}/w`]].map(
+              ([destination, source]) => ({
+                destination,
+                type: "bind",
+                source,
+                options: ["rbind"],
+              }),
+            ),
+          ],
+          args: ["/bin/busybox", "echo", "here"],
+          linux: {
+            maskedPaths: ["/etc/passwd", "/v/in/over", "/w/x"],
+            readonlyPaths: ["/etc", "/v/in", "/w"],
+          },
+        });
+      }
+      const got = await host.run([
+        ...["sh", "-ec", SHARED, "sh", ...cliCommand(), "run"],
+        ...words.map((it) =>
+          it === "ROOT"
+            ? box.rootfs
+            : it === "BUNDLE"
+            ? `${host.dir}/bundle`
+            : it
+        ),
+        ...(isBundle
+          ? [box.id]
+          : ["--name", box.id, ...USERNS, "--", "echo", "here"]),
+      ]);
+      assertEquals([got.code, got.stdout, got.stderr], [0, "here\n", ""]);
+    },
+  );
+}
+
 /** In a root file system: a directory and a file that the host has mounted
  * over, root's alone. */
 const VEILED =
@@ -498,6 +562,7 @@ function writeBundle(
       { destination: "/proc", type: "proc", source: "proc" },
       { destination: "/v", type: "bind", source, options },
     ] as Spec[],
+    linux = {} as Spec,
   } = {},
 ): void {
   const spec = makeSpec("locks", {
@@ -514,6 +579,7 @@ function writeBundle(
   spec["root"] = { path: rootfs, readonly: rootfs === "/" };
   spec["mounts"] = mounts;
   spec["linux"] = {
+    ...linux,
     namespaces: [{ type: "mount" }, { type: "pid" }, { type: "user", ...user }],
     ...(user["path"] ? {} : { uidMappings: MAP, gidMappings: MAP }),
   };
