@@ -31,7 +31,11 @@ import {
   nameAsked,
   refuse,
 } from "./cgroups/model.ts";
-import { isDelegated, placeCgroup } from "./cgroups/placement.ts";
+import {
+  hintDelegation,
+  isDelegated,
+  placeCgroup,
+} from "./cgroups/placement.ts";
 
 export type {
   CgroupConfig,
@@ -216,9 +220,7 @@ function place(
     // A user's run must not fail for a cgroup that nobody asked for.
     reason = error;
   }
-  const hint = mount.version === 1
-    ? "Cgroup v1 is not handed to users: run as root, or boot with systemd.unified_cgroup_hierarchy=1"
-    : "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)";
+  const hint = hintDelegation(mount, facts.uid, look);
   const [limit] = mine;
   if (limit) {
     throw new ContainerError(

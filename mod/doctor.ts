@@ -388,13 +388,3 @@ export function examine(facts: Facts): Finding[] {
     ...checkCgroups(facts),
   ];
 }
-
-/** The findings as text for a person. */
-export function formatFindings(findings: readonly Finding[]): string {
-  const mark = { fine: "ok", lacks: "--", fails: "NO" };
-  const width = Math.max(...findings.map((it) => it.name.length));
-  return findings.map((it) =>
-    `${mark[it.verdict]}  ${it.name.padEnd(width)}  ${it.detail}\n` +
-    (it.fix === undefined ? "" : `    ${"".padEnd(width)}  fix: ${it.fix}\n`)
-  ).join("");
-}

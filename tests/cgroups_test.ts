@@ -218,7 +218,7 @@ const REFUSALS: {
       flags: new Map([["linux.resources.memory.limit", "--memory 64m"]]),
     }),
     facts: MACHINES.v2Session,
-    look: LOOKS.user,
+    look: LOOKS.systemd,
     message:
       'Cannot apply "--memory 64m": the cgroup of this session is not delegated to user 1000',
     code: "cgroup-not-delegated",
@@ -233,14 +233,35 @@ const REFUSALS: {
     message:
       'Cannot apply linux.resources.pids.limit "20": the cgroup of this session is not delegated to user 1000',
     code: "cgroup-not-delegated",
+    hint: "Cgroup v1 is not handed to users: run as root",
+  },
+  {
+    name: "a limit of a user on v1 with systemd",
+    config: friendly({ pids: { limit: 20 } }),
+    facts: MACHINES.v1User,
+    look: LOOKS.systemd,
+    message:
+      'Cannot apply linux.resources.pids.limit "20": the cgroup of this session is not delegated to user 1000',
+    code: "cgroup-not-delegated",
     hint:
       "Cgroup v1 is not handed to users: run as root, or boot with systemd.unified_cgroup_hierarchy=1",
+  },
+  {
+    name: "a limit of a user on v2 without systemd",
+    config: friendly({ pids: { limit: 20 } }),
+    facts: MACHINES.v2Session,
+    look: LOOKS.user,
+    message:
+      'Cannot apply linux.resources.pids.limit "20": the cgroup of this session is not delegated to user 1000',
+    code: "cgroup-not-delegated",
+    hint:
+      "Run as root, or have root make a cgroup below /sys/fs/cgroup, chown it to user 1000 and start rustyrun in it",
   },
   {
     name: "a cgroupsPath of a user who may not have it",
     config: oci("/a/b"),
     facts: MACHINES.v2Session,
-    look: LOOKS.user,
+    look: LOOKS.systemd,
     message:
       'Cannot make the cgroup "/a/b" (linux.cgroupsPath) in "/sys/fs/cgroup": user 1000 may not write there',
     code: "cgroup-not-delegated",
@@ -251,7 +272,7 @@ const REFUSALS: {
     name: "a cgroupsPath that the user's session may not move to",
     config: oci("/user.slice/user-1000.slice/user@1000.service/c"),
     facts: MACHINES.v2Session,
-    look: LOOKS.user,
+    look: LOOKS.systemd,
     message:
       'Cannot make the cgroup "/user.slice/user-1000.slice/user@1000.service/c" (linux.cgroupsPath) in "/sys/fs/cgroup": user 1000 may not write there',
     code: "cgroup-not-delegated",

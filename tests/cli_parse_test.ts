@@ -434,6 +434,19 @@ const refused: [string, string, string, number, string?][] = [
     "unknown-command",
   ])),
   [
+    "run -r R -h foo",
+    '-h is help, and "foo" stands behind it',
+    "A host name is --hostname foo",
+    125,
+  ],
+  [
+    "run --rootfs R --cpu 1",
+    'unknown flag of "run": --cpu',
+    "The nearest one is --cpus",
+    125,
+    "unknown-flag",
+  ],
+  [
     "run --hostname h x",
     "--hostname h needs --rootfs",
     "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR",

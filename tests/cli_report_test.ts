@@ -17,7 +17,7 @@ import {
 } from "../mod/cli/report.ts";
 import { parseDuration } from "../mod/cli/resources.ts";
 import { ContainerError } from "../mod/errors.ts";
-import { formatFindings } from "../mod/doctor.ts";
+import { formatFindings } from "../mod/cli/doctor.ts";
 import { runCli } from "./harness.ts";
 
 Deno.test("run with an image's name, in a directory that is no bundle", async () => {
@@ -245,11 +245,16 @@ Deno.test("formatFindings() marks, aligns, and says what would change it", () =>
         fix: "sysctl -w x=1",
       },
       { name: "overlay", verdict: "lacks", detail: "none" },
+      { name: "a", verdict: "lacks", detail: "one", fix: "boot" },
+      { name: "b", verdict: "lacks", detail: "two", fix: "boot" },
     ]),
     "ok  kernel          6.12.0\n" +
       "NO  user-namespace  unshare: EPERM\n" +
       "                    fix: sysctl -w x=1\n" +
-      "--  overlay         none\n",
+      "--  overlay         none\n" +
+      "--  a               one\n" +
+      "--  b               two\n" +
+      "                    fix: boot\n",
   );
 });
 

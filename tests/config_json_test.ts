@@ -171,6 +171,11 @@ const FAULTS: [text: string, message: string, hint: string][] = [
     "JSON has no comments",
   ],
   [
+    "# A title\n\nand words",
+    'line 1, column 1: expected a value: found "# A title"',
+    "This is no JSON: is it the file that you meant?",
+  ],
+  [
     '{"a": yes}',
     'line 1, column 7: expected a value: found "yes}"',
     "Put double quotes around text",

@@ -352,6 +352,12 @@ const rows: [string, string, string, string][] = [
     "invalid-cpus",
   ],
   [
+    "-m 0",
+    'Cannot use "-m 0": 0 bytes are less than 6m',
+    "Leave --memory out for no limit",
+    "invalid-memory",
+  ],
+  [
     "--cpu-shares 1",
     'Cannot use "--cpu-shares 1": "1" is not a weight',
     "Write a whole number from 2 to 262144; a container without it has 1024",

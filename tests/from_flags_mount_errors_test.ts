@@ -44,6 +44,18 @@ const rows: [string, string, string, string][] = [
     "volume-source-missing",
   ],
   [
+    "-v /var/run/docker.sock:/x",
+    'Cannot mount "/var/run/docker.sock" (-v /var/run/docker.sock:/x): it does not exist',
+    "Name one that exists: rustyrun makes no files or directories on the host",
+    "volume-source-missing",
+  ],
+  [
+    "-v /none/.cache:/x",
+    'Cannot mount "/none/.cache" (-v /none/.cache:/x): it does not exist',
+    "Make it first (mkdir -p /none/.cache): rustyrun makes no directories on the host",
+    "volume-source-missing",
+  ],
+  [
     "-v /locked/x:/x",
     'Cannot mount "/locked/x" (-v /locked/x:/x): permission denied',
     "Give a file or directory that you can reach",

@@ -175,3 +175,20 @@ function commonParent(a: string, b: string): string {
   while (same < x.length && x[same] === y[same]) same++;
   return x.slice(0, same).join("/");
 }
+
+/** How a user comes to a cgroup; sd_booted(3). */
+export function hintDelegation(
+  { version, path }: CgroupMount,
+  uid: number,
+  look: CgroupLook,
+): string {
+  const systemd = look.stat("/run/systemd/system") !== undefined;
+  if (version === 1) {
+    return `Cgroup v1 is not handed to users: run as root${
+      systemd ? ", or boot with systemd.unified_cgroup_hierarchy=1" : ""
+    }`;
+  }
+  return systemd
+    ? "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)"
+    : `Run as root, or have root make a cgroup below ${path}, chown it to user ${uid} and start rustyrun in it`;
+}

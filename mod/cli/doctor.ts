@@ -5,10 +5,23 @@
  */
 
 import { flagOn } from "../config/flags/use.ts";
-import { examine, formatFindings } from "../doctor.ts";
+import { examine, type Finding } from "../doctor.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./main.ts";
 import { printStdout } from "./report.ts";
+
+/** The findings as text for a person; what several have in common
+ * is said once, behind the last of them. */
+export function formatFindings(findings: readonly Finding[]): string {
+  const mark = { fine: "ok", lacks: "--", fails: "NO" };
+  const width = Math.max(...findings.map((it) => it.name.length));
+  return findings.map((it, at) =>
+    `${mark[it.verdict]}  ${it.name.padEnd(width)}  ${it.detail}\n` +
+    (it.fix === undefined || it.fix === findings[at + 1]?.fix
+      ? ""
+      : `    ${"".padEnd(width)}  fix: ${it.fix}\n`)
+  ).join("");
+}
 
 /** Prints what this machine allows; exit code 1 when `run --rootfs DIR` could
  * not work for this user. */

@@ -204,7 +204,6 @@ const otherFlags = (): Record<string, [string, string][]> => ({
     ["env-file", "Name each variable: --env NAME=VALUE"],
   ],
   update: [
-    ["cpus", "Write --cpu-quota, --cpu-period: the quota in a period"],
     [
       "restart",
       "There are no restart policies: systemd or a loop can do that",

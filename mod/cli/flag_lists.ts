@@ -177,6 +177,7 @@ export function updateFlags(): Row[] {
       FILE,
     ),
     flag("--blkio-weight N", "Block I/O weight: 10 to 1000"),
+    flag("--cpus N", "CPU limit: 0.5 is half of one CPU"),
     flag("--cpu-period USEC", "CFS period"),
     flag("--cpu-quota USEC", "CFS quota in a period"),
     flag("--cpu-burst USEC", "CFS burst"),

@@ -26,7 +26,7 @@ import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import { findThread } from "../state.ts";
 import type { Call } from "./main.ts";
-import { printStdout, toPlain, warnTo } from "./report.ts";
+import { printJson, printStdout, toPlain, warnTo } from "./report.ts";
 import { placeOf, refuseSharedCache } from "./run.ts";
 
 /** `rustyrun create ID`. */
@@ -52,7 +52,7 @@ export function start(call: Call): number {
 /** `rustyrun state ID`. */
 export function state(call: Call): number {
   const found = findState(call.root, call.args[0]!);
-  printStdout(JSON.stringify(describeState(call.root, found), null, 2));
+  printJson(JSON.stringify(describeState(call.root, found), null, 2));
   return 0;
 }
 
@@ -155,7 +155,7 @@ export function list(call: Call): number {
     return 0;
   }
   if (format === "json") {
-    printStdout(found.length === 0 ? "null" : JSON.stringify(found));
+    printJson(found.length === 0 ? "null" : JSON.stringify(found));
     return 0;
   }
   const keys = ["id", "pid", "status", "bundle", "created", "owner"];

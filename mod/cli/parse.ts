@@ -297,6 +297,17 @@ function readCommand(
         reader.exitCode,
       );
     }
+    const next = argv[reader.at];
+    if (
+      word === "-h" && run && reader.exitCode === 125 &&
+      next !== undefined && !next.startsWith("-")
+    ) {
+      throw fail(
+        `-h is help, and "${next}" stands behind it`,
+        `A host name is --hostname ${next}`,
+        125,
+      );
+    }
     if (flag.name === "help" || flag.name === "version") {
       return {
         command: flag.name,

@@ -78,6 +78,12 @@ export function printStdout(text: string): void {
   }
 }
 
+/** Writes JSON as runc does, without an end of line: but a terminal's prompt
+ * would stand behind it. */
+export function printJson(text: string): void {
+  printStdout(Deno.stdout.isTerminal() ? `${text}\n` : text);
+}
+
 /** What a disk may refuse anywhere: no fault of rustyrun's. */
 const DISK: Record<string, string> = {
   ENOSPC: "The file system is full: df and df -i show which",

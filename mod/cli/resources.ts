@@ -15,6 +15,7 @@ import {
   type Stats,
 } from "../cgroups/stats.ts";
 import { updateCgroups } from "../cgroups/update.ts";
+import { readCpus } from "../config/flags/limits.ts";
 import { parseInteger, parseSize } from "../config/flags/numbers.ts";
 import {
   type Flags,
@@ -101,6 +102,27 @@ function defined<T extends object>(values: T): T | undefined {
   return entries.length === 0 ? undefined : Object.fromEntries(entries) as T;
 }
 
+/** The quota and the period, each by its own flag or both by `--cpus`. */
+function readQuota(flags: Flags): { quota?: number; period?: number } {
+  const cpus = flagValue(flags, "cpus");
+  const quota = readNumber(flags, "cpu-quota");
+  const period = readNumber(flags, "cpu-period");
+  if (cpus === undefined) {
+    return {
+      ...(quota === undefined ? {} : { quota }),
+      ...(period === undefined ? {} : { period }),
+    };
+  }
+  const typed = flagTyped(flags, "cpus");
+  if (quota === undefined && period === undefined) return readCpus(cpus, typed);
+  throw refuse(
+    typed,
+    "it excludes --cpu-quota and --cpu-period",
+    "cpus",
+    "Leave it out, or both of them: --cpus N is the quota divided by the period",
+  );
+}
+
 /** The changes that the flags of `update` ask for. */
 function changesOf(flags: Flags): Resources {
   const number = (name: string) => readNumber(flags, name);
@@ -115,8 +137,7 @@ function changesOf(flags: Flags): Resources {
     }),
     cpu: defined({
       shares: number("cpu-share"),
-      quota: number("cpu-quota"),
-      period: number("cpu-period"),
+      ...readQuota(flags),
       burst: number("cpu-burst"),
       idle: number("cpu-idle"),
       realtimeRuntime: number("cpu-rt-runtime"),
@@ -134,6 +155,13 @@ function changesOf(flags: Flags): Resources {
 export function update(call: Call): number {
   const { flags, root } = call;
   const id = call.args[0]!;
+  if (flags.size === 0) {
+    throw new ContainerError("Cannot change anything: no limit is named", {
+      code: "usage",
+      hint:
+        "Name one, such as --memory 512m: rustyrun update --help lists them",
+    });
+  }
   const file = flagValue(flags, "resources");
   const change = file === undefined
     ? changesOf(flags)

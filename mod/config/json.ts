@@ -186,7 +186,9 @@ function faultAtValue(text: string, at: number, wanted: string): Fault {
   WORD.lastIndex = at;
   const word = WORD.exec(text)?.[0] ?? "";
   let hint = HINT;
-  if (char === undefined) hint = "The file ends too early: is it whole?";
+  if (/^\s*[^\s"'\ufeff]$/.test(text.slice(0, at + 1)) && word === "") {
+    hint = "This is no JSON: is it the file that you meant?";
+  } else if (char === undefined) hint = "The file ends too early: is it whole?";
   else if (char === "'") hint = 'JSON wants double quotes: "..."';
   else if (char === "/" || char === "#") hint = "JSON has no comments";
   else if (char === "]" || char === "}") {

@@ -103,26 +103,29 @@ function fakeLook(
 
 const APP = "/sys/fs/cgroup/user.slice/user-1000.slice/user@1000.service";
 
+const USER = {
+  "/sys/fs/cgroup": 0,
+  "/sys/fs/cgroup/user.slice": 0,
+  "/sys/fs/cgroup/user.slice/user-1000.slice": 0,
+  "/sys/fs/cgroup/user.slice/user-1000.slice/session-3.scope": 0,
+  [APP]: 1000,
+  [`${APP}/app.slice`]: 1000,
+  [`${APP}/app.slice/run-r1.scope`]: 1000,
+  ...Object.fromEntries(
+    ["cpu,cpuacct", "cpuset", "memory", "devices", "freezer", "blkio"]
+      .concat("pids", "systemd").flatMap((n) => [
+        [`/sys/fs/cgroup/${n}`, 0],
+        [`/sys/fs/cgroup/${n}/user`, 0],
+      ]),
+  ),
+};
+
 /** What can be seen on each machine. */
 export const LOOKS = {
   root: fakeLook({}),
   container: fakeLook({}, { rootIsReal: false }),
-  user: fakeLook({
-    "/sys/fs/cgroup": 0,
-    "/sys/fs/cgroup/user.slice": 0,
-    "/sys/fs/cgroup/user.slice/user-1000.slice": 0,
-    "/sys/fs/cgroup/user.slice/user-1000.slice/session-3.scope": 0,
-    [APP]: 1000,
-    [`${APP}/app.slice`]: 1000,
-    [`${APP}/app.slice/run-r1.scope`]: 1000,
-    ...Object.fromEntries(
-      ["cpu,cpuacct", "cpuset", "memory", "devices", "freezer", "blkio"]
-        .concat("pids", "systemd").flatMap((n) => [
-          [`/sys/fs/cgroup/${n}`, 0],
-          [`/sys/fs/cgroup/${n}/user`, 0],
-        ]),
-    ),
-  }),
+  user: fakeLook(USER),
+  systemd: fakeLook({ ...USER, "/run/systemd/system": 0 }),
 };
 
 /** A configuration in friendly mode. */

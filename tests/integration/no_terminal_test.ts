@@ -1,7 +1,7 @@
 /** A terminal that is asked for where nobody could type into it. */
 
 import { assertEquals } from "@std/assert";
-import { cliCommand, makeBox, runToEnd } from "../harness.ts";
+import { cliCommand, makeBox, runToEnd, withTerminal } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { makeCaller } from "./caller.ts";
 
@@ -47,6 +47,22 @@ testOn(
     const line = ["run", "--bundle", caller.bundle, caller.id];
     assertEquals(await call(...line), [1, "", NONE]);
     assertEquals((await call("state", caller.id))[0], 1);
+  },
+);
+
+testOn(
+  NEEDS,
+  "JSON ends its line on a terminal, and as runc's does not elsewhere",
+  async () => {
+    const root = Deno.makeTempDirSync({ prefix: "rustyrun-test-root-" });
+    try {
+      const line = [...cliCommand(), "--root", root, "list", "-f", "json"];
+      assertEquals((await runToEnd(line)).stdout, "null");
+      const { stdout } = await runToEnd(withTerminal(line));
+      assertEquals(stdout.replaceAll(/\^[@D][\b]*/g, ""), "null\r\n");
+    } finally {
+      Deno.removeSync(root, { recursive: true });
+    }
   },
 );
 

@@ -78,7 +78,9 @@ function readMemory(flags: Flags, note: Note): Memory | undefined {
       typed,
       `${limit} ${limit === 1 ? "byte is" : "bytes are"} less than 6m`,
       "memory",
-      /^\d+$/.test(text)
+      limit === 0
+        ? "Leave --memory out for no limit"
+        : /^\d+$/.test(text)
         ? `A number without a unit is bytes: perhaps ${text}m was meant`
         : "Give at least 6m",
     );
@@ -112,26 +114,33 @@ function readMemory(flags: Flags, note: Note): Memory | undefined {
   return { limit, swap };
 }
 
+/** Returns what `--cpus` means.
+ *
+ * @throws {ContainerError} when it is no number, or less than the kernel takes */
+export function readCpus(
+  cpus: string,
+  typed: string,
+): { period: number; quota: number } {
+  const period = 100000;
+  const quota = /^\d{1,5}(\.\d+)?$/.test(cpus)
+    ? Math.floor(Number(cpus) * period + 0.5)
+    : 0;
+  // The kernel's least quota is 1 ms.
+  if (quota >= 1000) return { period, quota };
+  throw refuse(
+    typed,
+    `"${cpus}" is not a number of CPUs`,
+    "cpus",
+    "Write a number from 0.01: 0.5 is half of one CPU, 2 is two",
+  );
+}
+
 function readCpu(flags: Flags, note: Note): Cpu | undefined {
   const cpu: Cpu = {};
   const cpus = flagValue(flags, "cpus");
   if (cpus !== undefined) {
     const typed = flagTyped(flags, "cpus");
-    const period = 100000;
-    const quota = /^\d{1,5}(\.\d+)?$/.test(cpus)
-      ? Math.floor(Number(cpus) * period + 0.5)
-      : 0;
-    // The kernel's least quota is 1 ms.
-    if (quota < 1000) {
-      throw refuse(
-        typed,
-        `"${cpus}" is not a number of CPUs`,
-        "cpus",
-        "Write a number from 0.01: 0.5 is half of one CPU, 2 is two",
-      );
-    }
-    cpu.period = period;
-    cpu.quota = quota;
+    Object.assign(cpu, readCpus(cpus, typed));
     note("linux.resources.cpu.quota", typed);
     note("linux.resources.cpu.period", typed);
   }

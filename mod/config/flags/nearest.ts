@@ -29,8 +29,13 @@ export function editDistance(a: string, b: string): number {
   return last[b.length]!;
 }
 
+/** "--cpu" is nearer to "--cpus" than to "--cpu-shares". */
+function isBefore(a: string, b: string): boolean {
+  return a.length === b.length ? a < b : a.length < b.length;
+}
+
 /** Returns the word of `known` that `word` was most likely meant to be:
- * fewest edits, or one that it begins; undefined when none is near. A slip of
+ * fewest edits, or the shortest that it begins; undefined when none is near. A slip of
  * the fingers changes one letter in four at most: what differs by more is
  * another word ("rmi" is not "run"). */
 export function findNearest(
@@ -44,7 +49,7 @@ export function findNearest(
     const distance = begins ? 0 : editDistance(word, candidate);
     if (
       distance < least ||
-      (distance === least && (best === undefined || candidate < best))
+      (distance === least && (best === undefined || isBefore(candidate, best)))
     ) {
       least = distance;
       best = candidate;
