@@ -4,6 +4,8 @@
  * @module
  */
 
+import { errnoText, SyscallError } from "../ffi/errno.ts";
+
 /** What a {@linkcode ContainerError} carries beside its message. */
 export interface ContainerErrorOptions {
   /** A stable kebab-case word for scripts: "rootfs-missing". */
@@ -58,6 +60,7 @@ export function describeFileError(error: unknown): string {
   if (error instanceof Deno.errors.PermissionDenied) return "permission denied";
   if (error instanceof Deno.errors.IsADirectory) return "is a directory";
   if (error instanceof Deno.errors.NotADirectory) return "not a directory";
+  if (error instanceof SyscallError) return errnoText(error.errno);
   const text = error instanceof Error ? error.message : String(error);
   // "Is a directory (os error 21): readfile '...'"
   const words = text.split(" (os error")[0]!;

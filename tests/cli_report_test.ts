@@ -110,8 +110,6 @@ for (
     ["exec", false, 125, 255],
     ["exec", false, 127, 255],
     ["kill", false, 1, 1],
-    ["nonesuch", false, 3, 3],
-    ["exec", false, 3, 3],
   ] as const
 ) {
   Deno.test(

@@ -231,11 +231,11 @@ export function printError(thrown: unknown, reporting: Reporting): number {
 }
 
 /** The exit code of a failure. Friendly mode has docker's (125, 126, 127); the
- * OCI commands have runc's: 255 from exec, 3 for an unknown command, else 1. */
+ * OCI commands have runc's: 255 from exec, else 1. */
 export function exitCodeOf(
   call: { command: string; friendly: boolean },
   code: number,
 ): number {
-  if (call.friendly || code === 3) return code;
+  if (call.friendly) return code;
   return call.command === "exec" ? 255 : 1;
 }

@@ -87,8 +87,7 @@ export function unknownCommand(name: string): ContainerError {
         : findLong(globalFlags(), name)
         ? `Write rustyrun --${name}`
         : "To run a command in a root file system, write rustyrun run --rootfs DIR COMMAND; rustyrun --help lists the rest"),
-    // runc's own exit code for it.
-    3,
+    1,
     "unknown-command",
   );
 }

@@ -98,7 +98,7 @@ function configOf(
     mode: saved.mode,
     findUser: (userName) =>
       resolveUser({
-        ...asSeen(saved, first),
+        ...saved,
         spec: { ...saved.spec, process: { cwd: "/" } },
         userName,
       }, readInside(first)),

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { errnoOf } from "../../ffi/errno.ts";
+import { fromBytes } from "../../ffi/bytes.ts";
+import { errnoOf, SyscallError } from "../../ffi/errno.ts";
 import {
   lstatSync,
   readTextFileSync,
@@ -13,12 +14,19 @@ import {
   renameSync,
   writeTextFileSync,
 } from "../../ffi/files.ts";
-import { cstring, openFd, syscall } from "../../ffi/libc.ts";
+import {
+  closeFd,
+  cstring,
+  openFd,
+  syscall,
+  trySyscall,
+} from "../../ffi/libc.ts";
 import type { State, StateDir } from "../state.ts";
 import { makeLock } from "./lock.ts";
 import { checkStateRoot } from "./root.ts";
 import { keeping, reading } from "./words.ts";
 
+const O_NONBLOCK = 0o4000, O_CLOEXEC = 0o2000000;
 const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
 
 /** Writes a file: a new one, renamed over the old. A pid file may be in a
@@ -78,32 +86,71 @@ export function encodeState(value: unknown): string {
   );
 }
 
+/** Largest state that is read, in bytes: annotations have room in it. */
+const STATE_MAX = 16 << 20;
+/** ENOENT, ENOTDIR, ELOOP (a link), EISDIR, ENXIO (a socket) */
+const NO_RECORD = [2, 20, 40, 21, 6];
+
+/** Reads a small file whole, and waits for nothing: whatever has its name.
+ *
+ * @returns undefined when there is none of that name, or what has it is no file
+ * @throws {SyscallError} when the disk refuses */
+function readRecord(path: string): Uint8Array | undefined {
+  const fd = trySyscall(
+    "openat",
+    -100,
+    cstring(path),
+    O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW,
+  );
+  if (fd < 0) {
+    if (NO_RECORD.includes(-fd)) return undefined;
+    throw new SyscallError("openat", -fd);
+  }
+  let bytes = new Uint8Array(16384);
+  let at = 0;
+  try {
+    while (at <= STATE_MAX) {
+      const rest = bytes.subarray(at);
+      const got = trySyscall("read", fd, rest, rest.length);
+      if (got < 0 && NO_RECORD.includes(-got)) return undefined;
+      if (got < 0) throw new SyscallError("read", -got);
+      if (got === 0) return bytes.subarray(0, at);
+      at += got;
+      if (at < bytes.length) continue;
+      const more = new Uint8Array(2 * bytes.length);
+      more.set(bytes);
+      bytes = more;
+    }
+  } finally {
+    closeFd(fd);
+  }
+  return undefined;
+}
+
+/** Whether a value has what every command rests on. */
+function isState(value: unknown, id: string): value is State {
+  const state = value as Partial<State> | null;
+  return typeof state === "object" && state !== null && state.id === id &&
+    Number.isSafeInteger(state.pid) && typeof state.startTime === "string" &&
+    typeof state.bootId === "string" && Array.isArray(state.cgroup?.dirs);
+}
+
 /**
  * Reads ROOT/ID/state.json.
  *
- * @returns undefined when there is no such container
+ * @returns undefined when there is no such container. A file that is no state is
+ * none: a rename is whole, but for a machine that went down before the file had
+ * reached its disk, and no container has outlived that
  * @throws {ContainerError} when somebody else could have written it
  */
 export function readState(root: string, id: string): State | undefined {
   if (!checkStateRoot(root)) return undefined;
-  let text: string;
+  const bytes = reading(root, () => readRecord(`${root}/${id}/state.json`));
+  if (bytes === undefined) return undefined;
   try {
-    text = reading(
-      root,
-      () => readTextFileSync(`${root}/${id}/state.json`),
-    );
+    const state: unknown = JSON.parse(fromBytes(bytes));
+    return isState(state, id) ? state : undefined;
   } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return undefined;
-    throw error;
-  }
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    // A rename is whole, but for a machine that went down before the file had
-    // reached its disk: no container has outlived that.
     if (error instanceof SyntaxError) return undefined;
     throw error;
   }
