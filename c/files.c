@@ -13,6 +13,7 @@
 
 #include "helper.h"
 #include "kernel.h"
+#include "teardown.h"
 
 static int is_component(const char *name)
 {
@@ -114,6 +115,31 @@ static void run_mkdir(const struct op *op)
 		fail(errno, name);
 }
 
+/* In a directory that others may write, where a name is whatever they rename to
+ * it: what was opened is ours alone, and empty, or it is not what was made. */
+static void run_mkdir_own(const struct op *op)
+{
+	const char *name = plain_name(&op->a[2]);
+	int at = slot_fd(op->a[1].n), fd, list;
+	struct stat st;
+	struct dir d;
+	bool is_dir;
+
+	if (mkdirat(at, name, 0700) < 0)
+		fail(errno, name);
+	fd = open_private(at, name, geteuid());
+	if (fd < 0 || fstat(fd, &st) < 0)
+		fail(errno, name);
+	list = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (list < 0)
+		fail(errno, name);
+	dir_start(&d, list);
+	if (dir_next(&d, &is_dir))
+		fail(ESTALE, name);
+	close(list);
+	slot_set(op->a[0].n, fd);
+}
+
 static void run_mknod(const struct op *op)
 {
 	const struct arg *a = op->a;
@@ -205,6 +231,9 @@ int run_file_op(const struct op *op)
 		return 1;
 	case OP_WRITE_FD:
 		run_write_fd(op);
+		return 1;
+	case OP_MKDIR_OWN:
+		run_mkdir_own(op);
 		return 1;
 	case OP_MKDIR:
 		run_mkdir(op);

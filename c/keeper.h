@@ -10,7 +10,9 @@
  *   kCgroup  root: a directory that stays; path: relative to it; own: how many
  *            of its last components are ours; kind: CGROUP_*
  *   kState   parent, name; dir: descriptor of the directory, with the flock
- *   kTree    parent, name: removed with all below it
+ *   kTree    parent, name: removed with all below it. owner: -1, or the user
+ *            of a private directory of that name, in which the tree has the
+ *            same name: others may rename what is in parent
  *   kOom     file with the counter, its key, the line to print
  *   kText    a late failure's line: op (-1: any; KEEPER_DIED: the helper died
  *            and errno is its signal), errno (-1: any), exit code. First match

@@ -44,6 +44,7 @@ struct plan_record {
 	X(SETXATTR, 29, "fss") \
 	X(WRITE, 13, "fsbn") \
 	X(MKDIR, 14, "fsn") \
+	X(MKDIR_OWN, 8, "ffs") \
 	X(MKNOD, 15, "fsnnnn") \
 	X(SYMLINK, 16, "fss") \
 	X(FILE, 17, "fsnb") \
@@ -100,7 +101,7 @@ struct plan_record {
 	X(K_RUN, 89, "nnffff") \
 	X(K_CGROUP, 90, "ssnn") \
 	X(K_STATE, 91, "ssf") \
-	X(K_TREE, 92, "ss") \
+	X(K_TREE, 92, "ssn") \
 	X(K_OOM, 93, "sss") \
 	X(K_TEXT, 94, "nnns") \
 	X(K_JSON, 95, "sl") \

@@ -33,6 +33,8 @@ static void add(const struct op *op)
 			tell(op->index, errno, op->a[0].p);
 		return;
 	}
+	/* Before the plan enters a user namespace, where ids are others. */
+	teardown_look(&removal.td);
 	if (op->code == OP_K_STATE)
 		keep_slot(op->a[2].n);
 	if (op->code == OP_K_MOUNT)

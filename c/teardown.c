@@ -94,6 +94,9 @@ static int add_tree(struct tree *tree, const struct op *op)
 
 	if (!is_component(a[1].p, a[1].len))
 		return invalid();
+	tree->owner = -1;
+	tree->looked = false;
+	tree->own = -1;
 	tree->parent = open_root(a[0].p);
 	if (tree->parent < 0)
 		return -1;
@@ -146,7 +149,8 @@ int teardown_add(struct teardown *t, const struct op *op,
 		if (t->trees == TEARDOWN_TREES)
 			return invalid();
 		r = add_tree(&t->tree[t->trees], op);
-		t->trees += r > 0;
+		if (r > 0)
+			t->tree[t->trees++].owner = op->a[2].n;
 		return r;
 	case OP_K_MOUNT:
 		return add_mount(t, op, slot);
@@ -176,11 +180,14 @@ unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS])
 	return n;
 }
 
+/* What somebody else has put where ours was is told, and is nothing to come
+ * back for: errno is ESTALE. */
 static void note(struct teardown *t, uint32_t index, const char *above,
 		 const char *what)
 {
 	int err = errno;
 
+	t->stays |= err != ESTALE;
 	if (t->tell)
 		t->tell(index, err, what);
 	if (t->failed)
@@ -216,6 +223,49 @@ static void remove_cgroups(struct teardown *t, int how)
 	}
 }
 
+void teardown_look(struct teardown *t)
+{
+	for (unsigned int i = 0; i < t->trees; i++) {
+		struct tree *tree = &t->tree[i];
+
+		if (tree->owner < 0 || tree->looked)
+			continue;
+		tree->looked = true;
+		tree->own = open_private(tree->parent, tree->name, tree->owner);
+		tree->err = errno;
+	}
+}
+
+static int remove_in(int parent, const char *name, int how)
+{
+	return how & REMOVE_TREES ? tree_remove(parent, name) :
+				    unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+/* Whoever may rename the private directory may put another one of ours in its
+ * place, but never the tree's name into that: so nothing in it is touched. The
+ * directory itself goes only if it is empty, as whoever may rename it could
+ * remove it, too. */
+static int remove_owned(const struct tree *tree, int how)
+{
+	struct stat st;
+	bool missing;
+
+	if (tree->own < 0) {
+		errno = tree->err;
+		return -1;
+	}
+	missing = fstatat(tree->own, tree->name, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+		  errno == ENOENT;
+	if (!missing && remove_in(tree->own, tree->name, how) < 0)
+		return -1;
+	if (unlinkat(tree->parent, tree->name, AT_REMOVEDIR) == 0)
+		return 0;
+	if (errno == ENOTDIR || (missing && errno == ENOTEMPTY))
+		errno = ESTALE;
+	return -1;
+}
+
 static void remove_trees(struct teardown *t, int how)
 {
 	int r;
@@ -223,9 +273,9 @@ static void remove_trees(struct teardown *t, int how)
 	for (unsigned int i = 0; i < t->trees; i++) {
 		const struct tree *tree = &t->tree[i];
 
-		r = how & REMOVE_TREES ?
-			    tree_remove(tree->parent, tree->name) :
-			    unlinkat(tree->parent, tree->name, AT_REMOVEDIR);
+		r = tree->owner < 0 ?
+			    remove_in(tree->parent, tree->name, how) :
+			    remove_owned(tree, how);
 		if (r < 0 && errno != ENOENT)
 			note(t, tree->index, tree->above, tree->name);
 	}
@@ -304,17 +354,20 @@ static void remove_inside(struct teardown *t, int how)
 	if (pid < 0)
 		return;
 	if (pid == 0) {
-		t->failed = NULL;
+		t->stays = false;
 		if (setns(t->userns, CLONE_NEWUSER) < 0)
 			_exit(1);
 		remove_cgroups(t, how & ~REMOVE_KILL);
 		remove_trees(t, how);
-		_exit(t->failed ? 1 : 0);
+		_exit(t->stays ? 1 : 0);
 	}
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return;
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		return;
+	t->stays = false;
+	if (t->err != ESTALE)
 		t->failed = NULL;
 }
 
@@ -322,16 +375,18 @@ static void remove_inside(struct teardown *t, int how)
 int teardown_run(struct teardown *t, int how)
 {
 	t->failed = NULL;
+	t->stays = false;
 	/* Another container has the id, and may have the cgroup: whoever took
 	 * the id from ours has removed what was in it. */
 	if (state_owner(t) == OWNER_OTHER)
 		how &= ~(REMOVE_BELOW | REMOVE_KILL);
 	remove_cgroups(t, how);
 	remove_mount(t);
+	teardown_look(t);
 	remove_trees(t, how);
-	if (t->failed && t->userns >= 0)
+	if (t->stays && t->userns >= 0)
 		remove_inside(t, how);
-	if (!t->failed)
+	if (!t->stays)
 		remove_state(t);
 	return t->failed ? -1 : 0;
 }

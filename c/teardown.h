@@ -46,6 +46,13 @@ struct tree {
 	int parent;	  /* O_PATH */
 	const char *name; /* one component */
 	const char *above; /* parent's path, for words */
+	/* -1: parent is a directory of ours alone. Else others may rename what
+	 * is in it: the name is that of a directory which is private to this
+	 * user, or to ours, and the tree is in there, by the same name. */
+	int64_t owner;
+	bool looked; /* whether that was opened; it is by us, once */
+	int own;     /* O_PATH; -1 for `err` */
+	int err;
 };
 
 struct teardown {
@@ -60,7 +67,8 @@ struct teardown {
 	int state_dir; /* holds the lock; -1: there is no state */
 	int userns;    /* the container's, -1: the one we are in */
 	int flags;
-	const char *failed; /* what could not be removed */
+	bool stays; /* something of ours is still there */
+	const char *failed; /* what could not be removed, or is not ours */
 	const char *above;  /* where that is, NULL: it says so itself */
 	int err;	    /* and why */
 	/* Is told of each thing that stays; may be NULL. */
@@ -90,6 +98,13 @@ void cgroup_thaw(const struct teardown *t);
  * gone, else -1 with errno (EBUSY: somebody is still in it). */
 int cgroup_remove(const struct cgroup *g, bool below);
 
+/* teardown.c: opens the private directories around the trees, by the ids of the
+ * user namespace that we are in now. */
+void teardown_look(struct teardown *t);
+
+/* tree.c: opens (O_PATH) a directory in which nobody but its owner can do
+ * anything, who is `owner` or our own user; -1 with ESTALE when it is another. */
+int open_private(int parent, const char *name, int64_t owner);
 /* tree.c: removes a directory and all below it, following nothing. */
 int tree_remove(int parent, const char *name);
 /* tree.c: removes what is in a directory. */

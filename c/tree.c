@@ -60,6 +60,24 @@ static int open_below(int dir, const char *name, int flags)
 				K_RESOLVE_BENEATH);
 }
 
+int open_private(int parent, const char *name, int64_t owner)
+{
+	int fd = open_below(parent, name, O_PATH);
+	struct stat st;
+
+	if (fd < 0) {
+		if (errno == ENOTDIR || errno == ELOOP || errno == EXDEV)
+			errno = ESTALE;
+		return -1;
+	}
+	if (fstat(fd, &st) == 0 && !(st.st_mode & 077) &&
+	    (st.st_uid == owner || st.st_uid == geteuid()))
+		return fd;
+	close(fd);
+	errno = ESTALE;
+	return -1;
+}
+
 /* A directory of our own user may have no rights at all: overlay's work/work
  * has mode 0000. chmod by name would follow a link that somebody puts there;
  * fchmod does not take O_PATH, the name of such a descriptor does. */

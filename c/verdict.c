@@ -279,6 +279,8 @@ void tell_leftover(const struct keeper *k)
 	}
 	print_text(k->td.failed);
 	print_text("\": ");
-	print_text(strerror(k->td.err));
+	print_text(k->td.err == ESTALE ?
+			   "it is not what was made for the container" :
+			   strerror(k->td.err));
 	print_text("\n");
 }

@@ -88,6 +88,7 @@ function findWords(
     case "readonly":
       return wordMount(failure, config, facts);
     case "mkdir":
+    case "mkdirOwn":
       return wordMount(failure, config, facts);
     case "open":
       return op.into.startsWith("ns.")

@@ -38,6 +38,7 @@ import { type Op, type Phased, TARGET } from "./plan.ts";
 export { TERMINAL_TAG } from "./mounts/console.ts";
 export { inspectMounts, type MountHost } from "./mounts/inspect.ts";
 export { knownMountOptions } from "./mounts/options.ts";
+export { ownerOfUpper } from "./mounts/overlay.ts";
 
 /**
  * Plans everything about mounts: mount_namespaces(7), open_tree(2),

@@ -35,6 +35,8 @@ export const OPS = {
   setxattr: { code: 29, args: ["slot:f", "name:s", "value:s"] },
   write: { code: 13, args: ["at:f", "path:s", "data:b", "flags:n"] },
   mkdir: { code: 14, args: ["at:f", "name:s", "mode:n"] },
+  // One that was not there, and stays ours: where others may write.
+  mkdirOwn: { code: 8, args: ["into:f", "at:f", "name:s"] },
   mknod: {
     code: 15,
     args: ["at:f", "name:s", "mode:n", "rdev:n", "uid:n", "gid:n"],
@@ -134,7 +136,7 @@ export const OPS = {
   },
   kCgroup: { code: 90, args: ["root:s", "path:s", "own:n", "kind:n"] },
   kState: { code: 91, args: ["parent:s", "name:s", "dir:f"] },
-  kTree: { code: 92, args: ["parent:s", "name:s"] },
+  kTree: { code: 92, args: ["parent:s", "name:s", "owner:n"] },
   kOom: { code: 93, args: ["file:s", "key:s", "text:s"] },
   kText: { code: 94, args: ["op:n", "errno:n", "exit:n", "text:s"] },
   kJson: { code: 95, args: ["head:s", "signals:l"] },

@@ -132,6 +132,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
       "write 201 bytes to /x",
     ],
   ],
+  mkdirOwn: [[
+    { into: "own", at: "tree", name: "box" },
+    "mkdir /srv/tree/box 0700, which was not there, and open it",
+  ]],
   mkdir: [[{ at: "root", name: "proc", mode: 0o755 }, "mkdir /proc 0755"]],
   mknod: [
     [

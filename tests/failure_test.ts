@@ -130,6 +130,14 @@ const overlay = (): Op =>
     why: "lay a throw-away layer over the root file system",
     from: "ephemeral",
   });
+const mkdirOwn = (): Op =>
+  op("mkdirOwn", {
+    into: "private",
+    at: "uppers",
+    name: "rustyrun-box-1",
+    why: "make a directory for what the container writes",
+    from: "ephemeral",
+  });
 const openTree = (): Op =>
   op("openTree", {
     into: "mount",
@@ -1058,6 +1066,37 @@ const ROWS: Record<string, Row> = {
     code: "mount-denied",
     hint:
       "CAP_SYS_ADMIN or a security module forbids it: rustyrun doctor shows what",
+  },
+  "a layer's directory that was replaced": {
+    op: mkdirOwn(),
+    errno: "ESTALE",
+    text: "rustyrun-box-1",
+    flags: { ephemeral: "--ephemeral=/up" },
+    message:
+      'Cannot make a directory for what the container writes (--ephemeral=/up): "rustyrun-box-1" has not stayed what was made',
+    code: "replaced",
+    hint:
+      "Who else may write that directory has put something in its place: give one that is yours alone",
+  },
+  "a layer's directory that cannot be made": {
+    op: mkdirOwn(),
+    errno: "EACCES",
+    text: "rustyrun-box-1",
+    flags: { ephemeral: "--ephemeral=/up" },
+    message:
+      "Cannot make a directory for what the container writes (--ephemeral=/up): mkdirat: EACCES (permission denied)",
+    code: "ephemeral-unusable",
+    hint:
+      "Give a directory that you may write, or --ephemeral alone to keep the changes in memory",
+  },
+  "a full disk for a layer": {
+    op: mkdirOwn(),
+    errno: "ENOSPC",
+    text: "rustyrun-box-1",
+    message:
+      "Cannot make a directory for what the container writes (ephemeral): mkdirat: ENOSPC (no space left on device)",
+    code: "mount-point-space",
+    hint: "There is no room left where it would be made: df shows where",
   },
   "an overlay on an overlay": {
     op: overlay(),

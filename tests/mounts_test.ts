@@ -5,7 +5,12 @@ import { ContainerError } from "../mod/errors.ts";
 import type { Mount, Spec } from "../mod/config/schema.ts";
 import type { Config } from "../mod/config/config.ts";
 import type { CgroupMount, Facts } from "../mod/host.ts";
-import { inspectMounts, type MountHost, planMounts } from "../mod/mounts.ts";
+import {
+  inspectMounts,
+  type MountHost,
+  ownerOfUpper,
+  planMounts,
+} from "../mod/mounts.ts";
 import { parseMountOptions, splitData } from "../mod/mounts/options.ts";
 import { absolutePath, joinPath, splitPath } from "../mod/mounts/path.ts";
 import {
@@ -743,11 +748,13 @@ Deno.test("planMounts() leaves the host's root no moment writable under a read-o
   ]);
 });
 
+/** What was looked at, by slot. */
+const ids = (...slots: string[]) => ({
+  seen: new Map(slots.map((it, at) => [it, { dev: 7n, ino: BigInt(at) }])),
+});
+
 Deno.test("planMounts() takes nothing else of the host than what was looked at", () => {
   const mounts = [{ destination: "/v", source: "/src", options: ["bind"] }];
-  const ids = (...slots: string[]) => ({
-    seen: new Map(slots.map((it, at) => [it, { dev: 7n, ino: BigInt(at) }])),
-  });
   const pick = (phased: ReturnType<typeof plan>) =>
     pickSteps(phased, "sources", "stage", "root", "mounts").filter((it) =>
       /^(#|same)/.test(it)
@@ -785,6 +792,48 @@ Deno.test("planMounts() takes nothing else of the host than what was looked at",
     ],
   );
 });
+
+Deno.test("planMounts() makes the upper layer in a private directory, in one that others may write", () => {
+  const phased = plan(
+    {},
+    {},
+    { ...ids("root", "uppers"), upper: "/changes/box" },
+    { ephemeral: { kind: "directory", dir: "/changes" } },
+  );
+  assertEquals(
+    pickSteps(phased, "sources").filter((it) =>
+      /uppers|upper|private/.test(it)
+    ),
+    [
+      "open uppers - /changes 0x210000 0 0",
+      "same uppers 7 1",
+      "mkdirOwn private uppers box",
+      "mkdirOwn upper private box",
+      "close uppers",
+      "close private",
+      "openTree layers upper - 0x1001",
+      "close upper",
+    ],
+  );
+});
+
+for (
+  const [facts, want] of [
+    [{}, 0],
+    [{ uid: 1000 }, 1000],
+    [{ uid: 1000, caps: 0n }, 100000],
+    [{ foreignMounts: true }, 100000],
+  ] as const
+) {
+  Deno.test(`ownerOfUpper() with ${Object.keys(facts)} is ${want}`, () => {
+    const maps = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    assertEquals(ownerOfUpper(makeFacts(facts), maps), want);
+    assertEquals(
+      ownerOfUpper(makeFacts(facts), undefined),
+      "uid" in facts ? facts.uid : 0,
+    );
+  });
+}
 
 Deno.test("planMounts() hides in the upper layer what an overlay is not to show", () => {
   const veils = [

@@ -128,6 +128,8 @@ export function runForeground(
   let started: Warded;
   try {
     holdSharedRoot(prepared, noted, dir, place);
+    // The plan makes it before it waits for this process.
+    if (prepared.upper !== undefined) writeLeftovers(dir, noted);
     addWarden(prepared, place, dir.fd);
     started = startWarded(prepared, dir, place);
   } catch (error) {

@@ -25,6 +25,12 @@ export interface Tree {
   name: string;
 }
 
+/** One in a directory that others may write: in a private one of `owner` by the
+ * same name. */
+export interface OwnedTree extends Tree {
+  owner: number;
+}
+
 /** Everything that a container leaves behind on the host. */
 export interface Leftovers {
   cgroups: readonly LeftCgroup[];
@@ -35,7 +41,7 @@ export interface Leftovers {
   /** ROOT and the id; slot "state" holds the lock. */
   state?: { root: string; id: string };
   /** Directories that go with all that is in them, in this order. */
-  trees?: readonly Tree[];
+  trees?: readonly (Tree | OwnedTree)[];
   /** The ids of its own user namespace, which may own files in them. */
   idMaps?: IdMaps | undefined;
   /** Slot "root" is its root, mounted in the caller's mount namespace. */
@@ -98,8 +104,10 @@ export function planLeftovers(left: Leftovers): Op[] {
     const { root, id } = left.state;
     ops.push({ do: "kState", parent: root, name: id, dir: "state", why: WHY });
   }
-  for (const { parent, name } of left.trees ?? []) {
-    ops.push({ do: "kTree", parent, name, why: WHY });
+  for (const tree of left.trees ?? []) {
+    const { parent, name } = tree;
+    const owner = "owner" in tree ? tree.owner : -1;
+    ops.push({ do: "kTree", parent, name, owner, why: WHY });
   }
   if (left.mount) ops.push({ do: "kMount", tree: "root", why: WHY });
   if (left.sharesPids !== undefined) {

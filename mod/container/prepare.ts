@@ -16,7 +16,7 @@ import { setUser } from "../config/from_flags.ts";
 import type { Facts } from "../host.ts";
 import { isNull, readParentFiles } from "../host/self.ts";
 import { type ClassPlan, gatherResctrl, planIntelRdt } from "../intel_rdt.ts";
-import { inspectMounts, planMounts } from "../mounts.ts";
+import { inspectMounts, ownerOfUpper, planMounts } from "../mounts.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { type IdMaps, resolveIdMaps } from "../namespaces/idmaps.ts";
 import { type Op } from "../plan.ts";
@@ -41,7 +41,7 @@ import {
   type NetDevice,
   planNetDevices,
 } from "./net_devices.ts";
-import { planLeftovers } from "./leftovers.ts";
+import { type OwnedTree, planLeftovers } from "./leftovers.ts";
 import { lookAtGroup, readBandwidthStep } from "./resctrl.ts";
 import {
   chooseJoins,
@@ -76,7 +76,7 @@ export interface Prepared {
   root: SeenRoot;
   netDevices: readonly NetDevice[];
   /** Directory for the upper layer of a throw-away root, to be made. */
-  upper: { parent: string; name: string } | undefined;
+  upper: OwnedTree | undefined;
   /** What the container does not get of what was asked for, and need not. */
   warnings: readonly Warning[];
   /** Its root, once it is taken in hand: in the caller's mount namespace. */
@@ -96,11 +96,16 @@ export interface PrepareOptions {
 
 /** Name of the subdirectory for a throw-away root's upper layer. */
 function upperOf(
-  config: Config,
+  { ephemeral, id, spec }: Config,
+  facts: Facts,
   token: string,
-): { parent: string; name: string } | undefined {
-  return config.ephemeral?.kind === "directory"
-    ? { parent: config.ephemeral.dir, name: `rustyrun-${config.id}-${token}` }
+): OwnedTree | undefined {
+  return ephemeral?.kind === "directory"
+    ? {
+      parent: ephemeral.dir,
+      name: `rustyrun-${id}-${token}`,
+      owner: ownerOfUpper(facts, spec.linux?.uidMappings),
+    }
     : undefined;
 }
 
@@ -184,7 +189,7 @@ export function prepare(
   const cgroup = planCgroups(config, facts, options.token);
   const joins = chooseJoins(config, cgroup.joins);
   const filter = loadFilter(config, facts, options.place.root);
-  const upper = upperOf(config, options.token);
+  const upper = upperOf(config, facts, options.token);
   const mountHost = inspectMounts(
     config,
     facts,

@@ -24,12 +24,13 @@ import {
   type StateDir,
 } from "../state.ts";
 import { isStateDirectory } from "../state/root.ts";
-import type { LeftCgroup, Leftovers, Tree } from "./leftovers.ts";
+import type { LeftCgroup, Leftovers, OwnedTree } from "./leftovers.ts";
 import type { Prepared } from "./prepare.ts";
 import {
   emptyState,
   removeLeftovers,
   removeState,
+  REPLACED,
   splitPath,
   WHOLE,
 } from "./removal.ts";
@@ -44,7 +45,7 @@ export interface Noted {
   parents: string[];
   /** The cgroups' names are nobody else's. */
   fresh: boolean;
-  upper?: Tree;
+  upper?: OwnedTree;
   /** The ids of its own user namespace, whose files may be in there. */
   idMaps?: IdMaps;
   /** Groups of resctrl. */
@@ -97,8 +98,9 @@ export function claimContainer(root: string, id: string): StateDir {
     // What is made from here on is removed by the helper: it must be there.
     openHelper(root);
     if (dir.reused) {
-      removeNoted(dir);
+      const replaced = removeNoted(dir);
       emptyState(dir);
+      if (replaced !== undefined) throw replaced;
     }
   } catch (error) {
     if (!dir.reused) removeSync(dir.path);
@@ -141,6 +143,26 @@ function treesOf(
   return { trees: upper === undefined ? [] : [upper], idMaps };
 }
 
+/** Removes the upper layer.
+ *
+ * @returns the error that tells of something else in its place: to be thrown
+ * once nothing is left to do
+ * @throws {ContainerError} when it stays */
+function removeUpper(
+  left: Pick<Noted, "idMaps" | "upper">,
+  root: string,
+): ContainerError | undefined {
+  try {
+    removeLeftovers({ cgroups: [], ...treesOf(left) }, WHOLE, root);
+  } catch (error) {
+    if (!(error instanceof ContainerError) || error.code !== REPLACED) {
+      throw error;
+    }
+    return error;
+  }
+  return undefined;
+}
+
 /** Unmounts what ROOT/ID/leftovers.json names.
  *
  * @throws {ContainerError} when it is mounted and cannot be unmounted here */
@@ -152,10 +174,11 @@ function unmountNoted(noted: Noted | undefined): void {
  * run. A cgroup with a name that others may have, and that stays busy, is by now
  * somebody else's: what we made in it ends when its maker ends.
  *
+ * @returns what {@linkcode removeUpper} does
  * @throws {ContainerError} when something stays */
-export function removeNoted(dir: StateDir): void {
+function removeNoted(dir: StateDir): ContainerError | undefined {
   const noted = readNoted(dir);
-  if (noted === undefined) return;
+  if (noted === undefined) return undefined;
   const { cgroups, fresh, parents, resctrl } = noted;
   const { root } = splitPath(dir);
   try {
@@ -170,7 +193,7 @@ export function removeNoted(dir: StateDir): void {
     if (all.some((it) => it.code !== "cgroup-busy")) throw error;
   }
   unmountNoted(noted);
-  removeLeftovers({ cgroups: [], ...treesOf(noted) }, WHOLE, root);
+  return removeUpper(noted, root);
 }
 
 /** Removes what a start that fails has made, and the state's directory.
@@ -187,16 +210,12 @@ export function discardPrepared(
     removeLeftovers({ cgroups: dirs, parents }, WHOLE | REMOVE.kill, root);
   }
   unmountNoted(readNoted(dir));
-  removeLeftovers(
-    {
-      cgroups: [],
-      trees: upper === undefined ? [] : [upper],
-      idMaps,
-    },
-    WHOLE,
+  const replaced = removeUpper(
+    { ...(upper && { upper }), ...(idMaps && { idMaps }) },
     root,
   );
   removeState(dir);
+  if (replaced !== undefined) throw replaced;
 }
 
 /** How a stopped container is removed. */
@@ -257,8 +276,9 @@ export function removeRubbish(root: string, id: string): void {
     if (readState(root, id) !== undefined || !isStateDirectory(dir.path)) {
       return;
     }
-    removeNoted(dir);
+    const replaced = removeNoted(dir);
     removeState(dir);
+    if (replaced !== undefined) throw replaced;
   } finally {
     closeFd(dir.fd);
   }

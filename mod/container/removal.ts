@@ -24,6 +24,12 @@ import { type Leftovers, planLeftovers } from "./leftovers.ts";
 /** What is the container's alone goes whole. */
 export const WHOLE = REMOVE.below | REMOVE.trees;
 
+/** What a tree says that somebody has put something else in the place of. */
+const ESTALE = 116;
+
+/** The error of that: the rest is removed, and it is nothing to come back for. */
+export const REPLACED = "leftovers-replaced";
+
 /** One thing that stays. */
 interface Stays {
   op: Op;
@@ -113,6 +119,17 @@ function wordStays({ op, errno }: Stays, left: Leftovers): ContainerError {
   if (op.do === "kState") {
     return cannotRemove(path, name, errnoText(errno));
   }
+  if (op.do === "kTree" && errno === ESTALE) {
+    return new ContainerError(
+      `Cannot remove "${path}": it is not what was made for the container`,
+      {
+        code: REPLACED,
+        hint:
+          `Who may write "${op.parent}" has put it there, and it is left alone: look there for what was renamed, and remove that by hand`,
+        exitCode: 1,
+      },
+    );
+  }
   const isCgroup = op.do === "kCgroup";
   return new ContainerError(
     `Cannot remove ${isCgroup ? "the cgroup " : ""}"${path}": ${
@@ -139,9 +156,10 @@ function removeInside(
   const { trees = [] } = left;
   return runRemoval(
     [
+      // Before: whose a directory is, is told by the ids out here.
+      ...planLeftovers({ cgroups: [], trees }),
       { do: "unshare", flags: CLONE.NEWUSER, why: WHY },
       { do: "sync", id: SYNC.idMaps, why: WHY },
-      ...planLeftovers({ cgroups: [], trees }),
       { do: "remove", how, why: WHY },
     ],
     room,
@@ -170,8 +188,10 @@ export function removeLeftovers(
   ops.push({ do: "remove", how, why: WHY });
   const slots = new Map(dir === undefined ? [] : [["state", dir.fd]]);
   let stays = runRemoval(ops, room, slots);
-  if (left.idMaps !== undefined && stays.some(({ op }) => op.do === "kTree")) {
-    stays = stays.filter(({ op }) => op.do !== "kTree");
+  const isTree = ({ op, errno }: Stays) =>
+    op.do === "kTree" && errno !== ESTALE;
+  if (left.idMaps !== undefined && stays.some(isTree)) {
+    stays = stays.filter((it) => !isTree(it));
     stays.push(...removeInside(left, how, room, left.idMaps));
     // The state has stayed for what is gone now.
     if (stays.length === 0) {

@@ -99,6 +99,9 @@ export function remember(op: Op, slots: Held): void {
         slots.get(`stage/${op.path}`) ?? below(op.at, op.path, slots),
       );
       break;
+    case "mkdirOwn":
+      slots.set(op.into, below(op.at, op.name, slots));
+      break;
     case "stage":
       slots.set(`stage/${op.name}`, held(op.tree, slots));
       break;
@@ -219,6 +222,10 @@ function describeFile(op: Op, slots: Held): string | undefined {
       }${op.at === "self" ? "self/" : ""}${op.path}`;
     case "writeFd":
       return `write ${text(op.data)} to ${held(op.slot, slots)}`;
+    case "mkdirOwn":
+      return `mkdir ${
+        below(op.at, op.name, slots)
+      } 0700, which was not there, and open it`;
     case "mkdir":
       return `mkdir ${below(op.at, op.name, slots)} ${octal(op.mode)}`;
     case "mknod": {

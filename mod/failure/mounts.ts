@@ -129,6 +129,30 @@ function isClosed(directory: string): boolean {
   }
 }
 
+/** What making a directory says where others rename things meanwhile. */
+const REPLACED: readonly string[] = ["EEXIST", "ENOENT", "ESTALE"];
+
+/** Making a directory of our own where others may write. */
+function wordOwn({ op }: Failure, name: string, it: string): Row | undefined {
+  if (op.do !== "mkdirOwn") return undefined;
+  if (REPLACED.includes(name)) {
+    return {
+      code: "replaced",
+      message: `${it}: ${quote(op.name)} has not stayed what was made`,
+      hint:
+        "Who else may write that directory has put something in its place: give one that is yours alone",
+    };
+  }
+  if (name === "EACCES" || name === "EPERM") {
+    return {
+      code: "ephemeral-unusable",
+      hint:
+        "Give a directory that you may write, or --ephemeral alone to keep the changes in memory",
+    };
+  }
+  return undefined;
+}
+
 /** Words an operation that mounts, or that finds or makes the place for it. */
 export function wordMount(
   failure: Failure,
@@ -139,7 +163,8 @@ export function wordMount(
   const name = errnoName(failure.errno);
   const it = `Cannot ${wantedOf(op, config)}${sourceOf(op, config)}`;
   // tmpfs says ENOSPC for want of room: a file of ours in one of 0 bytes.
-  if (name === "ENOSPC" && op.do !== "mkdir" && op.do !== "target") {
+  const makes = op.do === "mkdir" || op.do === "mkdirOwn" || op.do === "target";
+  if (name === "ENOSPC" && !makes) {
     return {
       code: "mount-limit",
       message: `${it}: this mount namespace has as many mounts as it may`,
@@ -147,6 +172,7 @@ export function wordMount(
     };
   }
   const special = wordTree(failure, name, { it, config, facts }) ??
+    wordOwn(failure, name, it) ??
     wordFsmount(failure, name, facts) ??
     wordAttributes(failure, name);
   if (special !== undefined) return special;

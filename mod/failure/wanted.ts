@@ -238,6 +238,7 @@ const CALLS: Partial<Record<OpName, string>> = {
   mask: "move_mount",
   mempolicy: "set_mempolicy",
   mkdir: "mkdirat",
+  mkdirOwn: "mkdirat",
   mknod: "mknodat",
   mountSetattr: "mount_setattr",
   moveMount: "move_mount",

@@ -60,13 +60,19 @@ export interface MountContext {
 
 const CAP_SYS_ADMIN = 1n << 21n;
 
+/** Whether the host's trees are opened before any namespace is entered
+ * ({@linkcode MountContext.early}). */
+export function takesEarly(facts: Facts): boolean {
+  return (facts.caps & CAP_SYS_ADMIN) !== 0n && !facts.foreignMounts;
+}
+
 /** Starts a plan. */
 export function createContext(
   config: Config,
   facts: Facts,
   host: MountHost,
 ): MountContext {
-  const early = (facts.caps & CAP_SYS_ADMIN) !== 0n && !facts.foreignMounts;
+  const early = takesEarly(facts);
   return {
     config,
     facts,

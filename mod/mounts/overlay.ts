@@ -10,15 +10,17 @@
  * @module
  */
 
-import { MOUNT_ATTR, MS, O, RESOLVE } from "../../ffi/constants.ts";
+import { MOUNT_ATTR, MS, O } from "../../ffi/constants.ts";
 import type { IdMapping } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
+import type { Facts } from "../host.ts";
 import { type Op, TARGET } from "../plan.ts";
 import {
   addSource,
   checkSeen,
   cloneTree,
   type MountContext,
+  takesEarly,
   takeTree,
 } from "./context.ts";
 import type { HostEntry } from "./inspect.ts";
@@ -316,12 +318,30 @@ function planOverlay(
 }
 
 /** The host's id behind id 0 of the container. */
-function hostRoot(maps: readonly IdMapping[] | undefined): number | undefined {
+export function hostRoot(
+  maps: readonly IdMapping[] | undefined,
+): number | undefined {
   return maps?.find((it) => it.containerID === 0)?.hostID;
 }
 
-/** Makes the fresh directory for the upper layer, with the host's rights, for
- * the container's root user. */
+/** Whose the private directory around the upper layer will be: without rights
+ * over the host it is made by root of the new user namespace. */
+export function ownerOfUpper(
+  facts: Facts,
+  maps: readonly IdMapping[] | undefined,
+): number {
+  return takesEarly(facts) ? facts.uid : hostRoot(maps) ?? facts.uid;
+}
+
+/**
+ * Makes the fresh directory for the upper layer, with the host's rights, for
+ * the container's root user.
+ *
+ * Others may write where it is made, and rename what they like to its name. So
+ * it lies, by the same name, in a private directory, into which nobody else can
+ * put that name. Whichever directory of ours that is in the end: what is made,
+ * handed over and emptied by that name in it is what this container has made.
+ */
 function planUpper(context: MountContext, path: string): void {
   const at = path.lastIndexOf("/");
   const name = path.slice(at + 1);
@@ -343,26 +363,14 @@ function planUpper(context: MountContext, path: string): void {
       why: "keep the changes in the directory that was looked at",
       from,
     }),
-    { do: "mkdir", at: "uppers", name, mode: 0o700, why, from },
-    // Not by its path again: whoever may write there could put a symbolic link
-    // in its place.
-    {
-      do: "open",
-      into: "upper",
-      at: "uppers",
-      path: name,
-      flags: O.PATH | context.flags.DIRECTORY | context.flags.NOFOLLOW,
-      mode: 0,
-      resolve: RESOLVE.BENEATH | RESOLVE.NO_XDEV | RESOLVE.NO_SYMLINKS,
-      why,
-      from,
-    },
-    {
+    { do: "mkdirOwn", into: "private", at: "uppers", name, why, from },
+    { do: "mkdirOwn", into: "upper", at: "private", name, why, from },
+    ...["uppers", "private"].map((slot): Op => ({
       do: "close",
-      slot: "uppers",
+      slot,
       why: "hold no more of the host than that",
       from,
-    },
+    })),
   );
   const linux = context.config.spec.linux;
   const uid = hostRoot(linux?.uidMappings);

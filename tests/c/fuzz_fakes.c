@@ -193,7 +193,8 @@ static int fill_stat(struct stat *st)
 	if (fails())
 		return -1;
 	memset(st, 0, sizeof(*st));
-	st->st_mode = types[fuzz_below(fuzz_below(2) ? 7 : 2)] | 0755;
+	st->st_mode = types[fuzz_below(fuzz_below(2) ? 7 : 2)] |
+		      (fuzz_below(4) ? 0755 : 0700);
 	st->st_ino = fuzz_below(2);
 	st->st_size = (off_t)fuzz.plan_size;
 	st->st_rdev = fuzz_below(2) ? makedev(1, 3) : 0;
@@ -206,6 +207,8 @@ static int fill_stat(struct stat *st)
 	if (op->code == OP_VERIFY) {
 		st->st_mode = (mode_t)op->a[1].n;
 		st->st_rdev = (dev_t)op->a[2].n;
+	} else if (op->code == OP_MKDIR_OWN) {
+		st->st_mode = S_IFDIR | 0700;
 	} else if (op->code == OP_MKNOD) {
 		st->st_mode = (mode_t)op->a[2].n;
 		st->st_rdev = (dev_t)op->a[3].n;

@@ -197,7 +197,7 @@ function makeSynthetic(name: OpName): Uint8Array {
   if (name === "warden") {
     op["config"] = encodePlan([
       { do: "kFlags", flags: 1, why: "" },
-      { do: "kTree", parent: "/tmp", name: "upper", why: "" },
+      { do: "kTree", parent: "/tmp", name: "upper", owner: 0, why: "" },
       { do: "kCgroup", root: "/sys", path: "a/b/c", own: 2, kind: 1, why: "" },
       { do: "kState", parent: "/run", name: "box", dir: "state", why: "" },
       { do: "kMount", tree: "root", why: "" },

@@ -74,7 +74,8 @@ def sealed(data, name):
 
 def teardown_ops(spec, state_slot):
     ops = [("K_CGROUP", *c) for c in spec.get("cgroups", [])]
-    ops += [("K_TREE", *t) for t in spec.get("trees", [])]
+    ops += [("K_TREE", *t, spec.get("owner", -1))
+            for t in spec.get("trees", [])]
     if spec.get("state"):
         ops.append(("K_STATE", *spec["state"], state_slot))
     flags = (not spec.get("pidns", True), spec.get("ends"), spec.get("init"),

@@ -957,16 +957,50 @@ class Teardown(Case):
             err, rf'rustyrun: Cannot remove "/.*/upper": {BUSY}')
         self.assertTrue(os.path.exists(f"{self.dir.name}/kept/x"))
 
-    def start_as_user(self, argv, **spec):
+    def make_private(self, mode=0o700):
+        """A private directory with a tree in it, by the same name."""
+        top = f"{self.dir.name}/upper"
+        os.makedirs(f"{top}/upper/a/b")
+        os.chmod(top, mode)
+
+    def test_tree_in_a_private_directory_goes(self):
+        self.make_private()
+        code, _, err = Box([SH, "-c", "exit 0"], owner=0,
+                           trees=[(self.dir.name, "upper")]).end()
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(os.listdir(self.dir.name), [])
+
+    def test_tree_where_others_may_write_stays(self):
+        top = f"{self.dir.name}/upper"
+        for what in (lambda: os.chmod(top, 0o711),
+                     lambda: os.chown(top, 1000, 1000),
+                     lambda: os.rename(f"{top}/upper", f"{top}/other"),
+                     lambda: (os.rename(top, f"{top}2"),
+                              os.symlink("upper2", top))):
+            self.make_private()
+            what()
+            code, _, err = Box([SH, "-c", "exit 0"], owner=0,
+                               trees=[(self.dir.name, "upper")]).end()
+            self.assertEqual(
+                (code, err),
+                (0, f'rustyrun: Cannot remove "{top}": it is not what was '
+                    "made for the container\n"))
+            below = os.listdir(top)[0]
+            self.assertTrue(os.path.isdir(f"{top}/{below}/a/b"))
+            subprocess.check_call(["rm", "-rf", top, f"{top}2"])
+
+    def start_as_user(self, argv, top="upper", **spec):
         """uid 1000 with 1000 ids more from 200000; its tree holds some."""
         os.chmod(self.dir.name, 0o755)
         home = f"{self.dir.name}/home"
-        os.makedirs(f"{home}/upper/a")
-        with open(f"{home}/upper/a/file", "w") as f:
+        os.makedirs(f"{home}/{top}/a")
+        with open(f"{home}/{top}/a/file", "w") as f:
             f.write("x")
-        for path, owner in ((home, 1000), (f"{home}/upper", 1000),
-                            (f"{home}/upper/a", 200005),
-                            (f"{home}/upper/a/file", 200006)):
+        for path, owner in ((home, 1000),
+                            (f"{home}/upper", spec.get("owner", 1000)),
+                            (f"{home}/{top}", spec.get("owner", 1000)),
+                            (f"{home}/{top}/a", 200005),
+                            (f"{home}/{top}/a/file", 200006)):
             os.chown(path, owner, owner)
             os.chmod(path, 0o700)
 
@@ -987,6 +1021,15 @@ class Teardown(Case):
         for script in ("exit 3", "sleep 0.3; exit 3"):
             with self.subTest(script=script):
                 box, home = self.start_as_user([SH, "-c", script])
+                self.assertEqual(box.end(), (3, "", ""))
+                self.assertEqual(os.listdir(home), [])
+                os.rmdir(home)
+
+    def test_users_tree_in_a_private_directory(self):
+        for owner in (1000, 200000):
+            with self.subTest(owner=owner):
+                box, home = self.start_as_user(
+                    [SH, "-c", "exit 3"], top="upper/upper", owner=owner)
                 self.assertEqual(box.end(), (3, "", ""))
                 self.assertEqual(os.listdir(home), [])
                 os.rmdir(home)

@@ -75,6 +75,11 @@ export function makeRubbishRoom(
     ...words,
   ];
   const listUppers = () => [...Deno.readDirSync(uppers)].map((it) => it.name);
+  // By the same name in a private directory.
+  const layer = () => {
+    const [name] = listUppers();
+    return `${uppers}/${name}/${name}`;
+  };
   const listIds = () =>
     [...Deno.readDirSync(root)].map((it) => it.name)
       .filter((it) => it !== ".cache");
@@ -107,7 +112,7 @@ export function makeRubbishRoom(
       await waitFor(() => nameOf(running.pid) === "rustyrun");
       return running;
     },
-    upper: () => `${uppers}/${listUppers()[0]}/upper`,
+    upper: () => `${layer()}/upper`,
     listUppers,
     listIds,
     async [Symbol.asyncDispose]() {
