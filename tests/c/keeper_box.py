@@ -104,8 +104,8 @@ def child_ops(spec, config):
         ops += [("DUP", 4, fd) for fd in range(3)]
     if spec.get("init"):
         ops.append(("INIT",))
-    ops += [("FIND_EXEC", [spec["argv"][0]]), ("SYNC", SYNC_START),
-            ("CLOSE_FDS", 0, -1), ("SIGNALS",),
+    ops += [("CLOSE_FDS", 0, -1), ("FIND_EXEC", [spec["argv"][0]]),
+            ("SYNC", SYNC_START), ("SIGNALS",),
             ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
     return ops
 
