@@ -366,7 +366,8 @@ _Noreturn static void finish(struct keeper *k)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);
 	code = tell_end(k, &oom);
-	keep_code(k, code);
+	if (keep_code(k, code))
+		teardown_spare(&k->td);
 	run_delete(k);
 	if (teardown_run(&k->td, REMOVE_ALL | (shared ? REMOVE_KILL : 0)) < 0)
 		tell_leftover(k);

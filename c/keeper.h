@@ -147,8 +147,9 @@ void tell_leftover(const struct keeper *k);
 /* verdict.c: tells who detached the container that it runs; false when nobody
  * is there any more, and so nobody has its name. */
 bool tell_caller(struct keeper *k);
-/* verdict.c: leaves the exit code with the state, where the plan says so. */
-void keep_code(const struct keeper *k, int code);
+/* verdict.c: leaves the exit code with the state, where the plan says so, and
+ * says whether it did: the container is kept then. */
+bool keep_code(const struct keeper *k, int code);
 void print_json(const struct keeper *k, int code, bool oom);
 
 #endif

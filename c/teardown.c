@@ -135,6 +135,12 @@ static int add_mount(struct teardown *t, const struct op *op,
 	return 1;
 }
 
+void teardown_spare(struct teardown *t)
+{
+	t->cgroups = 0;
+	t->state_dir = -1;
+}
+
 int teardown_add(struct teardown *t, const struct op *op,
 		 const int slot[PLAN_SLOTS])
 {

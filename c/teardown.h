@@ -76,6 +76,8 @@ struct teardown {
 };
 
 void teardown_init(struct teardown *t);
+/* Leaves the cgroups and the state: the container has ended and is kept. */
+void teardown_spare(struct teardown *t);
 /* Takes one operation and opens its parent directory. Returns 1, 0 when the
  * operation is not of this group, or -1 with errno. `slot` is the table that
  * the operation's plan was opened with. */

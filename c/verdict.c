@@ -225,14 +225,14 @@ bool tell_caller(struct keeper *k)
 }
 
 /* Whole or not at all: a reader may come at any time. */
-void keep_code(const struct keeper *k, int code)
+bool keep_code(const struct keeper *k, int code)
 {
 	char text[4] = { 0 };
 	struct op op;
 	int fd, dir, n = 0;
 
 	if (k->caller >= 0 || !find_op(k, OP_K_DETACH, &op) || op.a[2].n < 0)
-		return;
+		return false;
 	dir = k->slot[op.a[2].n];
 	for (int d = 100; d; d /= 10)
 		if (code >= d || d == 1)
@@ -243,6 +243,7 @@ void keep_code(const struct keeper *k, int code)
 	if (write(fd, text, (size_t)n) == n)
 		renameat(dir, "exit.new", dir, "exit");
 	close(fd);
+	return true;
 }
 
 void print_json(const struct keeper *k, int code, bool oom)

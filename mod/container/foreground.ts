@@ -145,7 +145,13 @@ export function runForeground(
     const kind = { foreground: !keep, waits: false };
     let end: Op[] = [];
     serveLaunch(run, prepared, dir, kind, () => {
-      end = planEnd(prepared, place.root, options.words, keep);
+      end = planEnd(
+        prepared,
+        place.root,
+        options.words,
+        // One that does not start is not kept: nobody has its id.
+        keep && detached === undefined,
+      );
     });
     handOver(
       run,

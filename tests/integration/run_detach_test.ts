@@ -115,6 +115,13 @@ testOn(
   hint: Write a number and a unit: 512k, 64m, 1.5g
 `,
       ]);
+      // Found, and refused by execve(2): that is late, and the keeper's affair.
+      const rootfs = line[2]!;
+      Deno.writeTextFileSync(`${rootfs}/bin/odd`, "no program", {
+        mode: 0o755,
+      });
+      const late = await call(...line, "-d", "--", "odd");
+      assertEquals([late[0], late[1]], [126, ""]);
       assertEquals(await call("list", "--quiet"), [0, "", ""]);
     });
   },
