@@ -64,7 +64,10 @@ testOn(["helper", "root"], "state says that /proc/sys is hidden", () => {
   const root = Deno.makeTempDirSync({ prefix: "rustyrun-hidden-" });
   try {
     Deno.mkdirSync(`${root}/box`, { mode: 0o700 });
-    Deno.writeTextFileSync(`${root}/box/state.json`, '{"id":"box","pid":1}');
+    Deno.writeTextFileSync(
+      `${root}/box/state.json`,
+      '{"id":"box","pid":1,"startTime":"1","bootId":"x","cgroup":{"dirs":[]}}',
+    );
     assertEquals(
       runBehind("mount -t tmpfs tmpfs /proc/sys", [
         "--root",
