@@ -56,8 +56,11 @@ const freeze = (version: 1 | 2): Hold => async (pid) => {
   const [file, on, off, status, done] = version === 1
     ? ["freezer.state", "FROZEN", "THAWED", "freezer.state", /^FROZEN/]
     : ["cgroup.freeze", "1", "0", "cgroup.events", /^frozen 1$/m];
-  Deno.writeTextFileSync(`${dir}/${file}`, on);
-  await waitFor(() => done.test(Deno.readTextFileSync(`${dir}/${status}`)));
+  // One that forks meanwhile keeps a v1 freezer at FREEZING: again.
+  await waitFor(() => {
+    Deno.writeTextFileSync(`${dir}/${file}`, on);
+    return done.test(Deno.readTextFileSync(`${dir}/${status}`));
+  });
   return () => Deno.writeTextFileSync(`${dir}/${file}`, off);
 };
 
