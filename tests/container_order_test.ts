@@ -14,7 +14,7 @@ import {
 } from "../mod/container/order.ts";
 import type { Spec } from "../mod/config/config.ts";
 import { type Phase, PHASES } from "../mod/plan.ts";
-import { makeConfig, showPlan } from "./manager_fixtures.ts";
+import { makeConfig, makeFacts, showPlan } from "./manager_fixtures.ts";
 
 /** The order itself. A change of PHASES has to be made here, too. */
 const ORDER: Phase[] = [
@@ -226,14 +226,12 @@ Deno.test("planSteps() opens the cgroups, and joins them after the fork", () => 
     steps("none", {}, {
       tasks: ["/cg/cpu/box/tasks", "/cg/pids/box/tasks"],
       unified: "/cg/unified/box",
-    }).slice(0, 9),
+    }).slice(0, 10),
     [
       "# cgroupOpen",
       "sync 1",
-      `open cgroup - /cg/unified/box 0x${
-        (0o10000000 | (Deno.build.arch === "aarch64" ? 0o40000 : 0o200000))
-          .toString(16)
-      } 0 0`,
+      "openTree cgroup - /cg/unified/box 0x8001",
+      "mountSetattr cgroup - 0x8000 1 0 0 -",
       "open tasks0 - /cg/cpu/box/tasks 1 0 0",
       "open tasks1 - /cg/pids/box/tasks 1 0 0",
       "# cgroupJoin",
@@ -330,7 +328,10 @@ Deno.test("planSteps() does not wait for the host where it has no hooks to run",
 
 Deno.test("chooseJoins() enters a v2 cgroup by clone3 without a user namespace", () => {
   const joins = { tasks: ["/a"], v2: "/cg/box" };
-  assertEquals(chooseJoins(makeConfig(), joins), joins);
+  assertEquals(chooseJoins(makeConfig(), { inUserns: false }, joins), joins);
+  assertEquals(chooseJoins(makeConfig(), { inUserns: true }, joins), {
+    tasks: ["/a", "/cg/box/cgroup.procs"],
+  });
 });
 
 for (const path of [undefined, "/proc/1/ns/user"]) {
@@ -343,10 +344,12 @@ for (const path of [undefined, "/proc/1/ns/user"]) {
         linux: { namespaces: [{ type: "user", ...(path && { path }) }] },
       });
       assertEquals(
-        chooseJoins(config, { tasks: ["/a"], v2: "/cg/box" }),
+        chooseJoins(config, makeFacts(), { tasks: ["/a"], v2: "/cg/box" }),
         { tasks: ["/a", "/cg/box/cgroup.procs"] },
       );
-      assertEquals(chooseJoins(config, { tasks: ["/a"] }), { tasks: ["/a"] });
+      assertEquals(chooseJoins(config, makeFacts(), { tasks: ["/a"] }), {
+        tasks: ["/a"],
+      });
     },
   );
 }

@@ -247,7 +247,7 @@ export function execProcess(
   applyHome(config, first);
   const found = joinCgroups(state.cgroup.dirs, options.cgroups, first);
   if (!options.ignorePaused) refuseFrozen(state, found);
-  const joins = chooseJoins(config, found);
+  const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);
   const steps = orderPlan([
     planAffinity(config),
@@ -267,7 +267,7 @@ export function execProcess(
         ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
       },
     ),
-    planProc(config),
+    planProc(config, facts),
     planRoot(saved.config, first),
     planTerminal(config),
     planSecurity(config, facts, {

@@ -5,9 +5,11 @@
  * @module
  */
 
+import { MAGIC, MOUNT_ATTR, O, RESOLVE, S_IF } from "../../ffi/constants.ts";
 import type { Thaw } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
-import { sharesMounts } from "../config/namespaces.ts";
+import { hasUserNamespace, sharesMounts } from "../config/namespaces.ts";
+import type { Facts } from "../host.ts";
 import type { Op, Phased } from "../plan.ts";
 import { planCpus } from "../security.ts";
 import { FD_TAG } from "./order.ts";
@@ -141,27 +143,49 @@ export function planHeld(thaw: Thaw = { freezer: "", thaw: "" }): Op {
   };
 }
 
-/** Labels are written through the host's own procfs, held from before the
- * container's namespaces are joined. */
-export function planProc(config: Config): Phased {
+/**
+ * Slot "proc": what labels are written through. Nothing of the host's procfs,
+ * which whoever may trace the process would find open in it (CVE-2016-9962).
+ * In a user namespace the kernel may refuse a new one where the container's own
+ * is masked (mount_too_revealing()); then it is that one: what the container has
+ * mounted in it is refused when the file is opened (RESOLVE_NO_XDEV), and no
+ * other directory of a procfs has a "self".
+ */
+export function planProc(
+  config: Config,
+  facts: Pick<Facts, "inUserns">,
+): Phased {
   const { apparmorProfile, selinuxLabel } = config.spec.process ?? {};
   if (!apparmorProfile && !selinuxLabel) return {};
+  if (!hasUserNamespace(config) && !facts.inUserns) {
+    return {
+      labels: [{
+        do: "fsmount",
+        into: "proc",
+        fstype: "proc",
+        options: ["subset=pid"],
+        attr: MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | MOUNT_ATTR.NOEXEC,
+        flags: 0,
+        why: "hold a private procfs for the labels",
+      }],
+    };
+  }
   return {
-    sources: [{
+    labels: [{
       do: "open",
       into: "proc",
       at: "",
       path: "/proc",
-      flags: 0o10000000,
+      flags: O.PATH,
       mode: 0,
-      resolve: 0,
-      why: "hold a procfs that nobody in the container has touched",
+      resolve: RESOLVE.NO_SYMLINKS,
+      why: "hold the container's procfs",
     }, {
       do: "verify",
       slot: "proc",
-      type: 0o40000,
+      type: S_IF.DIR,
       rdev: 0,
-      magic: 0x9fa0,
+      magic: MAGIC.PROC,
       why: "make sure that it is a procfs",
     }],
   };

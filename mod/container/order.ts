@@ -5,9 +5,11 @@
  * @module
  */
 
+import { AT, MOUNT_ATTR, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
 import { keepLast } from "../config/environment.ts";
 import { namespaceUse } from "../config/namespaces.ts";
+import type { Facts } from "../host.ts";
 import { type Op, type Phase, type Phased, PHASES, SYNC } from "../plan.ts";
 
 /** One step of a plan: its name and its operations. */
@@ -47,13 +49,18 @@ export interface Joins {
 /**
  * Returns how a process enters its cgroups. In another user namespace not by
  * clone3(2), which looks at the ids of that moment (EACCES); a write to
- * cgroup.procs is judged by who opened it (kernel 5.15.14, 5.16).
+ * cgroup.procs is judged by who opened it (kernel 5.15.14, 5.16). Nor by a
+ * caller in one, who may own no mount namespace: {@linkcode planSteps} clones
+ * the directory's mount.
  */
-export function chooseJoins(config: Config, joins: Joins): Joins {
+export function chooseJoins(
+  config: Config,
+  facts: Pick<Facts, "inUserns">,
+  joins: Joins,
+): Joins {
   const { tasks, v2 } = joins;
-  if (v2 === undefined || namespaceUse(config, "user") === "inherit") {
-    return joins;
-  }
+  const alone = namespaceUse(config, "user") === "inherit" && !facts.inUserns;
+  if (v2 === undefined || alone) return joins;
   return { tasks: [...tasks, `${v2}/cgroup.procs`] };
 }
 
@@ -189,25 +196,36 @@ function planCgroupJoin(
     why: "be counted from the beginning",
     from,
   }];
-  // From the fork on the container may see this process: nothing of the host's
-  // is to be open in it.
-  phased.cgroupJoin = unified === undefined ? [] : [{
-    do: "close",
-    slot: "cgroup",
-    why: "hold the host's cgroups no longer",
-    from,
-  }];
+  phased.cgroupJoin = [];
   if (unified !== undefined) {
+    // The fork copies it, and whoever in the container may trace the process
+    // can open it there. So it is a copy of the mount: ".." of its root is
+    // itself, and no limit in it can be written.
+    const why = "hold the cgroup that the fork goes into, and nothing above it";
     phased.cgroupOpen.push({
-      do: "open",
+      do: "openTree",
       into: "cgroup",
       at: "",
       path: unified,
-      // O_PATH | O_DIRECTORY
-      flags: 0o10000000 | (Deno.build.arch === "aarch64" ? 0o40000 : 0o200000),
-      mode: 0,
-      resolve: 0,
-      why: "hold the cgroup that the fork goes into",
+      flags: OPEN_TREE_CLONE | AT.RECURSIVE,
+      why,
+      from,
+    }, {
+      do: "mountSetattr",
+      slot: "cgroup",
+      path: "",
+      flags: AT.RECURSIVE,
+      set: MOUNT_ATTR.RDONLY,
+      clear: 0,
+      propagation: 0,
+      userns: "",
+      why: "let nobody write into it by this descriptor",
+      from,
+    });
+    phased.cgroupJoin.push({
+      do: "close",
+      slot: "cgroup",
+      why: "hold the host's cgroups no longer",
       from,
     });
   }

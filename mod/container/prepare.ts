@@ -187,7 +187,7 @@ export function prepare(
   // A child of a namespace that denied them denies them too.
   const setgroups = inheritSetgroups(facts) ?? idMaps?.setgroups;
   const cgroup = planCgroups(config, facts, options.token);
-  const joins = chooseJoins(config, cgroup.joins);
+  const joins = chooseJoins(config, facts, cgroup.joins);
   const filter = loadFilter(config, facts, options.place.root);
   const upper = upperOf(config, facts, options.token);
   const mountHost = inspectMounts(

@@ -225,6 +225,82 @@ testOn(
   },
 );
 
+testOn(
+  NEEDS,
+  "exec holds nothing right behind its fork that leads to the host",
+  async () => {
+    await using caller = makeCaller();
+    const { id } = caller;
+    const spec = makeSpec(id);
+    spec["linux"].namespaces.push({ type: "cgroup" });
+    caller.write(spec);
+    await caller.hold(["create", "--bundle", caller.bundle, id]);
+    assertEquals(await caller.call(["start", id]), QUIET);
+    const { pid } = await caller.state();
+    await caller.waitForCommand(pid, "sleep");
+    const dir = unifiedOf(pid);
+    // A v2 freezer stops what is forked into its cgroup before its first step.
+    Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "1");
+    const before = new Set(readPids(dir));
+    const { pid: exec } = await caller.hold(
+      ["exec", "--ignore-paused", id, "sleep", "1000"],
+      { background: true },
+    );
+    const inside = await waitFor(
+      () => readPids(dir).find((it) => !before.has(it)),
+    );
+    const held = Deno.realPathSync(`/proc/${inside}/fd`);
+    const leads = [...Deno.readDirSync(held)].map(({ name }) => Number(name))
+      .filter((fd) => fd > 2 && leadsOut(`${held}/${fd}`))
+      .map((fd) => Deno.readLinkSync(`${held}/${fd}`));
+    const same = ["root", "cwd"].map((it) =>
+      identify(`/proc/${inside}/${it}/.`) === identify(`/proc/${pid}/root/.`)
+    );
+    Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "0");
+    await caller.waitForCommand(inside!, "sleep");
+    Deno.kill(inside!, "SIGKILL");
+    await caller.ask({ do: "reap", pid: exec });
+    assertEquals(leads, []);
+    assertEquals(same, [true, true]);
+  },
+);
+
+/** Whether whoever opens it gets further, or can write there. A namespace is the
+ * container's own; the list of a cgroup's tasks takes nobody but who is in the
+ * container already. */
+function leadsOut(path: string): boolean {
+  const { isDirectory, isFile } = Deno.statSync(path);
+  if (isFile) return !/\/tasks$|^\w+:\[\d+\]$/.test(Deno.readLinkSync(path));
+  if (!isDirectory) return false;
+  if (identify(`${path}/..`) !== identify(`${path}/.`)) return true;
+  try {
+    Deno.mkdirSync(`${path}/made`);
+  } catch (error) {
+    // EROFS
+    return !(error instanceof Error && error.message.includes("os error 30"));
+  }
+  Deno.removeSync(`${path}/made`);
+  return true;
+}
+
+function identify(path: string): string {
+  const { dev, ino } = Deno.statSync(path);
+  return `${dev}:${ino}`;
+}
+
+/** The directory of a process in the cgroup2 hierarchy. */
+function unifiedOf(pid: number): string {
+  const own = Deno.readTextFileSync(`/proc/${pid}/cgroup`).split("\n")
+    .find((it) => it.startsWith("0::"))!.slice(3);
+  const mount = Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
+    .find((it) => it.includes(" - cgroup2 "))!.split(" ")[4]!;
+  return mount + own;
+}
+
+function readPids(dir: string): number[] {
+  return readLines(`${dir}/cgroup.procs`).map(Number);
+}
+
 function namespaceOf(pid: number): string {
   return Deno.readLinkSync(`/proc/${pid}/ns/pid`);
 }
