@@ -29,7 +29,7 @@ import { placeOfStage } from "./stage.ts";
 import type { Facts } from "../host.ts";
 import { findUnbindable, listMounts, lookAtRoot } from "./host_mounts.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
-import { lookAtVeils, type Veil } from "./opaque.ts";
+import { findWritable, lookAtVeils, type Veil } from "./opaque.ts";
 import { parseMountOptions } from "./options.ts";
 import { findBelow, findLack, lookAtGroups } from "./sources.ts";
 
@@ -152,7 +152,7 @@ export function inspectMounts(
       : lookAtVeils(root.path, {
         mounted: look.below,
         covered: isSameFile(root, identifyFile("/")) ? listCovered(config) : [],
-      }),
+      }, findWritable(config, sources)),
     sources,
     seen,
     unmet,

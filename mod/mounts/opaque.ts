@@ -7,16 +7,18 @@
  *
  * A mount stays on its directory when that is renamed, an opaque directory on
  * its name. So what the host has mounted over must keep its name: nobody but the
- * host's root may be able to change it.
+ * host's root may be able to change it, and not as the container either.
  *
  * @module
  */
 
-import { O, S_IF } from "../../ffi/constants.ts";
+import { MOUNT_ATTR, O, S_IF } from "../../ffi/constants.ts";
 import { lstatSync, realPathSync } from "../../ffi/files.ts";
+import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
+import { parseMountOptions } from "./options.ts";
 import { isUnder, splitPath } from "./path.ts";
 
 /** A directory or file of the upper layer. */
@@ -49,17 +51,43 @@ function follow(root: string, path: string): string | undefined {
 }
 
 /**
+ * Where a container that is the host's root by number can write in a directory
+ * of the host's: there it may rename what is root's alone. Any directory counts:
+ * by another mount of the host's it may show what has another path as well.
+ *
+ * @param sources types of the bind mounts' sources by their place in the list
+ * @returns the destination of a volume, undefined where there is none, or the
+ * container's ids are others
+ */
+export function findWritable(
+  { spec }: Config,
+  sources: ReadonlyMap<number, string>,
+): string | undefined {
+  if (!spec.linux?.uidMappings?.some((it) => it.hostID === 0)) return undefined;
+  return spec.mounts?.find((mount, at) => {
+    if (sources.get(at) !== "directory") return false;
+    const { set, clear, recursiveSet, recursiveBind } = parseMountOptions(
+      mount.options ?? [],
+    );
+    const readonly = recursiveBind ? recursiveSet & ~clear : set;
+    return (readonly & MOUNT_ATTR.RDONLY) === 0;
+  })?.destination;
+}
+
+/**
  * Looks at what is to be hidden, and at the directories on the way there.
  *
  * @param rootfs the root file system's directory, without links
  * @param paths what is to be hidden, as the container's root sees it: where the
  * host has mounted something, and what the container's own mounts cover
+ * @param writable where the container can write as the host's root, if anywhere
  * @throws {ContainerError} where somebody could give another name to what the
  * host has mounted over
  */
 export function lookAtVeils(
   rootfs: string,
   paths: { mounted: readonly string[]; covered: readonly string[] },
+  writable: string | undefined,
 ): Veil[] {
   const root = rootfs === "/" ? "" : rootfs;
   const real = (list: readonly string[]) =>
@@ -74,7 +102,7 @@ export function lookAtVeils(
     const parts = path.split("/");
     const chain = parts.slice(1).map((_, n) => parts.slice(0, n + 2).join("/"));
     const point = mounted.find((it) => isUnder(it, path));
-    if (point !== undefined) checkNames(root, chain, point);
+    if (point !== undefined) checkNames(root, chain, point, writable);
     for (const veil of lookAtChain(root, chain) ?? []) {
       if (!veils.has(veil.path)) veils.set(veil.path, veil);
     }
@@ -82,12 +110,13 @@ export function lookAtVeils(
   return [...veils.values()];
 }
 
-/** Makes sure that only the host's root can rename anything on the way to what
- * is hidden. */
+/** Makes sure that only the host's root, and not as the container, can rename
+ * anything on the way to what is hidden. */
 function checkNames(
   root: string,
   chain: readonly string[],
   point: string,
+  writable: string | undefined,
 ): void {
   for (const path of ["", ...chain.slice(0, -1)]) {
     const directory = root + path || "/";
@@ -98,12 +127,19 @@ function checkNames(
       if (error instanceof Deno.errors.NotFound) return;
       throw error;
     }
-    const why = info.uid !== 0
-      ? `which belongs to the user ${info.uid}`
+    const owner = `make "${directory}" root's alone`;
+    const found = info.uid !== 0
+      ? [`which belongs to the user ${info.uid}`, owner]
       : ((info.mode ?? 0) & 0o022) !== 0
-      ? "in which others than root may write"
+      ? ["in which others than root may write", owner]
+      : writable !== undefined
+      ? [
+        `which belongs to root, as whom the container writes in its volume "${writable}"`,
+        "map other ids (--userns 0:100000:65536), or make the volume read-only",
+      ]
       : undefined;
-    if (why === undefined) continue;
+    if (found === undefined) continue;
+    const [why, change] = found;
     throw new ContainerError(
       `Cannot lay a throw-away layer over "${
         root || "/"
@@ -111,7 +147,7 @@ function checkNames(
       {
         code: "overlay-covered",
         hint:
-          `Unmount it, or copy the root file system; or make "${directory}" root's alone; or leave --userns out`,
+          `Unmount it, or copy the root file system; or ${change}; or leave --userns out`,
       },
     );
   }

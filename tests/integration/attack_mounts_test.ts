@@ -296,7 +296,7 @@ for (const who of ["root", "a user"]) {
         ...["run", "--rootfs", "/", "--ephemeral", "--name", id],
         ...(user ? [] : ["--userns", "0:0:65536"]),
         ...POWER,
-        ...["-v", `${host.dir}:/mnt`, "--", "/mnt/payload", "bare"],
+        ...["-v", `${host.dir}:/mnt:ro`, "--", "/mnt/payload", "bare"],
         ...["/proc", "/dev", "/sys", "/root", "/home", "/tmp", "/var/tmp"],
       ];
       const got = user
@@ -426,6 +426,40 @@ for (
       ]);
       assertEquals([got.code, got.stdout], [125, ""]);
       assertStringIncludes(got.stderr, said.replace("ROOT", box.rootfs));
+    },
+  );
+}
+
+for (
+  const [volume, said] of [
+    [
+      "ROOT:/v",
+      'in "ROOT", which belongs to root, as whom the container writes in its volume "/v"',
+    ],
+    ["ROOT/var:/v", 'in "ROOT", which belongs to root, as whom'],
+    ["ROOT:/v:ro", undefined],
+    ["ROOT/etc/passwd:/v", undefined],
+  ] as const
+) {
+  testOn(
+    NEEDS,
+    `run --ephemeral with a user namespace that maps root to root and -v ${volume} shows nothing that the host has mounted over`,
+    async () => {
+      await using box = makeBox();
+      plant(box.rootfs);
+      await using host = makeHost(`cd ${box.rootfs}; ${VEILED}`);
+      const got = await host.run([
+        ...cliCommand(),
+        ...["run", "--rootfs", box.rootfs, "--name", box.id, "--ephemeral"],
+        ...["--userns", "0:0:65536", "-v", volume.replace("ROOT", box.rootfs)],
+        ...["--", "sh", "-c"],
+        "mv /v/deep /v/bared 2>/dev/null; find / -xdev -name secret",
+      ]);
+      assertEquals([got.code, got.stdout], [said === undefined ? 0 : 125, ""]);
+      assertStringIncludes(
+        got.stderr,
+        said?.replace("ROOT", box.rootfs) ?? "",
+      );
     },
   );
 }
