@@ -428,6 +428,23 @@ static void run_enter(const struct op *op)
 	check(chdir("/"), "chdir");
 }
 
+/* Takes off whatever is mounted on a name in a directory of the tree. */
+static void run_unmount(const struct op *op)
+{
+	const char *name = plain_name(&op->a[2]);
+	int parent = open_existing(op);
+
+	if (parent < 0)
+		return;
+	check(fchdir(parent), op->a[1].p);
+	close(parent);
+	while (!umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW))
+		;
+	/* Nothing (more) is mounted there, or it went with what it lay in. */
+	if (errno != EINVAL && errno != ENOENT)
+		fail(errno, name);
+}
+
 /* A tree is attached to a directory or a file of its own. It stays in its slot:
  * what is to be hidden in it is found from there. */
 static void run_stage(const struct op *op)
@@ -494,6 +511,9 @@ int run_mount_op(const struct op *op)
 		return 1;
 	case OP_ENTER:
 		run_enter(op);
+		return 1;
+	case OP_UNMOUNT:
+		run_unmount(op);
 		return 1;
 	case OP_STAGE:
 		run_stage(op);

@@ -70,6 +70,7 @@ struct plan_record {
 	X(CHROOT, 39, "f") \
 	X(ENTER, 40, "f") \
 	X(COVER, 41, "ffsnn") \
+	X(UNMOUNT, 42, "fss") \
 	X(STAGE, 43, "ffs") \
 	X(FCHDIR, 44, "f") \
 	X(PTY, 45, "fffnn") \

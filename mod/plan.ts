@@ -87,6 +87,7 @@ export const OPS = {
     code: 41,
     args: ["tree:f", "root:f", "path:s", "mode:n", "take:n"],
   },
+  unmount: { code: 42, args: ["root:f", "path:s", "name:s"] },
   stage: { code: 43, args: ["tree:f", "at:f", "name:s"] },
   fchdir: { code: 44, args: ["slot:f"] },
   // Terminal.

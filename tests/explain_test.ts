@@ -325,6 +325,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     { slot: "tree", name: "user.a", value: "y" },
     "fsetxattr(/srv/tree, user.a=y)",
   ]],
+  unmount: [
+    [{ root: "tree", path: "/", name: "a" }, "umount2(/a)"],
+    [{ root: "tree", path: "/a", name: "b" }, "umount2(/a/b)"],
+  ],
   stage: [[
     { tree: "tree", at: "stage", name: "3" },
     "move_mount(/srv/tree -> the stage)",

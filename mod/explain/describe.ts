@@ -155,6 +155,8 @@ function describeMount(op: Op, config: Config, slots: Held) {
         list(what)
       })`;
     }
+    case "unmount":
+      return `umount2(${op.path === "/" ? "" : op.path}/${op.name})`;
     case "stage":
       return `move_mount(${held(op.tree, slots)} -> the stage)`;
     case "fchdir":

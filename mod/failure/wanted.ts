@@ -256,6 +256,7 @@ const CALLS: Partial<Record<OpName, string>> = {
   spawn: "execve",
   symlink: "symlinkat",
   target: "openat2",
+  unmount: "umount2",
   userns: "clone3",
   verify: "fstat",
   same: "fstat",

@@ -20,6 +20,9 @@ export interface Tree {
   take: Op[];
   /** Whether it is taken from the stage only where it is used. */
   inTurn: boolean;
+  /** It is taken from there without what is mounted in it, which the kernel
+   * refuses where that is locked. */
+  alone?: Note;
 }
 
 /** One plan of mounts in the making. */
@@ -131,6 +134,20 @@ export function takeTree(
 ): void {
   addSource(context, ...ops);
   if (context.staged) context.trees.push({ slot, take: [], inTurn: false });
+}
+
+/** The same for one that is taken alone of what is on the stage: nothing may be
+ * mounted in it any more then. */
+export function takeAlone(
+  context: MountContext,
+  slot: string,
+  alone: Note,
+  ...ops: Op[]
+): void {
+  addSource(context, ...ops);
+  if (context.staged) {
+    context.trees.push({ slot, take: [], inTurn: false, alone });
+  }
 }
 
 /**

@@ -19,6 +19,7 @@ import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
+import type { MountHost } from "./inspect.ts";
 import { isUnder, splitPath } from "./path.ts";
 
 /** A directory or file of the upper layer. */
@@ -171,6 +172,35 @@ function lookAtChain(
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
+}
+
+/**
+ * Takes what the upper layer is going to hide off the lower one, on the stage.
+ * Anything else that is mounted there stays and is locked, and then the kernel
+ * refuses to lay an overlay over it: what was found on the host was found by
+ * paths, which others may change meanwhile.
+ *
+ * @param slot the lower layer
+ */
+export function planBare(
+  slot: string,
+  { below, veils }: Pick<MountHost, "below" | "veils">,
+): Op[] {
+  const hidden = veils.filter((it) => it.kind !== "way");
+  // What lies above goes first: it may hide another.
+  return [...new Set(below)].sort()
+    .filter((path) => hidden.some((it) => isUnder(path, it.path)))
+    .map((path): Op => {
+      const { parent, name } = splitPath(path);
+      return {
+        do: "unmount",
+        root: slot,
+        path: parent,
+        name,
+        why: `leave out what the host has mounted on "${path}"`,
+        from,
+      };
+    });
 }
 
 /**

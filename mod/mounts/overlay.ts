@@ -20,6 +20,7 @@ import {
   checkSeen,
   cloneTree,
   type MountContext,
+  takeAlone,
   takesEarly,
   takeTree,
 } from "./context.ts";
@@ -108,10 +109,14 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
   );
   if (host.top !== undefined) return planDirectories(context, host.top, made);
   made.push(...planVeils(context, "upper", "/"));
-  takeTree(
+  takeAlone(
     context,
     "lower",
-    cloneTree("lower", "", config.rootfs, false, {
+    {
+      why: "take the root file system alone as the lower layer",
+      from: "root.path",
+    },
+    cloneTree("lower", "", config.rootfs, context.staged, {
       why: "take the root file system as the lower layer",
       from: "root.path",
     }),

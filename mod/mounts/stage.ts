@@ -22,6 +22,7 @@ import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import { type MountContext, unstage } from "./context.ts";
 import { planCovers } from "./covers.ts";
+import { planBare } from "./opaque.ts";
 import { openPlace } from "./place.ts";
 
 const from = "linux.namespaces";
@@ -70,7 +71,7 @@ export function planStage(context: MountContext): Op[] {
       why: "attach the stage",
       from,
     },
-    ...trees.flatMap(({ slot, take }, at): Op[] => [
+    ...trees.flatMap(({ slot, take, alone }, at): Op[] => [
       ...take.length > 0 ? take : [keepFromHost(slot)],
       {
         do: "stage",
@@ -80,6 +81,7 @@ export function planStage(context: MountContext): Op[] {
         why: "put what was taken where its copy will be found",
         from,
       },
+      ...alone === undefined ? [] : planBare(slot, host),
     ]),
     ...covers,
     {
@@ -103,7 +105,7 @@ function keepFromHost(slot: string): Op {
 /** Takes again what is needed before the mounts, in the container's mount
  * namespace: first of all there. */
 export function planUnstage(context: MountContext): Op[] {
-  return context.trees.flatMap(({ slot, inTurn }, at) =>
-    inTurn ? [] : [unstage(slot, String(at))]
+  return context.trees.flatMap(({ slot, inTurn, alone }, at) =>
+    inTurn ? [] : [unstage(slot, String(at), alone)]
   );
 }

@@ -376,8 +376,10 @@ for (
  * over, root's alone. */
 const VEILED =
   `chown 0:0 .; mkdir -p -m 755 deep deep/in; echo '${SECRET}' >deep/in/secret
-echo '${SECRET}' >deep/file; mount -t tmpfs -o mode=750 in deep/in
-mount --bind etc/passwd deep/file`;
+echo '${SECRET}' >deep/file; mount -t tmpfs in deep/in
+mount -t tmpfs -o mode=750 in deep/in; mount --bind etc/passwd deep/file
+mkdir -p -m 755 over/under; echo '${SECRET}' >over/under/secret
+mount -t tmpfs under over/under; mount -t tmpfs over over`;
 
 for (const where of ["--ephemeral", "--ephemeral=DIR"]) {
   testOn(

@@ -11,13 +11,14 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
+import { CLONE, O } from "../../ffi/constants.ts";
 import { parseArgs } from "../../mod/cli/parse.ts";
 import { configFromBundle } from "../../mod/config/from_bundle.ts";
 import { configFromFlags } from "../../mod/config/from_flags.ts";
 import type { Config } from "../../mod/config/config.ts";
 import { prepare } from "../../mod/container/prepare.ts";
 import { seeRootfs } from "../../mod/container/rootfs.ts";
-import { tryOps } from "../../mod/doctor/probe.ts";
+import { mountTree, tryOps } from "../../mod/doctor/probe.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import type { Op } from "../../mod/plan.ts";
@@ -81,14 +82,67 @@ function listTakes(config: Config, dir: string): Op[] {
     it.do === "openTree" || it.do === "same" ||
     it.do === "open" && it.into === "uppers"
   ).filter((it) =>
-    // Taken from the stage, which is not there.
-    it.do !== "openTree" || it.path.startsWith("/")
+    // Taken from the stage, which is not there; nor are the cgroups.
+    it.do !== "openTree" ||
+    it.path.startsWith("/") && !it.path.startsWith("/sys/fs/cgroup/")
   ).filter((it) => it.do !== "same" || it.slot !== "target");
   return [
     { do: "unshare", flags: 0x20000, why: "leave the host alone" },
     ...apart,
   ];
 }
+
+/** What is mounted on a directory. */
+function mountOn(path: string): Op[] {
+  const why = "what the look has missed";
+  return [
+    mountTree("missed", "tmpfs", []),
+    {
+      do: "open",
+      into: "place",
+      at: "",
+      path,
+      flags: O.PATH,
+      mode: 0,
+      resolve: 0,
+      why,
+    },
+    { do: "moveMount", tree: "missed", onto: "place", why },
+  ];
+}
+
+testOn(
+  ["root", "helper"],
+  "what the look at the host's mounts has missed in a lower layer is not bared",
+  () => {
+    using place = makePlace();
+    Deno.mkdirSync(`${place.root}/in`);
+    const config = place.config("--ephemeral", "--userns", "0:100000:65536");
+    const { steps } = prepare(config, gatherFacts(), {
+      place: { root: `${place.dir}/state`, env: [] },
+      gate: "none",
+      token: "00000000",
+    });
+    const of = (step: string) =>
+      steps.flatMap(([name, ops]) => name === step ? ops : []);
+    const unstaged = of("namespaces").concat(of("root")).filter((it) =>
+      it.do === "openTree" && it.into === "lower"
+    );
+    assertEquals(unstaged.length, 1);
+    const why = "be where they would be taken";
+    const run = (missed: Op[]) =>
+      tryOps([
+        { do: "unshare", flags: CLONE.NEWNS, why },
+        ...missed,
+        ...of("sources"),
+        ...of("stage"),
+        { do: "unshare", flags: CLONE.NEWUSER | CLONE.NEWNS, why },
+        ...unstaged,
+      ], undefined);
+    assertEquals(run([]), undefined);
+    assertEquals(run(mountOn(`${place.root}/in`)), "openTree: EINVAL");
+  },
+);
 
 for (const [what, swap] of Object.entries(SWAPS)) {
   for (const userns of [[], ["--userns", "0:100000:65536"]]) {
