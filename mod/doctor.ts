@@ -8,9 +8,9 @@
 import { readTextFileSync } from "../ffi/files.ts";
 import { CLONE } from "../ffi/constants.ts";
 import { makeCgroups, planCgroups } from "./cgroups.ts";
-import { removeCgroups } from "./container/removal.ts";
+import { removeCgroups } from "./container/kept/removal.ts";
 import type { Config } from "./config/config.ts";
-import { readSubordinateIds } from "./container/id_maps.ts";
+import { readSubordinateIds } from "./container/properties/id_maps.ts";
 import { makeToken } from "./container/token.ts";
 import { enterUser, inMounts, mountTree, tryOps, WHY } from "./doctor/probe.ts";
 import { ContainerError } from "./errors.ts";

@@ -8,7 +8,7 @@
 import type { CgroupPlan } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
 import { findOrigin } from "./config/flags/use.ts";
-import type { Step } from "./container/order.ts";
+import type { Step } from "./container/launch/order.ts";
 import type { ClassPlan } from "./intel_rdt.ts";
 import { describeOp, type Held, remember } from "./explain/describe.ts";
 import {

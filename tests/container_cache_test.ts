@@ -6,7 +6,10 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { readCache, writeCache } from "../mod/container/cache.ts";
+import {
+  readCache,
+  writeCache,
+} from "../mod/container/properties/seccomp_cache.ts";
 import { ContainerError } from "../mod/errors.ts";
 
 const DIR = ".cache/things";

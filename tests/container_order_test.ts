@@ -11,7 +11,7 @@ import {
   type Gate,
   orderPlan,
   planSteps,
-} from "../mod/container/order.ts";
+} from "../mod/container/launch/order.ts";
 import type { Spec } from "../mod/config/config.ts";
 import { type Phase, PHASES } from "../mod/plan.ts";
 import { makeConfig, makeFacts, showPlan } from "./manager_fixtures.ts";

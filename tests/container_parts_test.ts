@@ -7,11 +7,20 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { closeFd, libc, syscall } from "../ffi/libc.ts";
-import { applyListenFds, checkPreserved } from "../mod/container/activation.ts";
-import { type KeeperWords, planLateErrors } from "../mod/container/keeper.ts";
-import { planLeftovers } from "../mod/container/leftovers.ts";
-import { planNetDevices } from "../mod/container/net_devices.ts";
-import { parseNetDev, readNetwork } from "../mod/container/network_stats.ts";
+import {
+  applyListenFds,
+  checkPreserved,
+} from "../mod/container/properties/activation.ts";
+import {
+  type KeeperWords,
+  planLateErrors,
+} from "../mod/container/launch/keeper.ts";
+import { planLeftovers } from "../mod/container/kept/leftovers.ts";
+import { planNetDevices } from "../mod/container/properties/net_devices.ts";
+import {
+  parseNetDev,
+  readNetwork,
+} from "../mod/container/properties/network_stats.ts";
 import { ContainerError } from "../mod/errors.ts";
 import type { Op } from "../mod/plan.ts";
 import {

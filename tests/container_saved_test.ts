@@ -6,8 +6,12 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Prepared } from "../mod/container/prepare.ts";
-import { loadSaved, rewriteSaved, saveConfig } from "../mod/container/saved.ts";
+import type { Prepared } from "../mod/container/launch/prepare.ts";
+import {
+  loadSaved,
+  rewriteSaved,
+  saveConfig,
+} from "../mod/container/kept/saved.ts";
 import type { Op } from "../mod/plan.ts";
 import { encodeState } from "../mod/state.ts";
 import { makeConfig } from "./manager_fixtures.ts";

@@ -7,7 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { CAPS_ALL, CLONE, MOUNT_ATTR, MS } from "../ffi/constants.ts";
 import type { CgroupPlan } from "../mod/cgroups.ts";
-import type { Step } from "../mod/container/order.ts";
+import type { Step } from "../mod/container/launch/order.ts";
 import {
   describeOp,
   type Explained,

@@ -184,7 +184,7 @@ for (
     ]],
     ["mod/mounts.ts", "mod/mounts/path.ts", false, []],
     ["mod/container.ts", "mod/mounts.ts", false, []],
-    ["mod/container/prepare.ts", "mod/cli/run.ts", false, [
+    ["mod/container/launch/prepare.ts", "mod/cli/run.ts", false, [
       "container is below cli",
     ]],
     ["mod/host.ts", "@std/assert", false, ["@std/assert is for tests"]],

@@ -8,8 +8,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { explainPlan } from "../mod/explain.ts";
 import { ContainerError } from "../mod/errors.ts";
-import { planLeftovers } from "../mod/container/leftovers.ts";
-import { planNoted } from "../mod/container/reclaim.ts";
+import { planLeftovers } from "../mod/container/kept/leftovers.ts";
+import { planNoted } from "../mod/container/kept/reclaim.ts";
 import { wordFailure } from "../mod/failure.ts";
 import type { Resctrl } from "../mod/host.ts";
 import {

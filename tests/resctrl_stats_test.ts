@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import { formatStats } from "../mod/cgroups/stats.ts";
-import { readClassStats } from "../mod/container/resctrl_stats.ts";
+import { readClassStats } from "../mod/container/properties/resctrl_stats.ts";
 
 const FILES: Record<string, string> = {
   "schemata": "    MB:0=100\n    L3:0=fffff\n",

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { testOn } from "./needs.ts";
 import { waitFor } from "./wait.ts";
 import { closeFd, libc, syscall } from "../ffi/libc.ts";
-import { emptyState, removeState } from "../mod/container/removal.ts";
+import { emptyState, removeState } from "../mod/container/kept/removal.ts";
 import { ContainerError } from "../mod/errors.ts";
 import {
   bootId,

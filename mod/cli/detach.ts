@@ -18,7 +18,7 @@ import { readTextFileSync } from "../../ffi/files.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { readArguments, readDirectory } from "../caller.ts";
 import { readLaunchOptions } from "../config/from_flags.ts";
-import { countListenFds } from "../container/activation.ts";
+import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError } from "../errors.ts";
 import { selfCommand } from "../program.ts";
 import type { Call } from "./main.ts";

@@ -6,8 +6,8 @@
 
 import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
-import type { Gate } from "../container/order.ts";
-import { addWarden, prepare } from "../container/prepare.ts";
+import type { Gate } from "../container/launch/order.ts";
+import { addWarden, prepare } from "../container/launch/prepare.ts";
 import { explainPlan, formatExplanation } from "../explain.ts";
 import type { Facts } from "../host.ts";
 import type { Call } from "./main.ts";

@@ -12,7 +12,7 @@ import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { createContainer } from "../container/create.ts";
 import { deleteContainer, runPoststop } from "../container/delete.ts";
-import { checkTerminal } from "../container/handover.ts";
+import { checkTerminal } from "../container/properties/handover.ts";
 import { killContainer, listPids } from "../container/kill.ts";
 import { startContainer } from "../container/start.ts";
 import {

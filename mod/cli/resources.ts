@@ -26,15 +26,15 @@ import {
 import { flagOn, flagTyped } from "../config/flags/use.ts";
 import { parseResources, readText } from "../config/load.ts";
 import type { Resources } from "../config/schema.ts";
-import { readClassStats } from "../container/resctrl_stats.ts";
-import { updateClass } from "../container/resctrl.ts";
-import { loadSaved, rewriteSaved } from "../container/saved.ts";
+import { readClassStats } from "../container/properties/resctrl_stats.ts";
+import { updateClass } from "../container/properties/resctrl.ts";
+import { loadSaved, rewriteSaved } from "../container/kept/saved.ts";
 import { findState, statusOf } from "../container/status.ts";
 import { ContainerError } from "../errors.ts";
 import { fromBytes } from "../../ffi/bytes.ts";
 import { gatherFacts } from "../host.ts";
 import { lockState } from "../state.ts";
-import { readNetwork } from "../container/network_stats.ts";
+import { readNetwork } from "../container/properties/network_stats.ts";
 import type { Call } from "./main.ts";
 import { printStdout } from "./report.ts";
 

@@ -18,15 +18,20 @@ import {
   type StateDir,
   writeLeftovers,
 } from "../state.ts";
-import { applyNotifySocket } from "./activation.ts";
+import { applyNotifySocket } from "./properties/activation.ts";
 import { sayWarnings, type Warn } from "./warn.ts";
-import { handOver } from "./handover.ts";
-import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
-import { prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, discardPrepared, planNoted } from "./reclaim.ts";
-import { removeState } from "./removal.ts";
-import { makeClass, undoClass } from "./resctrl.ts";
-import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
+import { handOver } from "./properties/handover.ts";
+import {
+  hookState,
+  type Place,
+  serveLaunch,
+  writePidFile,
+} from "./launch/serve.ts";
+import { prepare, type Prepared } from "./launch/prepare.ts";
+import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
+import { removeState } from "./kept/removal.ts";
+import { makeClass, undoClass } from "./properties/resctrl.ts";
+import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
 import { makeToken } from "./token.ts";
 
 /** Removes what a create that fails has made. Where that fails too, the

@@ -19,11 +19,11 @@ import {
   type StateDir,
   tryLockState,
 } from "../state.ts";
-import { hookState, type Place } from "./launch.ts";
+import { hookState, type Place } from "./launch/serve.ts";
 import { hasCgroups, listLeft, signalContainer } from "./kill.ts";
-import { killCgroups, removeRubbish, removeStopped } from "./reclaim.ts";
-import { loadSaved } from "./saved.ts";
-import { ELSEWHERE } from "./shared_root.ts";
+import { killCgroups, removeRubbish, removeStopped } from "./kept/reclaim.ts";
+import { loadSaved } from "./kept/saved.ts";
+import { ELSEWHERE } from "./properties/shared_root.ts";
 import { findState, listIds, statusOf } from "./status.ts";
 import type { Warn } from "./warn.ts";
 

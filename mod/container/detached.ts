@@ -9,7 +9,7 @@ import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
-import type { Place } from "./launch.ts";
+import type { Place } from "./launch/serve.ts";
 import { startContainer } from "./start.ts";
 import type { Warn } from "./warn.ts";
 

@@ -29,28 +29,28 @@ import {
   rlimitsOf,
 } from "../security.ts";
 import { findThread, isAlive, lockState, type State } from "../state.ts";
-import { checkPreserved } from "./activation.ts";
-import { loadFilter } from "./filter.ts";
+import { checkPreserved } from "./properties/activation.ts";
+import { loadFilter } from "./properties/seccomp.ts";
 import {
   planAffinity,
   planHeld,
   planProc,
   planRoot,
   planTerminal,
-} from "./exec_steps.ts";
-import { checkTerminal, handOver } from "./handover.ts";
+} from "./launch/exec_steps.ts";
+import { checkTerminal, handOver } from "./properties/handover.ts";
 import {
   type KeeperWords,
   planLateErrors,
   planRefusal,
   planWatch,
-} from "./keeper.ts";
-import { judgeNamespaces, NAMESPACE_FILES } from "./joined.ts";
-import { hookState, type Place, writePidFile } from "./launch.ts";
-import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./order.ts";
-import { readFileLimit } from "./prepare.ts";
+} from "./launch/keeper.ts";
+import { judgeNamespaces, NAMESPACE_FILES } from "./properties/joined.ts";
+import { hookState, type Place, writePidFile } from "./launch/serve.ts";
+import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./launch/order.ts";
+import { readFileLimit } from "./launch/prepare.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
-import { loadSaved } from "./saved.ts";
+import { loadSaved } from "./kept/saved.ts";
 import { findState, statusOf } from "./status.ts";
 import { sayWarnings, type Warn } from "./warn.ts";
 

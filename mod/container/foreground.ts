@@ -18,15 +18,20 @@ import { encodePlan } from "../plan/encode.ts";
 import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
 import { type StateDir, writeLeftovers } from "../state.ts";
 import { sweep } from "./delete.ts";
-import { handOver } from "./handover.ts";
-import { type KeeperWords, planEnd, planWatch } from "./keeper.ts";
-import { hookState, type Place, serveLaunch, writePidFile } from "./launch.ts";
-import { FD_TAG } from "./order.ts";
-import { addWarden, prepare, type Prepared } from "./prepare.ts";
-import { claimContainer, discardPrepared, planNoted } from "./reclaim.ts";
-import { removeState } from "./removal.ts";
-import { makeClass, undoClass } from "./resctrl.ts";
-import { holdSharedRoot, sharedSlots } from "./shared_root.ts";
+import { handOver } from "./properties/handover.ts";
+import { type KeeperWords, planEnd, planWatch } from "./launch/keeper.ts";
+import {
+  hookState,
+  type Place,
+  serveLaunch,
+  writePidFile,
+} from "./launch/serve.ts";
+import { FD_TAG } from "./launch/order.ts";
+import { addWarden, prepare, type Prepared } from "./launch/prepare.ts";
+import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
+import { removeState } from "./kept/removal.ts";
+import { makeClass, undoClass } from "./properties/resctrl.ts";
+import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
 import { makeToken } from "./token.ts";
 import { sayWarnings, type Warn } from "./warn.ts";
 import { abandon, tellWarden, type Warded } from "./warded.ts";

@@ -21,10 +21,10 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import { decodeReport, REPORT, type Report, REPORT_SIZE } from "../plan.ts";
 import { lockState, type State } from "../state.ts";
-import { forwardReady, openNotifySocket } from "./activation.ts";
-import { hookState, type Place } from "./launch.ts";
+import { forwardReady, openNotifySocket } from "./properties/activation.ts";
+import { hookState, type Place } from "./launch/serve.ts";
 import { signalContainer } from "./kill.ts";
-import { loadSaved, type Saved } from "./saved.ts";
+import { loadSaved, type Saved } from "./kept/saved.ts";
 import { findState, progressOf, statusOf } from "./status.ts";
 
 const O_NONBLOCK = 0o4000;

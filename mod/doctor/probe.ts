@@ -7,7 +7,7 @@
 import { errnoName } from "../../ffi/errno.ts";
 import { CLONE } from "../../ffi/constants.ts";
 import { waitProcess } from "../../ffi/libc.ts";
-import { writeIdMaps } from "../container/id_maps.ts";
+import { writeIdMaps } from "../container/properties/id_maps.ts";
 import { ContainerError } from "../errors.ts";
 import type { IdMaps } from "../namespaces/idmaps.ts";
 import { type Op, SYNC } from "../plan.ts";

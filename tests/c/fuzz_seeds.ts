@@ -1,6 +1,6 @@
 /**
  * Seeds of the fuzzer: the plans that rustyrun itself makes (containers of many
- * kinds, by mod/container/prepare.ts; their keepers and wardens), and one
+ * kinds, by mod/container/launch/prepare.ts; their keepers and wardens), and one
  * synthetic plan for each operation of the table.
  *
  * @module
@@ -11,13 +11,13 @@ import type { Config } from "../../mod/config/config.ts";
 import { defaultSpec } from "../../mod/config/default_spec.ts";
 import { configFromFlags } from "../../mod/config/from_flags.ts";
 import type { Spec } from "../../mod/config/schema.ts";
-import { planKeeper, planWatch } from "../../mod/container/keeper.ts";
-import type { Gate } from "../../mod/container/order.ts";
+import { planKeeper, planWatch } from "../../mod/container/launch/keeper.ts";
+import type { Gate } from "../../mod/container/launch/order.ts";
 import {
   addWarden,
   prepare,
   type Prepared,
-} from "../../mod/container/prepare.ts";
+} from "../../mod/container/launch/prepare.ts";
 import type { Facts } from "../../mod/host.ts";
 import { type Op, type OpName, OPS } from "../../mod/plan.ts";
 import { encodePlan } from "../../mod/plan/encode.ts";

@@ -6,7 +6,7 @@ import {
   makeCgroups,
   planCgroups,
 } from "../../mod/cgroups.ts";
-import { removeCgroups } from "../../mod/container/removal.ts";
+import { removeCgroups } from "../../mod/container/kept/removal.ts";
 import { attachDevices } from "../../mod/cgroups/bpf.ts";
 import {
   freezeCgroups,

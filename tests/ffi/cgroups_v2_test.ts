@@ -1,7 +1,7 @@
 /** Real cgroups on a pure v2 machine, as root. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { makeCgroups, planCgroups } from "../../mod/cgroups.ts";
-import { removeCgroups } from "../../mod/container/removal.ts";
+import { removeCgroups } from "../../mod/container/kept/removal.ts";
 import type { CgroupPlan } from "../../mod/cgroups.ts";
 import {
   freezeCgroups,

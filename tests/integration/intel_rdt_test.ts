@@ -13,17 +13,17 @@ import type { Config } from "../../mod/config/config.ts";
 import { createContainer } from "../../mod/container/create.ts";
 import { deleteContainer } from "../../mod/container/delete.ts";
 import { execProcess } from "../../mod/container/exec.ts";
-import { claimContainer } from "../../mod/container/reclaim.ts";
+import { claimContainer } from "../../mod/container/kept/reclaim.ts";
 import {
   makeClass,
   undoClass,
   updateClass,
-} from "../../mod/container/resctrl.ts";
+} from "../../mod/container/properties/resctrl.ts";
 import { findState } from "../../mod/container/status.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { type Facts, gatherFacts } from "../../mod/host.ts";
 import type { ClassPlan } from "../../mod/intel_rdt.ts";
-import { removeState } from "../../mod/container/removal.ts";
+import { removeState } from "../../mod/container/kept/removal.ts";
 import { writeLeftovers } from "../../mod/state.ts";
 import { findLeaks, makeRootfs, takeSnapshot } from "../harness.ts";
 import { testOn } from "../needs.ts";

@@ -5,17 +5,17 @@
  * @module
  */
 
-import { MAGIC, O, O_BY_ARCH, RESOLVE } from "../../ffi/constants.ts";
-import { readLinkSync, statSync } from "../../ffi/files.ts";
+import { MAGIC, O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
+import { readLinkSync, statSync } from "../../../ffi/files.ts";
 import {
   identifyFile,
   isSameFile,
   readFsType,
   type SeenFile,
-} from "../../ffi/identity.ts";
-import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
-import type { Config } from "../config/config.ts";
-import { ContainerError } from "../errors.ts";
+} from "../../../ffi/identity.ts";
+import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
+import type { Config } from "../../config/config.ts";
+import { ContainerError } from "../../errors.ts";
 
 const AT_FDCWD = -100;
 const EACCES = -13, ENOTDIR = -20, ELOOP = -40;

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { errnoOf } from "../../ffi/errno.ts";
+import { errnoOf } from "../../../ffi/errno.ts";
 import {
   mkdirSync,
   openSync,
@@ -15,9 +15,9 @@ import {
   removeSync,
   renameSync,
   writeFileSync,
-} from "../../ffi/files.ts";
-import { ContainerError } from "../errors.ts";
-import { checkStateRoot } from "../state/root.ts";
+} from "../../../ffi/files.ts";
+import { ContainerError } from "../../errors.ts";
+import { checkStateRoot } from "../../state/root.ts";
 
 /** Most files of one cache. Who has more does not come back to most of them,
  * and ROOT may be small. */

@@ -5,13 +5,13 @@
  * @module
  */
 
-import { MAGIC, MOUNT_ATTR, O, RESOLVE, S_IF } from "../../ffi/constants.ts";
-import type { Thaw } from "../cgroups/join.ts";
-import type { Config } from "../config/config.ts";
-import { hasUserNamespace, sharesMounts } from "../config/namespaces.ts";
-import type { Facts } from "../host.ts";
-import type { Op, Phased } from "../plan.ts";
-import { planCpus } from "../security.ts";
+import { MAGIC, MOUNT_ATTR, O, RESOLVE, S_IF } from "../../../ffi/constants.ts";
+import type { Thaw } from "../../cgroups/join.ts";
+import type { Config } from "../../config/config.ts";
+import { hasUserNamespace, sharesMounts } from "../../config/namespaces.ts";
+import type { Facts } from "../../host.ts";
+import type { Op, Phased } from "../../plan.ts";
+import { planCpus } from "../../security.ts";
 import { FD_TAG } from "./order.ts";
 
 const FROM = "process.terminal";

@@ -5,9 +5,9 @@
  * @module
  */
 
-import { lstatSync, readDirSync, statSync } from "../../ffi/files.ts";
-import type { Config } from "../config/config.ts";
-import { ContainerError, describeFileError } from "../errors.ts";
+import { lstatSync, readDirSync, statSync } from "../../../ffi/files.ts";
+import type { Config } from "../../config/config.ts";
+import { ContainerError, describeFileError } from "../../errors.ts";
 
 type HostDevice = Config["hostDevices"][number];
 

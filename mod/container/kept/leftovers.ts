@@ -6,8 +6,8 @@
  * @module
  */
 
-import type { IdMaps } from "../namespaces/idmaps.ts";
-import type { Op } from "../plan.ts";
+import type { IdMaps } from "../../namespaces/idmaps.ts";
+import type { Op } from "../../plan.ts";
 
 /** A cgroup directory that goes when the container goes. */
 export interface LeftCgroup {

@@ -5,12 +5,12 @@
  * @module
  */
 
-import { AT, MOUNT_ATTR, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
-import type { Config } from "../config/config.ts";
-import { keepLast } from "../config/environment.ts";
-import { namespaceUse } from "../config/namespaces.ts";
-import type { Facts } from "../host.ts";
-import { type Op, type Phase, type Phased, PHASES, SYNC } from "../plan.ts";
+import { AT, MOUNT_ATTR, OPEN_TREE_CLONE } from "../../../ffi/constants.ts";
+import type { Config } from "../../config/config.ts";
+import { keepLast } from "../../config/environment.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import type { Facts } from "../../host.ts";
+import { type Op, type Phase, type Phased, PHASES, SYNC } from "../../plan.ts";
 
 /** One step of a plan: its name and its operations. */
 export type Step = [Phase, Op[]];

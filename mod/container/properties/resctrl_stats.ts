@@ -4,8 +4,8 @@
  * @module
  */
 
-import { readDirSync, readTextFileSync } from "../../ffi/files.ts";
-import type { StateClass } from "../state.ts";
+import { readDirSync, readTextFileSync } from "../../../ffi/files.ts";
+import type { StateClass } from "../../state.ts";
 
 /** `intel_rdt` of an event, with the names that runc's events have. */
 export interface ClassStats {

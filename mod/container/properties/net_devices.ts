@@ -5,17 +5,17 @@
  * @module
  */
 
-import { SyscallError } from "../../ffi/errno.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
 import {
   findLink,
   makeUpMessage,
   moveLink,
   readAddresses,
-} from "../../ffi/netlink.ts";
-import type { Config } from "../config/config.ts";
-import { namespaceUse } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
-import { type Op, type Phased, SYNC } from "../plan.ts";
+} from "../../../ffi/netlink.ts";
+import type { Config } from "../../config/config.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import { ContainerError } from "../../errors.ts";
+import { type Op, type Phased, SYNC } from "../../plan.ts";
 
 /** A device to be moved. */
 export interface NetDevice {

@@ -5,12 +5,12 @@
  * @module
  */
 
-import type { Config } from "../config/config.ts";
-import { parseConfigJson } from "../config/json.ts";
-import type { Op } from "../plan.ts";
-import { encodeState, readSaved, replaceFile } from "../state.ts";
-import { saving } from "../state/words.ts";
-import type { Prepared } from "./prepare.ts";
+import type { Config } from "../../config/config.ts";
+import { parseConfigJson } from "../../config/json.ts";
+import type { Op } from "../../plan.ts";
+import { encodeState, readSaved, replaceFile } from "../../state.ts";
+import { saving } from "../../state/words.ts";
+import type { Prepared } from "../launch/prepare.ts";
 
 /** What is saved. */
 export interface Saved {

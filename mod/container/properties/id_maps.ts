@@ -9,17 +9,17 @@ import {
   readTextFileSync,
   statSync,
   writeTextFileSync,
-} from "../../ffi/files.ts";
-import { closeFd, cstring, syscall, waitProcess } from "../../ffi/libc.ts";
-import { spawnWithStreams } from "../../ffi/spawn.ts";
-import { ContainerError } from "../errors.ts";
-import type { Facts } from "../host.ts";
-import { formatIdMap } from "../config/namespaces.ts";
+} from "../../../ffi/files.ts";
+import { closeFd, cstring, syscall, waitProcess } from "../../../ffi/libc.ts";
+import { spawnWithStreams } from "../../../ffi/spawn.ts";
+import { ContainerError } from "../../errors.ts";
+import type { Facts } from "../../host.ts";
+import { formatIdMap } from "../../config/namespaces.ts";
 import {
   type IdMaps,
   parseSubordinateIds,
   type SubordinateIds,
-} from "../namespaces/idmaps.ts";
+} from "../../namespaces/idmaps.ts";
 
 function readOrEmpty(path: string): string {
   try {

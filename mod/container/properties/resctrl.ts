@@ -11,11 +11,11 @@ import {
   readTextFileSync,
   removeSync,
   writeTextFileSync,
-} from "../../ffi/files.ts";
-import { closeFd, openFd, trySyscall } from "../../ffi/libc.ts";
-import { ContainerError } from "../errors.ts";
-import type { ClassPlan, Group } from "../intel_rdt.ts";
-import { sleep, type State } from "../state.ts";
+} from "../../../ffi/files.ts";
+import { closeFd, openFd, trySyscall } from "../../../ffi/libc.ts";
+import { ContainerError } from "../../errors.ts";
+import type { ClassPlan, Group } from "../../intel_rdt.ts";
+import { sleep, type State } from "../../state.ts";
 
 function read(path: string): string | undefined {
   try {

@@ -5,22 +5,26 @@
  * @module
  */
 
-import { readTextFileSync } from "../../ffi/files.ts";
-import { limitProcess } from "../../ffi/libc.ts";
-import { readInRoot } from "../../ffi/rootfs.ts";
-import { type CgroupPlan, planCgroups } from "../cgroups.ts";
-import type { Config } from "../config/config.ts";
-import { keepLast } from "../config/environment.ts";
-import { namespaceUse } from "../config/namespaces.ts";
-import { setUser } from "../config/from_flags.ts";
-import type { Facts } from "../host.ts";
-import { isNull, readParentFiles } from "../host/self.ts";
-import { type ClassPlan, gatherResctrl, planIntelRdt } from "../intel_rdt.ts";
-import { inspectMounts, ownerOfUpper, planMounts } from "../mounts.ts";
-import { planNamespaces } from "../namespaces.ts";
-import { type IdMaps, resolveIdMaps } from "../namespaces/idmaps.ts";
-import { type Op } from "../plan.ts";
-import { encodePlan } from "../plan/encode.ts";
+import { readTextFileSync } from "../../../ffi/files.ts";
+import { limitProcess } from "../../../ffi/libc.ts";
+import { readInRoot } from "../../../ffi/rootfs.ts";
+import { type CgroupPlan, planCgroups } from "../../cgroups.ts";
+import type { Config } from "../../config/config.ts";
+import { keepLast } from "../../config/environment.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import { setUser } from "../../config/from_flags.ts";
+import type { Facts } from "../../host.ts";
+import { isNull, readParentFiles } from "../../host/self.ts";
+import {
+  type ClassPlan,
+  gatherResctrl,
+  planIntelRdt,
+} from "../../intel_rdt.ts";
+import { inspectMounts, ownerOfUpper, planMounts } from "../../mounts.ts";
+import { planNamespaces } from "../../namespaces.ts";
+import { type IdMaps, resolveIdMaps } from "../../namespaces/idmaps.ts";
+import { type Op } from "../../plan.ts";
+import { encodePlan } from "../../plan/encode.ts";
 import {
   type FileLimit,
   planSecurity,
@@ -29,20 +33,20 @@ import {
   type ResourceLimit,
   rlimitsOf,
   type Warning,
-} from "../security.ts";
-import { applyListenFds } from "./activation.ts";
-import { expandDevices } from "./device_dirs.ts";
-import { loadFilter } from "./filter.ts";
-import { judgeNamespaces } from "./joined.ts";
-import { readSubordinateIds } from "./id_maps.ts";
-import type { Place } from "./launch.ts";
+} from "../../security.ts";
+import { applyListenFds } from "../properties/activation.ts";
+import { expandDevices } from "../properties/device_dirs.ts";
+import { loadFilter } from "../properties/seccomp.ts";
+import { judgeNamespaces } from "../properties/joined.ts";
+import { readSubordinateIds } from "../properties/id_maps.ts";
+import type { Place } from "./serve.ts";
 import {
   inspectNetDevices,
   type NetDevice,
   planNetDevices,
-} from "./net_devices.ts";
-import { type OwnedTree, planLeftovers } from "./leftovers.ts";
-import { lookAtGroup, readBandwidthStep } from "./resctrl.ts";
+} from "../properties/net_devices.ts";
+import { type OwnedTree, planLeftovers } from "../kept/leftovers.ts";
+import { lookAtGroup, readBandwidthStep } from "../properties/resctrl.ts";
 import {
   chooseJoins,
   type Filter,
@@ -51,8 +55,8 @@ import {
   planSteps,
   type Step,
 } from "./order.ts";
-import { type SeenRoot, seeRootfs } from "./rootfs.ts";
-import type { SharedRoot } from "./shared_root.ts";
+import { type SeenRoot, seeRootfs } from "../properties/rootfs.ts";
+import type { SharedRoot } from "../properties/shared_root.ts";
 
 /** RLIMIT_NOFILE of prlimit(2). */
 const RLIMIT_NOFILE = 7;

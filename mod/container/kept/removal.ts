@@ -6,19 +6,19 @@
  * @module
  */
 
-import { errnoName, errnoText } from "../../ffi/errno.ts";
-import { CLONE } from "../../ffi/constants.ts";
-import { readDirSync } from "../../ffi/files.ts";
-import { closeFd, waitProcess } from "../../ffi/libc.ts";
-import type { CgroupPlan } from "../cgroups.ts";
-import { ContainerError } from "../errors.ts";
-import type { IdMaps } from "../namespaces/idmaps.ts";
-import { type Op, REMOVE, SYNC } from "../plan.ts";
-import { HelperDied, type PlanRun, startPlan } from "../process.ts";
-import type { StateDir } from "../state.ts";
-import { LEFTOVERS } from "../state/files.ts";
-import { cannotRemove } from "../state/words.ts";
-import { writeIdMaps } from "./id_maps.ts";
+import { errnoName, errnoText } from "../../../ffi/errno.ts";
+import { CLONE } from "../../../ffi/constants.ts";
+import { readDirSync } from "../../../ffi/files.ts";
+import { closeFd, waitProcess } from "../../../ffi/libc.ts";
+import type { CgroupPlan } from "../../cgroups.ts";
+import { ContainerError } from "../../errors.ts";
+import type { IdMaps } from "../../namespaces/idmaps.ts";
+import { type Op, REMOVE, SYNC } from "../../plan.ts";
+import { HelperDied, type PlanRun, startPlan } from "../../process.ts";
+import type { StateDir } from "../../state.ts";
+import { LEFTOVERS } from "../../state/files.ts";
+import { cannotRemove } from "../../state/words.ts";
+import { writeIdMaps } from "../properties/id_maps.ts";
 import { type Leftovers, planLeftovers } from "./leftovers.ts";
 
 /** What is the container's alone goes whole. */

@@ -11,33 +11,33 @@ import {
   readDirSync,
   readLinkSync,
   readTextFileSync,
-} from "../../ffi/files.ts";
-import { SyscallError } from "../../ffi/errno.ts";
+} from "../../../ffi/files.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
 import {
   closeFd,
   cstring,
   openFd,
   syscall,
   trySyscall,
-} from "../../ffi/libc.ts";
+} from "../../../ffi/libc.ts";
 import {
   copyTree,
   detachMount,
   identifyMount,
   isMounted,
   type MountIdentity,
-} from "../../ffi/mount.ts";
-import { identifyFile, isSameFile } from "../../ffi/identity.ts";
-import { sharesMounts } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
-import { unescapeMountinfo } from "../host.ts";
-import { bootId, readLeftovers, writeLeftovers } from "../state.ts";
-import type { StateDir } from "../state.ts";
-import type { Place } from "./launch.ts";
-import type { Prepared } from "./prepare.ts";
-import type { Noted } from "./reclaim.ts";
+} from "../../../ffi/mount.ts";
+import { identifyFile, isSameFile } from "../../../ffi/identity.ts";
+import { sharesMounts } from "../../config/namespaces.ts";
+import { ContainerError } from "../../errors.ts";
+import { unescapeMountinfo } from "../../host.ts";
+import { bootId, readLeftovers, writeLeftovers } from "../../state.ts";
+import type { StateDir } from "../../state.ts";
+import type { Place } from "../launch/serve.ts";
+import type { Prepared } from "../launch/prepare.ts";
+import type { Noted } from "../kept/reclaim.ts";
 import { rootReplaced } from "./rootfs.ts";
-import { listIds } from "./status.ts";
+import { listIds } from "../status.ts";
 
 const O_PATH = 0o10000000;
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;

@@ -6,21 +6,21 @@
  * @module
  */
 
-import { chmodSync, mkdirSync } from "../../ffi/files.ts";
+import { chmodSync, mkdirSync } from "../../../ffi/files.ts";
 import {
   closeFd,
   pollFds,
   readFd,
   syscall,
   trySyscall,
-} from "../../ffi/libc.ts";
-import { sendWithFds } from "../../ffi/packets.ts";
-import { fromBytes, toBytes } from "../../ffi/bytes.ts";
-import { bindDatagram, connectDatagram } from "../../ffi/socket.ts";
-import type { Config } from "../config/config.ts";
-import { ContainerError } from "../errors.ts";
-import type { State } from "../state.ts";
-import type { Place } from "./launch.ts";
+} from "../../../ffi/libc.ts";
+import { sendWithFds } from "../../../ffi/packets.ts";
+import { fromBytes, toBytes } from "../../../ffi/bytes.ts";
+import { bindDatagram, connectDatagram } from "../../../ffi/socket.ts";
+import type { Config } from "../../config/config.ts";
+import { ContainerError } from "../../errors.ts";
+import type { State } from "../../state.ts";
+import type { Place } from "../launch/serve.ts";
 
 /** Where a container finds its socket for readiness. */
 const NOTIFY_DIR = "/run/notify";

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { readTextFileSync } from "../../ffi/files.ts";
-import type { Config } from "../config/config.ts";
-import type { Linux } from "../config/schema.ts";
-import { parseSeccompFile } from "../config/seccomp_file.ts";
-import { BEFORE_LISTENER } from "../config/seccomp_rules.ts";
-import { ContainerError } from "../errors.ts";
-import type { Facts } from "../host.ts";
+import { readTextFileSync } from "../../../ffi/files.ts";
+import type { Config } from "../../config/config.ts";
+import type { Linux } from "../../config/schema.ts";
+import { parseSeccompFile } from "../../config/seccomp_file.ts";
+import { BEFORE_LISTENER } from "../../config/seccomp_rules.ts";
+import { ContainerError } from "../../errors.ts";
+import type { Facts } from "../../host.ts";
 import {
   compileSeccomp,
   defaultSeccomp,
@@ -21,9 +21,9 @@ import {
   type SeccompFile,
   type SeccompHost,
   type SeccompProfile,
-} from "../seccomp.ts";
-import { readCache, writeCache } from "./cache.ts";
-import type { Filter } from "./order.ts";
+} from "../../seccomp.ts";
+import { readCache, writeCache } from "./seccomp_cache.ts";
+import type { Filter } from "../launch/order.ts";
 
 /** ROOT/.cache/seccomp: filters by the hash of their profile. */
 const CACHE = ".cache/seccomp";

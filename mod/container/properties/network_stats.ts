@@ -4,8 +4,8 @@
  * @module
  */
 
-import { readTextFileSync } from "../../ffi/files.ts";
-import { findThread } from "../state.ts";
+import { readTextFileSync } from "../../../ffi/files.ts";
+import { findThread } from "../../state.ts";
 
 /** One interface, with the names that runc's events have. */
 export interface NetworkInterface {

@@ -6,10 +6,10 @@
  * @module
  */
 
-import { statSync } from "../../ffi/files.ts";
-import type { Config } from "../config/config.ts";
-import type { NamespaceType } from "../config/schema.ts";
-import type { FileId } from "../namespaces.ts";
+import { statSync } from "../../../ffi/files.ts";
+import type { Config } from "../../config/config.ts";
+import type { NamespaceType } from "../../config/schema.ts";
+import type { FileId } from "../../namespaces.ts";
 
 /** The files of /proc/PID/ns. */
 export const NAMESPACE_FILES: readonly (readonly [NamespaceType, string])[] = [

@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { Config } from "../config/config.ts";
-import { namespaceUse } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
-import { wordFailure } from "../failure.ts";
-import type { Facts } from "../host.ts";
-import type { Op } from "../plan.ts";
-import type { PlanRun } from "../process.ts";
-import { signalName } from "../signals.ts";
-import { planLeftovers } from "./leftovers.ts";
+import type { Config } from "../../config/config.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import { ContainerError } from "../../errors.ts";
+import { wordFailure } from "../../failure.ts";
+import type { Facts } from "../../host.ts";
+import type { Op } from "../../plan.ts";
+import type { PlanRun } from "../../process.ts";
+import { signalName } from "../../signals.ts";
+import { planLeftovers } from "../kept/leftovers.ts";
 import { FD_TAG } from "./order.ts";
 import type { Prepared } from "./prepare.ts";
 

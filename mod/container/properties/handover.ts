@@ -5,14 +5,14 @@
  * @module
  */
 
-import { closeFd, openFd } from "../../ffi/libc.ts";
-import { SyscallError } from "../../ffi/errno.ts";
-import { sendOverSocket } from "../../ffi/socket.ts";
-import type { Config } from "../config/config.ts";
-import { ContainerError } from "../errors.ts";
-import type { HookState } from "../hooks.ts";
-import type { PlanRun } from "../process.ts";
-import { FD_TAG } from "./order.ts";
+import { closeFd, openFd } from "../../../ffi/libc.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
+import { sendOverSocket } from "../../../ffi/socket.ts";
+import type { Config } from "../../config/config.ts";
+import { ContainerError } from "../../errors.ts";
+import type { HookState } from "../../hooks.ts";
+import type { PlanRun } from "../../process.ts";
+import { FD_TAG } from "../launch/order.ts";
 
 function send(
   what: string,

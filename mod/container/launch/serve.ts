@@ -5,12 +5,12 @@
  * @module
  */
 
-import { limitProcess } from "../../ffi/libc.ts";
-import { namespaceUse } from "../config/namespaces.ts";
-import { ContainerError, describeFileError } from "../errors.ts";
-import { type HookState, runHooks } from "../hooks.ts";
-import { SYNC } from "../plan.ts";
-import type { PlanRun } from "../process.ts";
+import { limitProcess } from "../../../ffi/libc.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import { ContainerError, describeFileError } from "../../errors.ts";
+import { type HookState, runHooks } from "../../hooks.ts";
+import { SYNC } from "../../plan.ts";
+import type { PlanRun } from "../../process.ts";
 import {
   describeProcess,
   replaceFile,
@@ -20,12 +20,12 @@ import {
   type StateProcess,
   writeSaved,
   writeState,
-} from "../state.ts";
-import { moveNetDevices } from "./net_devices.ts";
-import { saveConfig } from "./saved.ts";
-import { loginName, writeIdMaps } from "./id_maps.ts";
+} from "../../state.ts";
+import { moveNetDevices } from "../properties/net_devices.ts";
+import { saveConfig } from "../kept/saved.ts";
+import { loginName, writeIdMaps } from "../properties/id_maps.ts";
 import type { Prepared } from "./prepare.ts";
-import { releaseSharedLock } from "./shared_root.ts";
+import { releaseSharedLock } from "../properties/shared_root.ts";
 
 /**
  * Writes the file of --pid-file, if there is one: by rename, without a newline,

@@ -8,13 +8,13 @@
  * @module
  */
 
-import { removeSync } from "../../ffi/files.ts";
-import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
-import type { CgroupPlan } from "../cgroups.ts";
-import { ContainerError } from "../errors.ts";
-import type { IdMaps } from "../namespaces/idmaps.ts";
-import { REMOVE } from "../plan.ts";
-import { openHelper } from "../process.ts";
+import { removeSync } from "../../../ffi/files.ts";
+import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
+import type { CgroupPlan } from "../../cgroups.ts";
+import { ContainerError } from "../../errors.ts";
+import type { IdMaps } from "../../namespaces/idmaps.ts";
+import { REMOVE } from "../../plan.ts";
+import { openHelper } from "../../process.ts";
 import {
   claimState,
   holdState,
@@ -22,10 +22,10 @@ import {
   readState,
   type State,
   type StateDir,
-} from "../state.ts";
-import { isStateDirectory } from "../state/root.ts";
+} from "../../state.ts";
+import { isStateDirectory } from "../../state/root.ts";
 import type { LeftCgroup, Leftovers, OwnedTree } from "./leftovers.ts";
-import type { Prepared } from "./prepare.ts";
+import type { Prepared } from "../launch/prepare.ts";
 import {
   emptyState,
   removeLeftovers,
@@ -34,7 +34,7 @@ import {
   splitPath,
   WHOLE,
 } from "./removal.ts";
-import { type NotedMount, unmountShared } from "./shared_root.ts";
+import { type NotedMount, unmountShared } from "../properties/shared_root.ts";
 
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
 const ENOENT = -2;
