@@ -4,8 +4,6 @@
  * that ends programs kills it then. That it is held is looked for again and
  * again: a tracer lets it go on, a machine that stands still does as well.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -99,24 +97,4 @@ void held_look(struct keeper *k)
 		k->looks = 0;
 		kill_init(k);
 	}
-}
-
-void held_free(const struct keeper *k)
-{
-	char digits[12];
-	size_t n = sizeof(digits);
-	struct op op;
-	int fd;
-
-	if (k->ended || !find_op(k, OP_K_EXEC, &op) || !op.a[1].len)
-		return;
-	fd = open(op.a[1].p, O_WRONLY | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	for (pid_t pid = k->init; pid; pid /= 10)
-		digits[--n] = (char)('0' + pid % 10);
-	/* It has ended already, or held_look gives it up. */
-	if (write(fd, digits + n, sizeof(digits) - n) < 0)
-		errno = 0;
-	close(fd);
 }

@@ -5,6 +5,7 @@
 #ifndef RUSTYRUN_HELPER_H
 #define RUSTYRUN_HELPER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -42,6 +43,7 @@ struct child {
 	int slot[PLAN_SLOTS]; /* -1: empty */
 	int channel;	      /* report channel (SOCK_SEQPACKET), or the fifo */
 	int warden;	      /* socket to the warden, -1: there is none */
+	bool holds_userns;    /* the warden gets the user namespace */
 	uint32_t index;	      /* the operation that runs, for reports */
 	const char *exec;     /* what find-exec chose */
 	char *word;	      /* "child" of the command line: say_progress */

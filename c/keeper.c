@@ -113,7 +113,8 @@ void kill_init(struct keeper *k)
 	if (!k->ended)
 		kill(k->init, SIGKILL);
 	cgroup_thaw(&k->td);
-	held_free(k);
+	if (!k->ended)
+		cgroup_free(&k->td, k->init);
 }
 
 const char *proc_path(char path[32], pid_t pid, const char *tail)
@@ -395,8 +396,6 @@ _Noreturn void keeper_main(int plan_fd)
 	k->tty.master = k->caller = -1;
 	read_keeper_plan(k, plan_fd);
 	tty_open(&k->tty, k->tty.master);
-	if (!k->warden)
-		tty_guard(&k->tty);
 	tty_enter(&k->tty);
 	/* It may have ended already. */
 	k->about_to_exec = k->channel < 0;

@@ -25,7 +25,8 @@
  *   kRefuse  the line for the third Ctrl-C
  *   kExec    the process is an exec's, which the container may hold; freezer:
  *            freezer.state of its cgroup, and thaw: cgroup.procs of our own,
- *            where what is killed goes on and dies (v1; empty: there is none)
+ *            where what is killed goes on and dies (v1; empty: there is none).
+ *            Also the warden's
  *   kDetach  caller: the socket of who waits for the start (-1: nobody), and
  *            text: what it is told then; dir: the state's directory, where the
  *            file "exit" gets the exit code (-1: it is not kept)
@@ -58,7 +59,6 @@ struct tty {
 	bool paused; /* we are in the background: no reading */
 	bool small;  /* out may block: write little at a time */
 	bool socket; /* out is one: it need not block */
-	int guard;   /* of the process that puts it back, -1: there is none */
 	bool hung;   /* nobody has the other end open: look again later */
 	char last;   /* what the terminal sent last */
 	int interrupts; /* characters of the last tty_move that will be SIGINT, */
@@ -72,9 +72,6 @@ struct tty {
 #define TTY_POLLS 3
 
 void tty_open(struct tty *t, int master);
-/* Where there is no warden: leaves a process that puts the caller's terminal
- * back when this one was killed. */
-void tty_guard(struct tty *t);
 /* Raw mode on the caller's terminal, and its size on the master; again after
  * SIGCONT. */
 void tty_enter(struct tty *t);
@@ -132,8 +129,6 @@ void held_ask(struct keeper *k, int sig);
 /* held.c: how long a poll may last, and what is done when nothing came. */
 int held_timeout(const struct keeper *k, int timeout);
 void held_look(struct keeper *k);
-/* held.c: moves a killed process out of a frozen cgroup. */
-void held_free(const struct keeper *k);
 /* verdict.c: the first operation of the keeper's plan with a code. */
 bool find_op(const struct keeper *k, uint16_t code, struct op *op);
 /* verdict.c: a whole small file, with a NUL; -1 when it cannot be read. */

@@ -163,6 +163,9 @@ int teardown_add(struct teardown *t, const struct op *op,
 	case OP_K_FLAGS:
 		t->flags = (int)op->a[0].n;
 		return 1;
+	case OP_K_EXEC:
+		t->way_out = op->a[1].len ? op->a[1].p : NULL;
+		return 1;
 	}
 	return 0;
 }

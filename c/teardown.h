@@ -66,6 +66,8 @@ struct teardown {
 			* ours as well; -1: it has one of its own */
 	int state_dir; /* holds the lock; -1: there is no state */
 	int userns;    /* the container's, -1: the one we are in */
+	const char *way_out; /* kExec's: cgroup.procs of a cgroup that is not
+			      * frozen, NULL: there is none */
 	int flags;
 	bool stays; /* something of ours is still there */
 	const char *failed; /* what could not be removed, or is not ours */
@@ -96,6 +98,9 @@ unsigned int teardown_fds(const struct teardown *t, int fd[TEARDOWN_FDS]);
 void cgroup_kill(const struct teardown *t);
 /* cgroup.c: lets a frozen container run: v1 tasks do not die while frozen. */
 void cgroup_thaw(const struct teardown *t);
+/* cgroup.c: moves a killed process of an exec out of a frozen cgroup (v1), which
+ * is not ours to thaw: there it goes on, and so dies. */
+void cgroup_free(const struct teardown *t, pid_t pid);
 /* cgroup.c: one try at removing a cgroup with those inside it; 0 when it is
  * gone, else -1 with errno (EBUSY: somebody is still in it). */
 int cgroup_remove(const struct cgroup *g, bool below);

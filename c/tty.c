@@ -7,7 +7,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -42,7 +41,6 @@ void tty_open(struct tty *t, int master)
 	int flags;
 
 	t->master = master;
-	t->guard = -1;
 	if (master < 0)
 		return;
 	flags = fcntl(master, F_GETFL);
@@ -94,9 +92,6 @@ void tty_resize(const struct tty *t)
 
 void tty_restore(struct tty *t)
 {
-	/* Whoever comes next may make it raw again: that is not ours. */
-	if (t->guard >= 0)
-		(void)send(t->guard, "D", 1, MSG_NOSIGNAL);
 	if (!t->raw)
 		return;
 	tcsetattr(0, TCSANOW, &t->saved);
@@ -111,40 +106,6 @@ void tty_put_back(int fd, const struct termios *saved)
 	if (tcgetattr(fd, &now) == 0 && now.c_iflag == raw.c_iflag &&
 	    now.c_oflag == raw.c_oflag && now.c_lflag == raw.c_lflag)
 		tcsetattr(fd, TCSANOW, saved);
-}
-
-/* In a session of its own: what is not its terminal no process is stopped for
- * (SIGTTOU), whoever is in front there. */
-_Noreturn static void guard_main(const struct tty *t, int end)
-{
-	int keep[] = { t->in, end };
-	char word;
-	ssize_t n;
-
-	close_others(keep, 2);
-	setsid();
-	prctl(PR_SET_NAME, "rustyrun-guard");
-	do
-		n = read(end, &word, 1);
-	while (n < 0 && errno == EINTR);
-	if (n <= 0)
-		tty_put_back(0, &t->saved);
-	_exit(0);
-}
-
-void tty_guard(struct tty *t)
-{
-	int pair[2];
-	pid_t pid;
-
-	if (t->master < 0 || !t->in_is_tty ||
-	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return;
-	pid = fork();
-	if (pid == 0)
-		guard_main(t, pair[1]);
-	close(pair[1]);
-	t->guard = pair[0];
 }
 
 void tty_polls(const struct tty *t, struct pollfd p[TTY_POLLS])

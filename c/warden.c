@@ -15,8 +15,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "keeper.h"
 #include "kernel.h"
-#include "teardown.h"
 
 /* How long the container's first process may take to be told of after the
  * foreground process died, and to be gone after its SIGKILL. */
@@ -61,9 +61,13 @@ static void read_config(const struct arg *blob, struct teardown *td)
 	}
 }
 
+/* An exec's warden removes nothing, and its /proc is the container's by now. */
 void warden_tell(struct child *c, int pidfd, pid_t pid)
 {
-	int fds[2] = { pidfd, open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC) };
+	int fds[2] = { pidfd,
+		       c->holds_userns ? open("/proc/self/ns/user",
+					      O_RDONLY | O_CLOEXEC) :
+					 -1 };
 	size_t size = fds[1] < 0 ? sizeof(int) : sizeof(fds);
 	union {
 		struct cmsghdr head;
@@ -183,7 +187,23 @@ static void wait_for_init(struct warden *w)
 			take_init(w);
 }
 
-static void kill_init(struct warden *w)
+/* What the child stage tells may come from whoever traces it: the kernel says
+ * which process a pidfd is of, and -1 when it has ended. */
+static pid_t find_pid(int pidfd)
+{
+	char path[48] = "/proc/self/fdinfo/", text[1024], digits[12];
+	size_t n = sizeof(digits);
+
+	do
+		digits[--n] = (char)('0' + pidfd % 10);
+	while ((pidfd /= 10));
+	memcpy(path + strlen(path), digits + n, sizeof(digits) - n);
+	if (read_whole(path, text, sizeof(text)) < 0)
+		return 0;
+	return (pid_t)read_field(text, "\nPid:", 10);
+}
+
+static void end_init(struct warden *w)
 {
 	struct pollfd p = { .fd = w->init, .events = POLLIN };
 	int64_t until = now_ms() + GONE_MS;
@@ -196,7 +216,10 @@ static void kill_init(struct warden *w)
 			cgroup_thaw(&w->td);
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(&w->td);
-	} while (poll(&p, 1, 100) <= 0 && now_ms() < until);
+		if (poll(&p, 1, 100) > 0)
+			return;
+		cgroup_free(&w->td, find_pid(w->init));
+	} while (now_ms() < until);
 }
 
 _Noreturn static void warden_main(struct warden *w)
@@ -220,7 +243,7 @@ _Noreturn static void warden_main(struct warden *w)
 	if (w->has_terminal)
 		tty_put_back(0, &w->terminal);
 	wait_for_init(w);
-	kill_init(w);
+	end_init(w);
 	teardown_run(&w->td, w->owned ? REMOVE_ALL | REMOVE_KILL : 0);
 	_exit(w->td.failed ? 1 : 0);
 }
@@ -255,6 +278,7 @@ void warden_split(struct child *c, const struct op *op)
 	}
 	restore_signals(mask);
 	c->warden = pair[0];
+	c->holds_userns = w->td.trees || w->td.cgroups;
 	/* All that is the warden's alone; the root of a shared mount namespace
 	 * is the plan's as well. */
 	n = teardown_fds(&w->td, fds);

@@ -7,7 +7,7 @@
  */
 
 import { readDirSync } from "../../ffi/files.ts";
-import { closeFd, limitProcess, waitProcess } from "../../ffi/libc.ts";
+import { closeFd, limitProcess } from "../../ffi/libc.ts";
 import { findFrozen, findThaw, joinCgroups } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { keepLast } from "../config/environment.ts";
@@ -19,7 +19,7 @@ import type { Facts } from "../host.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { SYNC } from "../plan.ts";
 import { encodePlan } from "../plan/encode.ts";
-import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
+import { becomeKeeper } from "../process.ts";
 import {
   planSecurity,
   type ReadInRoot,
@@ -37,6 +37,7 @@ import {
   planProc,
   planRoot,
   planTerminal,
+  planWarden,
 } from "./launch/exec_steps.ts";
 import { checkTerminal, handOver } from "./properties/handover.ts";
 import {
@@ -53,6 +54,7 @@ import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { findState, statusOf } from "./status.ts";
 import { sayWarnings, type Warn } from "./warn.ts";
+import { abandon, dismissWarden, startWarded, type Warded } from "./warded.ts";
 
 /** What the process depends on of the container that it is for. */
 export interface ExecContainer {
@@ -249,7 +251,9 @@ export function execProcess(
   if (!options.ignorePaused) refuseFrozen(state, found);
   const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);
+  const held = planHeld(findThaw(state.cgroup.dirs));
   const steps = orderPlan([
+    planWarden(config, held),
     planAffinity(config),
     planSteps({
       config,
@@ -277,44 +281,44 @@ export function execProcess(
   ]);
   const ops = steps.flatMap(([, it]) => it);
   const rlimits = rlimitsOf(config, facts, readFileLimit());
-  let run: PlanRun | undefined;
+  let started: Warded | undefined;
   try {
-    run = startPlan(ops, root);
-    const running = run;
-    running.serve({
+    started = startWarded(ops, root);
+    const { run } = started;
+    run.serve({
       sync(step) {
         if (step !== SYNC.ready) return;
         // The pid of the state might have gone to another since it was read.
         if (!isAlive(state)) checkRunning(root, state, options);
         for (const { resource, soft, hard } of rlimits) {
-          limitProcess(running.pid, resource, { soft, hard });
+          limitProcess(run.pid, resource, { soft, hard });
         }
       },
     });
     handOver(
-      running,
+      run,
       config,
       "setns",
       hookState(state, "running", state.pid),
     );
-    writePidFile(config, running.pid);
+    writePidFile(config, run.pid);
     sayWarnings(resolveCapabilities(config, facts).warnings, warn);
     if (lock !== undefined) closeFd(lock);
   } catch (error) {
-    run?.abort();
-    if (run !== undefined) waitProcess(run.helper);
+    if (started !== undefined) abandon(started);
     throw wordPlanError(error, asSeen(config, first), facts);
   }
   if (options.detach) {
-    waitProcess(run.helper);
+    dismissWarden(started);
     return 0;
   }
-  const slots = new Map([["channel", run.channel]]);
+  const { run, control } = started;
+  const slots = new Map([["channel", run.channel], ["control", control]]);
   const master = run.received.get(FD_TAG.master);
   if (master !== undefined) slots.set("master", master);
   const plan = [
-    ...planWatch(run, { runs: false, warden: 0 }),
-    planHeld(findThaw(state.cgroup.dirs)),
+    ...planWatch(run, { runs: false, warden: run.helper }),
+    held,
     ...planLateErrors(ops, asSeen(config, first), facts, words),
     planRefusal(words, "command"),
   ];

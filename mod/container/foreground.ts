@@ -6,7 +6,6 @@
  */
 
 import { closeFd } from "../../ffi/libc.ts";
-import { packetPair } from "../../ffi/packets.ts";
 import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
@@ -15,7 +14,7 @@ import type { Facts } from "../host.ts";
 import { runHooks } from "../hooks.ts";
 import { type Op } from "../plan.ts";
 import { encodePlan } from "../plan/encode.ts";
-import { becomeKeeper, type PlanRun, startPlan } from "../process.ts";
+import { becomeKeeper, type PlanRun } from "../process.ts";
 import { type StateDir, writeLeftovers } from "../state.ts";
 import { sweep } from "./delete.ts";
 import { handOver } from "./properties/handover.ts";
@@ -34,7 +33,7 @@ import { makeClass, undoClass } from "./properties/resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
 import { makeToken } from "./token.ts";
 import { sayWarnings, type Warn } from "./warn.ts";
-import { abandon, tellWarden, type Warded } from "./warded.ts";
+import { abandon, startWarded, tellWarden, type Warded } from "./warded.ts";
 
 /** How a container is run in the foreground. */
 export interface ForegroundOptions {
@@ -64,30 +63,6 @@ function giveUp(warded: Warded, prepared: Prepared, dir: StateDir): void {
 function releaseState(dir: StateDir): void {
   removeState(dir);
   closeFd(dir.fd);
-}
-
-/** Starts the plan; the warden is its first step, so that from here on a
- * SIGKILL of this process leaves nothing. */
-function startWarded(
-  prepared: Prepared,
-  dir: StateDir,
-  { root }: Place,
-): Warded {
-  const [control, wardens] = packetPair();
-  try {
-    const slots = new Map([
-      ["control", wardens],
-      ["state", dir.fd],
-      ...sharedSlots(prepared),
-    ]);
-    const run = startPlan(prepared.ops, root, slots);
-    return { run, control };
-  } catch (error) {
-    closeFd(control);
-    throw error;
-  } finally {
-    closeFd(wardens);
-  }
 }
 
 /** Poststart hooks need the process started while this is still Deno.
@@ -136,7 +111,10 @@ export function runForeground(
     // The plan makes it before it waits for this process.
     if (prepared.upper !== undefined) writeLeftovers(dir, noted);
     addWarden(prepared, place, dir.fd);
-    started = startWarded(prepared, dir, place);
+    started = startWarded(prepared.ops, place.root, [
+      ["state", dir.fd],
+      ...sharedSlots(prepared),
+    ]);
   } catch (error) {
     releaseState(dir);
     throw error;

@@ -1,12 +1,14 @@
 /**
- * The host's part of a container in the foreground that has its warden: what it
- * says to it, and how it gives up.
+ * The host's part of a container in the foreground, or of an exec, that has its
+ * warden: how it starts it, what it says to it, and how it gives up.
  *
  * @module
  */
 
 import { closeFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
-import type { PlanRun } from "../process.ts";
+import { packetPair } from "../../ffi/packets.ts";
+import type { Op } from "../plan.ts";
+import { type PlanRun, startPlan } from "../process.ts";
 
 /** A plan that runs, and the socket of its warden. */
 export interface Warded {
@@ -14,8 +16,38 @@ export interface Warded {
   control: number;
 }
 
-/** Tells the warden whose the cgroups are: "C" ours, "N" not (c/warden.c). */
-export function tellWarden(control: number, letter: "C" | "N"): void {
+/** Starts a plan; the warden is its first step, so that from here on a SIGKILL of
+ * this process leaves nothing.
+ *
+ * @param inherited slots beside the warden's
+ * @throws {ContainerError} when the helper cannot be started
+ */
+export function startWarded(
+  ops: readonly Op[],
+  root: string,
+  inherited: Iterable<[string, number]> = [],
+): Warded {
+  const [control, wardens] = packetPair();
+  try {
+    const slots = new Map([["control", wardens], ...inherited]);
+    return { run: startPlan(ops, root, slots), control };
+  } catch (error) {
+    closeFd(control);
+    throw error;
+  } finally {
+    closeFd(wardens);
+  }
+}
+
+/** Lets go what goes on without this process. */
+export function dismissWarden({ run, control }: Warded): void {
+  tellWarden(control, "D");
+  waitProcess(run.helper);
+}
+
+/** Tells the warden whose the cgroups are: "C" ours, "N" not; "D": done
+ * (c/warden.c). */
+export function tellWarden(control: number, letter: "C" | "N" | "D"): void {
   trySyscall("write", control, new TextEncoder().encode(letter), 1);
 }
 

@@ -201,6 +201,7 @@ function makeSynthetic(name: OpName): Uint8Array {
       { do: "kCgroup", root: "/sys", path: "a/b/c", own: 2, kind: 1, why: "" },
       { do: "kState", parent: "/run", name: "box", dir: "state", why: "" },
       { do: "kMount", tree: "root", why: "" },
+      { do: "kExec", freezer: "/a/state", thaw: "/a/procs", why: "" },
     ], inherit(["state", "root"]));
   }
   const ops = [op as unknown as Op];

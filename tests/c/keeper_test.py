@@ -453,8 +453,8 @@ class Terminal(Case):
         self.assertEqual(box.proc.wait(LIMIT), 137)
         self.assertEqual(termios.tcgetattr(self.peer), self.before)
 
-    def kill_keeper(self, change=None, **spec):
-        box = self.start([SH, "-c", "echo ready; read x"], **spec)
+    def kill_keeper(self, change=None):
+        box = self.start([SH, "-c", "echo ready; read x"])
         init = box.told("start")["init"]
         self.read_until(b"ready")
         if change:
@@ -472,10 +472,8 @@ class Terminal(Case):
         wait_until(lambda: not alive(who), "who puts it back")
 
     def test_put_back_after_sigkill_of_the_keeper(self):
-        # Without a warden, as exec has none, by who only does that.
-        for warden in (True, False):
-            self.kill_keeper(warden=warden)
-            self.assertEqual(termios.tcgetattr(self.peer), self.before)
+        self.kill_keeper()
+        self.assertEqual(termios.tcgetattr(self.peer), self.before)
 
     def test_what_another_made_of_the_terminal_stays(self):
         def change():
@@ -484,9 +482,8 @@ class Terminal(Case):
             termios.tcsetattr(self.peer, termios.TCSANOW, now)
             self.changed = termios.tcgetattr(self.peer)
 
-        for warden in (True, False):
-            self.kill_keeper(change, warden=warden)
-            self.assertEqual(termios.tcgetattr(self.peer), self.changed)
+        self.kill_keeper(change)
+        self.assertEqual(termios.tcgetattr(self.peer), self.changed)
 
     def test_control_c_reaches_the_container(self):
         box = self.start([SH, "-c", "trap 'exit 8' INT; echo ready;"

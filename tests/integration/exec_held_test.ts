@@ -160,6 +160,80 @@ testOn(
     }),
 );
 
+/** A child of exec's that is in the container's cgroups and frozen there. */
+function findFrozen(exec: number, id: string, version: 1 | 2) {
+  const text = Deno.readTextFileSync(`/proc/${exec}/task/${exec}/children`);
+  return text.trim().split(" ").map(Number).find((pid) =>
+    readProcessState(pid) === (version === 1 ? "D" : "S") &&
+    Deno.readTextFileSync(`/proc/${pid}/cgroup`).includes(id)
+  );
+}
+
+for (const version of [1, 2] as const) {
+  for (const flags of [[], ["--detach"]]) {
+    testOn(
+      [...NEEDS, ...(version === 1 ? ["cgroup-v1"] satisfies Need[] : [])],
+      `kill -9 of ${
+        ["exec", ...flags].join(" ")
+      } leaves nothing that v${version} has frozen`,
+      () =>
+        withContainer(async (id, seconds) => {
+          const { pid } = JSON.parse((await runCli(["state", id])).stdout);
+          const release = await freeze(version)(pid);
+          try {
+            const exec = start([
+              ...cliCommand(),
+              "exec",
+              "--ignore-paused",
+              ...flags,
+              id,
+              "sleep",
+              seconds,
+            ]);
+            const helper = await waitFor(() =>
+              findFrozen(exec.pid, id, version)
+            );
+            exec.kill("SIGKILL");
+            // Its output ends: nobody holds that any more.
+            assertEquals((await exec.done).signal, "SIGKILL");
+            const state = () => readProcessState(helper!);
+            assertMatch(await waitFor(state, (it) => /^Z?$/.test(it)), /^Z?$/);
+          } finally {
+            release();
+          }
+        }),
+    );
+  }
+}
+
+for (
+  const [name, needs, hold] of [["running", [], undefined], ...HOLDS] as [
+    string,
+    Need[],
+    Hold | undefined,
+  ][]
+) {
+  testOn(
+    [...NEEDS, ...needs],
+    `kill -9 of exec ends its command, ${name}`,
+    () =>
+      withContainer(async (id, seconds) => {
+        const exec = start([...cliCommand(), "exec", id, "sleep", seconds]);
+        const pid = await waitFor(() => findCommand(`sleep ${seconds}`));
+        await waitFor(() => readProcessState(pid) === "S");
+        const release = await hold?.(pid);
+        try {
+          exec.kill("SIGKILL");
+          assertEquals((await exec.done).signal, "SIGKILL");
+          const state = () => readProcessState(pid);
+          assertMatch(await waitFor(state, (it) => /^Z?$/.test(it)), /^Z?$/);
+        } finally {
+          release?.();
+        }
+      }),
+  );
+}
+
 testOn(
   NEEDS,
   "an exec that takes a signal keeps it",

@@ -12,6 +12,8 @@ import { hasUserNamespace, sharesMounts } from "../../config/namespaces.ts";
 import type { Facts } from "../../host.ts";
 import type { Op, Phased } from "../../plan.ts";
 import { planCpus } from "../../security.ts";
+import { encodePlan } from "../../plan/encode.ts";
+import { planLeftovers } from "../kept/leftovers.ts";
 import { FD_TAG } from "./order.ts";
 
 const FROM = "process.terminal";
@@ -140,6 +142,28 @@ export function planHeld(thaw: Thaw = { freezer: "", thaw: "" }): Op {
     do: "kExec",
     ...thaw,
     why: "end the process also where the container holds it",
+  };
+}
+
+/** A SIGKILL of this process ends the other as well, also one that is held before
+ * it has run anything.
+ *
+ * @param held {@linkcode planHeld}'s */
+export function planWarden(config: Config, held: Op): Phased {
+  const terminal = config.spec.process?.terminal === true &&
+    config.consoleSocket === undefined;
+  const flags = planLeftovers({
+    cgroups: [],
+    sharesPids: false,
+    also: { terminal },
+  });
+  return {
+    warden: [{
+      do: "warden",
+      control: "control",
+      config: encodePlan([held, ...flags], new Map()),
+      why: "leave a process that ends the command if this one is killed",
+    }],
   };
 }
 
