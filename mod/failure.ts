@@ -9,6 +9,7 @@ import { errnoName } from "../ffi/errno.ts";
 import type { Config } from "./config/config.ts";
 import { ContainerError } from "./errors.ts";
 import { wordCommand } from "./failure/command.ts";
+import { findDeath, wordInit, wordRoom } from "./failure/limits.ts";
 import { wordMount } from "./failure/mounts.ts";
 import {
   readSysctl,
@@ -110,6 +111,10 @@ function findWords(
       return wordDirectory(failure);
     case "spawn":
       return wordHook(failure);
+    case "init":
+      return wordInit(failure, config) ?? findRow(failure);
+    case "closeFds":
+      return wordRoom(failure, config) ?? findRow(failure);
     default:
       return findRow(failure);
   }
@@ -163,7 +168,8 @@ export function wordPlanError(
         code: oomKilled ? "memory-limit" : "helper-died",
         hint: oomKilled
           ? "Give it more: --memory"
-          : "The kernel's log (dmesg) may say more",
+          : findDeath(config, error.signal) ??
+            "The kernel's log (dmesg) may say more",
         cause: error,
       },
     );

@@ -196,6 +196,19 @@ Deno.test("planLateErrors() has a row for the filter at its index", () => {
   ]);
 });
 
+Deno.test("planLateErrors() has a row for the fork of --init at its index", () => {
+  const rows = lateErrors([{ do: "init", why: "reap" }, EXEC]);
+  assertEquals(rows.slice(8), [
+    [
+      0,
+      11,
+      125,
+      "process-limit: Cannot start the command under --init: the limit of processes leaves no room for it",
+    ],
+    ...LAST,
+  ]);
+});
+
 Deno.test("planLateErrors() of a plan without a command is empty", () => {
   assertEquals(lateErrors([SECCOMP]), []);
 });

@@ -2520,6 +2520,21 @@ for (
   });
 }
 
+Deno.test("wordPlanError() names the limit that leaves a helper no time", () => {
+  const limited = makeConfig({
+    process: {
+      cwd: "/",
+      rlimits: [{ type: "RLIMIT_CPU", soft: 0, hard: 0 }],
+    },
+  });
+  const error = wordPlanError(new HelperDied(9), limited, makeFacts());
+  assert(error instanceof ContainerError);
+  assertEquals(
+    error.hint,
+    "The limit process.rlimits[0]: RLIMIT_CPU 0 is in seconds of processor time, and may leave too little to start a program",
+  );
+});
+
 Deno.test("wordPlanError() lets other errors pass", () => {
   for (const it of [new TypeError("x"), "text", undefined]) {
     assertEquals(wordPlanError(it, config, makeFacts()), it);

@@ -42,6 +42,62 @@ testOn(
   },
 );
 
+for (
+  const [flags, said] of [
+    [
+      ["--init", "--pids-limit", "1"],
+      `rustyrun: Cannot start the command under --init: the limit --pids-limit 1 leaves no room for it
+  hint: --init is a process of its own, and the command another: give room for both, or leave --init out
+`,
+    ],
+    [
+      ["--init", "--user", "54321", "--ulimit", "nproc=1"],
+      `rustyrun: Cannot start the command under --init: the limit --ulimit nproc=1 leaves no room for it
+  hint: --init is a process of its own, and the command another: give room for both, or leave --init out
+`,
+    ],
+    ...["as=4096", "data=0"].map((limit) =>
+      [
+        ["--ulimit", limit],
+        `rustyrun: Cannot start the container: the limit --ulimit ${limit} leaves no memory to start a program
+  hint: It is in bytes, and a program needs some megabytes
+`,
+      ] as const
+    ),
+  ] as const
+) {
+  testOn(
+    ROOT,
+    `run ${flags.join(" ")} says which limit leaves no room to start`,
+    async () => {
+      await using box = makeBox();
+      const { code, stdout, stderr } = await box.run([...flags, "--", "true"]);
+      assertEquals([code, stdout, stderr], [125, "", said]);
+    },
+  );
+}
+
+testOn(
+  ROOT,
+  "run starts under limits that are the command's alone",
+  async () => {
+    await using box = makeBox();
+    for (
+      const limit of [
+        ...["nofile=0", "nofile=4", "fsize=0", "memlock=0", "core=0"],
+        "sigpending=0",
+      ]
+    ) {
+      for (const init of [[], ["--init"]]) {
+        const { code, stderr } = await box.run(
+          [...init, "--ulimit", limit, "--", "true"],
+        );
+        assertEquals([code, stderr], [0, ""], limit);
+      }
+    }
+  },
+);
+
 testOn(ROOT, "run without --memory lets the same program be", async () => {
   await using box = makeBox();
   const { code, stderr } = await box.run(["--", "sh", "-c", EAT]);

@@ -40,16 +40,15 @@ export function planLateErrors(
   words: KeeperWords,
 ): Op[] {
   const at = ops.findIndex((it) => it.do === "exec");
-  const op = ops[at];
-  if (op === undefined) return [];
+  if (at < 0) return [];
   const candidates = candidatesOf(ops);
   const text = config.spec.process?.args?.[0] ?? "";
-  const row = (errno: number): Op => {
-    const failure = { op, errno, detail: 0, text, candidates };
+  const row = (index: number, errno: number): Op => {
+    const failure = { op: ops[index]!, errno, detail: 0, text, candidates };
     const error = wordFailure(failure, config, facts);
     return {
       do: "kText",
-      op: at,
+      op: index,
       errno,
       exit: words.exit(error),
       text: words.error(error),
@@ -57,7 +56,7 @@ export function planLateErrors(
     };
   };
   // ENOENT, ENOEXEC, EACCES, ETXTBSY, ELIBBAD, ENOMEM, E2BIG, EPERM
-  const rows = [2, 8, 13, 26, 80, 12, 7, 1].map(row);
+  const rows = [2, 8, 13, 26, 80, 12, 7, 1].map((errno) => row(at, errno));
   const rest = (index: number, errno: number, message: string): Op => {
     const error = new ContainerError(message, {
       code: "start",
@@ -72,6 +71,11 @@ export function planLateErrors(
       why: "say why the container could not be started",
     };
   };
+  const init = ops.findIndex((it) => it.do === "init");
+  if (init >= 0) {
+    // EAGAIN
+    rows.push(row(init, 11));
+  }
   const filter = ops.findIndex((it) => it.do === "seccomp");
   if (filter > 0) {
     rows.push(
