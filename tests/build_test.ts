@@ -28,25 +28,13 @@ import {
   takeSnapshot,
 } from "./harness.ts";
 import { testOn } from "./needs.ts";
+import { copyClone } from "./program.ts";
 
 /** Copies what a build reads to a new directory, which the caller removes. */
 function copyRepository(): string {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-build-" });
   Deno.chmodSync(dir, 0o755);
-  const names = [
-    "c",
-    "deno.json",
-    "deno.lock",
-    "ffi",
-    "main.ts",
-    "mod",
-    "scripts",
-    "types",
-  ];
-  const { success } = new Deno.Command("cp", {
-    args: ["-r", ...names.map((name) => `${ROOT}/${name}`), dir],
-  }).outputSync();
-  assert(success);
+  copyClone(dir, { build: true });
   return dir;
 }
 

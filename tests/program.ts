@@ -87,9 +87,7 @@ function findMain(user: User): string {
     Deno.mkdirSync(root);
     Deno.mkdirSync(`${root}/dist`);
     const helper = `dist/rustyrun-helper-${Deno.build.arch}`;
-    for (
-      const name of ["deno.json", "deno.lock", "main.ts", "mod", "ffi", "types"]
-    ) run("cp", "-r", `${ROOT}/${name}`, root);
+    copyClone(root);
     run("cp", `${ROOT}/${helper}`, `${root}/dist`);
     run("chmod", "-R", "a+rX", root);
   }
@@ -103,14 +101,23 @@ export function run(program: string, ...args: string[]): boolean {
     .outputSync().success;
 }
 
-/** What dist/ is made of. A test of scripts/bundle.ts has copies of the same. */
+/** What `deno run main.ts` reads of a clone, beside dist/. */
+const CLONE = ["main.ts", "deno.json", "deno.lock", "mod", "ffi", "types"];
+
+/** Copies what `deno run main.ts` reads to a directory.
+ *
+ * @param build what `deno task build` and the others read, too
+ * @throws {Error} when it cannot be copied */
+export function copyClone(dir: string, { build = false } = {}): void {
+  const names = build ? [...CLONE, "c", "scripts"] : CLONE;
+  if (!run("cp", "-r", ...names.map((name) => `${ROOT}/${name}`), dir)) {
+    throw new Error(`Cannot copy the clone to "${dir}"`);
+  }
+}
+
+/** What dist/ is made of. */
 const SOURCES = [
-  "main.ts",
-  "deno.json",
-  "deno.lock",
-  "mod",
-  "ffi",
-  "types",
+  ...CLONE,
   "c",
   "scripts/build.ts",
   "scripts/bundle.ts",

@@ -8,6 +8,7 @@
 import { assertEquals } from "@std/assert";
 import { ROOT, start, withTerminal } from "./harness.ts";
 import { testOn } from "./needs.ts";
+import { copyClone } from "./program.ts";
 
 /** The blocks of a document in that language. */
 function blocks(file: string, language: string): string[] {
@@ -20,23 +21,7 @@ function blocks(file: string, language: string): string[] {
 function makeClone(): string {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-readme-" });
   Deno.chmodSync(dir, 0o755);
-  for (
-    const name of [
-      "c",
-      "deno.json",
-      "deno.lock",
-      "ffi",
-      "main.ts",
-      "mod",
-      "scripts",
-      "types",
-    ]
-  ) {
-    const { success } = new Deno.Command("cp", {
-      args: ["-r", `${ROOT}/${name}`, dir],
-    }).outputSync();
-    assertEquals(success, true);
-  }
+  copyClone(dir, { build: true });
   Deno.mkdirSync(`${dir}/path`);
   Deno.symlinkSync(Deno.execPath(), `${dir}/path/deno`);
   // sudo of root; the terminal of a test has nobody to ask for a password.

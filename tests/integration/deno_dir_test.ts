@@ -14,7 +14,7 @@ import {
   runToEnd,
 } from "../harness.ts";
 import { asUser, type Need, testOn, USERS } from "../needs.ts";
-import { cliCommand, otherUser, run } from "../program.ts";
+import { cliCommand, copyClone, otherUser, run } from "../program.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox"];
 
@@ -173,8 +173,7 @@ testOn(
     using room = makeRoom();
     const clone = `${room.dir}/clone`;
     Deno.mkdirSync(`${clone}/dist`, { recursive: true });
-    const names = ["deno.json", "deno.lock", "main.ts", "mod", "ffi", "types"];
-    for (const name of names) run("cp", "-r", `${ROOT}/${name}`, clone);
+    copyClone(clone);
     const helper = `dist/rustyrun-helper-${Deno.build.arch}`;
     run("cp", `${ROOT}/${helper}`, `${clone}/dist`);
     run("chown", "-R", "61234:61234", clone);
