@@ -350,6 +350,13 @@ function checkCgroups(facts: Facts): Finding[] {
       detail: "no hierarchy is mounted",
       fix: "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
     });
+  } else if (planCgroups(probeConfig({}), facts, makeToken()).dirs.length < 1) {
+    findings.push({
+      name: "cgroups",
+      verdict: "lacks",
+      detail:
+        `${layout}, but none for this user: what a container without a pid namespace of its own leaves behind is not found`,
+    });
   } else findings.push({ name: "cgroups", verdict: "fine", detail: layout });
   for (const [controller, resources] of LIMITS) {
     const name = `limit-${controller}`;

@@ -92,6 +92,28 @@ testOn(
 
 testOn(
   ["root", "helper"],
+  "examine() says what is not found where a user has no cgroup",
+  () => {
+    // Of a hierarchy that others own.
+    const cgroups = [{
+      version: 2 as const,
+      controllers: [],
+      path: "/sys/fs/cgroup",
+      root: "/",
+      own: "/",
+    }];
+    const findings = examine({ ...gatherFacts(), uid: 54321, cgroups });
+    assertEquals(findings.find((it) => it.name === "cgroups"), {
+      name: "cgroups",
+      verdict: "lacks",
+      detail:
+        "v2, but none for this user: what a container without a pid namespace of its own leaves behind is not found",
+    });
+  },
+);
+
+testOn(
+  ["root", "helper"],
   "doctor without CAP_SYS_ADMIN blames that, not /proc or a kernel module",
   async () => {
     const { code, stdout } = await runToEnd([
