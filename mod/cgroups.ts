@@ -16,12 +16,7 @@ import {
   writeDefaults,
   writeList,
 } from "./cgroups/devices.ts";
-import {
-  addResources,
-  type Limit,
-  Limits,
-  resolveLimit,
-} from "./cgroups/limits.ts";
+import { type Limit, Limits, resolveLimit } from "./cgroups/limits.ts";
 import {
   type CgroupConfig,
   type CgroupDir,
@@ -36,6 +31,7 @@ import {
   isDelegated,
   placeCgroup,
 } from "./cgroups/placement.ts";
+import { addResources } from "./cgroups/resources.ts";
 
 export type {
   CgroupConfig,

@@ -11,7 +11,7 @@ import { makeCgroups, planCgroups } from "./cgroups.ts";
 import { removeCgroups } from "./container/kept/removal.ts";
 import type { Config } from "./config/config.ts";
 import { readSubordinateIds } from "./container/properties/id_maps.ts";
-import { makeToken } from "./container/token.ts";
+import { makeToken } from "./container/launch/prepare.ts";
 import { enterUser, inMounts, mountTree, tryOps, WHY } from "./doctor/probe.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type Facts } from "./host.ts";

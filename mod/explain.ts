@@ -8,7 +8,6 @@
 import type { CgroupPlan } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
 import { findOrigin } from "./config/flags/use.ts";
-import type { Step } from "./container/launch/order.ts";
 import type { ClassPlan } from "./intel_rdt.ts";
 import { describeOp, type Held, remember } from "./explain/describe.ts";
 import {
@@ -18,6 +17,7 @@ import {
   KNOWN_DEVICES,
 } from "./explain/steps.ts";
 import type { Op, Phase } from "./plan.ts";
+import type { Step } from "./container/model.ts";
 
 export { describeOp };
 

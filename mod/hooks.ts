@@ -18,6 +18,7 @@ import { spawnWithStreams } from "../ffi/spawn.ts";
 import { keepLast } from "./config/environment.ts";
 import type { Hook } from "./config/schema.ts";
 import { ContainerError } from "./errors.ts";
+import type { State } from "./state.ts";
 
 /** When a hook runs. */
 export type HookKind =
@@ -37,6 +38,24 @@ export interface HookState {
   pid?: number;
   bundle: string;
   annotations?: Record<string, string>;
+}
+
+/** The state as the hooks of a container get it. */
+export function hookState(
+  state: Pick<State, "ociVersion" | "id" | "bundle" | "annotations">,
+  status: HookState["status"],
+  pid: number,
+): HookState {
+  return {
+    ociVersion: state.ociVersion,
+    id: state.id,
+    status,
+    ...(pid > 0 ? { pid } : {}),
+    bundle: state.bundle,
+    ...(state.annotations === undefined
+      ? {}
+      : { annotations: state.annotations }),
+  };
 }
 
 /** Milliseconds between looks at a hook that has a timeout. */

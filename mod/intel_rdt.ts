@@ -50,7 +50,8 @@ export interface ClassPlan {
   tasks: readonly string[];
   /** Directories that go with the container, inner ones first. */
   remove: readonly string[];
-  /** Directories that were made, in that order: see container/resctrl.ts. */
+  /** Directories that were made, in that order: see
+   * container/properties/resctrl.ts. */
   made?: readonly string[];
 }
 

@@ -23,7 +23,7 @@ import {
 } from "./mounts/context.ts";
 import { planDevices, planNull } from "./mounts/devices.ts";
 import { planFileSystems } from "./mounts/filesystems.ts";
-import type { MountHost } from "./mounts/inspect.ts";
+import type { MountHost } from "./mounts/model.ts";
 import { planStage, planUnstage } from "./mounts/stage.ts";
 import { setAttr } from "./mounts/attributes.ts";
 import { planPropagation } from "./mounts/propagation.ts";
@@ -36,7 +36,8 @@ import {
 import { type Op, type Phased, TARGET } from "./plan.ts";
 
 export { TERMINAL_TAG } from "./mounts/console.ts";
-export { inspectMounts, type MountHost } from "./mounts/inspect.ts";
+export { inspectMounts } from "./mounts/inspect.ts";
+export type { MountHost } from "./mounts/model.ts";
 export { knownMountOptions } from "./mounts/options.ts";
 export { ownerOfUpper } from "./mounts/overlay.ts";
 

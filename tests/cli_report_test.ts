@@ -283,7 +283,7 @@ Deno.test("placeOf() has the caller's environment, without what Deno adds", () =
     args: [
       "eval",
       "--no-check",
-      `import { placeOf } from "${import.meta.resolve("../mod/cli/run.ts")}";
+      `import { placeOf } from "${import.meta.resolve("../mod/cli/call.ts")}";
        console.log(JSON.stringify(placeOf({ root: "/r" })));`,
     ],
     clearEnv: true,

@@ -8,13 +8,13 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   chooseJoins,
-  type Gate,
   orderPlan,
   planSteps,
 } from "../mod/container/launch/order.ts";
 import type { Spec } from "../mod/config/config.ts";
 import { type Phase, PHASES } from "../mod/plan.ts";
 import { makeConfig, makeFacts, showPlan } from "./manager_fixtures.ts";
+import type { Gate } from "../mod/container/model.ts";
 
 /** The order itself. A change of PHASES has to be made here, too. */
 const ORDER: Phase[] = [

@@ -6,7 +6,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import type { Prepared } from "../mod/container/launch/prepare.ts";
 import {
   loadSaved,
   rewriteSaved,
@@ -15,6 +14,7 @@ import {
 import type { Op } from "../mod/plan.ts";
 import { encodeState } from "../mod/state.ts";
 import { makeConfig } from "./manager_fixtures.ts";
+import type { Prepared } from "../mod/container/model.ts";
 
 const MAX = 18446744073709551615n;
 

@@ -7,7 +7,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { CAPS_ALL, CLONE, MOUNT_ATTR, MS } from "../ffi/constants.ts";
 import type { CgroupPlan } from "../mod/cgroups.ts";
-import type { Step } from "../mod/container/launch/order.ts";
 import {
   describeOp,
   type Explained,
@@ -24,6 +23,7 @@ import {
 import { CHAPTERS } from "../mod/explain/steps.ts";
 import { type Op, type OpName, OPS, PHASES, SYNC } from "../mod/plan.ts";
 import { makeConfig } from "./manager_fixtures.ts";
+import type { Step } from "../mod/container/model.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 const config = makeConfig({

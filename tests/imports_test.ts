@@ -1,6 +1,7 @@
 /**
  * The direction of imports: main -> cli -> container -> managers, state, process
- * -> config, plan, host -> ffi. A wrong arrow fails here, with its line's two ends.
+ * -> config, plan, host -> ffi. A wrong arrow fails here, with its line's two ends,
+ * and so does a circle of files, with the way round it.
  *
  * @module
  */
@@ -24,6 +25,10 @@ const ROOMS = [
   "errors",
   "base",
   "manager",
+  "container/model",
+  "container/properties",
+  "container/kept",
+  "container/launch",
   "container",
   "cli",
   "main",
@@ -48,6 +53,9 @@ function roomOf(path: string): typeof ROOMS[number] {
   if (module === "ffi" || module === "main" || module === "cli") return module;
   if (module === "errors") return "errors";
   if (BASE.includes(module)) return "base";
+  const floor = /^mod\/(container\/\w+)(?:\.ts$|\/)/.exec(path)?.[1];
+  const room = ROOMS.find((it) => it === floor);
+  if (room !== undefined) return room;
   return ABOVE.includes(module) ? "container" : "manager";
 }
 
@@ -116,6 +124,27 @@ function isInlineTypes(statement: string): boolean {
     names.every((name) => name.startsWith("type "));
 }
 
+/**
+ * Finds circles: ways from a file back to itself, also by types alone. They say
+ * that the files of it are one file, or that what they share has no place.
+ *
+ * @returns each as "a -> b -> a"; none only where there is none
+ */
+function findCircles(imports: readonly Pick<Import, "from" | "to">[]) {
+  const arrows = Map.groupBy(imports, ({ from }) => from);
+  const done = new Set<string>();
+  const circles: string[] = [];
+  const walk = (file: string, way: string[]) => {
+    const at = way.indexOf(file);
+    if (at >= 0) circles.push([...way.slice(at), file].join(" -> "));
+    if (at >= 0 || done.has(file)) return;
+    for (const { to } of arrows.get(file) ?? []) walk(to, [...way, file]);
+    done.add(file);
+  };
+  for (const file of arrows.keys()) walk(file, []);
+  return circles;
+}
+
 function listFiles(dir: string): string[] {
   return [...Deno.readDirSync(`${ROOT}/${dir}`)].flatMap((entry) =>
     entry.isDirectory
@@ -126,16 +155,49 @@ function listFiles(dir: string): string[] {
   );
 }
 
-Deno.test("imports run one way: main, cli, container, managers, config, ffi", () => {
-  const files = ["main.ts", ...listFiles("mod"), ...listFiles("ffi")];
-  const wrong = files.flatMap((file) =>
+/** Every import of the program. */
+function readProgram(): Import[] {
+  return ["main.ts", ...listFiles("mod"), ...listFiles("ffi")].flatMap((file) =>
     readImports(file, Deno.readTextFileSync(`${ROOT}/${file}`))
-      .flatMap((one) =>
-        judgeImport(one).map((why) => `${one.from} -> ${one.to}: ${why}`)
-      )
+  );
+}
+
+Deno.test("imports run one way: main, cli, container, managers, config, ffi", () => {
+  const wrong = readProgram().flatMap((one) =>
+    judgeImport(one).map((why) => `${one.from} -> ${one.to}: ${why}`)
   );
   assertEquals(wrong, []);
 });
+
+Deno.test("no files of mod/ and ffi/ import each other in a circle, types included", () => {
+  assertEquals(findCircles(readProgram()), []);
+});
+
+for (
+  const [what, arrows, want] of [
+    ["a tree", ["a b", "a c", "b d", "c d"], []],
+    ["a pair", ["a b", "b a"], ["a -> b -> a"]],
+    ["a file and itself", ["a a"], ["a -> a"]],
+    ["a circle behind a way", ["a b", "b c", "c d", "d b"], [
+      "b -> c -> d -> b",
+    ]],
+    ["a circle met by its second way", ["a d", "a b", "b c", "c a", "d e"], [
+      "a -> b -> c -> a",
+    ]],
+    ["two circles", ["a b", "b a", "c d", "d c"], [
+      "a -> b -> a",
+      "c -> d -> c",
+    ]],
+  ] as const
+) {
+  Deno.test(`findCircles() of ${what}: ${want.length}`, () => {
+    const imports = arrows.map((arrow) => {
+      const [from, to] = arrow.split(" ");
+      return { from: from!, to: to! };
+    });
+    assertEquals(findCircles(imports), [...want]);
+  });
+}
 
 Deno.test("paths may be any bytes: calls on files are those of ffi/files.ts", () => {
   const call =
@@ -183,9 +245,23 @@ for (
       "managers do not import each other",
     ]],
     ["mod/mounts.ts", "mod/mounts/path.ts", false, []],
-    ["mod/container.ts", "mod/mounts.ts", false, []],
+    ["mod/container/create.ts", "mod/mounts.ts", false, []],
+    ["mod/container/create.ts", "mod/container/kept/saved.ts", false, []],
+    ["mod/container/kept/saved.ts", "mod/container/model.ts", true, []],
+    ["mod/container/launch/order.ts", "mod/container/create.ts", true, [
+      "container/launch is below container",
+    ]],
+    [
+      "mod/container/properties/rootfs.ts",
+      "mod/container/kept/saved.ts",
+      false,
+      ["container/properties is below container/kept"],
+    ],
+    ["mod/container/model.ts", "mod/container/properties/rootfs.ts", true, [
+      "container/model is below container/properties",
+    ]],
     ["mod/container/launch/prepare.ts", "mod/cli/run.ts", false, [
-      "container is below cli",
+      "container/launch is below cli",
     ]],
     ["mod/host.ts", "@std/assert", false, ["@std/assert is for tests"]],
     ["mod/config/load.ts", "zod", true, ["zod is for mod/config/schema.ts"]],

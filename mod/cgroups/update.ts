@@ -19,13 +19,8 @@ import {
   reduceRules,
   writeList,
 } from "./devices.ts";
-import {
-  addResources,
-  type Layout,
-  type Limit,
-  Limits,
-  resolveLimit,
-} from "./limits.ts";
+import { type Layout, type Limit, Limits, resolveLimit } from "./limits.ts";
+import { addResources } from "./resources.ts";
 import { enableControllers, writeLimits, writeRules } from "./make.ts";
 import type { CgroupDir } from "./model.ts";
 

@@ -13,7 +13,7 @@ import { inspectSpec } from "../config/load.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
 import { describeFeatures } from "../features.ts";
 import { gatherFacts } from "../host.ts";
-import type { Call } from "./main.ts";
+import type { Call } from "./call.ts";
 import { printStdout, toPlain } from "./report.ts";
 import { fail } from "./usage_error.ts";
 

@@ -21,9 +21,8 @@ import { readLaunchOptions } from "../config/from_flags.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError } from "../errors.ts";
 import { selfCommand } from "../program.ts";
-import type { Call } from "./main.ts";
+import { type Call, placeOf } from "./call.ts";
 import { printStderr, printStdout } from "./report.ts";
-import { placeOf } from "./run.ts";
 
 /** Room for an id, as text or JSON. */
 const ANSWER_MAX = 4096;

@@ -7,7 +7,7 @@
 import { flagOn } from "../config/flags/use.ts";
 import { examine, type Finding } from "../doctor.ts";
 import { gatherFacts } from "../host.ts";
-import type { Call } from "./main.ts";
+import type { Call } from "./call.ts";
 import { printStdout } from "./report.ts";
 
 /** The findings as text for a person; what several have in common

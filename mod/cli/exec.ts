@@ -23,9 +23,8 @@ import {
 } from "../container/exec.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
-import type { Call } from "./main.ts";
+import { type Call, placeOf, refuseSharedCache, wordsOf } from "./call.ts";
 import { warnTo } from "./report.ts";
-import { placeOf, refuseSharedCache, wordsOf } from "./run.ts";
 
 const ID_MAX = 4294967294;
 

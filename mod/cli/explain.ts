@@ -6,12 +6,13 @@
 
 import type { Config } from "../config/config.ts";
 import { flagOn } from "../config/flags/use.ts";
-import type { Gate } from "../container/launch/order.ts";
-import { addWarden, prepare } from "../container/launch/prepare.ts";
+import { prepare } from "../container/launch/prepare.ts";
+import { addWarden } from "../container/launch/warden.ts";
 import { explainPlan, formatExplanation } from "../explain.ts";
 import type { Facts } from "../host.ts";
-import type { Call } from "./main.ts";
+import type { Call } from "./call.ts";
 import { printStdout } from "./report.ts";
+import type { Gate } from "../container/model.ts";
 
 /** Explains a configuration; returns the exit code. */
 export function explain(

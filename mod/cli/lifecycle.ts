@@ -25,9 +25,8 @@ import { ContainerError, describeFileError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import { findThread } from "../state.ts";
-import type { Call } from "./main.ts";
+import { type Call, placeOf, refuseSharedCache } from "./call.ts";
 import { printJson, printStdout, toPlain, warnTo } from "./report.ts";
-import { placeOf, refuseSharedCache } from "./run.ts";
 
 /** `rustyrun create ID`. */
 export async function create(call: Call): Promise<number> {

@@ -15,6 +15,7 @@ import {
   flagValue,
   resolvePath,
 } from "../config/flags/use.ts";
+import type { CommandFunction } from "./call.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import {
   exitCodeOf,
@@ -23,16 +24,6 @@ import {
   printError,
   type Reporting,
 } from "./report.ts";
-
-/** What every command gets. */
-export interface Call extends Parsed {
-  /** Where containers' state is kept. */
-  root: string;
-  reporting: Reporting;
-}
-
-/** A command: returns its exit code. */
-export type CommandFunction = (call: Call) => number | Promise<number>;
 
 /** The commands; each file is loaded when its command is called. */
 const COMMANDS: Record<string, () => Promise<CommandFunction>> = {

@@ -8,8 +8,8 @@ import { readDirectory } from "../caller.ts";
 import { resolvePath } from "../config/flags/use.ts";
 import { errnoOf } from "../../ffi/errno.ts";
 import { writeTextFileSync } from "../../ffi/files.ts";
-import type { Warn } from "../container/warn.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
+import type { Warn } from "../container/model.ts";
 
 /** From the least said to the most; nothing is told below a warning. */
 export const LOG_LEVELS = ["error", "warning", "info", "debug"] as const;

@@ -35,7 +35,7 @@ import { fromBytes } from "../../ffi/bytes.ts";
 import { gatherFacts } from "../host.ts";
 import { lockState } from "../state.ts";
 import { readNetwork } from "../container/properties/network_stats.ts";
-import type { Call } from "./main.ts";
+import type { Call } from "./call.ts";
 import { printStdout } from "./report.ts";
 
 function notRunning(id: string): ContainerError {

@@ -11,12 +11,7 @@ import {
   readTextFileSync,
   statSync,
 } from "../../ffi/files.ts";
-import {
-  isDirectoryGone,
-  readDirectory,
-  readEnvironment,
-  readVariable,
-} from "../caller.ts";
+import { isDirectoryGone, readDirectory, readEnvironment } from "../caller.ts";
 import type { Config } from "../config/config.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
@@ -24,15 +19,12 @@ import { configFromFlags, type FlagsHost } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
 import { createAndStart } from "../container/detached.ts";
 import { checkTerminal } from "../container/properties/handover.ts";
-import type { KeeperWords } from "../container/launch/keeper.ts";
-import type { Place } from "../container/launch/serve.ts";
 import { ContainerError } from "../errors.ts";
-import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
 import { gatherFacts } from "../host.ts";
-import { mainFile, selfCommand } from "../program.ts";
+import { selfCommand } from "../program.ts";
+import { type Call, placeOf, refuseSharedCache, wordsOf } from "./call.ts";
 import { imageMeant } from "./elsewhere.ts";
-import type { Call } from "./main.ts";
-import { exitCodeOf, formatError, printStdout, warnTo } from "./report.ts";
+import { printStdout, warnTo } from "./report.ts";
 
 function environmentByName(): FlagsHost["env"] {
   return Object.fromEntries(
@@ -122,34 +114,6 @@ function readConfig(call: Call): Config {
   }
 }
 
-/** Where this call's containers live. */
-export function placeOf(call: Call): Place {
-  return {
-    root: call.root,
-    get env() {
-      return readEnvironment();
-    },
-  };
-}
-
-/** Deno has run what lies in its cache before our first line: this comes too late
- * for who has been attacked, and in time for who has only set it up so. */
-export function refuseSharedCache(): void {
-  const dir = denoCacheDir(readVariable);
-  if (dir === undefined) return;
-  try {
-    refuseWritable(dir, mainFile());
-  } catch (cause) {
-    if (!(cause instanceof HelperError)) throw cause;
-    throw new ContainerError(cause.message, {
-      code: "cache-writable",
-      hint:
-        "Deno runs what lies there, and had done so before this could be found out: set DENO_DIR to a directory that only root may write",
-      cause,
-    });
-  }
-}
-
 /** Runs a container in the foreground, or explains it. */
 export async function run(call: Call): Promise<number> {
   const detach = flagOn(call.flags, "detach");
@@ -191,15 +155,4 @@ export async function run(call: Call): Promise<number> {
       return selfCommand(["--root", call.root, "poststop", config.id]);
     },
   });
-}
-
-/** How the keeper words errors and the result for this call. */
-export function wordsOf(call: Call, id: string): KeeperWords {
-  const { json } = call.reporting;
-  return {
-    error: (error: ContainerError) =>
-      json ? JSON.stringify(error) + "\n" : formatError(error),
-    exit: (error: ContainerError) => exitCodeOf(call, error.exitCode),
-    ...(json ? { json: `{"id":${JSON.stringify(id)},` } : {}),
-  };
 }

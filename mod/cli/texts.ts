@@ -5,7 +5,7 @@
  */
 
 import { SPEC_VERSION, VERSION } from "../version.ts";
-import type { Call } from "./main.ts";
+import type { Call } from "./call.ts";
 import { printStdout } from "./report.ts";
 
 /** `rustyrun help`, and `--help` anywhere. */

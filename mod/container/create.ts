@@ -11,6 +11,7 @@ import type { Config } from "../config/config.ts";
 import { wordPlanError } from "../failure.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
+import { hookState } from "../hooks.ts";
 import { type PlanRun, startPlan } from "../process.ts";
 import {
   disownState,
@@ -19,20 +20,14 @@ import {
   writeLeftovers,
 } from "../state.ts";
 import { applyNotifySocket } from "./properties/activation.ts";
-import { sayWarnings, type Warn } from "./warn.ts";
 import { handOver } from "./properties/handover.ts";
-import {
-  hookState,
-  type Place,
-  serveLaunch,
-  writePidFile,
-} from "./launch/serve.ts";
-import { prepare, type Prepared } from "./launch/prepare.ts";
+import { sayWarnings, serveLaunch, writePidFile } from "./launch/serve.ts";
+import { makeToken, prepare } from "./launch/prepare.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
 import { makeClass, undoClass } from "./properties/resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
-import { makeToken } from "./token.ts";
+import type { Place, Prepared, Warn } from "./model.ts";
 
 /** Removes what a create that fails has made. Where that fails too, the
  * directory stays: it names what the next command is to remove. */

@@ -8,10 +8,11 @@
 import { closeFd, openFd, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
-import { runHook } from "../hooks.ts";
+import { hookState, runHook } from "../hooks.ts";
 import {
   holdState,
   isAlive,
+  listIds,
   lockState,
   readState,
   sleep,
@@ -19,13 +20,12 @@ import {
   type StateDir,
   tryLockState,
 } from "../state.ts";
-import { hookState, type Place } from "./launch/serve.ts";
 import { hasCgroups, listLeft, signalContainer } from "./kill.ts";
 import { killCgroups, removeRubbish, removeStopped } from "./kept/reclaim.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { ELSEWHERE } from "./properties/shared_root.ts";
-import { findState, listIds, statusOf } from "./status.ts";
-import type { Warn } from "./warn.ts";
+import { findState, statusOf } from "./status.ts";
+import type { Place, Warn } from "./model.ts";
 
 const SIGKILL = 9;
 /** How long a killed container may take to be gone, in milliseconds. Counted by

@@ -9,9 +9,8 @@ import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
-import type { Place } from "./launch/serve.ts";
 import { startContainer } from "./start.ts";
-import type { Warn } from "./warn.ts";
+import type { Place, Warn } from "./model.ts";
 
 /**
  * Runs a container that nobody watches.

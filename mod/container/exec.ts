@@ -16,6 +16,7 @@ import type { Namespace, Process } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
+import { hookState } from "../hooks.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { SYNC } from "../plan.ts";
 import { encodePlan } from "../plan/encode.ts";
@@ -47,14 +48,19 @@ import {
   planWatch,
 } from "./launch/keeper.ts";
 import { judgeNamespaces, NAMESPACE_FILES } from "./properties/joined.ts";
-import { hookState, type Place, writePidFile } from "./launch/serve.ts";
-import { chooseJoins, FD_TAG, orderPlan, planSteps } from "./launch/order.ts";
+import { sayWarnings, writePidFile } from "./launch/serve.ts";
+import { chooseJoins, orderPlan, planSteps } from "./launch/order.ts";
 import { readFileLimit } from "./launch/prepare.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { findState, statusOf } from "./status.ts";
-import { sayWarnings, type Warn } from "./warn.ts";
-import { abandon, dismissWarden, startWarded, type Warded } from "./warded.ts";
+import {
+  abandon,
+  dismissWarden,
+  startWarded,
+  type Warded,
+} from "./launch/warden.ts";
+import { FD_TAG, type Place, type Warn } from "./model.ts";
 
 /** What the process depends on of the container that it is for. */
 export interface ExecContainer {

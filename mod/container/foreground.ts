@@ -11,7 +11,7 @@ import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
-import { runHooks } from "../hooks.ts";
+import { hookState, runHooks } from "../hooks.ts";
 import { type Op } from "../plan.ts";
 import { encodePlan } from "../plan/encode.ts";
 import { becomeKeeper, type PlanRun } from "../process.ts";
@@ -19,21 +19,20 @@ import { type StateDir, writeLeftovers } from "../state.ts";
 import { sweep } from "./delete.ts";
 import { handOver } from "./properties/handover.ts";
 import { type KeeperWords, planEnd, planWatch } from "./launch/keeper.ts";
-import {
-  hookState,
-  type Place,
-  serveLaunch,
-  writePidFile,
-} from "./launch/serve.ts";
-import { FD_TAG } from "./launch/order.ts";
-import { addWarden, prepare, type Prepared } from "./launch/prepare.ts";
+import { sayWarnings, serveLaunch, writePidFile } from "./launch/serve.ts";
+import { makeToken, prepare } from "./launch/prepare.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
 import { makeClass, undoClass } from "./properties/resctrl.ts";
 import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
-import { makeToken } from "./token.ts";
-import { sayWarnings, type Warn } from "./warn.ts";
-import { abandon, startWarded, tellWarden, type Warded } from "./warded.ts";
+import {
+  abandon,
+  addWarden,
+  startWarded,
+  tellWarden,
+  type Warded,
+} from "./launch/warden.ts";
+import { FD_TAG, type Place, type Prepared, type Warn } from "./model.ts";
 
 /** How a container is run in the foreground. */
 export interface ForegroundOptions {

@@ -18,14 +18,14 @@ import { errnoOf } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import { wordFailure } from "../failure.ts";
 import type { Facts } from "../host.ts";
-import { runHooks } from "../hooks.ts";
+import { hookState, runHooks } from "../hooks.ts";
 import { decodeReport, REPORT, type Report, REPORT_SIZE } from "../plan.ts";
 import { lockState, type State } from "../state.ts";
 import { forwardReady, openNotifySocket } from "./properties/activation.ts";
-import { hookState, type Place } from "./launch/serve.ts";
 import { signalContainer } from "./kill.ts";
-import { loadSaved, type Saved } from "./kept/saved.ts";
+import { loadSaved } from "./kept/saved.ts";
 import { findState, progressOf, statusOf } from "./status.ts";
+import type { Place, Saved } from "./model.ts";
 
 const O_NONBLOCK = 0o4000;
 const SIGKILL = 9;

@@ -4,18 +4,18 @@
  * @module
  */
 
-import { lstatSync, readDirSync, readTextFileSync } from "../../ffi/files.ts";
+import { lstatSync, readTextFileSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
 import {
   findThread,
   isAlive,
+  listIds,
   readExitCode,
   readState,
   type State,
 } from "../state.ts";
-import { reading } from "../state/words.ts";
 
 /** runtime.md "Lifecycle", and runc's "paused". */
 export type Status = "created" | "running" | "paused" | "stopped";
@@ -116,21 +116,6 @@ export function describeState(
       : {}),
     owner: state.owner,
   };
-}
-
-/** The names below `root`, sorted: containers, and what is being made. */
-export function listIds(root: string): string[] {
-  try {
-    return reading(root, () => readDirSync(root))
-      .filter((it) => it.isDirectory && !it.name.startsWith("."))
-      .map((it) => it.name).sort();
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return [];
-    throw error;
-  }
 }
 
 /** The containers below `root`, by id. What cannot be read as a state, of one

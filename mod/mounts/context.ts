@@ -10,7 +10,7 @@ import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import type { Note, Op } from "../plan.ts";
-import type { MountHost } from "./inspect.ts";
+import type { MountHost } from "./model.ts";
 
 /** A tree that is put onto the stage. */
 export interface Tree {

@@ -19,17 +19,8 @@ import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
-import type { MountHost } from "./inspect.ts";
+import type { MountHost, Veil } from "./model.ts";
 import { isUnder, splitPath } from "./path.ts";
-
-/** A directory or file of the upper layer. */
-export interface Veil {
-  /** Its place in the root file system: "/var/tmp". */
-  path: string;
-  mode: number;
-  /** "way" leads to something that is hidden. */
-  kind: "way" | "directory" | "file";
-}
 
 const from = "ephemeral";
 

@@ -24,7 +24,7 @@ import {
   takesEarly,
   takeTree,
 } from "./context.ts";
-import type { HostEntry } from "./inspect.ts";
+import type { HostEntry } from "./model.ts";
 import { planVeils } from "./opaque.ts";
 import { splitPath } from "./path.ts";
 import { setAttr } from "./attributes.ts";

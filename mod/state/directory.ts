@@ -8,7 +8,7 @@ import { mkdirSync, readDirSync, removeSync } from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
-import type { StateDir } from "../state.ts";
+import type { StateDir } from "./model.ts";
 import { readState } from "./files.ts";
 import { checkStateRoot, isSameFile, isStateDirectory } from "./root.ts";
 import { cannotKeep, removing } from "./words.ts";

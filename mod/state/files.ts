@@ -21,7 +21,7 @@ import {
   syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
-import type { State, StateDir } from "../state.ts";
+import type { State, StateDir } from "./model.ts";
 import { makeLock } from "./lock.ts";
 import { checkStateRoot } from "./root.ts";
 import { keeping, reading } from "./words.ts";

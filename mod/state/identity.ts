@@ -11,7 +11,7 @@ import {
   readTextFileSync,
 } from "../../ffi/files.ts";
 import { readKernel } from "../host/kernel.ts";
-import type { State, StateProcess } from "../state.ts";
+import type { State, StateProcess } from "./model.ts";
 
 /** PF_EXITING of the kernel's sched.h. */
 const EXITING = 4;

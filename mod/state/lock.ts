@@ -6,7 +6,7 @@
 
 import { closeFd, cstring, syscall, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import type { StateDir } from "../state.ts";
+import type { StateDir } from "./model.ts";
 import { isSameFile } from "./root.ts";
 import { cannotKeep } from "./words.ts";
 

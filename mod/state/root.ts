@@ -1,12 +1,13 @@
 /**
- * The directory of all states: whose it is, and which directories in it are
- * ours to remove.
+ * The directory of all states: whose it is, what lies in it, and which
+ * directories there are ours to remove.
  *
  * @module
  */
 
 import { lstatSync, readDirSync, statSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
+import { reading } from "./words.ts";
 
 /** Everything that ROOT/ID may hold. */
 const NAMES: ReadonlySet<string> = new Set([
@@ -82,6 +83,21 @@ export function isStateDirectory(path: string): boolean {
       readDirSync(path).every((it) => NAMES.has(it.name));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** The names below `root`, sorted: containers, and what is being made. */
+export function listIds(root: string): string[] {
+  try {
+    return reading(root, () => readDirSync(root))
+      .filter((it) => it.isDirectory && !it.name.startsWith("."))
+      .map((it) => it.name).sort();
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return [];
     throw error;
   }
 }

@@ -12,18 +12,15 @@ import { defaultSpec } from "../../mod/config/default_spec.ts";
 import { configFromFlags } from "../../mod/config/from_flags.ts";
 import type { Spec } from "../../mod/config/schema.ts";
 import { planKeeper, planWatch } from "../../mod/container/launch/keeper.ts";
-import type { Gate } from "../../mod/container/launch/order.ts";
-import {
-  addWarden,
-  prepare,
-  type Prepared,
-} from "../../mod/container/launch/prepare.ts";
+import { prepare } from "../../mod/container/launch/prepare.ts";
+import { addWarden } from "../../mod/container/launch/warden.ts";
 import type { Facts } from "../../mod/host.ts";
 import { type Op, type OpName, OPS } from "../../mod/plan.ts";
 import { encodePlan } from "../../mod/plan/encode.ts";
 import type { PlanRun } from "../../mod/process.ts";
 import { makeHost } from "../from_flags_host.ts";
 import { makeConfig, makeFacts } from "../manager_fixtures.ts";
+import type { Gate, Prepared } from "../../mod/container/model.ts";
 
 const WORDS = {
   error: (error: Error) => `rustyrun: ${error.message}\n`,

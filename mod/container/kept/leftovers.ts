@@ -8,28 +8,7 @@
 
 import type { IdMaps } from "../../namespaces/idmaps.ts";
 import type { Op } from "../../plan.ts";
-
-/** A cgroup directory that goes when the container goes. */
-export interface LeftCgroup {
-  /** Where its hierarchy is mounted. */
-  mount: string;
-  /** The directory, absolute. */
-  path: string;
-  version: 1 | 2;
-  controllers: readonly string[];
-}
-
-/** A directory, or a file, by its name in another. */
-export interface Tree {
-  parent: string;
-  name: string;
-}
-
-/** One in a directory that others may write: in a private one of `owner` by the
- * same name. */
-export interface OwnedTree extends Tree {
-  owner: number;
-}
+import type { LeftCgroup, OwnedTree, Tree } from "../model.ts";
 
 /** Everything that a container leaves behind on the host. */
 export interface Leftovers {

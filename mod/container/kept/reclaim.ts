@@ -12,7 +12,6 @@ import { removeSync } from "../../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
 import { ContainerError } from "../../errors.ts";
-import type { IdMaps } from "../../namespaces/idmaps.ts";
 import { REMOVE } from "../../plan.ts";
 import { openHelper } from "../../process.ts";
 import {
@@ -24,8 +23,7 @@ import {
   type StateDir,
 } from "../../state.ts";
 import { isStateDirectory } from "../../state/root.ts";
-import type { LeftCgroup, Leftovers, OwnedTree } from "./leftovers.ts";
-import type { Prepared } from "../launch/prepare.ts";
+import type { Leftovers } from "./leftovers.ts";
 import {
   emptyState,
   removeLeftovers,
@@ -34,25 +32,11 @@ import {
   splitPath,
   WHOLE,
 } from "./removal.ts";
-import { type NotedMount, unmountShared } from "../properties/shared_root.ts";
+import { unmountShared } from "../properties/shared_root.ts";
+import type { Noted, Prepared } from "../model.ts";
 
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
 const ENOENT = -2;
-
-/** ROOT/ID/leftovers.json: only what was not there before. */
-export interface Noted {
-  cgroups: LeftCgroup[];
-  parents: string[];
-  /** The cgroups' names are nobody else's. */
-  fresh: boolean;
-  upper?: OwnedTree;
-  /** The ids of its own user namespace, whose files may be in there. */
-  idMaps?: IdMaps;
-  /** Groups of resctrl. */
-  resctrl?: { mount: string; remove: readonly string[] };
-  /** Its root, in the mount namespace of who made it. */
-  mount?: NotedMount;
-}
 
 /** Whether nothing has this path: asked so, since the exception of a stat would
  * cost more. */

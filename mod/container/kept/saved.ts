@@ -10,15 +10,7 @@ import { parseConfigJson } from "../../config/json.ts";
 import type { Op } from "../../plan.ts";
 import { encodeState, readSaved, replaceFile } from "../../state.ts";
 import { saving } from "../../state/words.ts";
-import type { Prepared } from "../launch/prepare.ts";
-
-/** What is saved. */
-export interface Saved {
-  config: Config;
-  /** The operations behind the fifo, by index: to word their failures. */
-  late: Record<string, Op>;
-  setgroups: "allow" | "deny" | undefined;
-}
+import type { Prepared, Saved } from "../model.ts";
 
 /** What goes into ROOT/ID/config.json. Blobs stay out of it. */
 export function saveConfig(prepared: Prepared): unknown {

@@ -14,7 +14,7 @@ import type { Op, Phased } from "../../plan.ts";
 import { planCpus } from "../../security.ts";
 import { encodePlan } from "../../plan/encode.ts";
 import { planLeftovers } from "../kept/leftovers.ts";
-import { FD_TAG } from "./order.ts";
+import { FD_TAG } from "../model.ts";
 
 const FROM = "process.terminal";
 

@@ -13,8 +13,7 @@ import type { Op } from "../../plan.ts";
 import type { PlanRun } from "../../process.ts";
 import { signalName } from "../../signals.ts";
 import { planLeftovers } from "../kept/leftovers.ts";
-import { FD_TAG } from "./order.ts";
-import type { Prepared } from "./prepare.ts";
+import { FD_TAG, type Prepared } from "../model.ts";
 
 /** How the keeper words what Deno cannot word any more. */
 export interface KeeperWords {

@@ -11,9 +11,7 @@ import { keepLast } from "../../config/environment.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import type { Facts } from "../../host.ts";
 import { type Op, type Phase, type Phased, PHASES, SYNC } from "../../plan.ts";
-
-/** One step of a plan: its name and its operations. */
-export type Step = [Phase, Op[]];
+import { FD_TAG, type Filter, type Gate, type Step } from "../model.ts";
 
 /** Sorts what the managers planned into the order of PHASES; steps with
  * nothing to do are left out. */
@@ -24,18 +22,6 @@ export function orderPlan(parts: readonly Phased[]): Step[] {
     if (ops.length > 0) steps.push([phase, ops]);
   }
   return steps;
-}
-
-/** How the command is let go: by the keeper (foreground), at the fifo
- * (create), or at once (exec, and run --detach). */
-export type Gate = "keeper" | "fifo" | "none";
-
-/** A compiled seccomp filter. */
-export interface Filter {
-  filter: Uint8Array;
-  flags: number;
-  /** A supervisor listens: the filter's descriptor goes to the host. */
-  notify: boolean;
 }
 
 /** How a process enters its cgroups. */
@@ -340,9 +326,6 @@ function planHooks(phased: Phased, config: Config): void {
   }
   phased.startHooks = spawn("startContainer", "created");
 }
-
-/** Tags of `sendFd`. */
-export const FD_TAG = { master: 1, listener: 2 } as const;
 
 function planExec(phased: Phased, config: Config): void {
   phased.exec = [];

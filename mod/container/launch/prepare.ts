@@ -8,84 +8,40 @@
 import { readTextFileSync } from "../../../ffi/files.ts";
 import { limitProcess } from "../../../ffi/libc.ts";
 import { readInRoot } from "../../../ffi/rootfs.ts";
-import { type CgroupPlan, planCgroups } from "../../cgroups.ts";
+import { planCgroups } from "../../cgroups.ts";
 import type { Config } from "../../config/config.ts";
 import { keepLast } from "../../config/environment.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import { setUser } from "../../config/from_flags.ts";
 import type { Facts } from "../../host.ts";
 import { isNull, readParentFiles } from "../../host/self.ts";
-import {
-  type ClassPlan,
-  gatherResctrl,
-  planIntelRdt,
-} from "../../intel_rdt.ts";
+import { gatherResctrl, planIntelRdt } from "../../intel_rdt.ts";
 import { inspectMounts, ownerOfUpper, planMounts } from "../../mounts.ts";
 import { planNamespaces } from "../../namespaces.ts";
-import { type IdMaps, resolveIdMaps } from "../../namespaces/idmaps.ts";
-import { type Op } from "../../plan.ts";
-import { encodePlan } from "../../plan/encode.ts";
+import { resolveIdMaps } from "../../namespaces/idmaps.ts";
 import {
   type FileLimit,
   planSecurity,
   resolveCapabilities,
   resolveUser,
-  type ResourceLimit,
   rlimitsOf,
-  type Warning,
 } from "../../security.ts";
 import { applyListenFds } from "../properties/activation.ts";
 import { expandDevices } from "../properties/device_dirs.ts";
 import { loadFilter } from "../properties/seccomp.ts";
 import { judgeNamespaces } from "../properties/joined.ts";
 import { readSubordinateIds } from "../properties/id_maps.ts";
-import type { Place } from "./serve.ts";
 import {
   inspectNetDevices,
-  type NetDevice,
   planNetDevices,
 } from "../properties/net_devices.ts";
-import { type OwnedTree, planLeftovers } from "../kept/leftovers.ts";
 import { lookAtGroup, readBandwidthStep } from "../properties/resctrl.ts";
-import {
-  chooseJoins,
-  type Filter,
-  type Gate,
-  orderPlan,
-  planSteps,
-  type Step,
-} from "./order.ts";
-import { type SeenRoot, seeRootfs } from "../properties/rootfs.ts";
-import type { SharedRoot } from "../properties/shared_root.ts";
+import { chooseJoins, orderPlan, planSteps } from "./order.ts";
+import { seeRootfs } from "../properties/rootfs.ts";
+import type { Gate, OwnedTree, Place, Prepared } from "../model.ts";
 
 /** RLIMIT_NOFILE of prlimit(2). */
 const RLIMIT_NOFILE = 7;
-
-/** A configuration that is ready to run. */
-export interface Prepared {
-  config: Config;
-  facts: Facts;
-  /** The plan by steps, and all of it in a row. */
-  steps: Step[];
-  ops: Op[];
-  cgroup: CgroupPlan;
-  resctrl: ClassPlan | undefined;
-  idMaps: IdMaps | undefined;
-  /** Whether setgroups(2) is allowed in the container's user namespace;
-   * undefined outside of any. */
-  setgroups: IdMaps["setgroups"] | undefined;
-  rlimits: readonly ResourceLimit[];
-  filter: Filter | undefined;
-  /** The directory of the root file system, as it was looked at. */
-  root: SeenRoot;
-  netDevices: readonly NetDevice[];
-  /** Directory for the upper layer of a throw-away root, to be made. */
-  upper: OwnedTree | undefined;
-  /** What the container does not get of what was asked for, and need not. */
-  warnings: readonly Warning[];
-  /** Its root, once it is taken in hand: in the caller's mount namespace. */
-  sharedRoot?: SharedRoot;
-}
 
 /** How a plan is going to be run. */
 export interface PrepareOptions {
@@ -96,6 +52,12 @@ export interface PrepareOptions {
   detached?: boolean;
   /** 8 hex digits that no other container has. */
   token: string;
+}
+
+/** Returns 8 hex digits at random: what makes a cgroup's or a directory's name
+ * ours. */
+export function makeToken(): string {
+  return crypto.getRandomValues(new Uint8Array(4)).toHex();
 }
 
 /** Name of the subdirectory for a throw-away root's upper layer. */
@@ -243,41 +205,4 @@ export function prepare(
     netDevices,
     warnings: resolveCapabilities(config, facts).warnings,
   };
-}
-
-/**
- * Puts the warden in front of a plan: it must be there before anything exists
- * that could be left behind.
- *
- * @param stateFd descriptor of the state directory, which holds its lock
- */
-export function addWarden(
-  prepared: Prepared,
-  place: Place,
-  stateFd: number,
-): void {
-  const { config, cgroup, resctrl, sharedRoot, upper } = prepared;
-  const left = planLeftovers({
-    cgroups: cgroup.dirs,
-    parents: cgroup.parents,
-    resctrl,
-    state: { root: place.root, id: config.id },
-    trees: upper === undefined ? [] : [upper],
-    mount: sharedRoot !== undefined,
-    sharesPids: namespaceUse(config, "pid") !== "new",
-    also: {
-      terminal: config.spec.process?.terminal === true &&
-        config.consoleSocket === undefined,
-    },
-  });
-  const slots = new Map([["state", stateFd]]);
-  if (sharedRoot !== undefined) slots.set("root", sharedRoot.tree);
-  const warden: Op = {
-    do: "warden",
-    control: "control",
-    config: encodePlan(left, slots),
-    why: "leave a process that cleans up if this one is killed",
-  };
-  prepared.steps.unshift(["warden", [warden]]);
-  prepared.ops.unshift(warden);
 }

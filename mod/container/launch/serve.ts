@@ -8,7 +8,8 @@
 import { limitProcess } from "../../../ffi/libc.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import { ContainerError, describeFileError } from "../../errors.ts";
-import { type HookState, runHooks } from "../../hooks.ts";
+import type { Warning } from "../../security.ts";
+import { hookState, runHooks } from "../../hooks.ts";
 import { SYNC } from "../../plan.ts";
 import type { PlanRun } from "../../process.ts";
 import {
@@ -24,8 +25,8 @@ import {
 import { moveNetDevices } from "../properties/net_devices.ts";
 import { saveConfig } from "../kept/saved.ts";
 import { loginName, writeIdMaps } from "../properties/id_maps.ts";
-import type { Prepared } from "./prepare.ts";
 import { releaseSharedLock } from "../properties/shared_root.ts";
+import type { Prepared, Warn } from "../model.ts";
 
 /**
  * Writes the file of --pid-file, if there is one: by rename, without a newline,
@@ -108,31 +109,9 @@ function applyRlimits(pid: number, prepared: Prepared): void {
   }
 }
 
-/** The state as the hooks of a container get it. */
-export function hookState(
-  state: Pick<State, "ociVersion" | "id" | "bundle" | "annotations">,
-  status: HookState["status"],
-  pid: number,
-): HookState {
-  return {
-    ociVersion: state.ociVersion,
-    id: state.id,
-    status,
-    ...(pid > 0 ? { pid } : {}),
-    bundle: state.bundle,
-    ...(state.annotations === undefined
-      ? {}
-      : { annotations: state.annotations }),
-  };
-}
-
-/** Where containers live, and what is passed on of the caller's. */
-export interface Place {
-  /** Directory of the containers' states. */
-  root: string;
-  /** The caller's environment, "NAME=VALUE": for sockets that it passes on, and
-   * for rustyrun itself where the keeper calls it again. */
-  env: readonly string[];
+/** Says what a process does not get. */
+export function sayWarnings(warnings: readonly Warning[], warn: Warn): void {
+  for (const { message, quiet } of warnings) warn(message, quiet);
 }
 
 /**

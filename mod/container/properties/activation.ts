@@ -20,7 +20,7 @@ import { bindDatagram, connectDatagram } from "../../../ffi/socket.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
 import type { State } from "../../state.ts";
-import type { Place } from "../launch/serve.ts";
+import type { Place } from "../model.ts";
 
 /** Where a container finds its socket for readiness. */
 const NOTIFY_DIR = "/run/notify";

@@ -12,7 +12,7 @@ import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
 import type { HookState } from "../../hooks.ts";
 import type { PlanRun } from "../../process.ts";
-import { FD_TAG } from "../launch/order.ts";
+import { FD_TAG } from "../model.ts";
 
 function send(
   what: string,

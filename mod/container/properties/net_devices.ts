@@ -16,17 +16,7 @@ import type { Config } from "../../config/config.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import { ContainerError } from "../../errors.ts";
 import { type Op, type Phased, SYNC } from "../../plan.ts";
-
-/** A device to be moved. */
-export interface NetDevice {
-  /** Its name on the host, and its index there. */
-  host: string;
-  index: number;
-  /** Its name in the container. */
-  name: string;
-  /** Messages that give it its addresses again: moving takes them away. */
-  addresses: Uint8Array[];
-}
+import type { NetDevice } from "../model.ts";
 
 function cannotMove(host: string, cause: SyscallError): ContainerError {
   const taken = cause.code === "EEXIST";

@@ -16,15 +16,10 @@ import {
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
+import type { SeenRoot } from "../model.ts";
 
 const AT_FDCWD = -100;
 const EACCES = -13, ENOTDIR = -20, ELOOP = -40;
-
-/** A root file system that was looked at. */
-export interface SeenRoot extends SeenFile {
-  /** Its path without links. */
-  path: string;
-}
 
 /** Opens a directory; returns a descriptor, or minus an errno. */
 function open(at: number, path: string, resolve: number) {

@@ -23,7 +23,7 @@ import {
   type SeccompProfile,
 } from "../../seccomp.ts";
 import { readCache, writeCache } from "./seccomp_cache.ts";
-import type { Filter } from "../launch/order.ts";
+import type { Filter } from "../model.ts";
 
 /** ROOT/.cache/seccomp: filters by the hash of their profile. */
 const CACHE = ".cache/seccomp";

@@ -25,19 +25,15 @@ import {
   detachMount,
   identifyMount,
   isMounted,
-  type MountIdentity,
 } from "../../../ffi/mount.ts";
 import { identifyFile, isSameFile } from "../../../ffi/identity.ts";
 import { sharesMounts } from "../../config/namespaces.ts";
 import { ContainerError } from "../../errors.ts";
 import { unescapeMountinfo } from "../../host.ts";
-import { bootId, readLeftovers, writeLeftovers } from "../../state.ts";
+import { bootId, listIds, readLeftovers, writeLeftovers } from "../../state.ts";
 import type { StateDir } from "../../state.ts";
-import type { Place } from "../launch/serve.ts";
-import type { Prepared } from "../launch/prepare.ts";
-import type { Noted } from "../kept/reclaim.ts";
 import { rootReplaced } from "./rootfs.ts";
-import { listIds } from "../status.ts";
+import type { Noted, NotedMount, Place, Prepared } from "../model.ts";
 
 const O_PATH = 0o10000000;
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
@@ -50,26 +46,6 @@ const STACKED_MAX = 4096;
 
 /** Code of the error for a root that lies in another mount namespace. */
 export const ELSEWHERE = "mount-elsewhere";
-
-/** The note of a root: enough to find it again, and to know it. */
-export interface NotedMount extends MountIdentity {
-  /** Where it was going to be attached. */
-  path: string;
-  /** /proc/self/ns/mnt. */
-  namespace: string;
-  /** Ids of mounts are of one boot. */
-  boot: string;
-}
-
-/** A root in hand. */
-export interface SharedRoot {
-  /** The detached tree. */
-  tree: number;
-  /** The directory that it is a copy of, and where it goes. */
-  place: number;
-  /** Lock of all roots; -1 once the tree is attached. */
-  lock: number;
-}
 
 interface MountLine {
   id: number;

@@ -1,0 +1,102 @@
+/**
+ * The host's part of a container in the foreground, or of an exec, that has its
+ * warden: how it plans and starts it, what it says to it, and how it gives up.
+ *
+ * @module
+ */
+
+import { closeFd, trySyscall, waitProcess } from "../../../ffi/libc.ts";
+import { packetPair } from "../../../ffi/packets.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import type { Op } from "../../plan.ts";
+import { encodePlan } from "../../plan/encode.ts";
+import { type PlanRun, startPlan } from "../../process.ts";
+import { planLeftovers } from "../kept/leftovers.ts";
+import type { Place, Prepared } from "../model.ts";
+
+/**
+ * Puts the warden in front of a plan: it must be there before anything exists
+ * that could be left behind.
+ *
+ * @param stateFd descriptor of the state directory, which holds its lock
+ */
+export function addWarden(
+  prepared: Prepared,
+  place: Place,
+  stateFd: number,
+): void {
+  const { config, cgroup, resctrl, sharedRoot, upper } = prepared;
+  const left = planLeftovers({
+    cgroups: cgroup.dirs,
+    parents: cgroup.parents,
+    resctrl,
+    state: { root: place.root, id: config.id },
+    trees: upper === undefined ? [] : [upper],
+    mount: sharedRoot !== undefined,
+    sharesPids: namespaceUse(config, "pid") !== "new",
+    also: {
+      terminal: config.spec.process?.terminal === true &&
+        config.consoleSocket === undefined,
+    },
+  });
+  const slots = new Map([["state", stateFd]]);
+  if (sharedRoot !== undefined) slots.set("root", sharedRoot.tree);
+  const warden: Op = {
+    do: "warden",
+    control: "control",
+    config: encodePlan(left, slots),
+    why: "leave a process that cleans up if this one is killed",
+  };
+  prepared.steps.unshift(["warden", [warden]]);
+  prepared.ops.unshift(warden);
+}
+
+/** A plan that runs, and the socket of its warden. */
+export interface Warded {
+  run: PlanRun;
+  control: number;
+}
+
+/** Starts a plan; the warden is its first step, so that from here on a SIGKILL of
+ * this process leaves nothing.
+ *
+ * @param inherited slots beside the warden's
+ * @throws {ContainerError} when the helper cannot be started
+ */
+export function startWarded(
+  ops: readonly Op[],
+  root: string,
+  inherited: Iterable<[string, number]> = [],
+): Warded {
+  const [control, wardens] = packetPair();
+  try {
+    const slots = new Map([["control", wardens], ...inherited]);
+    return { run: startPlan(ops, root, slots), control };
+  } catch (error) {
+    closeFd(control);
+    throw error;
+  } finally {
+    closeFd(wardens);
+  }
+}
+
+/** Lets go what goes on without this process. */
+export function dismissWarden({ run, control }: Warded): void {
+  tellWarden(control, "D");
+  waitProcess(run.helper);
+}
+
+/** Tells the warden whose the cgroups are: "C" ours, "N" not; "D": done
+ * (c/warden.c). */
+export function tellWarden(control: number, letter: "C" | "N" | "D"): void {
+  trySyscall("write", control, new TextEncoder().encode(letter), 1);
+}
+
+/** Gives up; the warden removes everything that there is already.
+ *
+ * @returns whether it has; something may have killed it */
+export function abandon({ run, control }: Warded): boolean {
+  run.abort();
+  closeFd(control);
+  return waitProcess(run.helper) === 0;
+}
