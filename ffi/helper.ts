@@ -1,16 +1,12 @@
 /**
- * Finds the bytes of the helper: inside the bundle or the executable, else the
- * file that `deno task build` left in dist/.
+ * Finds the helper, a file: beside the bundle's chunks, inside the executable,
+ * else where `deno task build` left it, in dist/ of the clone.
  *
  * @module
  */
 
 import { errnoOf } from "./errno.ts";
 import { statSync } from "./files.ts";
-
-/** The bundle's first line (scripts/bundle.ts) sets this property of globalThis
- * to the helpers it carries: base64 by architecture. */
-export const EMBEDDED = "__rustyrun_helpers__";
 
 /** The helper cannot be had, or must not be used. */
 export class HelperError extends Error {
@@ -108,10 +104,23 @@ export function denoCacheDir(
   return home ? `${home}/.cache/deno` : undefined;
 }
 
-function embedded(): Record<string, string> | undefined {
-  return (globalThis as Record<string, unknown>)[EMBEDDED] as
-    | Record<string, string>
-    | undefined;
+/** Where this file lies in a clone. */
+const SOURCE = "/ffi/helper.ts";
+
+/**
+ * Where the helper is, and what of the program is written by whoever may write
+ * there: beside a bundle's chunk that is the directory itself, since the program
+ * lies in it.
+ */
+function findHelper(): { dir: string; program: string } {
+  // Cutting strings is cheaper than a URL. A module that was loaded from the
+  // network has no file.
+  const file = import.meta.filename ?? SOURCE;
+  if (file.endsWith(SOURCE)) {
+    return { dir: `${file.slice(0, -SOURCE.length)}/dist`, program: file };
+  }
+  const dir = file.slice(0, file.lastIndexOf("/"));
+  return { dir, program: dir };
 }
 
 /**
@@ -122,28 +131,14 @@ function embedded(): Record<string, string> | undefined {
  * somebody else
  */
 export function loadHelper(): Uint8Array<ArrayBuffer> {
-  const { arch } = Deno.build;
-  const inside = embedded();
-  if (inside !== undefined) {
-    const text = inside[arch];
-    if (text === undefined) {
-      throw new HelperError(
-        `Cannot find the helper: this bundle has none for ${arch}`,
-        "missing",
-        "",
-      );
-    }
-    return Uint8Array.fromBase64(text);
-  }
-  // This file is ROOT/ffi/helper.ts; cutting strings is cheaper than a URL.
-  // A module that was loaded from the network has no directory.
-  const here = import.meta.dirname ?? "";
-  const dir = `${here.slice(0, here.lastIndexOf("/"))}/dist`;
-  const path = `${dir}/rustyrun-helper-${arch}`;
+  const { dir, program } = findHelper();
+  const path = `${dir}/rustyrun-helper-${Deno.build.arch}`;
   try {
     const bytes = Deno.readFileSync(path);
-    refuseWritable(dir, import.meta.filename);
-    refuseWritable(path, import.meta.filename);
+    if (!Deno.build.standalone) {
+      refuseWritable(dir, program);
+      refuseWritable(path, program);
+    }
     return bytes;
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;

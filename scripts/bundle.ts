@@ -1,92 +1,50 @@
 /**
- * Writes dist/rustyrun.js: all of rustyrun in one file, the helper inside, which
- * runs with `deno run -A dist/rustyrun.js` and nothing else.
+ * Writes dist/rustyrun.js and its chunks, which run with
+ * `deno run -A dist/rustyrun.js`, Deno and the helper beside them.
  *
- *     deno task bundle [--with FILE]...
- *
- * It carries this machine's helper; `--with dist/rustyrun-helper-aarch64` adds
- * another one (the release does).
+ *     deno task bundle
  *
  * @module
  */
 
-import { EMBEDDED } from "../ffi/helper.ts";
 import { GONE } from "../mod/caller.ts";
-import {
-  type Arch,
-  BuildError,
-  buildHelper,
-  helperPath,
-  ROOT,
-} from "./build.ts";
+import { BuildError, buildHelper, ROOT } from "./build.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
 
-function readHelper(path: string): [Arch, string] {
-  const bytes = Deno.readFileSync(path);
-  // e_machine of the ELF header: what the file is, whatever its name says.
-  const machine = new DataView(bytes.buffer).getUint16(18, true);
-  const arch = machine === 62 ? "x86_64" : machine === 183 ? "aarch64" : "";
-  if (arch === "") {
-    throw new BuildError(`Cannot bundle "${path}": it is for another machine`);
-  }
-  return [arch, bytes.toBase64()];
-}
-
-/** The program as one text, and the machines whose helper is in it. */
-export interface Program {
-  code: string;
-  helpers: readonly Arch[];
-}
-
-/** What `deno bundle` makes of main.ts. */
-function bundleMain(): string {
-  const out = Deno.makeTempFileSync({ prefix: "rustyrun-bundle-" });
-  try {
-    const { success, stderr } = new Deno.Command(Deno.execPath(), {
-      args: [
-        "bundle",
-        "--quiet",
-        "--minify",
-        "--platform=deno",
-        "--frozen",
-        `--output=${out}`,
-        `${ROOT}main.ts`,
-      ],
-      cwd: ROOT,
-      env: { NO_COLOR: "1" },
-    }).outputSync();
-    if (!success) {
-      throw new BuildError(
-        `Cannot bundle main.ts: deno bundle failed\n${
-          new TextDecoder().decode(stderr).trimEnd()
-        }`,
-      );
-    }
-    return Deno.readTextFileSync(out);
-  } finally {
-    Deno.removeSync(out);
-  }
-}
-
 /**
- * Makes the program; builds the helper before, if need be.
+ * Makes the program: main.js, and beside it the chunks that it loads when a
+ * command needs them.
  *
- * @param others helpers to carry beside this machine's
- * @throws {BuildError} when a part of it fails
+ * @param dir an empty directory
+ * @returns the names of the chunks; each has a hash of what it holds
+ * @throws {BuildError} when the bundler fails
  */
-export function makeProgram(others: readonly string[] = []): Program {
-  buildHelper();
-  const helpers = new Map(
-    [...others, helperPath(Deno.build.arch as Arch)].map(readHelper),
-  );
-  // The bundler's text stays as it is: the line before it is all that the
-  // program has more (ffi/helper.ts reads it).
-  const line = `globalThis.${EMBEDDED}=${
-    JSON.stringify(Object.fromEntries(helpers))
-  };\n`;
-  return { code: line + bundleMain(), helpers: [...helpers.keys()] };
+export function makeProgram(dir: string): string[] {
+  const { success, stderr } = new Deno.Command(Deno.execPath(), {
+    args: [
+      "bundle",
+      "--quiet",
+      "--minify",
+      "--platform=deno",
+      "--frozen",
+      "--code-splitting",
+      `--outdir=${dir}`,
+      `${ROOT}main.ts`,
+    ],
+    cwd: ROOT,
+    env: { NO_COLOR: "1" },
+  }).outputSync();
+  if (!success) {
+    throw new BuildError(
+      `Cannot bundle main.ts: deno bundle failed\n${
+        new TextDecoder().decode(stderr).trimEnd()
+      }`,
+    );
+  }
+  return [...Deno.readDirSync(dir)].map((it) => it.name)
+    .filter((name) => name !== "main.js");
 }
 
 /**
@@ -101,57 +59,68 @@ const FIRST_LINES = `#!/bin/sh
 `;
 
 /**
- * Writes the bundle.
+ * Writes the bundle; builds the helper before, if need be.
  *
- * @param others helpers to carry beside this machine's
  * @throws {BuildError} when a part of it fails
  */
-export function bundle(others: readonly string[] = []): void {
-  const started = new Date();
-  const { code, helpers } = makeProgram(others);
-  const part = `${BUNDLE}.${Deno.pid}`;
-  try {
-    Deno.writeTextFileSync(
-      part,
-      `${FIRST_LINES}${code}`,
-    );
-    Deno.chmodSync(part, 0o755);
-    // A source that changes meanwhile is newer than this.
-    Deno.utimeSync(part, started, started);
-    Deno.renameSync(part, BUNDLE);
-  } finally {
-    try {
-      Deno.removeSync(part);
-    } catch {
-      // Renamed, or never made.
-    }
-  }
+export function bundle(): void {
+  buildHelper();
+  const { chunks, size } = writeBundle(`${ROOT}dist`);
   console.log(
-    `Bundled dist/rustyrun.js: ${
-      Math.ceil(code.length / 1024)
-    } KiB, helper for ${helpers.join(" and ")}`,
+    `Bundled dist/rustyrun.js and ${chunks} chunks: ${
+      Math.ceil(size / 1024)
+    } KiB`,
   );
 }
 
-function main(args: string[]): void {
-  const others: string[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const path = args[i] === "--with" ? args[++i] : undefined;
-    if (path === undefined) {
-      throw new BuildError(
-        `Cannot bundle: unknown argument "${
-          args[i] ?? "--with"
-        }"\n  hint: deno task bundle [--with FILE]...`,
-      );
+/**
+ * Writes the bundle, without a helper, and removes the chunks of an older one.
+ *
+ * @returns how many chunks it has, and the size of all in bytes
+ * @throws {BuildError} when the bundler fails
+ */
+export function writeBundle(dist: string): { chunks: number; size: number } {
+  const started = new Date();
+  const part = `${dist}/.bundle-${Deno.pid}`;
+  Deno.mkdirSync(part);
+  try {
+    const chunks = makeProgram(part);
+    const text = FIRST_LINES + Deno.readTextFileSync(`${part}/main.js`);
+    let size = text.length;
+    for (const name of chunks) {
+      size += Deno.statSync(`${part}/${name}`).size;
+      // As the entry: whatever the umask is, nobody else may write them.
+      Deno.chmodSync(`${part}/${name}`, 0o644);
+      Deno.renameSync(`${part}/${name}`, `${dist}/${name}`);
     }
-    others.push(path);
+    Deno.writeTextFileSync(`${part}/rustyrun.js`, text);
+    Deno.chmodSync(`${part}/rustyrun.js`, 0o755);
+    // A source that changes meanwhile is newer than this.
+    Deno.utimeSync(`${part}/rustyrun.js`, started, started);
+    Deno.renameSync(`${part}/rustyrun.js`, `${dist}/rustyrun.js`);
+    // What the entry before this one has loaded.
+    const kept = new Set(["rustyrun.js", ...chunks]);
+    for (const { name } of Deno.readDirSync(dist)) {
+      if (name.endsWith(".js") && !kept.has(name)) {
+        Deno.removeSync(`${dist}/${name}`);
+      }
+    }
+    return { chunks: chunks.length, size };
+  } finally {
+    Deno.removeSync(part, { recursive: true });
   }
-  bundle(others);
 }
 
 if (import.meta.main) {
   try {
-    main(Deno.args);
+    if (Deno.args.length > 0) {
+      throw new BuildError(
+        `Cannot bundle: unknown argument "${
+          Deno.args[0]
+        }"\n  hint: deno task bundle`,
+      );
+    }
+    bundle();
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
     console.error(error.message);

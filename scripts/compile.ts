@@ -1,5 +1,6 @@
 /**
- * Writes dist/rustyrun: one executable with the bundle and the helper inside.
+ * Writes dist/rustyrun: one executable, with the program, its chunks and the
+ * helper inside.
  *
  *     deno task compile
  *
@@ -10,7 +11,13 @@
  * @module
  */
 
-import { BuildError, ROOT } from "./build.ts";
+import {
+  type Arch,
+  BuildError,
+  buildHelper,
+  helperPath,
+  ROOT,
+} from "./build.ts";
 import { makeProgram } from "./bundle.ts";
 
 /**
@@ -19,33 +26,37 @@ import { makeProgram } from "./bundle.ts";
  * @throws {BuildError} when a part of it fails
  */
 export function compile(): void {
-  const { code } = makeProgram();
+  buildHelper();
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-compile-" });
-  Deno.writeTextFileSync(`${dir}/main.js`, code);
+  const helper = helperPath(Deno.build.arch as Arch);
+  const inside = `${dir}/${helper.slice(helper.lastIndexOf("/") + 1)}`;
   const line = Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
     [Deno.execPath()];
   const out = `${ROOT}dist/rustyrun`;
   const part = `${out}.${Deno.pid}`;
   const [program, ...words] = line;
-  const { success, stderr } = new Deno.Command(program!, {
-    args: [
-      ...words,
-      "compile",
-      "--quiet",
-      "--allow-all",
-      // With a code cache the program would load V8 bytecode from a name in
-      // /tmp that anybody can take: not for a tool that root runs.
-      "--no-code-cache",
-      "--no-check",
-      "--no-config",
-      "--no-lock",
-      `--output=${part}`,
-      `${dir}/main.js`,
-    ],
-    cwd: dir,
-    env: { NO_COLOR: "1" },
-  }).outputSync();
   try {
+    makeProgram(dir);
+    Deno.copyFileSync(helper, inside);
+    const { success, stderr } = new Deno.Command(program!, {
+      args: [
+        ...words,
+        "compile",
+        "--quiet",
+        "--allow-all",
+        // With a code cache the program would load V8 bytecode from a name in
+        // /tmp that anybody can take: not for a tool that root runs.
+        "--no-code-cache",
+        "--no-check",
+        "--no-config",
+        "--no-lock",
+        `--include=${inside}`,
+        `--output=${part}`,
+        `${dir}/main.js`,
+      ],
+      cwd: dir,
+      env: { NO_COLOR: "1" },
+    }).outputSync();
     if (!success) {
       throw new BuildError(
         `Cannot compile dist/rustyrun: "${line.join(" ")} compile" failed\n${

@@ -12,13 +12,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import {
-  denoCacheDir,
-  EMBEDDED,
-  HelperError,
-  loadHelper,
-  refuseWritable,
-} from "../ffi/helper.ts";
+import { denoCacheDir, HelperError, refuseWritable } from "../ffi/helper.ts";
 import { describeInstall } from "../scripts/build.ts";
 import {
   findLeaks,
@@ -184,16 +178,41 @@ testOn(
 
 testOn(
   ["cc"],
-  "bundle.ts writes one file that runs alone, without zod",
+  "bundle.ts writes a program that runs without the rest of the clone, without zod",
   async () => {
     const dir = copyRepository();
     const alone = Deno.makeTempDirSync({ prefix: "rustyrun-test-alone-" });
     try {
-      const made = await runScript(dir, ["scripts/bundle.ts"]);
+      // Of a bundle before this one.
+      Deno.mkdirSync(`${dir}/dist`);
+      Deno.writeTextFileSync(`${dir}/dist/chunk-OLD.js`, "");
+      const made = await runToEnd(
+        [
+          "sh",
+          "-c",
+          'umask 0 && exec "$@"',
+          "sh",
+          Deno.execPath(),
+          "run",
+          "-A",
+          "scripts/bundle.ts",
+        ],
+        { cwd: dir, env: { NO_COLOR: "1" } },
+      );
       assertEquals([made.code, made.stderr], [0, ""]);
-      Deno.renameSync(`${dir}/dist/rustyrun.js`, `${alone}/rustyrun.js`);
-      const code = Deno.readTextFileSync(`${alone}/rustyrun.js`);
-      assertEquals(code.includes("ZodError"), false);
+      const files = [...Deno.readDirSync(`${dir}/dist`)];
+      const chunks = files.filter((it) => it.name.endsWith(".js"));
+      assertEquals(chunks.some((it) => it.name === "chunk-OLD.js"), false);
+      assertEquals(files.length, chunks.length + 1);
+      for (const { name } of files) {
+        Deno.renameSync(`${dir}/dist/${name}`, `${alone}/${name}`);
+      }
+      for (const { name } of chunks) {
+        const code = Deno.readTextFileSync(`${alone}/${name}`);
+        assertEquals(code.includes("ZodError"), false);
+        const writers = Deno.statSync(`${alone}/${name}`).mode! & 0o022;
+        assertEquals(writers, 0, name);
+      }
       const { version } = JSON.parse(
         Deno.readTextFileSync(`${ROOT}/deno.json`),
       );
@@ -299,24 +318,6 @@ testOn(
     }
   },
 );
-
-Deno.test("loadHelper() takes the embedded helper of this machine", () => {
-  const box = globalThis as Record<string, unknown>;
-  box[EMBEDDED] = { [ARCH]: "f0VMRg==" };
-  try {
-    assertEquals(loadHelper(), new TextEncoder().encode("\x7fELF"));
-    // Deno keeps the bytecode of a bundle, too.
-    assertEquals(denoCacheDir(() => "/x"), "/x");
-    box[EMBEDDED] = {};
-    assertThrows(
-      () => loadHelper(),
-      HelperError,
-      `Cannot find the helper: this bundle has none for ${ARCH}`,
-    );
-  } finally {
-    delete box[EMBEDDED];
-  }
-});
 
 for (
   const [env, want] of [

@@ -1,6 +1,6 @@
 /**
  * The program under test, for root and for an unprivileged user: the bundle
- * (dist/rustyrun.js) where it is newer than its sources, as `deno task test`
+ * (dist/rustyrun.js and what lies beside it) where it is newer than its sources, as `deno task test`
  * makes it, else `deno run -A main.ts`. RUSTYRUN_BIN names another one: an
  * executable, or a .js bundle.
  *
@@ -60,6 +60,16 @@ function bringNear(path: string, home: string, user: User): string {
   }
   near.set(`${home}/${name}`, found);
   return found;
+}
+
+/** The same for a bundle, whose chunks and helper lie beside it. */
+function bringBundle(path: string, home: string, user: User): string {
+  const dir = path.slice(0, path.lastIndexOf("/"));
+  const paths = [...Deno.readDirSync(dir)].map((it) => it.name)
+    .filter((name) => name.endsWith(".js") || name.includes("-helper-"))
+    .map((name) => bringNear(`${dir}/${name}`, home, user));
+  const name = path.slice(dir.length);
+  return paths.find((it) => it.endsWith(name))!;
 }
 
 function mayRead(path: string, user: User): boolean {
@@ -176,6 +186,9 @@ export function cliCommand(
   if (bin === undefined) {
     return [deno, "run", "-A", other ? findMain(other) : `${ROOT}/main.ts`];
   }
-  const path = other ? bringNear(bin, places!.home, other) : bin;
-  return bin.endsWith(".js") ? [deno, "run", "-q", "-A", path] : [path];
+  if (!bin.endsWith(".js")) {
+    return [other ? bringNear(bin, places!.home, other) : bin];
+  }
+  const path = other ? bringBundle(bin, places!.home, other) : bin;
+  return [deno, "run", "-q", "-A", path];
 }

@@ -15,6 +15,7 @@ import {
 } from "../harness.ts";
 import { asUser, type Need, testOn, USERS } from "../needs.ts";
 import { cliCommand, copyClone, otherUser, run } from "../program.ts";
+import { writeBundle } from "../../scripts/bundle.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox"];
 
@@ -166,45 +167,65 @@ testOn(NEEDS, "root stops at a DENO_DIR that others may write", async () => {
   );
 });
 
-testOn(
-  NEEDS,
-  "root runs the sources of a user who built the helper, and no other's helper",
-  async () => {
-    using room = makeRoom();
-    const clone = `${room.dir}/clone`;
-    Deno.mkdirSync(`${clone}/dist`, { recursive: true });
-    copyClone(clone);
-    const helper = `dist/rustyrun-helper-${Deno.build.arch}`;
-    run("cp", `${ROOT}/${helper}`, `${clone}/dist`);
-    run("chown", "-R", "61234:61234", clone);
-    const call = async () => {
-      const line = [Deno.execPath(), "run", "-A", "main.ts", "--root"];
-      line.push(`${room.dir}/states`, "run", "--rootfs", room.rootfs, "--");
-      return await runToEnd([...line, "echo", "hi"], { cwd: clone });
-    };
-    // As the umask of Debian's users leaves it, and Ubuntu's.
-    for (const mode of ["go-w", "g+w"]) {
-      run("chmod", "-R", mode, clone);
-      const { code, stdout, stderr } = await call();
-      assertEquals([code, stdout, stderr], [0, "hi\n", ""], mode);
-    }
-    for (
-      const [path, change] of [
-        ["dist", (it) => Deno.chmodSync(it, 0o777)],
-        [helper, (it) => Deno.chownSync(it, 61235, null)],
-      ] as [string, (path: string) => void][]
-    ) {
-      const before = Deno.statSync(`${clone}/${path}`);
-      change(`${clone}/${path}`);
-      const { code, stdout, stderr } = await call();
-      assertEquals([code, stdout], [125, ""]);
-      assertMatch(
-        stderr,
-        /^rustyrun: Cannot use ".*" as root: .* may write it\n/,
-      );
-      assertStringIncludes(stderr, `"${clone}/${path}"`);
-      Deno.chmodSync(`${clone}/${path}`, before.mode! & 0o777);
-      Deno.chownSync(`${clone}/${path}`, before.uid, null);
-    }
-  },
-);
+const HELPER = `dist/rustyrun-helper-${Deno.build.arch}`;
+
+/** What is started in a clone, how it gets there, and what root refuses of it.
+ * Whoever may write dist/ may put another bundle there, as well as a helper. */
+const CLONES: [
+  string,
+  (clone: string) => void,
+  [string, (path: string) => void][],
+][] = [
+  [
+    "main.ts",
+    copyClone,
+    [
+      ["dist", (it) => Deno.chmodSync(it, 0o777)],
+      [HELPER, (it) => Deno.chownSync(it, 61235, null)],
+    ],
+  ],
+  [
+    "dist/rustyrun.js",
+    (clone) => writeBundle(`${clone}/dist`),
+    [[HELPER, (it) => Deno.chownSync(it, 61235, null)]],
+  ],
+];
+
+for (const [program, make, refused] of CLONES) {
+  testOn(
+    NEEDS,
+    `root runs ${program} of a user who built it, and no other's helper`,
+    async () => {
+      using room = makeRoom();
+      const clone = `${room.dir}/clone`;
+      Deno.mkdirSync(`${clone}/dist`, { recursive: true });
+      run("cp", `${ROOT}/${HELPER}`, `${clone}/dist`);
+      make(clone);
+      run("chown", "-R", "61234:61234", clone);
+      const call = async () => {
+        const line = [Deno.execPath(), "run", "-A", program, "--root"];
+        line.push(`${room.dir}/states`, "run", "--rootfs", room.rootfs, "--");
+        return await runToEnd([...line, "echo", "hi"], { cwd: clone });
+      };
+      // As the umask of Debian's users leaves it, and Ubuntu's.
+      for (const mode of ["go-w", "g+w"]) {
+        run("chmod", "-R", mode, clone);
+        const { code, stdout, stderr } = await call();
+        assertEquals([code, stdout, stderr], [0, "hi\n", ""], mode);
+      }
+      for (const [path, change] of refused) {
+        const before = Deno.statSync(`${clone}/${path}`);
+        change(`${clone}/${path}`);
+        const { code, stdout, stderr } = await call();
+        assertEquals([code, stdout], [125, ""]);
+        assertMatch(
+          stderr,
+          /^rustyrun: Cannot use ".*" as root: .* may write it\n/,
+        );
+        assertStringIncludes(stderr, `"${clone}/${path}"`);
+        Deno.chmodSync(`${clone}/${path}`, before.mode! & 0o777);
+        Deno.chownSync(`${clone}/${path}`, before.uid, null);
+      }
+    },
+  );
+}
