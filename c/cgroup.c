@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "calls.h"
+#include "cgroup.h"
 #include "kernel.h"
-#include "teardown.h"
+#include "tree.h"
 
 #define DIR_FLAGS ((uint64_t)(O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
 #define DIR_RESOLVE \
@@ -199,51 +201,51 @@ static int open_own(const struct cgroup *g)
 
 /* cgroup.kill (since 5.14) and the freezer see every process; the list of
  * another v1 hierarchy is only for where there is neither. */
-void cgroup_kill(const struct teardown *t)
+void cgroup_kill(const struct cgroup *groups, unsigned int count)
 {
 	bool done = false;
 	int dir;
 
-	for (unsigned int i = 0; i < t->cgroups; i++) {
-		if (t->cgroup[i].kind == CGROUP_V1)
+	for (unsigned int i = 0; i < count; i++) {
+		if (groups[i].kind == CGROUP_V1)
 			continue;
-		dir = open_own(&t->cgroup[i]);
+		dir = open_own(&groups[i]);
 		if (dir < 0)
 			continue;
 		done = true;
-		if (t->cgroup[i].kind == CGROUP_FREEZER)
+		if (groups[i].kind == CGROUP_FREEZER)
 			kill_frozen(dir);
 		else if (!write_file(dir, "cgroup.kill", "1"))
 			visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
 		close(dir);
 	}
-	for (unsigned int i = 0; i < t->cgroups && !done; i++) {
-		dir = open_own(&t->cgroup[i]);
+	for (unsigned int i = 0; i < count && !done; i++) {
+		dir = open_own(&groups[i]);
 		if (dir >= 0)
 			visit_all(dir, kill_one);
 	}
 }
 
-void cgroup_thaw(const struct teardown *t)
+void cgroup_thaw(const struct cgroup *groups, unsigned int count)
 {
 	int dir;
 
-	for (unsigned int i = 0; i < t->cgroups; i++) {
-		if (t->cgroup[i].kind != CGROUP_FREEZER)
+	for (unsigned int i = 0; i < count; i++) {
+		if (groups[i].kind != CGROUP_FREEZER)
 			continue;
-		dir = open_own(&t->cgroup[i]);
+		dir = open_own(&groups[i]);
 		if (dir >= 0)
 			visit_all(dir, thaw_one);
 	}
 }
 
-void cgroup_free(const struct teardown *t, pid_t pid)
+void cgroup_free(const char *way_out, pid_t pid)
 {
 	char digits[12];
 	size_t n = sizeof(digits);
 	int fd;
 
-	fd = t->way_out && pid > 0 ? open(t->way_out, O_WRONLY | O_CLOEXEC) : -1;
+	fd = way_out && pid > 0 ? open(way_out, O_WRONLY | O_CLOEXEC) : -1;
 	if (fd < 0)
 		return;
 	for (; pid; pid /= 10)

@@ -11,9 +11,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "helper.h"
+#include "calls.h"
+#include "copy.h"
 #include "kernel.h"
-#include "teardown.h"
+#include "stage.h"
+#include "tree.h"
 
 /* Deeper trees are an error: each level keeps two descriptors open. */
 #define COPY_DEPTH 64

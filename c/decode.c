@@ -4,9 +4,12 @@
  * were really read; plan_next then walks what has been checked.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
-#include "helper.h"
+#include "decode.h"
 
 static const char *signature(uint16_t code)
 {
@@ -165,4 +168,36 @@ int plan_open(struct plan *plan, const void *bytes, size_t size,
 		return -1;
 	errno = EINVAL;
 	return walk.at == walk.size ? 0 : -1;
+}
+
+/* Walks a copy: the plan stays at its start. */
+bool find_op(const struct plan *plan, uint16_t code, struct op *op)
+{
+	struct plan walk = *plan;
+
+	while (plan_next(&walk, op) == 0)
+		if (op->code == code)
+			return true;
+	return false;
+}
+
+/* The seals matter: a plan that could still change would be checked twice. */
+const void *map_plan(int fd, size_t *size)
+{
+	const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	struct stat st;
+	void *p;
+	int got;
+
+	got = fcntl(fd, F_GET_SEALS);
+	if (got < 0 || fstat(fd, &st) < 0)
+		return NULL;
+	if ((got & seals) != seals || st.st_size <= 0 ||
+	    st.st_size > (off_t)PLAN_MAX) {
+		errno = EINVAL;
+		return NULL;
+	}
+	*size = (size_t)st.st_size;
+	p = mmap(NULL, *size, PROT_READ, MAP_PRIVATE, fd, 0);
+	return p == MAP_FAILED ? NULL : p;
 }

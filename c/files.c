@@ -11,22 +11,12 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "helper.h"
+#include "calls.h"
+#include "copy.h"
+#include "files.h"
 #include "kernel.h"
-#include "teardown.h"
-
-static int is_component(const char *name)
-{
-	return *name && !strchr(name, '/') && strcmp(name, ".") &&
-	       strcmp(name, "..");
-}
-
-const char *plain_name(const struct arg *arg)
-{
-	if (!is_component(arg->p))
-		fail(EINVAL, arg->p);
-	return arg->p;
-}
+#include "stage.h"
+#include "tree.h"
 
 static void run_open(const struct op *op)
 {

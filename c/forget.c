@@ -6,7 +6,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "helper.h"
+#include "forget.h"
+#include "stage.h"
 
 /* More than any operation's own frames have; the kernel gives a stack twice as
  * much where no limit is lower than that. */

@@ -1,15 +1,18 @@
 /*
- * The process of an exec that the container holds: stopped, traced or frozen, it
- * takes no signal, and whoever wants it to end would wait for ever. A signal
- * that ends programs kills it then. That it is held is looked for again and
- * again: a tracer lets it go on, a machine that stands still does as well.
+ * The end of a first process, whoever holds it. That of an exec may be stopped,
+ * traced or frozen: it takes no signal, and whoever wants it to end would wait
+ * for ever. A signal that ends programs kills it then. That it is held is looked
+ * for again and again: a tracer lets it go on, a machine that stands still does
+ * as well.
  */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "keeper.h"
-#include "kernel.h"
+#include "cgroup.h"
+#include "decode.h"
+#include "held.h"
+#include "proc.h"
 
 /* So many looks in a row must find it held, each after so many milliseconds in
  * which nothing came. */
@@ -24,7 +27,7 @@ static bool is_frozen(const struct keeper *k)
 	struct op op;
 	char text[16];
 
-	return find_op(k, OP_K_EXEC, &op) && op.a[0].len &&
+	return find_op(&k->plan, OP_K_EXEC, &op) && op.a[0].len &&
 	       read_whole(op.a[0].p, text, sizeof(text)) > 0 &&
 	       (!strncmp(text, "FROZEN", 6) || !strncmp(text, "FREEZ", 5));
 }
@@ -65,7 +68,7 @@ void held_ask(struct keeper *k, int sig)
 {
 	struct op op;
 
-	if (k->asked || !find_op(k, OP_K_EXEC, &op))
+	if (k->asked || !find_op(&k->plan, OP_K_EXEC, &op))
 		return;
 	k->asked = sig;
 	k->looks = 0;
@@ -76,6 +79,15 @@ int held_timeout(const struct keeper *k, int timeout)
 	if (!k->asked || (timeout >= 0 && timeout < LOOK_MS))
 		return timeout;
 	return LOOK_MS;
+}
+
+void kill_init(struct keeper *k)
+{
+	if (!k->ended)
+		kill(k->init, SIGKILL);
+	cgroup_thaw(k->td.cgroup, k->td.cgroups);
+	if (!k->ended)
+		cgroup_free(k->td.way_out, k->init);
 }
 
 /* Killed and still not gone, it dies when it goes on: nobody waits for that. */

@@ -2,13 +2,15 @@
  * `--init`: the container's pid 1, which forwards signals, reaps, and ends as
  * the command ends.
  */
-#include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "helper.h"
+#include "calls.h"
+#include "forget.h"
+#include "init.h"
 #include "kernel.h"
+#include "stage.h"
 
 /* A value that came with the signal (sigqueue) goes along. What the keeper's
  * terminal has sent is for all that a terminal would have reached. */

@@ -6,15 +6,24 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "calls.h"
+#include "cgroup.h"
+#include "decode.h"
+#include "held.h"
 #include "keeper.h"
 #include "kernel.h"
+#include "proc.h"
+#include "signals.h"
+#include "teardown.h"
+#include "tty.h"
+#include "vector.h"
+#include "verdict.h"
 
 /* How long a container that was killed may take to be gone. */
 #define GONE_MS 10000
@@ -51,14 +60,14 @@ static void close_foreign(struct keeper *k)
 	for (int fd = 0; fd < 3; fd++)
 		keep[n++] = fd;
 	keep[n++] = k->signals;
-	if (find_op(k, OP_K_RUN, &op))
+	if (find_op(&k->plan, OP_K_RUN, &op))
 		for (int i = 2; i < 6; i++)
 			keep[n++] = take_slot(k, op.a[i].n);
-	if (find_op(k, OP_K_STATE, &op))
+	if (find_op(&k->plan, OP_K_STATE, &op))
 		keep[n++] = take_slot(k, op.a[2].n);
-	if (find_op(k, OP_K_MOUNT, &op))
+	if (find_op(&k->plan, OP_K_MOUNT, &op))
 		keep[n++] = take_slot(k, op.a[0].n);
-	if (find_op(k, OP_K_DETACH, &op)) {
+	if (find_op(&k->plan, OP_K_DETACH, &op)) {
 		keep[n++] = k->caller = take_slot(k, op.a[0].n);
 		keep[n++] = take_slot(k, op.a[2].n);
 	}
@@ -106,29 +115,6 @@ static void leave_stdio(void)
 	dup2(fd, 1);
 	if (fd > 1)
 		close(fd);
-}
-
-void kill_init(struct keeper *k)
-{
-	if (!k->ended)
-		kill(k->init, SIGKILL);
-	cgroup_thaw(&k->td);
-	if (!k->ended)
-		cgroup_free(&k->td, k->init);
-}
-
-const char *proc_path(char path[32], pid_t pid, const char *tail)
-{
-	char digits[12];
-	size_t n = sizeof(digits), len = 6;
-
-	for (; pid; pid /= 10)
-		digits[--n] = (char)('0' + pid % 10);
-	memcpy(path, "/proc/", len);
-	memcpy(path + len, digits + n, sizeof(digits) - n);
-	len += sizeof(digits) - n;
-	memcpy(path + len, tail, strlen(tail) + 1);
-	return path;
 }
 
 /* A user's own container may leave files of ids that only its user namespace
@@ -328,7 +314,7 @@ static void run_delete(const struct keeper *k)
 	int status;
 	pid_t pid;
 
-	if (!find_op(k, OP_K_DELETE, &op) || !op.a[0].count)
+	if (!find_op(&k->plan, OP_K_DELETE, &op) || !op.a[0].count)
 		return;
 	pid = fork();
 	if (pid == 0) {
@@ -362,7 +348,7 @@ _Noreturn static void finish(struct keeper *k)
 	int code;
 
 	if (shared)
-		cgroup_kill(&k->td);
+		cgroup_kill(k->td.cgroup, k->td.cgroups);
 	if (k->about_to_exec && !k->aborted)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);

@@ -10,8 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "helper.h"
+#include "calls.h"
 #include "kernel.h"
+#include "mounts.h"
+#include "stage.h"
 
 #define IN_ROOT (K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS)
 #define WALK_MAX 4096

@@ -12,8 +12,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "helper.h"
-#include "kernel.h"
+#include "calls.h"
+#include "namespaces.h"
+#include "proc.h"
+#include "stage.h"
 
 static void run_link_up(const char *name)
 {
@@ -60,24 +62,9 @@ static void run_netlink(const struct op *op)
 	close(fd);
 }
 
-/* "/proc/PID" + tail, for what stdio would print. */
-static const char *proc_path(char path[64], pid_t pid, const char *tail)
-{
-	char digits[16];
-	size_t n = sizeof(digits), len = 6;
-
-	for (unsigned int v = (unsigned int)pid; v; v /= 10)
-		digits[--n] = (char)('0' + v % 10);
-	memcpy(path, "/proc/", len);
-	memcpy(path + len, digits + n, sizeof(digits) - n);
-	len += sizeof(digits) - n;
-	memcpy(path + len, tail, strlen(tail) + 1);
-	return path;
-}
-
 static void write_map(pid_t pid, const char *tail, const struct arg *map)
 {
-	char path[64];
+	char path[32];
 	int fd = open(proc_path(path, pid, tail), O_WRONLY | O_CLOEXEC);
 
 	check(fd, path);
@@ -89,7 +76,7 @@ static void write_map(pid_t pid, const char *tail, const struct arg *map)
  * process is made in it, and goes as soon as its namespace is held. */
 static void run_userns(const struct op *op)
 {
-	char path[64], byte;
+	char path[32], byte;
 	int hold[2], fd;
 	pid_t pid;
 

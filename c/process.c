@@ -14,8 +14,13 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "helper.h"
+#include "calls.h"
+#include "forget.h"
+#include "init.h"
 #include "kernel.h"
+#include "process.h"
+#include "stage.h"
+#include "vector.h"
 
 /* makedev(5, 2), Documentation/admin-guide/devices.txt */
 #define PTMX_DEV 0x502

@@ -5,6 +5,9 @@
  */
 #include <errno.h>
 
+#include "decode.h"
+#include "remove.h"
+#include "stage.h"
 #include "teardown.h"
 
 static struct {

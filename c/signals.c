@@ -2,15 +2,18 @@
  * What becomes of a signal that came to the keeper: it is the command's, that
  * of the command's whole process group, or the end of the container.
  */
-#include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "keeper.h"
+#include "calls.h"
+#include "held.h"
 #include "kernel.h"
+#include "proc.h"
+#include "signals.h"
+#include "tty.h"
 
 /* Three times Ctrl-C within this time end a container, whatever it does. */
 #define PRESS_MS 2000
@@ -22,32 +25,6 @@ bool is_ignored_here(int sig)
 	struct sigaction now;
 
 	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
-}
-
-static uint64_t read_number(const char **p, unsigned int base)
-{
-	uint64_t n = 0;
-
-	for (;; (*p)++) {
-		if (**p >= '0' && **p <= '9')
-			n = n * base + (uint64_t)(**p - '0');
-		else if (base == 16 && **p >= 'a' && **p <= 'f')
-			n = n * base + (uint64_t)(**p - 'a' + 10);
-		else
-			return n;
-	}
-}
-
-/* A number of /proc/PID/status. */
-uint64_t read_field(const char *text, const char *key, unsigned int base)
-{
-	const char *p = strstr(text, key);
-
-	if (!p)
-		return 0;
-	p += strlen(key);
-	p += strspn(p, "\t ");
-	return read_number(&p, base);
 }
 
 struct dispositions {

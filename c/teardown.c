@@ -5,18 +5,19 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "calls.h"
+#include "cgroup.h"
+#include "decode.h"
 #include "kernel.h"
 #include "teardown.h"
+#include "tree.h"
 
 /* How often a cgroup may be found busy: tasks leave it some time after they
  * died, for 2 s; killed ones have 10 s for it, they may have much memory to give
@@ -219,7 +220,7 @@ static void remove_cgroups(struct teardown *t, int how)
 			int err = errno;
 
 			if (err == EBUSY && how & REMOVE_KILL)
-				cgroup_kill(t);
+				cgroup_kill(t->cgroup, t->cgroups);
 			if (err != EBUSY || tries == most || !below) {
 				errno = err;
 				note(t, g->index, g->above, g->path);
@@ -400,53 +401,3 @@ int teardown_run(struct teardown *t, int how)
 	return t->failed ? -1 : 0;
 }
 
-/* libc's masks leave out the signals it uses itself (32 to 34 in musl); here
- * they are the container's like all others. */
-uint64_t block_signals(void)
-{
-	const uint64_t all = ~0ull;
-	uint64_t old = 0;
-
-	syscall(SYS_rt_sigprocmask, SIG_BLOCK, &all, &old, sizeof(all));
-	return old;
-}
-
-void restore_signals(uint64_t mask)
-{
-	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
-}
-
-void sleep_ms(int ms)
-{
-	poll(NULL, 0, ms);
-}
-
-int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-void close_others(int *keep, unsigned int count)
-{
-	unsigned int from = 0;
-
-	for (unsigned int i = 1; i < count; i++)
-		for (unsigned int j = i; j && keep[j] < keep[j - 1]; j--) {
-			int fd = keep[j];
-
-			keep[j] = keep[j - 1];
-			keep[j - 1] = fd;
-		}
-	for (unsigned int i = 0; i < count; i++) {
-		if (keep[i] < 0)
-			continue;
-		if ((unsigned int)keep[i] > from)
-			syscall(SYS_close_range, from,
-				(unsigned int)keep[i] - 1, 0u);
-		from = (unsigned int)keep[i] + 1;
-	}
-	syscall(SYS_close_range, from, ~0u, 0u);
-}

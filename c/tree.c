@@ -13,8 +13,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "kernel.h"
-#include "teardown.h"
+#include "tree.h"
 
 static bool is_dot(const char *name)
 {

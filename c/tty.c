@@ -12,7 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "keeper.h"
+#include "calls.h"
+#include "tty.h"
 
 /* O_NONBLOCK belongs to the open file, which the caller shares: so stdout is
  * opened again. The end of a PTY master would become another terminal, and a

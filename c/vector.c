@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "helper.h"
+#include "vector.h"
 
 static char *room[PLAN_LIST + 2];
 

@@ -11,7 +11,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "keeper.h"
+#include "decode.h"
+#include "proc.h"
+#include "verdict.h"
+
+/* kText's op for a helper that died without a word. */
+#define KEEPER_DIED (-2)
 
 static void print(const char *text, size_t size)
 {
@@ -66,32 +71,6 @@ static const char *list_at(const struct arg *list, uint32_t index)
 	while (index--)
 		p += strlen(p) + 1;
 	return p;
-}
-
-/* Walks a copy: the plan stays at its start. */
-bool find_op(const struct keeper *k, uint16_t code, struct op *op)
-{
-	struct plan walk = k->plan;
-
-	while (plan_next(&walk, op) == 0)
-		if (op->code == code)
-			return true;
-	return false;
-}
-
-ssize_t read_whole(const char *path, char *text, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t at = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -1;
-	while (at < size - 1 && (n = read(fd, text + at, size - 1 - at)) > 0)
-		at += (size_t)n;
-	close(fd);
-	text[at] = 0;
-	return n < 0 ? -1 : (ssize_t)at;
 }
 
 /* The counter behind "key " at the start of a line. */
@@ -181,9 +160,9 @@ static void print_killed(const struct keeper *k, bool oom)
 {
 	struct op op;
 
-	if (oom && find_op(k, OP_K_OOM, &op))
+	if (oom && find_op(&k->plan, OP_K_OOM, &op))
 		print(op.a[2].p, op.a[2].len);
-	if (k->refused && find_op(k, OP_K_REFUSE, &op))
+	if (k->refused && find_op(&k->plan, OP_K_REFUSE, &op))
 		print(op.a[0].p, op.a[0].len);
 }
 
@@ -194,8 +173,8 @@ int tell_end(const struct keeper *k, bool *oom)
 	struct op op;
 
 	*oom = code == 128 + SIGKILL && !k->aborted && !k->refused &&
-	       find_op(k, OP_K_OOM, &op) && was_out_of_memory(&op);
-	if (!find_op(k, OP_K_JSON, &op))
+	       find_op(&k->plan, OP_K_OOM, &op) && was_out_of_memory(&op);
+	if (!find_op(&k->plan, OP_K_JSON, &op))
 		print_killed(k, *oom);
 	if (k->aborted)
 		return code;
@@ -212,7 +191,7 @@ bool tell_caller(struct keeper *k)
 	ssize_t n;
 	int null;
 
-	if (k->caller < 0 || !find_op(k, OP_K_DETACH, &op))
+	if (k->caller < 0 || !find_op(&k->plan, OP_K_DETACH, &op))
 		return true;
 	n = send(k->caller, op.a[1].p, op.a[1].len, MSG_NOSIGNAL);
 	close(k->caller);
@@ -231,7 +210,8 @@ bool keep_code(const struct keeper *k, int code)
 	struct op op;
 	int fd, dir, n = 0;
 
-	if (k->caller >= 0 || !find_op(k, OP_K_DETACH, &op) || op.a[2].n < 0)
+	if (k->caller >= 0 || !find_op(&k->plan, OP_K_DETACH, &op) ||
+	    op.a[2].n < 0)
 		return false;
 	dir = k->slot[op.a[2].n];
 	for (int d = 100; d; d /= 10)
@@ -253,7 +233,8 @@ void print_json(const struct keeper *k, int code, bool oom)
 	struct op op;
 
 	/* A command that did not start has its own words, once. */
-	if (!k->about_to_exec || k->failed || !find_op(k, OP_K_JSON, &op))
+	if (!k->about_to_exec || k->failed ||
+	    !find_op(&k->plan, OP_K_JSON, &op))
 		return;
 	print(op.a[0].p, op.a[0].len);
 	/* One object: in there the words are members of it. */

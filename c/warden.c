@@ -15,8 +15,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "keeper.h"
+#include "calls.h"
+#include "cgroup.h"
+#include "decode.h"
 #include "kernel.h"
+#include "proc.h"
+#include "stage.h"
+#include "teardown.h"
+#include "tty.h"
+#include "warden.h"
 
 /* How long the container's first process may take to be told of after the
  * foreground process died, and to be gone after its SIGKILL. */
@@ -213,12 +220,12 @@ static void end_init(struct warden *w)
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
 		if (w->owned)
-			cgroup_thaw(&w->td);
+			cgroup_thaw(w->td.cgroup, w->td.cgroups);
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
-			cgroup_kill(&w->td);
+			cgroup_kill(w->td.cgroup, w->td.cgroups);
 		if (poll(&p, 1, 100) > 0)
 			return;
-		cgroup_free(&w->td, find_pid(w->init));
+		cgroup_free(w->td.way_out, find_pid(w->init));
 	} while (now_ms() < until);
 }
 

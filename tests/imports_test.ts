@@ -1,12 +1,14 @@
 /**
  * The direction of imports: main -> cli -> container -> managers, state, process
  * -> config, plan, host -> ffi. A wrong arrow fails here, with its line's two ends,
- * and so does a circle of files, with the way round it.
+ * and so does a circle of files, with the way round it. imports_c_test.ts is the C
+ * half.
  *
  * @module
  */
 
 import { assertEquals } from "@std/assert";
+import { findCircles } from "./circles.ts";
 
 const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
 
@@ -122,27 +124,6 @@ function isInlineTypes(statement: string): boolean {
     .map((name) => name.trim()).filter(Boolean);
   return names !== undefined && names.length > 0 &&
     names.every((name) => name.startsWith("type "));
-}
-
-/**
- * Finds circles: ways from a file back to itself, also by types alone. They say
- * that the files of it are one file, or that what they share has no place.
- *
- * @returns each as "a -> b -> a"; none only where there is none
- */
-function findCircles(imports: readonly Pick<Import, "from" | "to">[]) {
-  const arrows = Map.groupBy(imports, ({ from }) => from);
-  const done = new Set<string>();
-  const circles: string[] = [];
-  const walk = (file: string, way: string[]) => {
-    const at = way.indexOf(file);
-    if (at >= 0) circles.push([...way.slice(at), file].join(" -> "));
-    if (at >= 0 || done.has(file)) return;
-    for (const { to } of arrows.get(file) ?? []) walk(to, [...way, file]);
-    done.add(file);
-  };
-  for (const file of arrows.keys()) walk(file, []);
-  return circles;
 }
 
 function listFiles(dir: string): string[] {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../c/helper.h"
+#include "../../c/decode.h"
 
 static int slot[PLAN_SLOTS];
 /* A file's size takes up to 8 MiB: twice the largest plan. */

@@ -282,9 +282,9 @@ static void run_helper(void)
 	static const uint32_t rates[] = { 0, 4, 40, 400 };
 	int how;
 
-	fuzz_reset_child();
 	fuzz_reset_keeper();
 	fuzz_reset_remove();
+	fuzz_reset_stage();
 	fuzz_reset_warden();
 	child.channel = -1;
 	child.warden = -1;

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../../c/helper.h"
+#include "../../c/stage.h"
 
 /* Larger plans are not made: what matters happens at the edges of small ones.
  * decode_test.c has the longest list and the largest plan. */
@@ -69,10 +69,11 @@ const char *fuzz_signature(uint16_t code);
 size_t fuzz_bounds(size_t n, size_t room);
 
 /* fuzz_unit.c: the statics of the files as at the start of a process. */
-void fuzz_reset_child(void);
 void fuzz_reset_keeper(void);
 void fuzz_reset_remove(void);
+void fuzz_reset_stage(void);
 void fuzz_reset_warden(void);
+/* main.c's main. */
 int helper_main(int argc, char **argv);
 
 #endif

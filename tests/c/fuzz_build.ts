@@ -56,9 +56,9 @@ const FLAGS = [
 
 /** Files of the helper whose state outlives a call, and its name. */
 const STATES: Record<string, string> = {
-  child: "child",
   keeper: "keeper",
   remove: "removal",
+  stage: "child",
   warden: "warden",
 };
 
@@ -77,6 +77,8 @@ function compileUnit(name: string, dir: string): string {
     [
       ...FLAGS,
       "--coverage",
+      // The fuzzer has a main of its own.
+      "-Dmain=helper_main",
       "-include",
       `${ROOT}tests/c/fuzz_bounds.h`,
       "-c",

@@ -10,6 +10,7 @@
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
+#include "../../c/calls.h"
 #include "../../c/kernel.h"
 #include "fuzz_kernel.h"
 

@@ -6,7 +6,6 @@
 
 #include "fuzz.h"
 
-#define main helper_main
 #include FUZZ_UNIT
 
 void FUZZ_RESET(void)

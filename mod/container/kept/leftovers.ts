@@ -47,7 +47,7 @@ function flagBits(flags: Partial<Flags>): number {
     (flags.init ? 4 : 0) | (flags.terminal ? 8 : 0);
 }
 
-/** c/teardown.h: CGROUP_V1, CGROUP_FREEZER, CGROUP_V2. */
+/** c/cgroup.h: CGROUP_V1, CGROUP_FREEZER, CGROUP_V2. */
 function kindOf(cgroup: LeftCgroup): number {
   if (cgroup.version === 2) return 2;
   return cgroup.controllers.includes("freezer") ? 1 : 0;

@@ -1,0 +1,37 @@
+/*
+ * Floor: parts. The end of a container's cgroups.
+ */
+#ifndef RUSTYRUN_CGROUP_H
+#define RUSTYRUN_CGROUP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* kCgroup's kind, as mod/plan.ts writes it. */
+#define CGROUP_V1 0
+#define CGROUP_FREEZER 1
+#define CGROUP_V2 2
+
+struct cgroup {
+	uint32_t index;	  /* of the operation that names it */
+	int root;	  /* O_PATH: the hierarchy, or a directory in it */
+	int kind;	  /* CGROUP_* */
+	unsigned int own; /* last components of `path` that are ours */
+	const char *path; /* relative to root */
+	const char *above; /* root's own path, for words */
+};
+
+/* Kills what is in the container's cgroups. */
+void cgroup_kill(const struct cgroup *groups, unsigned int count);
+/* Lets a frozen container run: v1 tasks do not die while frozen. */
+void cgroup_thaw(const struct cgroup *groups, unsigned int count);
+/* Moves a killed process of an exec out of a frozen cgroup (v1), which is not
+ * ours to thaw: there it goes on, and so dies. way_out: cgroup.procs of a cgroup
+ * that is not frozen, NULL: there is none. */
+void cgroup_free(const char *way_out, pid_t pid);
+/* One try at removing a cgroup with those inside it; 0 when it is gone, else -1
+ * with errno (EBUSY: somebody is still in it). */
+int cgroup_remove(const struct cgroup *g, bool below);
+
+#endif

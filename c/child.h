@@ -1,0 +1,10 @@
+/*
+ * Floor: roles. The child stage: runs a plan.
+ */
+#ifndef RUSTYRUN_CHILD_H
+#define RUSTYRUN_CHILD_H
+
+/* `word`: "child" of the command line, for say_progress. */
+_Noreturn void child_main(int plan_fd, char *word);
+
+#endif

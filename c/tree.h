@@ -1,0 +1,29 @@
+/*
+ * Floor: parts. Directories by descriptor: read, and removed with all below.
+ */
+#ifndef RUSTYRUN_TREE_H
+#define RUSTYRUN_TREE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Opens (O_PATH) a directory in which nobody but its owner can do anything, who
+ * is `owner` or our own user; -1 with ESTALE when it is another. */
+int open_private(int parent, const char *name, int64_t owner);
+/* Removes a directory and all below it, following nothing. */
+int tree_remove(int parent, const char *name);
+/* Removes what is in a directory. */
+int tree_empty(int dir);
+/* Reads a directory from its start. dir_next gives the next name ("." and ".."
+ * are left out) or NULL. */
+struct dir {
+	int fd;
+	long size;
+	long at;
+	uint64_t ino; /* of the name that dir_next gave last */
+	_Alignas(8) char room[2048];
+};
+void dir_start(struct dir *d, int fd);
+const char *dir_next(struct dir *d, bool *is_dir);
+
+#endif
