@@ -533,10 +533,9 @@ Deno.test("planMounts() hides on the stage what the container's own mounts cover
     namespaces: [...USERNS.linux!.namespaces!, { type: "network" as const }],
   };
   const sources = new Map([[3, "file" as const]]);
-  assertEquals(listCovers({ mounts, linux }, { sources }), []);
   assertEquals(
-    listCovers({ mounts, linux }, { sources, below: ["/proc/fs", "/dev"] }),
-    ["mask root /proc", "mask root /dev"],
+    listCovers({ mounts, linux }, { sources }),
+    ["mask root /proc", "mask root /sys", "mask root /dev"],
   );
   assertEquals(
     listCovers({ mounts, linux }, { sources, isHostRoot: true }, {
@@ -602,6 +601,8 @@ Deno.test("planMounts() locks what is masked or read-only in something of the ho
       "mask mount.2 /key",
       "mask mount.1 /firmware",
       "mask root /etc/key",
+      "mask root /proc",
+      "mask root /sys",
     ],
   );
 });
@@ -672,7 +673,7 @@ Deno.test("inspectMounts() finds the sources that the stage would hide, links an
       {
         cgroups: new Map(),
         state: "",
-        root: { path: `${dir}/rootfs`, dev: 0n, ino: 0n },
+        root: { path: `${dir}/rootfs`, dev: 0n, ino: 0n, mount: 0 },
       },
     );
     assertEquals([...hidden], sources.slice(0, 3));
@@ -1125,7 +1126,7 @@ Deno.test("inspectMounts() looks at sources", async () => {
       }, { rootfs: dir }),
       makeFacts(),
       {
-        root: { path: dir, dev: 1n, ino: 2n },
+        root: { path: dir, dev: 1n, ino: 2n, mount: 0 },
         cgroups: new Map(),
         state: "/run/rustyrun/box",
       },

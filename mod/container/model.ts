@@ -59,6 +59,8 @@ export interface NetDevice {
 export interface SeenRoot extends SeenFile {
   /** Its path without links. */
   path: string;
+  /** Id of the mount that it is in. */
+  mount: number;
 }
 
 /** The note of a root in the caller's mount namespace: enough to find it again,

@@ -185,8 +185,8 @@ function above(path: string): string[] {
 }
 
 /** Where the container mounts something over what is the host's: it may unmount
- * its own, and would see that. A file system of the kernel's always hides the
- * host's; where the host's own root is the container's, so does every mount,
+ * its own, and would see that. A file system of the kernel's hides the host's
+ * whether something is mounted there or not: the look may have missed it. Where the host's own root is the container's, so does every mount,
  * but one that is filled with what it hides. */
 function listCovered({ config, host }: MountContext): Covered[] {
   if (config.ephemeral !== undefined) return [];
@@ -200,10 +200,9 @@ function listCovered({ config, host }: MountContext): Covered[] {
   for (const { index, type, path, options } of entries) {
     const isKernels = !options.bind &&
       (type === "proc" || type === "sysfs" || path === "/dev");
-    if (
-      isKernels && host.below.some((it) => isUnder(it, path)) ||
-      host.isHostRoot && !options.copyUp
-    ) add(path, `mounts[${index}]`);
+    if (isKernels || host.isHostRoot && !options.copyUp) {
+      add(path, `mounts[${index}]`);
+    }
   }
   if (host.isHostRoot) {
     config.files.forEach((it, at) => add(it.path, `files[${at}]`));

@@ -11,6 +11,7 @@ import { unescapeMountinfo } from "../host.ts";
 import { isUnder } from "./path.ts";
 
 interface Mounted {
+  id: number;
   path: string;
   readonly: boolean;
   unbindable: boolean;
@@ -22,30 +23,36 @@ export function listMounts(): Mounted[] {
     .map((line) => line.split(" "))
     .filter((it) => it.length > 5)
     .map((it) => ({
+      id: Number(it[0]),
       path: unescapeMountinfo(it[4]!),
       readonly: it[5]!.split(",").includes("ro"),
       unbindable: it.slice(6, it.indexOf("-")).includes("unbindable"),
     }));
 }
 
+/** The directory of the root file system. */
+export interface RootDirectory extends FileId {
+  /** Its path without links. */
+  path: string;
+  /** Id of the mount that it is in, as in mountinfo. */
+  mount: number;
+}
+
 /** What is mounted in the root file system, and whether its own mount is
- * read-only. */
+ * read-only. What is mounted there is found by paths: whoever owns a directory
+ * above may keep this from finding all. */
 export function lookAtRoot(
-  { path: root, ...own }: FileId & { path: string },
+  root: RootDirectory,
 ): { below: string[]; isHostRoot: boolean; rootReadonly: boolean } {
-  let at = { path: "/", readonly: false };
-  const below: string[] = [];
-  for (const mount of listMounts()) {
-    const { path } = mount;
-    if (isUnder(root, path) && isUnder(path, at.path)) at = mount;
-    if (path !== root && isUnder(path, root)) {
-      below.push(root === "/" ? path : path.slice(root.length));
-    }
-  }
+  const mounts = listMounts();
   return {
-    below,
-    isHostRoot: isSameFile(own, identifyFile("/")),
-    rootReadonly: at.readonly,
+    below: mounts.filter(({ path }) =>
+      path !== root.path && isUnder(path, root.path)
+    ).map(({ path }) =>
+      root.path === "/" ? path : path.slice(root.path.length)
+    ),
+    isHostRoot: isSameFile(root, identifyFile("/")),
+    rootReadonly: mounts.some((it) => it.id === root.mount && it.readonly),
   };
 }
 

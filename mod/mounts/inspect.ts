@@ -27,7 +27,12 @@ import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { placeOfStage } from "./stage.ts";
 import type { Facts } from "../host.ts";
-import { findUnbindable, listMounts, lookAtRoot } from "./host_mounts.ts";
+import {
+  findUnbindable,
+  listMounts,
+  lookAtRoot,
+  type RootDirectory,
+} from "./host_mounts.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { findWritable, lookAtVeils } from "./opaque.ts";
@@ -48,7 +53,7 @@ export function inspectMounts(
   facts: Facts,
   known: Pick<MountHost, "cgroups" | "upper" | "state"> & {
     /** The directory of the root file system. */
-    root: FileId & { path: string };
+    root: RootDirectory;
   },
 ): MountHost {
   const { root, ...rest } = known;

@@ -153,6 +153,31 @@ testOn(
 
 testOn(
   NEEDS,
+  "run --read-only with a user namespace leaves a root file system locked whose mount has the path of one that it hides",
+  async () => {
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    await using host = makeHost(
+      `mkdir -p over/root; mount --bind ${box.rootfs} over/root
+       mount -t tmpfs over over; cp -a ${box.rootfs} over/root; cd over/root
+       touch etc/hosts etc/hostname etc/resolv.conf; cd ../..
+       mount -o remount,bind,ro over`,
+    );
+    const got = await host.run([
+      ...cliCommand(),
+      ...["run", "--read-only", "--rootfs", `${host.dir}/over/root`],
+      ...["--name", box.id, ...USERNS, "--", "sh", "-c"],
+      "mount -o remount,bind,rw / 2>/dev/null; touch /new",
+    ]);
+    assertEquals([got.code, got.stderr], [
+      1,
+      "touch: /new: Read-only file system\n",
+    ]);
+  },
+);
+
+testOn(
+  NEEDS,
   "run --rootfs / --read-only with a user namespace can be stripped of nothing",
   async () => {
     const before = takeSnapshot();

@@ -14,6 +14,7 @@ import {
   type SeenFile,
 } from "../../../ffi/identity.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
+import { identifyMount } from "../../../ffi/mount.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
 import type { SeenRoot } from "../model.ts";
@@ -190,7 +191,11 @@ export function seeRootfs(
     refuseKernelOwn(config, fd, seen);
     const directory = `/proc/self/fd/${fd}`;
     look(directory);
-    return { ...seen, path: readLinkSync(directory) };
+    return {
+      ...seen,
+      path: readLinkSync(directory),
+      mount: identifyMount(fd).id,
+    };
   } finally {
     closeFd(fd);
   }
