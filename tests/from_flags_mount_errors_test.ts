@@ -74,6 +74,12 @@ const rows: [string, string, string, string][] = [
     "invalid-volume-option",
   ],
   [
+    "-v ./data:/x:sync",
+    'Cannot use "-v ./data:/x:sync": there is no option "sync"',
+    "The usual ones are: ro, noexec, nosuid, nodev, rslave",
+    "invalid-volume-option",
+  ],
+  [
     "-v ./data:/x:ro,rw",
     'Cannot use "-v ./data:/x:ro,rw": ro and rw exclude each other',
     "Leave one of them out",
