@@ -12,6 +12,7 @@
  * @module
  */
 
+import { readCaller } from "../mod/caller.ts";
 import { cgroupLayout, gatherFacts } from "../mod/host.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { BUNDLE, bundle } from "../scripts/bundle.ts";
@@ -159,7 +160,7 @@ function printTable(contenders: readonly Contender[], rounds: number): void {
   const base = median(runc.times);
   console.log(
     `\n${rounds} rounds, interleaved; Linux ${Deno.osRelease()}, ${navigator.hardwareConcurrency} cores, cgroups ${
-      cgroupLayout(gatherFacts())
+      cgroupLayout(gatherFacts(readCaller()))
     }, Deno ${Deno.version.deno}\n`,
   );
   console.log("| /bin/true | median ms | min ms | CPU ms | of runc |");

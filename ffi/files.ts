@@ -154,13 +154,6 @@ export function realPathSync(path: string): string {
     : ours();
 }
 
-/** The current directory, as Deno.cwd gives it.
- *
- * @throws {Deno.errors.NotFound} when it was deleted */
-export function currentDirectory(): string {
-  return orElse(Deno.cwd, () => readLinkAt(AT_FDCWD, "/proc/self/cwd"));
-}
-
 /** d_type of a directory's entry, readdir(3). Some file systems say none. */
 const DT_UNKNOWN = 0, DT_DIR = 4, DT_REG = 8, DT_LNK = 10;
 /** Where a struct linux_dirent64 has its length, type and name, getdents64(2). */

@@ -1,74 +1,187 @@
 /**
- * Who called: the words, the environment and the current directory, byte for
- * byte. Deno shows U+FFFD for what is no UTF-8; only then the kernel is asked.
+ * Who called: all that the host stage knows of it, as one value. It is made of
+ * this process, or of a front that the warm engine serves; tests make any.
  *
  * @module
  */
 
-import { currentDirectory, readTextFileSync } from "../ffi/files.ts";
+import { readLinkSync, readTextFileSync } from "../ffi/files.ts";
+import { limitProcess } from "../ffi/libc.ts";
+import {
+  type FileLimit,
+  guessSoftFiles,
+  type Inherited,
+  isNull,
+  readInherited,
+  readSoftFiles,
+  readStatus,
+} from "./caller/status.ts";
 import { ContainerError } from "./errors.ts";
+
+/** What a standard stream is. */
+export type StreamKind = "terminal" | "null" | "closed" | "other";
+
+/** Who called. Each property is read when it is first asked for. Strings are
+ * byte for byte: what is no UTF-8 is a lone surrogate (ffi/bytes.ts). */
+export interface Caller {
+  /** The words after the program's name. */
+  readonly words: readonly string[];
+  /** "NAME=VALUE". */
+  readonly environment: readonly string[];
+  /**
+   * The current directory: for what needs it, so that a caller whose directory
+   * was deleted can have everything else.
+   *
+   * @throws {ContainerError} when it was deleted
+   */
+  readonly directory: () => string;
+  /** Where /proc shows it, "/proc/self" or "/proc/PID": its cgroups, mounts,
+   * namespaces, id maps and descriptors are read there. */
+  readonly proc: string;
+  readonly pid: number;
+  /** Its parent's pid. */
+  readonly parent: number;
+  /** Effective ids, and CapEff. */
+  readonly uid: number;
+  readonly gid: number;
+  readonly caps: bigint;
+  readonly umask: number;
+  /** RLIMIT_NOFILE. */
+  readonly fileLimit: FileLimit;
+  /** Kinds of 0, 1 and 2. */
+  readonly streams: readonly StreamKind[];
+  /** What it hands on that no configuration says. */
+  readonly inherited: Inherited;
+}
 
 /** A variable of the bundle's first lines: the current directory was deleted, and
  * this one is only where Deno could start. */
 export const GONE = "RUSTYRUN_CWD_GONE";
 
-/** The words after the program's name. */
-export function readArguments(): readonly string[] {
+const SELF = "/proc/self";
+/** RLIMIT_NOFILE of prlimit(2). */
+const RLIMIT_NOFILE = 7;
+
+function lazy<T>(read: () => T): () => T {
+  let found: { it: T } | undefined;
+  return () => (found ??= { it: read() }).it;
+}
+
+/** Deno shows U+FFFD for what is no UTF-8; only then the kernel is asked. */
+function readWords(): readonly string[] {
   const words = Deno.args;
   if (!words.some((it) => it.includes("\ufffd"))) return words;
-  const line = readTextFileSync("/proc/self/cmdline").split("\0");
+  const line = readTextFileSync(`${SELF}/cmdline`).split("\0");
   // Deno's own words come first, and the last one has its NUL, too.
   return line.slice(line.length - 1 - words.length, -1);
 }
 
-/** The caller's environment, "NAME=VALUE". Not Deno.env: where PATH has no node,
- * Deno 2.9 puts a directory of its own into it. */
-export function readEnvironment(): string[] {
-  return readTextFileSync("/proc/self/environ").split("\0")
+/** Not Deno.env: where PATH has no node, Deno 2.9 puts a directory of its own
+ * into it. */
+function readEnvironment(): readonly string[] {
+  return readTextFileSync(`${SELF}/environ`).split("\0")
     .filter((it) => it.indexOf("=") > 0 && !it.startsWith(`${GONE}=`));
 }
 
-/** A variable of the caller's environment; undefined when it is not set. */
-export function readVariable(name: string): string | undefined {
+function readDirectory(): string {
   try {
-    return Deno.env.get(name);
+    if (Deno.env.get(GONE) === undefined) return Deno.cwd();
   } catch (error) {
-    if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    const found = readEnvironment().find((it) => it.startsWith(`${name}=`));
-    return found?.slice(name.length + 1);
+    if (error instanceof Deno.errors.InvalidData) {
+      return readLinkSync(`${SELF}/cwd`);
+    }
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
+  throw directoryGone();
 }
 
-/** The current directory; undefined when it was deleted. */
-function findDirectory(): string | undefined {
-  if (Deno.env.get(GONE) !== undefined) return undefined;
-  try {
-    return currentDirectory();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-/** Whether the current directory was deleted. */
-export function isDirectoryGone(): boolean {
-  return findDirectory() === undefined;
-}
-
-/**
- * The current directory: for what needs it, so that a caller whose directory
- * was deleted can have everything else.
- *
- * @throws {ContainerError} when it was deleted
- */
-export function readDirectory(): string {
-  const found = findDirectory();
-  if (found !== undefined) return found;
-  throw new ContainerError(
+/** The error of {@linkcode Caller.directory}. */
+export function directoryGone(): ContainerError {
+  return new ContainerError(
     "Cannot find the current directory: it was deleted",
     {
       code: "current-directory",
       hint: "Go to another one, or give every path from the root",
     },
   );
+}
+
+/** Deno raises the soft value of its own process before any code of ours runs:
+ * the parent's is the nearest that is left. */
+function readFileLimit(): FileLimit {
+  const [, hard] = limitProcess(0, RLIMIT_NOFILE);
+  return { soft: guessSoftFiles(readSoftFiles(Deno.ppid), hard), hard };
+}
+
+function readStreams(): StreamKind[] {
+  return [Deno.stdin, Deno.stdout, Deno.stderr].map((stream, fd) =>
+    stream.isTerminal() ? "terminal" : isNull(SELF, fd) ? "null" : "other"
+  );
+}
+
+/** The caller that started this process. */
+export function readCaller(): Caller {
+  const words = lazy(readWords);
+  const environment = lazy(readEnvironment);
+  const status = lazy(() => readStatus(SELF));
+  const fileLimit = lazy(readFileLimit);
+  const streams = lazy(readStreams);
+  const inherited = lazy(readInherited);
+  return {
+    proc: SELF,
+    directory: lazy(readDirectory),
+    get words() {
+      return words();
+    },
+    get environment() {
+      return environment();
+    },
+    get pid() {
+      return Deno.pid;
+    },
+    get parent() {
+      return Deno.ppid;
+    },
+    get uid() {
+      return status().uid;
+    },
+    get gid() {
+      return status().gid;
+    },
+    get caps() {
+      return status().caps;
+    },
+    get umask() {
+      return status().umask;
+    },
+    get fileLimit() {
+      return fileLimit();
+    },
+    get streams() {
+      return streams();
+    },
+    get inherited() {
+      return inherited();
+    },
+  };
+}
+
+/** A variable of an environment; undefined when it is not set. */
+export function findVariable(
+  environment: readonly string[],
+  name: string,
+): string | undefined {
+  return environment.find((it) => it.startsWith(`${name}=`))
+    ?.slice(name.length + 1);
+}
+
+/** A variable of this very process: for what Deno itself has read before our
+ * first line, whoever calls. */
+export function readOwnVariable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    return findVariable(readEnvironment(), name);
+  }
 }

@@ -1,18 +1,14 @@
 /**
- * Facts about this machine, gathered once and lazily; the managers decide
+ * Facts about this machine as the caller has it, gathered once and lazily; the managers decide
  * from them, so that tests can hand in any machine.
  *
  * @module
  */
 
 import { readTextFileSync } from "../ffi/files.ts";
+import type { Caller } from "./caller.ts";
+import { type Inherited, isMountsForeign } from "./caller/status.ts";
 import { readKernel } from "./host/kernel.ts";
-import {
-  type Inherited,
-  isMountsForeign,
-  readIds,
-  readInherited,
-} from "./host/self.ts";
 
 /** One mounted cgroup hierarchy. */
 export interface CgroupMount {
@@ -26,7 +22,7 @@ export interface CgroupMount {
   /** Root of the mount inside the hierarchy (mountinfo's 4th field); "/" on a
    * plain host. */
   root: string;
-  /** The caller's own cgroup in this hierarchy (/proc/self/cgroup): "/user". */
+  /** The caller's own cgroup in this hierarchy (PROC/cgroup): "/user". */
   own: string;
 }
 
@@ -61,8 +57,8 @@ export interface Facts {
   /** Security modules that are on. */
   selinux: boolean;
   apparmor: boolean;
-  /** The caller's own pid. */
-  pid: number;
+  /** Where /proc shows the caller. */
+  proc: string;
   /** What the caller would hand on. */
   inherited?: Inherited;
   /** Looked for only where linux.intelRdt asks for it. */
@@ -106,8 +102,8 @@ export function unescapeMountinfo(field: string): string {
 /**
  * Finds the mounted cgroup hierarchies and the caller's place in each.
  *
- * @param mountinfo text of /proc/self/mountinfo, proc_pid_mountinfo(5)
- * @param own text of /proc/self/cgroup, cgroups(7)
+ * @param mountinfo text of the caller's mountinfo, proc_pid_mountinfo(5)
+ * @param own text of its list of cgroups, cgroups(7)
  * @param controllers reads cgroup.controllers of a v2 mount
  */
 export function parseCgroups(
@@ -140,7 +136,7 @@ export function parseCgroups(
       });
       continue;
     }
-    // The hierarchy's names are those of /proc/self/cgroup that its options hold.
+    // The hierarchy's names are those of `own` that the mount's options hold.
     const words = options.split(",");
     for (const [names, place] of places) {
       if (names === "" || seen.has(names)) continue;
@@ -159,52 +155,56 @@ export function parseCgroups(
   return found;
 }
 
-/** Whether this process is in a user namespace: root there is not root. */
-export function isInUserns(): boolean {
-  return !/^\s*0\s+0\s+4294967295\s*$/.test(read("/proc/self/uid_map"));
+/** Whether a process is in a user namespace: root there is not root. */
+export function isInUserns(proc: string): boolean {
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(read(`${proc}/uid_map`));
 }
 
-/** Who root of this user namespace is outside: 0 where there is none. */
-export function outerRoot(): number {
-  const map = read("/proc/self/uid_map");
+/** Who root of a process's user namespace is outside: 0 where there is none. */
+export function outerRoot(proc: string): number {
+  const map = read(`${proc}/uid_map`);
   return Number(/^\s*0\s+(\d+)\s/m.exec(map)?.[1] ?? 0);
 }
 
 /**
- * Gathers the facts of this machine; each is read when it is first asked for.
+ * Gathers the facts of this machine for a caller; each is read when it is first
+ * asked for.
  *
  * @throws {ContainerError} when /proc is not mounted
  */
-export function gatherFacts(): Facts {
+export function gatherFacts(caller: Caller): Facts {
   const release = readKernel("osrelease");
-  const { uid, gid, caps } = readIds();
   const [major = 0, minor = 0] = release.split(/[.-]/).map(Number);
+  const { proc } = caller;
   let cgroups: CgroupMount[] | undefined;
   let inUserns: boolean | undefined;
-  let inherited: Inherited | undefined;
   let foreignMounts: boolean | undefined;
   return {
     arch: Deno.build.arch,
     kernel: { release, major, minor },
-    uid,
-    gid,
-    caps,
-    get pid() {
-      return Deno.pid;
+    proc,
+    get uid() {
+      return caller.uid;
+    },
+    get gid() {
+      return caller.gid;
+    },
+    get caps() {
+      return caller.caps;
     },
     get inherited() {
-      return inherited ??= readInherited();
+      return caller.inherited;
     },
     get inUserns() {
-      return inUserns ??= isInUserns();
+      return inUserns ??= isInUserns(proc);
     },
     get foreignMounts() {
-      return foreignMounts ??= this.inUserns && isMountsForeign();
+      return foreignMounts ??= this.inUserns && isMountsForeign(proc);
     },
     get cgroups() {
       return cgroups ??= parseCgroups(
-        read("/proc/self/mountinfo"),
-        read("/proc/self/cgroup"),
+        read(`${proc}/mountinfo`),
+        read(`${proc}/cgroup`),
         (path) => readOr(`${path}/cgroup.controllers`, ""),
       );
     },

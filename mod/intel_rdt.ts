@@ -55,8 +55,7 @@ export interface ClassPlan {
   made?: readonly string[];
 }
 
-/** Where resctrl is mounted: by the text of /proc/self/mountinfo,
- * proc_pid_mountinfo(5). What lies on it, or is only a part of it, does not
+/** Where resctrl is mounted: by the text of mountinfo, proc_pid_mountinfo(5). What lies on it, or is only a part of it, does not
  * count. */
 export function findResctrl(mountinfo: string): string | undefined {
   const types = new Map<string, string>();
@@ -68,9 +67,11 @@ export function findResctrl(mountinfo: string): string | undefined {
   return [...types].find(([, type]) => type === "resctrl")?.[0];
 }
 
-/** Looks for resctrl on this machine. */
-export function gatherResctrl(): Resctrl {
-  const path = findResctrl(readTextFileSync("/proc/self/mountinfo"));
+/** Looks for resctrl on this machine.
+ *
+ * @param proc where /proc shows the caller */
+export function gatherResctrl(proc: string): Resctrl {
+  const path = findResctrl(readTextFileSync(`${proc}/mountinfo`));
   const known = /^nodev\tresctrl$/m.test(
     readTextFileSync("/proc/filesystems"),
   );

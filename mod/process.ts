@@ -5,21 +5,13 @@
  * @module
  */
 
-import {
-  closeFd,
-  execProgram,
-  pollFds,
-  sealedMemfd,
-  spawnProgram,
-  trySyscall,
-  waitProcess,
-} from "../ffi/libc.ts";
+import { closeFd, pollFds, sealedMemfd, trySyscall } from "../ffi/libc.ts";
 import { packetPair, receivePacket } from "../ffi/packets.ts";
-import { keepChildren } from "../ffi/children.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { unlinkedProgram } from "../ffi/unlinked.ts";
 import { HelperError, loadHelper } from "../ffi/helper.ts";
 import { ContainerError } from "./errors.ts";
+import { lendSlots, type Outlet, ownOutlet } from "./outlet.ts";
 import {
   decodeReport,
   type Op,
@@ -169,8 +161,6 @@ export class PlanRun {
   readonly channel: number;
   /** pid of the helper (the warden, where the plan has one). */
   readonly helper: number;
-  /** Path of the helper's program. */
-  readonly program: string;
   /** pid of the container's first process, once `fork` has run. */
   pid = 0;
   /** Its pidfd, -1 before. */
@@ -178,19 +168,22 @@ export class PlanRun {
   /** Descriptors that `sendFd` sent, by tag. */
   readonly received: Map<number, number> = new Map();
   #buffer = new Uint8Array(REPORT_SIZE);
+  #closed = false;
   /** The process that forks the first one, as far as it is known. */
   #forker: number | undefined;
+  /** Whose children they all are. */
+  readonly #outlet: Outlet;
 
   constructor(
     ops: readonly Op[],
     channel: number,
     helper: number,
-    program: string,
+    outlet: Outlet,
   ) {
     this.ops = ops;
     this.channel = channel;
     this.helper = helper;
-    this.program = program;
+    this.#outlet = outlet;
     // A warden's other half is a process that only its reports name.
     this.#forker = ops[0]?.do === "warden" ? undefined : helper;
   }
@@ -278,7 +271,7 @@ export class PlanRun {
     while (pollFds([this.channel], TICK_MS).length === 0) {
       const status = this.#forker === undefined
         ? undefined
-        : waitProcess(this.#forker, false);
+        : this.#outlet.wait(this.#forker, false);
       // What it sent before its end is there by now.
       if (status !== undefined && pollFds([this.channel], 0).length > 0) return;
       if (status !== undefined || performance.now() > end) {
@@ -289,20 +282,63 @@ export class PlanRun {
 
   #ended(): "end" {
     const last = this.pid === 0 ? this.#forker : this.pid;
-    const status = last === undefined ? SIGKILL : waitProcess(last);
+    const status = last === undefined ? SIGKILL : this.#outlet.wait(last);
     if (status === 0) return "end";
     throw new HelperDied((status ?? SIGKILL) & 0x7f);
   }
 
   /** Kills what the plan has started and reaps it: for failures. */
   abort(): void {
-    closeFd(this.channel);
+    this.close();
     if (this.pid > 0) {
       trySyscall("kill", this.pid, 9);
-      waitProcess(this.pid);
+      this.#outlet.wait(this.pid);
     }
+  }
+
+  /** Waits for the helper's end.
+   *
+   * @returns its wait status */
+  reap(): number | undefined {
+    return this.#outlet.wait(this.helper);
+  }
+
+  /** Closes what this process has of it; what runs goes on. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    closeFd(this.channel);
     if (this.pidfd >= 0) closeFd(this.pidfd);
     for (const fd of this.received.values()) closeFd(fd);
+  }
+
+  /**
+   * Becomes the keeper: the caller's process goes on as the helper, same pid.
+   *
+   * @param room directory of the states, see {@linkcode openHelper}
+   * @param ops its plan
+   * @param inherited slot name -> descriptor that goes along
+   * @returns as {@linkcode Outlet.become}
+   * @throws {SyscallError} when the exec fails
+   */
+  becomeKeeper(
+    room: string,
+    ops: readonly Op[],
+    inherited: ReadonlyMap<string, number>,
+  ): number {
+    const outlet = this.#outlet;
+    const slots = lendSlots(outlet, inherited);
+    const plan = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
+    try {
+      const [helper, memfd] = outlet.lend([openHelper(room), plan]);
+      return outlet.become(
+        helper!,
+        ["rustyrun-keeper", "keeper", String(memfd)],
+        [memfd!, ...slots.values()],
+      );
+    } finally {
+      closeFd(plan);
+    }
   }
 }
 
@@ -311,28 +347,30 @@ export class PlanRun {
  *
  * @param ops the plan
  * @param room directory of the states, see {@linkcode openHelper}
- * @param inherited slot name -> descriptor that goes along
+ * @param inherited slot name -> descriptor that goes along, lent by `outlet`
+ * @param outlet whose child it is; without one, this process's
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startPlan(
   ops: readonly Op[],
   room: string,
   inherited: ReadonlyMap<string, number> = new Map(),
+  outlet = ownOutlet,
 ): PlanRun {
+  const program = openHelper(room);
   const [channel, child] = packetPair();
-  const slots = new Map([["channel", child], ...inherited]);
   let memfd = -1;
   try {
-    const program = `/proc/self/fd/${openHelper(room)}`;
+    const [helper, end] = outlet.lend([program, child]);
+    const slots = new Map([["channel", end!], ...inherited]);
     memfd = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
-    keepChildren();
-    const helper = spawnProgram(
-      program,
-      ["rustyrun-helper", "child", String(memfd)],
-      [],
-      [memfd, ...slots.values()],
+    const [plan] = outlet.lend([memfd]);
+    const pid = outlet.spawn(
+      helper!,
+      ["rustyrun-helper", "child", String(plan)],
+      [plan!, ...slots.values()],
     );
-    return new PlanRun(ops, channel, helper, program);
+    return new PlanRun(ops, channel, pid, outlet);
   } catch (cause) {
     closeFd(channel);
     if (!(cause instanceof SyscallError)) throw cause;
@@ -347,26 +385,4 @@ export function startPlan(
     if (memfd >= 0) closeFd(memfd);
     closeFd(child);
   }
-}
-
-/**
- * Becomes the keeper: this process goes on as the helper, same pid.
- *
- * @param run what it watches
- * @param plan the bytes of its plan
- * @param fds descriptors that go along
- * @throws {SyscallError} when the exec fails; else it does not return
- */
-export function becomeKeeper(
-  { program }: PlanRun,
-  plan: Uint8Array,
-  fds: Iterable<number>,
-): never {
-  const memfd = sealedMemfd("rustyrun-plan", plan);
-  return execProgram(
-    program,
-    ["rustyrun-keeper", "keeper", String(memfd)],
-    [],
-    [memfd, ...fds],
-  );
 }

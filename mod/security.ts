@@ -28,11 +28,7 @@ export {
 } from "./security/capabilities.ts";
 export { planCpus } from "./security/inherited.ts";
 export { encodeSet } from "./security/process.ts";
-export {
-  type FileLimit,
-  type ResourceLimit,
-  rlimitsOf,
-} from "./security/rlimits.ts";
+export { type ResourceLimit, rlimitsOf } from "./security/rlimits.ts";
 export {
   type ReadInRoot,
   type ResolvedUser,

@@ -18,6 +18,7 @@ import {
 import { parseDuration } from "../mod/cli/resources.ts";
 import { ContainerError } from "../mod/errors.ts";
 import { formatFindings } from "../mod/cli/doctor.ts";
+import { makeCaller, makeOutlet } from "./manager_fixtures.ts";
 import { runCli } from "./harness.ts";
 
 Deno.test("run with an image's name, in a directory that is no bundle", async () => {
@@ -148,6 +149,8 @@ const REPORTING = {
   logLevel: "warning",
   json: false,
   verbose: false,
+  outlet: makeOutlet().outlet,
+  caller: makeCaller(),
 } as const;
 
 Deno.test("openLog() makes the file, and keeps what it holds", () => {
@@ -257,49 +260,14 @@ Deno.test("formatFindings() marks, aligns, and says what would change it", () =>
 });
 
 Deno.test("warnTo() does not throw where nobody reads standard error", () => {
-  const { stderr } = Deno;
-  const said: string[] = [];
-  stderr.writeSync = (bytes) => {
-    said.push(new TextDecoder().decode(bytes));
+  const { outlet, said } = makeOutlet();
+  const write: typeof outlet.write = (stream, bytes) => {
+    outlet.write(stream, bytes);
     throw new Deno.errors.BrokenPipe();
   };
-  try {
-    warnTo({
-      reporting: {
-        logFormat: "text",
-        logLevel: "warning",
-        json: false,
-        verbose: false,
-      },
-    })("Cannot grant");
-  } finally {
-    Reflect.deleteProperty(stderr, "writeSync");
-  }
-  assertEquals(said, ["rustyrun: warning: Cannot grant\n"]);
-});
-
-Deno.test("placeOf() has the caller's environment, without what Deno adds", () => {
-  const { stdout } = new Deno.Command(Deno.execPath(), {
-    args: [
-      "eval",
-      "--no-check",
-      `import { placeOf } from "${import.meta.resolve("../mod/cli/call.ts")}";
-       console.log(JSON.stringify(placeOf({ root: "/r" })));`,
-    ],
-    clearEnv: true,
-    env: {
-      A: "1=2",
-      DENO_DIR: Deno.env.get("DENO_DIR") ??
-        `${Deno.env.get("HOME")}/.cache/deno`,
-    },
-    stderr: "inherit",
-  }).outputSync();
-  const place = JSON.parse(new TextDecoder().decode(stdout));
-  assertEquals(
-    place.env.map((it: string) => it.split("=")[0]).sort(),
-    ["A", "DENO_DIR"],
-  );
-  assertEquals([place.root, place.env.includes("A=1=2")], ["/r", true]);
+  const reporting = { ...REPORTING, outlet: { ...outlet, write } };
+  warnTo({ reporting })("Cannot grant");
+  assertEquals(said[2], "rustyrun: warning: Cannot grant\n");
 });
 
 Deno.test("--root is not the root of the file system", async () => {

@@ -320,7 +320,7 @@ function listen(env: string[], preserveFds = 0) {
     { process: { cwd: "/", args: ["sh"], env: ["A=1"] } },
     { preserveFds },
   );
-  applyListenFds(config, { root: "/run", env }, Deno.pid);
+  applyListenFds(config, { environment: env, proc: "/proc/self" }, Deno.pid);
   return [config.preserveFds, config.spec.process?.env];
 }
 
@@ -351,7 +351,7 @@ for (
 Deno.test("checkPreserved() throws on a descriptor that is not the caller's", () => {
   const own = syscall("fcntl", 0, 1030, 3); // F_DUPFD_CLOEXEC
   try {
-    assertThrows(() => checkPreserved(own - 2), ContainerError);
+    assertThrows(() => checkPreserved(own - 2, "/proc/self"), ContainerError);
   } finally {
     closeFd(own);
   }

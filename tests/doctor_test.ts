@@ -6,6 +6,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { libc } from "../ffi/libc.ts";
+import { readCaller } from "../mod/caller.ts";
 import { examine, type Finding } from "../mod/doctor.ts";
 import { gatherFacts } from "../mod/host.ts";
 import { openHelper } from "../mod/process.ts";
@@ -44,7 +45,7 @@ testOn(
   "examine() as root finds nothing that fails, and leaves nothing",
   async () => {
     const before = takeSnapshot();
-    const findings = examine(gatherFacts());
+    const findings = examine(gatherFacts(readCaller()));
     assertEquals(findings.map((it) => it.name), NAMES);
     assertEquals(findings.filter((it) => it.verdict === "fails"), []);
     for (const { name, verdict, detail, fix } of findings) {
@@ -60,7 +61,7 @@ testOn(
   ["root", "helper"],
   "examine() stops at a helper or a kernel that cannot serve",
   () => {
-    const facts = gatherFacts();
+    const facts = gatherFacts(readCaller());
     const old = {
       ...facts,
       kernel: { release: "5.10.1", major: 5, minor: 10 },
@@ -78,7 +79,7 @@ testOn(
   ["root", "helper"],
   "examine() as root fails without a cgroup for the device rules, as run does",
   () => {
-    const findings = examine({ ...gatherFacts(), cgroups: [] });
+    const findings = examine({ ...gatherFacts(readCaller()), cgroups: [] });
     assertEquals(findings.find((it) => it.name === "cgroups"), {
       name: "cgroups",
       verdict: "fails",
@@ -102,7 +103,11 @@ testOn(
       root: "/",
       own: "/",
     }];
-    const findings = examine({ ...gatherFacts(), uid: 54321, cgroups });
+    const findings = examine({
+      ...gatherFacts(readCaller()),
+      uid: 54321,
+      cgroups,
+    });
     assertEquals(findings.find((it) => it.name === "cgroups"), {
       name: "cgroups",
       verdict: "lacks",

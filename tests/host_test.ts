@@ -6,6 +6,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { readCaller } from "../mod/caller.ts";
 import {
   cgroupLayout,
   type CgroupMount,
@@ -14,7 +15,7 @@ import {
   parseCgroups,
   unescapeMountinfo,
 } from "../mod/host.ts";
-import { parseNofile } from "../mod/host/self.ts";
+import { parseNofile } from "../mod/caller/status.ts";
 
 /** What cgroup.controllers holds, by mount point. */
 const nothing = () => "";
@@ -304,12 +305,12 @@ Deno.test("parseNofile() of a text without the line", () => {
 });
 
 Deno.test("gatherFacts() tells of this machine what its /proc says", () => {
-  const facts = gatherFacts();
+  const facts = gatherFacts(readCaller());
   const status = Deno.readTextFileSync("/proc/self/status");
   const field = (name: string) =>
     new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)![1]!;
   assertEquals(facts.arch, Deno.build.arch);
-  assertEquals(facts.pid, Deno.pid);
+  assertEquals(facts.proc, "/proc/self");
   assertEquals(facts.uid, Deno.uid());
   assertEquals(facts.gid, Deno.gid());
   assertEquals(facts.caps, BigInt(`0x${field("CapEff")}`));
@@ -318,7 +319,7 @@ Deno.test("gatherFacts() tells of this machine what its /proc says", () => {
     Deno.osRelease().startsWith(`${facts.kernel.major}.${facts.kernel.minor}`),
     true,
   );
-  assertEquals(facts.inUserns, isInUserns());
+  assertEquals(facts.inUserns, isInUserns("/proc/self"));
   assertEquals(typeof facts.foreignMounts, "boolean");
   // Ours are the defaults, or the test would say what is not.
   assertEquals(Object.keys(facts.inherited!).sort(), [
@@ -341,17 +342,19 @@ function isDirectory(path: string): boolean {
 
 /** Others may mount and unmount hierarchies meanwhile. */
 function isMounted(path: string): boolean {
-  return gatherFacts().cgroups.some((it) => it.path === path);
+  return gatherFacts(readCaller()).cgroups.some((it) => it.path === path);
 }
 
 Deno.test("gatherFacts() finds cgroups whose directories are there", () => {
-  for (const { path, controllers, version } of gatherFacts().cgroups) {
+  for (
+    const { path, controllers, version } of gatherFacts(readCaller()).cgroups
+  ) {
     assert(isDirectory(path) || !isMounted(path), path);
     assert(version === 2 || controllers.length > 0, path);
   }
 });
 
 Deno.test("gatherFacts() reads what is costly once", () => {
-  const facts = gatherFacts();
+  const facts = gatherFacts(readCaller());
   assert(facts.cgroups === facts.cgroups);
 });

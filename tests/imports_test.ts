@@ -182,7 +182,7 @@ for (
 
 Deno.test("paths may be any bytes: calls on files are those of ffi/files.ts", () => {
   const call =
-    /(?<!As )\bDeno\.(?:(?:l?stat|read\w+|write\w+|realPath|mkdir|remove|rename|chmod|chown|open)Sync|cwd)\b/g;
+    /(?<!As )\bDeno\.(?:(?:l?stat|read\w+|write\w+|realPath|mkdir|remove|rename|chmod|chown|open)Sync)\b/g;
   const files = listFiles("mod");
   const wrong = files.flatMap((file) =>
     [...Deno.readTextFileSync(`${ROOT}/${file}`).matchAll(call)]
@@ -190,6 +190,89 @@ Deno.test("paths may be any bytes: calls on files are those of ffi/files.ts", ()
   );
   assertEquals(wrong, []);
 });
+
+/** What a process can ask about itself and its caller. A descriptor by its number
+ * is one that this process has opened: "/proc/self/fd/${fd}". */
+const SELF =
+  /\/proc\/(?:self|thread-self)\b(?!\/fd\/\$\{)|\bDeno\.(?:args|cwd|env|uid|gid|pid|ppid|stdin|stdout|stderr|umask|consoleSize|exit)\b/g;
+
+/** Who else may ask, and why. */
+const MAY_ASK: Record<string, { what: string[]; why: string }> = {
+  "mod/caller.ts": {
+    what: [
+      "/proc/self",
+      ...["args", "cwd", "env", "pid", "ppid", "stdin", "stdout", "stderr"]
+        .map((it) => `Deno.${it}`),
+    ],
+    why: "it makes the caller of this process",
+  },
+  "mod/outlet.ts": {
+    what: ["Deno.stdin", "Deno.stdout", "Deno.stderr"],
+    why: "it is the outside of this process",
+  },
+  "mod/state/root.ts": {
+    what: ["Deno.uid", "Deno.gid"],
+    why:
+      "whose files this process may trust and remove; it acts as nobody else",
+  },
+  "mod/container/properties/shared_root.ts": {
+    what: ["/proc/self"],
+    why: "the mount namespace that this process itself mounts and unmounts in",
+  },
+  "ffi/helper.ts": {
+    what: ["/proc/self", "Deno.uid"],
+    why: "whom it runs the helper's bytes as",
+  },
+  "ffi/spawn.ts": {
+    what: ["/proc/self"],
+    why: "which descriptors of this process a child would get",
+  },
+  "mod/namespaces.ts": {
+    what: ["/proc/self"],
+    why: "the child stage opens it",
+  },
+  "mod/security/process.ts": {
+    what: ["/proc/self"],
+    why: "the child stage opens it",
+  },
+  "mod/mounts/devices.ts": {
+    what: ["/proc/self"],
+    why: "links in the container's /dev",
+  },
+  "mod/failure/mounts.ts": { what: ["/proc/self"], why: "a hint" },
+  "mod/failure/rows.ts": { what: ["/proc/self"], why: "a hint" },
+};
+
+Deno.test("only mod/caller.ts and mod/outlet.ts know a process of their own", () => {
+  const found: Record<string, string[]> = {};
+  for (const file of [...listFiles("mod"), ...listFiles("ffi")]) {
+    const code = Deno.readTextFileSync(`${ROOT}/${file}`)
+      .replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+    const asked = [...code.matchAll(SELF)].map(([it]) => it);
+    if (asked.length > 0) found[file] = [...new Set(asked)].sort();
+  }
+  assertEquals(
+    found,
+    Object.fromEntries(
+      Object.entries(MAY_ASK).map(([file, { what }]) => [file, what.sort()]),
+    ),
+  );
+});
+
+for (
+  const [code, found] of [
+    ["`/proc/self/fd/${fd}`", []],
+    ['"/proc/self/fd/0"', ["/proc/self"]],
+    ["`/proc/self/${file}`", ["/proc/self"]],
+    ['"/proc/selfish"', []],
+    ["Deno.env.get(name)", ["Deno.env"]],
+    ["Deno.environment", []],
+  ] as const
+) {
+  Deno.test(`SELF finds ${found.length} in ${code}`, () => {
+    assertEquals([...code.matchAll(SELF)].map(([it]) => it), [...found]);
+  });
+}
 
 Deno.test("readImports() finds every form of import", () => {
   const text = `

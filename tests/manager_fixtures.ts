@@ -5,9 +5,11 @@
  * @module
  */
 
+import type { Caller } from "../mod/caller.ts";
 import type { Config, Spec } from "../mod/config/config.ts";
 import type { Facts } from "../mod/host.ts";
 import type { MountHost } from "../mod/mounts.ts";
+import type { Outlet } from "../mod/outlet.ts";
 import { type Op, OPS, type Phased, PHASES } from "../mod/plan.ts";
 
 /** Every capability. */
@@ -31,8 +33,62 @@ export function makeFacts(changes: Partial<Facts> = {}): Facts {
     }],
     selinux: false,
     apparmor: false,
-    pid: 100,
+    proc: "/proc/self",
     ...changes,
+  };
+}
+
+/** Root with the usual limits and nothing special, unless told otherwise: with
+ * `proc`, of a directory that has what a test puts there. */
+export function makeCaller(changes: Partial<Caller> = {}): Caller {
+  return {
+    words: [],
+    environment: [],
+    directory: () => "/",
+    proc: "/proc/self",
+    pid: 100,
+    parent: 1,
+    uid: 0,
+    gid: 0,
+    caps: ALL_CAPS,
+    umask: 0o022,
+    fileLimit: { soft: 1024n, hard: 1048576n },
+    streams: ["other", "other", "other"],
+    inherited: {
+      timerSlack: 50_000,
+      noHugePages: false,
+      personality: 0,
+      memoryPolicy: 0,
+      securebits: 0,
+    },
+    ...changes,
+  };
+}
+
+/** What a command prints, as text by the stream. */
+export interface Said {
+  1: string;
+  2: string;
+}
+
+/** An outlet that keeps what is printed, and starts nothing. */
+export function makeOutlet(input = ""): { outlet: Outlet; said: Said } {
+  const said: Said = { 1: "", 2: "" };
+  const refuse = () => {
+    throw new Error("this test starts nothing");
+  };
+  return {
+    said,
+    outlet: {
+      write(stream, bytes) {
+        said[stream] += new TextDecoder().decode(bytes);
+      },
+      readInput: () => new TextEncoder().encode(input),
+      lend: (fds) => [...fds],
+      spawn: refuse,
+      wait: refuse,
+      become: refuse,
+    },
   };
 }
 

@@ -464,7 +464,7 @@ Deno.test("rlimitsOf() keeps 64-bit values and gives back the caller's NOFILE", 
     rlimits: [limit("RLIMIT_CORE", 0, 18446744073709551615n)],
   }));
   assertEquals(
-    rlimitsOf(config, makeFacts(), { parent: 512, hard: 20000n }),
+    rlimitsOf(config, makeFacts(), { soft: 512n, hard: 20000n }),
     [
       {
         name: "RLIMIT_CORE",
@@ -477,21 +477,6 @@ Deno.test("rlimitsOf() keeps 64-bit values and gives back the caller's NOFILE", 
     ],
   );
 });
-
-const NOFILE: [string, number | undefined, bigint, bigint][] = [
-  ["the parent's below the hard one", 4096, 20000n, 4096n],
-  ["1024 when the parent's is the hard one", 20000, 20000n, 1024n],
-  ["1024 when the parent's is not known", undefined, 20000n, 1024n],
-  ["a hard one below 1024", undefined, 100n, 100n],
-];
-for (const [name, parent, hard, soft] of NOFILE) {
-  Deno.test(`rlimitsOf() takes for NOFILE ${name}`, () => {
-    const nofile = parent === undefined ? { hard } : { parent, hard };
-    assertEquals(rlimitsOf(makeConfig(), makeFacts(), nofile), [
-      { name: "RLIMIT_NOFILE", resource: 7, soft, hard },
-    ]);
-  });
-}
 
 const BAD_LIMITS: [Process["rlimits"], string][] = [
   [

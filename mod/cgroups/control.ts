@@ -12,7 +12,7 @@ import {
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
-import { holds } from "./join.ts";
+import { holds, type Seen } from "./join.ts";
 import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
 
@@ -88,14 +88,14 @@ export function checkThere(dirs: readonly CgroupDir[], wanted: string): void {
 /**
  * Stops every process of the container and waits until all have stopped.
  *
- * @param first directory in /proc of the first process: that one at least must
- * be among them
+ * @param first where /proc shows the first process: that one at least must be
+ * among them
  * @throws {ContainerError} where there is no freezer, or when it takes longer
  * than ten seconds; then it is thawed again
  */
 export function freezeCgroups(
   dirs: readonly CgroupDir[],
-  first?: string,
+  first?: Seen,
 ): void {
   const dir = needFreezer(dirs, "pause");
   if (first !== undefined && !holds(dir, first)) {
@@ -103,7 +103,7 @@ export function freezeCgroups(
       `Cannot pause the container: its first process has left its cgroup "${dir.path}"`,
       {
         code: "cgroup-left",
-        hint: `cat ${first}/cgroup shows where it is`,
+        hint: `cat ${first.process}/cgroup shows where it is`,
       },
     );
   }

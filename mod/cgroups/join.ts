@@ -16,14 +16,22 @@ import { parseCgroups } from "../host.ts";
 import type { CgroupDir } from "./model.ts";
 import { ownDirectory } from "./placement.ts";
 
+/** Where /proc shows two processes. */
+export interface Seen {
+  /** One whose cgroups are asked for. */
+  process: string;
+  /** The caller, which has the hierarchies mounted. */
+  proc: string;
+}
+
 /**
  * How another process joins the container's cgroups: as
  * {@linkcode CgroupPlan.joins}.
  *
  * @param below `exec --cgroup`: a cgroup inside the container's, "/sub", or
  * with v1 controllers "cpu,memory:/sub"; several name different hierarchies
- * @param first directory in /proc of the container's first process, which is
- * looked at where a cgroup takes no process; absent: not at all
+ * @param seen where /proc shows the container's first process, which is looked at
+ * where a cgroup takes no process; absent: not at all
  * @throws {ContainerError} for one that leaves the container's cgroup, does not
  * exist, takes no process, or names a controller that there is not; and where
  * the first process is out of sight
@@ -31,7 +39,7 @@ import { ownDirectory } from "./placement.ts";
 export function joinCgroups(
   dirs: readonly CgroupDir[],
   below: readonly string[] = [],
-  first?: string,
+  seen?: Seen,
 ): { tasks: string[]; v2?: string } {
   const paths = new Map<CgroupDir, string>();
   for (const asked of below) {
@@ -39,9 +47,9 @@ export function joinCgroups(
   }
   const pathOf = (dir: CgroupDir) => {
     const asked = paths.get(dir);
-    if (asked !== undefined || first === undefined) return asked ?? dir.path;
+    if (asked !== undefined || seen === undefined) return asked ?? dir.path;
     const why = findRefusal(dir.path, dir.version);
-    return why === undefined ? dir.path : locate(dir, first, why);
+    return why === undefined ? dir.path : locate(dir, seen, why);
   };
   const v2 = dirs.find((d) => d.version === 2);
   return {
@@ -147,27 +155,27 @@ function read(path: string): string | undefined {
 }
 
 /** The hierarchy of a cgroup, with the place that a process has in it. */
-function findMount(dir: CgroupDir, process: string) {
+function findMount(dir: CgroupDir, { process, proc }: Seen) {
   return parseCgroups(
-    read("/proc/self/mountinfo") ?? "",
+    read(`${proc}/mountinfo`) ?? "",
     read(`${process}/cgroup`) ?? "",
     () => "",
   ).find((it) => it.path === dir.mount && it.version === dir.version);
 }
 
 /** The directory where the first process is in one hierarchy. */
-function locate(dir: CgroupDir, first: string, why: string): string {
+function locate(dir: CgroupDir, seen: Seen, why: string): string {
   const fail = (rest: string, cause?: unknown): never => {
     throw new ContainerError(
       `Cannot join the container's cgroup "${dir.path}": ${why}; and ${rest}`,
       {
         code: "cgroup-join",
-        hint: `cat ${first}/cgroup shows where its first process is`,
+        hint: `cat ${seen.process}/cgroup shows where its first process is`,
         cause,
       },
     );
   };
-  const mount = findMount(dir, first);
+  const mount = findMount(dir, seen);
   if (mount === undefined) {
     return fail(`"${dir.mount}" does not show where its first process is`);
   }
@@ -191,7 +199,7 @@ function locate(dir: CgroupDir, first: string, why: string): string {
 export interface Thaw {
   /** What says whether the container is frozen. */
   freezer: string;
-  /** cgroup.procs of this process's own: there a killed process goes on, and so
+  /** cgroup.procs of the keeper's own: there a killed process goes on, and so
    * dies. */
   thaw: string;
 }
@@ -199,13 +207,18 @@ export interface Thaw {
 /**
  * Finds out how a killed process of a frozen container can die; in v2 it does.
  *
- * @returns undefined where the container has no v1 freezer, or we are out of sight
+ * @param proc where /proc shows the caller, who is going to be the keeper
+ * @returns undefined where the container has no v1 freezer, or the caller is out
+ * of sight
  */
-export function findThaw(dirs: readonly CgroupDir[]): Thaw | undefined {
+export function findThaw(
+  dirs: readonly CgroupDir[],
+  proc: string,
+): Thaw | undefined {
   const dir = dirs.find((it) =>
     it.version === 1 && it.controllers.includes("freezer")
   );
-  const mount = dir && findMount(dir, "/proc/self");
+  const mount = dir && findMount(dir, { process: proc, proc });
   if (mount === undefined) return undefined;
   try {
     return {
@@ -219,8 +232,8 @@ export function findThaw(dirs: readonly CgroupDir[]): Thaw | undefined {
 }
 
 /** Whether a process is in a cgroup, or in one below it. */
-export function holds(dir: CgroupDir, process: string): boolean {
-  const mount = findMount(dir, process);
+export function holds(dir: CgroupDir, seen: Seen): boolean {
+  const mount = findMount(dir, seen);
   if (mount === undefined) return false;
   try {
     return `${ownDirectory(mount)}/`.startsWith(`${dir.path}/`);

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { readDirectory } from "../caller.ts";
 import { writeTextFileSync } from "../../ffi/files.ts";
 import { defaultSpec } from "../config/default_spec.ts";
 import { flagOn, flagValue, resolvePath } from "../config/flags/use.ts";
@@ -22,13 +21,13 @@ export function spec(call: Call): number {
   const bundle = flagValue(call.flags, "bundle") || ".";
   const file = flagValue(call.flags, "config");
   const path = file === undefined
-    ? `${resolvePath(readDirectory, bundle)}/config.json`
-    : resolvePath(readDirectory, file);
+    ? `${resolvePath(call.caller.directory, bundle)}/config.json`
+    : resolvePath(call.caller.directory, file);
   const text = JSON.stringify(
     defaultSpec({
       rootless: flagOn(call.flags, "rootless"),
-      uid: Deno.uid() ?? 0,
-      gid: Deno.gid() ?? 0,
+      uid: call.caller.uid,
+      gid: call.caller.gid,
     }),
     null,
     "\t",
@@ -69,12 +68,13 @@ export function validate(call: Call): number {
   const file = word ?? flagValue(call.flags, "config");
   const bundle = flagValue(call.flags, "bundle") || ".";
   const { path, problems, complete } = inspectSpec(
-    file === undefined ? resolvePath(readDirectory, bundle) : bundle,
-    file === undefined ? undefined : resolvePath(readDirectory, file),
-    { mapsLater: Deno.uid() !== 0 },
+    file === undefined ? resolvePath(call.caller.directory, bundle) : bundle,
+    file === undefined ? undefined : resolvePath(call.caller.directory, file),
+    { mapsLater: call.caller.uid !== 0 },
   );
   if (flagOn(call.flags, "json")) {
     printStdout(
+      call,
       JSON.stringify({
         path,
         valid: problems.length === 0,
@@ -83,10 +83,11 @@ export function validate(call: Call): number {
       }) + "\n",
     );
   } else if (problems.length === 0) {
-    printStdout(`${toPlain(path)}: valid\n`);
+    printStdout(call, `${toPlain(path)}: valid\n`);
   } else {
     for (const it of problems) {
       printStdout(
+        call,
         `${toPlain(path)}: ${it.path && `${toPlain(it.path)} `}${
           toPlain(it.message)
         }\n  clause:  ${it.clause}\n  instead: ${toPlain(it.instead)}\n`,
@@ -94,6 +95,7 @@ export function validate(call: Call): number {
     }
     if (!complete) {
       printStdout(
+        call,
         `${
           toPlain(path)
         }: then run this again: what may rest on these properties comes after them\n`,
@@ -104,9 +106,10 @@ export function validate(call: Call): number {
 }
 
 /** `rustyrun features`. */
-export function features(): number {
+export function features(call: Call): number {
   printStdout(
-    JSON.stringify(describeFeatures(gatherFacts()), null, 4) + "\n",
+    call,
+    JSON.stringify(describeFeatures(gatherFacts(call.caller)), null, 4) + "\n",
   );
   return 0;
 }

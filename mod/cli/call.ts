@@ -6,7 +6,7 @@
  */
 
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
-import { readEnvironment, readVariable } from "../caller.ts";
+import { readOwnVariable } from "../caller.ts";
 import type { KeeperWords } from "../container/launch/keeper.ts";
 import type { Place } from "../container/model.ts";
 import { ContainerError } from "../errors.ts";
@@ -15,29 +15,17 @@ import type { Parsed } from "./parse.ts";
 import { exitCodeOf, formatError, type Reporting } from "./report.ts";
 
 /** What every command gets. */
-export interface Call extends Parsed {
-  /** Where containers' state is kept. */
-  root: string;
+export interface Call extends Parsed, Place {
   reporting: Reporting;
 }
 
 /** A command: returns its exit code. */
 export type CommandFunction = (call: Call) => number | Promise<number>;
 
-/** Where this call's containers live. */
-export function placeOf(call: Call): Place {
-  return {
-    root: call.root,
-    get env() {
-      return readEnvironment();
-    },
-  };
-}
-
 /** Deno has run what lies in its cache before our first line: this comes too late
  * for who has been attacked, and in time for who has only set it up so. */
 export function refuseSharedCache(): void {
-  const dir = denoCacheDir(readVariable);
+  const dir = denoCacheDir(readOwnVariable);
   if (dir === undefined) return;
   try {
     refuseWritable(dir, mainFile());

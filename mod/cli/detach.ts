@@ -16,12 +16,11 @@ import {
 import { packetPair, receivePacket } from "../../ffi/packets.ts";
 import { readTextFileSync } from "../../ffi/files.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
-import { readArguments, readDirectory } from "../caller.ts";
 import { readLaunchOptions } from "../config/from_flags.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError } from "../errors.ts";
 import { selfCommand } from "../program.ts";
-import { type Call, placeOf } from "./call.ts";
+import type { Call } from "./call.ts";
 import { printStderr, printStdout } from "./report.ts";
 
 /** Room for an id, as text or JSON. */
@@ -44,32 +43,45 @@ function readPaper(fd: number): string {
  * @returns the exit code: 0, or that of a start that failed
  */
 export function runDetached(call: Call): number {
-  const { env } = placeOf(call);
-  const { preserveFds } = readLaunchOptions(call, readDirectory());
-  const first = 3 + preserveFds + countListenFds(env, Deno.pid);
+  const { caller } = call;
+  const { preserveFds } = readLaunchOptions(call, caller.directory);
+  const first = 3 + preserveFds +
+    countListenFds(caller.environment, caller.pid);
   const [answers, theirs] = packetPair();
-  const said = [makePaper(), makePaper()] as const;
-  const none = openFd("/dev/null", 2);
-  const streams = new Map([[0, none], [1, said[0]], [2, said[1]]]);
-  for (let fd = 3; fd < first; fd++) streams.set(fd, fd);
-  streams.set(first, theirs);
-  const argv = selfCommand([
-    "--detached-fd",
-    String(first),
-    ...readArguments(),
-  ]);
-  const pid = spawnWithStreams(argv[0]!, argv, env, streams);
-  closeFd(theirs);
-  const buffer = new Uint8Array(ANSWER_MAX);
-  const got = receivePacket(answers, buffer);
-  printStderr(readPaper(said[1]));
-  if (got !== undefined) {
-    printStdout(new TextDecoder().decode(buffer.subarray(0, got.length)));
-    return 0;
+  const opened = [answers, theirs];
+  try {
+    const said = [makePaper(), makePaper()] as const;
+    const none = openFd("/dev/null", 2);
+    opened.push(...said, none);
+    const streams = new Map([[0, none], [1, said[0]], [2, said[1]]]);
+    for (let fd = 3; fd < first; fd++) streams.set(fd, fd);
+    streams.set(first, theirs);
+    const argv = selfCommand([
+      "--detached-fd",
+      String(first),
+      ...caller.words,
+    ]);
+    const pid = spawnWithStreams(argv[0]!, argv, caller.environment, streams);
+    // Its end is the end of the other one.
+    closeFd(theirs);
+    opened.splice(opened.indexOf(theirs), 1);
+    const buffer = new Uint8Array(ANSWER_MAX);
+    const got = receivePacket(answers, buffer);
+    printStderr(call, readPaper(said[1]));
+    if (got !== undefined) {
+      const answer = buffer.subarray(0, got.length);
+      printStdout(call, new TextDecoder().decode(answer));
+      return 0;
+    }
+    printStdout(call, readPaper(said[0]));
+    return exitCodeOfStart(waitProcess(pid) ?? 0);
+  } finally {
+    for (const fd of opened) closeFd(fd);
   }
-  printStdout(readPaper(said[0]));
-  const status = waitProcess(pid) ?? 0;
-  // WTERMSIG and WEXITSTATUS, wait(2).
+}
+
+/** WTERMSIG and WEXITSTATUS, wait(2). */
+function exitCodeOfStart(status: number): number {
   if ((status & 0x7f) === 0) return status >> 8 & 0xff;
   throw new ContainerError(
     `Cannot start the container: signal ${

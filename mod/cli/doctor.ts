@@ -26,9 +26,10 @@ export function formatFindings(findings: readonly Finding[]): string {
 /** Prints what this machine allows; exit code 1 when `run --rootfs DIR` could
  * not work for this user. */
 export function run(call: Call): number {
-  const findings = examine(gatherFacts());
+  const findings = examine(gatherFacts(call.caller));
   const works = findings.every((it) => it.verdict !== "fails");
   printStdout(
+    call,
     flagOn(call.flags, "json")
       ? JSON.stringify({ works, findings }) + "\n"
       : formatFindings(findings) +

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { readDirectory } from "../caller.ts";
 import {
   flagOn,
   flagUses,
@@ -23,7 +22,7 @@ import {
 } from "../container/exec.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
-import { type Call, placeOf, refuseSharedCache, wordsOf } from "./call.ts";
+import { type Call, refuseSharedCache, wordsOf } from "./call.ts";
 import { warnTo } from "./report.ts";
 
 const ID_MAX = 4294967294;
@@ -53,7 +52,7 @@ function listVariables(call: Call): string[] {
         "Write NAME=VALUE, or NAME to pass the caller's on",
       );
     }
-    return placeOf(call).env.filter((it) => it.startsWith(`${value}=`));
+    return call.caller.environment.filter((it) => it.startsWith(`${value}=`));
   });
 }
 
@@ -147,10 +146,10 @@ function readOptions(call: Call): ExecOptions {
       { code: "command-empty", hint: "Write rustyrun exec ID COMMAND ARGS..." },
     );
   }
-  const launch = readLaunchOptions(call, readDirectory);
+  const launch = readLaunchOptions(call, call.caller.directory);
   const given = file === undefined
     ? undefined
-    : loadProcess(resolvePath(readDirectory, file));
+    : loadProcess(resolvePath(call.caller.directory, file));
   return {
     process: (own, container) => {
       if (given === undefined) return changeProcess(call, own, container);
@@ -180,8 +179,8 @@ export function run(call: Call): number {
   return execProcess(
     id,
     readOptions(call),
-    gatherFacts(),
-    placeOf(call),
+    gatherFacts(call.caller),
+    call,
     wordsOf(call, id),
     warnTo(call),
   );

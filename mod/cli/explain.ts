@@ -21,13 +21,12 @@ export function explain(
   call: Call,
   gate: Gate = "keeper",
 ): number {
-  const place = { root: call.root, env: [] };
   const prepared = prepare(config, facts, {
-    place,
+    place: call,
     gate,
     token: "00000000",
   });
-  if (gate === "keeper") addWarden(prepared, place, 0);
+  if (gate === "keeper") addWarden(prepared, call, new Map([["state", 0]]));
   const { steps, cgroup, resctrl, warnings } = prepared;
   const lines = explainPlan(
     steps,
@@ -37,6 +36,7 @@ export function explain(
     warnings.map((it) => it.message),
   );
   printStdout(
+    call,
     flagOn(call.flags, "json")
       ? JSON.stringify(lines) + "\n"
       : formatExplanation(lines),

@@ -5,7 +5,6 @@
  * @module
  */
 
-import { readDirectory } from "../caller.ts";
 import { statSync } from "../../ffi/files.ts";
 import { checkThere, freezeCgroups, thawCgroups } from "../cgroups/control.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
@@ -25,33 +24,33 @@ import { ContainerError, describeFileError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import { findThread } from "../state.ts";
-import { type Call, placeOf, refuseSharedCache } from "./call.ts";
+import { type Call, refuseSharedCache } from "./call.ts";
 import { printJson, printStdout, toPlain, warnTo } from "./report.ts";
 
 /** `rustyrun create ID`. */
 export async function create(call: Call): Promise<number> {
-  const config = configFromBundle(call, readDirectory);
-  const facts = gatherFacts();
+  const config = configFromBundle(call, call.caller);
+  const facts = gatherFacts(call.caller);
   if (flagOn(call.flags, "explain")) {
     const { explain } = await import("./explain.ts");
     return explain(config, facts, call, "fifo");
   }
   refuseSharedCache();
-  checkTerminal(config, { detached: true });
-  createContainer(config, facts, placeOf(call), warnTo(call));
+  checkTerminal(config, { caller: call.caller, detached: true });
+  createContainer(config, facts, call, warnTo(call));
   return 0;
 }
 
 /** `rustyrun start ID`. */
 export function start(call: Call): number {
-  startContainer(call.args[0]!, gatherFacts(), placeOf(call));
+  startContainer(call.args[0]!, gatherFacts(call.caller), call);
   return 0;
 }
 
 /** `rustyrun state ID`. */
 export function state(call: Call): number {
   const found = findState(call.root, call.args[0]!);
-  printJson(JSON.stringify(describeState(call.root, found), null, 2));
+  printJson(call, JSON.stringify(describeState(call.root, found), null, 2));
   return 0;
 }
 
@@ -86,16 +85,15 @@ export function kill(call: Call): number {
 /** `rustyrun wait ID`. */
 export async function wait(call: Call): Promise<number> {
   const { waitContainer } = await import("../container/wait.ts");
-  printStdout(`${waitContainer(call.root, call.args[0]!)}\n`);
+  printStdout(call, `${waitContainer(call.root, call.args[0]!)}\n`);
   return 0;
 }
 
 /** `rustyrun delete ID`. */
 export function remove(call: Call): number {
-  const place = placeOf(call);
   const force = flagOn(call.flags, "force");
   const warn = warnTo(call, true);
-  for (const id of idsOf(call)) deleteContainer(id, force, place, warn);
+  for (const id of idsOf(call)) deleteContainer(id, force, call, warn);
   return 0;
 }
 
@@ -150,18 +148,21 @@ export function list(call: Call): number {
   const found = listStates(call.root)
     .map((it) => describeState(call.root, it));
   if (flagOn(call.flags, "quiet")) {
-    printStdout(found.map((it) => `${it.id}\n`).join(""));
+    printStdout(call, found.map((it) => `${it.id}\n`).join(""));
     return 0;
   }
   if (format === "json") {
-    printJson(found.length === 0 ? "null" : JSON.stringify(found));
+    printJson(call, found.length === 0 ? "null" : JSON.stringify(found));
     return 0;
   }
   const keys = ["id", "pid", "status", "bundle", "created", "owner"];
-  printStdout(formatTable([
-    keys.map((it) => it.toUpperCase()),
-    ...found.map((it) => keys.map((key) => toPlain(String(it[key])))),
-  ]));
+  printStdout(
+    call,
+    formatTable([
+      keys.map((it) => it.toUpperCase()),
+      ...found.map((it) => keys.map((key) => toPlain(String(it[key])))),
+    ]),
+  );
   return 0;
 }
 
@@ -172,7 +173,7 @@ export function ps(call: Call): number {
   const found = findState(call.root, id!);
   const pids = listPids(call.root, found);
   if (format === "json") {
-    printStdout(JSON.stringify(pids) + "\n");
+    printStdout(call, JSON.stringify(pids) + "\n");
     return 0;
   }
   const args = words.length > 0 ? words : ["-ef"];
@@ -206,7 +207,7 @@ export function ps(call: Call): number {
   }
   const wanted = new Set(pids.map(String));
   const mine = lines.filter((it) => wanted.has(it.trim().split(/\s+/)[at]!));
-  printStdout([head, ...mine].join("\n") + "\n");
+  printStdout(call, [head, ...mine].join("\n") + "\n");
   return 0;
 }
 
@@ -224,7 +225,12 @@ export function pause(call: Call): number {
     );
   }
   checkThere(found.cgroup.dirs, "pause the container");
-  freezeCgroups(found.cgroup.dirs, findThread(found.pid));
+  const first = findThread(found.pid);
+  const { proc } = call.caller;
+  freezeCgroups(
+    found.cgroup.dirs,
+    first === undefined ? undefined : { process: first, proc },
+  );
   return 0;
 }
 

@@ -5,7 +5,7 @@
  */
 
 import { lstatSync, mkdirSync } from "../../ffi/files.ts";
-import { readDirectory, readVariable } from "../caller.ts";
+import { type Caller, findVariable } from "../caller.ts";
 import { ContainerError } from "../errors.ts";
 import { outerRoot } from "../host.ts";
 import { cannotKeep } from "../state/words.ts";
@@ -15,7 +15,7 @@ import {
   flagValue,
   resolvePath,
 } from "../config/flags/use.ts";
-import type { CommandFunction } from "./call.ts";
+import type { Call, CommandFunction } from "./call.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import {
   exitCodeOf,
@@ -60,6 +60,14 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
 export function defaultRoot(uid: number, runtimeDir: string | undefined) {
   if (uid === 0) return "/run/rustyrun";
   return runtimeDir ? `${runtimeDir}/rustyrun` : `/tmp/rustyrun-${uid}`;
+}
+
+function ownRoot(caller: Caller): string {
+  const uid = caller.uid || outerRoot(caller.proc);
+  return defaultRoot(
+    uid,
+    uid === 0 ? undefined : findVariable(caller.environment, "XDG_RUNTIME_DIR"),
+  );
 }
 
 /**
@@ -107,7 +115,14 @@ function keepsState({ command, flags }: Parsed): boolean {
     !STATELESS.includes(command);
 }
 
-function reportingOf(global: Flags, command: Flags): Reporting {
+/** The call as far as it is known before a word is read. */
+type Outside = Pick<Call, "caller" | "outlet">;
+
+function reportingOf(
+  { caller, outlet }: Outside,
+  global: Flags,
+  command: Flags,
+): Reporting {
   const log = flagValue(global, "log");
   return {
     ...(log === undefined ? {} : { log }),
@@ -117,6 +132,8 @@ function reportingOf(global: Flags, command: Flags): Reporting {
     json: flagOn(command, "json"),
     verbose: flagOn(global, "verbose") || flagOn(global, "debug") ||
       flagOn(command, "verbose"),
+    caller,
+    outlet,
   };
 }
 
@@ -145,18 +162,18 @@ export function checkDeno(version: string): void {
 /**
  * Runs rustyrun.
  *
- * @param argv the words after the program's name
+ * @param outside who called, and where what it does goes
  * @returns the exit code
  */
-export async function main(argv: readonly string[]): Promise<number> {
+export async function main(outside: Outside): Promise<number> {
+  const { caller } = outside;
   let reporting: Reporting | undefined;
   let parsed: Parsed | undefined;
   const global: Uses = new Map();
   try {
     checkDeno(Deno.version.deno);
-    parsed = parseArgs(argv, global);
-    reporting = reportingOf(parsed.global, parsed.flags);
-    const uid = Deno.uid() ?? 0;
+    parsed = parseArgs(caller.words, global);
+    reporting = reportingOf(outside, parsed.global, parsed.flags);
     const own = flagValue(parsed.global, "root");
     if (own !== undefined && /^\/+$/.test(own)) {
       throw new ContainerError(
@@ -168,10 +185,10 @@ export async function main(argv: readonly string[]): Promise<number> {
       );
     }
     const root = own !== undefined
-      ? resolvePath(readDirectory, own)
-      : defaultRoot(uid || outerRoot(), readVariable("XDG_RUNTIME_DIR"));
+      ? resolvePath(caller.directory, own)
+      : ownRoot(caller);
     if (own === undefined && root.startsWith("/tmp/") && keepsState(parsed)) {
-      claimSharedRoot(root, uid);
+      claimSharedRoot(root, caller.uid);
     }
     const load = COMMANDS[parsed.command];
     if (load === undefined) {
@@ -182,11 +199,11 @@ export async function main(argv: readonly string[]): Promise<number> {
     }
     openLog(reporting);
     const run = await load();
-    return await run({ ...parsed, root, reporting });
+    return await run({ ...parsed, ...outside, root, reporting });
   } catch (error) {
     reporting ??= {
-      ...reportingOf(global, new Map()),
-      json: argv.includes("--json"),
+      ...reportingOf(outside, global, new Map()),
+      json: caller.words.includes("--json"),
     };
     const code = printError(error, reporting);
     // A command line that cannot be read has its code from the parser.

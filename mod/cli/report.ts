@@ -4,11 +4,12 @@
  * @module
  */
 
-import { readDirectory } from "../caller.ts";
+import type { Caller } from "../caller.ts";
 import { resolvePath } from "../config/flags/use.ts";
 import { errnoOf } from "../../ffi/errno.ts";
 import { writeTextFileSync } from "../../ffi/files.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
+import type { Outlet } from "../outlet.ts";
 import type { Warn } from "../container/model.ts";
 
 /** From the least said to the most; nothing is told below a warning. */
@@ -27,6 +28,9 @@ export interface Reporting {
   /** --json: one object on standard error instead of text. */
   json: boolean;
   verbose: boolean;
+  /** Where standard error is, and what the log's path begins at. */
+  outlet: Outlet;
+  caller: Pick<Caller, "directory">;
 }
 
 /** Code of the error that the log cannot be written. */
@@ -34,15 +38,17 @@ const LOG = "log";
 
 const encoder = new TextEncoder();
 
+type WithOutlet = Pick<Reporting, "outlet">;
+
 /**
  * Makes the file of --log: containerd reads it though nothing was logged.
  *
  * @throws {ContainerError} when it cannot be written
  */
-export function openLog({ log }: Reporting): void {
+export function openLog({ log, caller }: Reporting): void {
   if (log === undefined) return;
   try {
-    writeTextFileSync(resolvePath(readDirectory, log), "", {
+    writeTextFileSync(resolvePath(caller.directory, log), "", {
       append: true,
       mode: 0o644,
     });
@@ -63,25 +69,23 @@ function showBytes(text: string): string {
 }
 
 /** Writes a text to standard error. */
-export function printStderr(text: string): void {
-  const bytes = encoder.encode(showBytes(text));
-  for (let at = 0; at < bytes.length;) {
-    at += Deno.stderr.writeSync(bytes.subarray(at));
-  }
+export function printStderr({ outlet }: WithOutlet, text: string): void {
+  outlet.write(2, encoder.encode(showBytes(text)));
 }
 
 /** Writes a text to standard output. */
-export function printStdout(text: string): void {
-  const bytes = encoder.encode(showBytes(text));
-  for (let at = 0; at < bytes.length;) {
-    at += Deno.stdout.writeSync(bytes.subarray(at));
-  }
+export function printStdout({ outlet }: WithOutlet, text: string): void {
+  outlet.write(1, encoder.encode(showBytes(text)));
 }
 
 /** Writes JSON as runc does, without an end of line: but a terminal's prompt
  * would stand behind it. */
-export function printJson(text: string): void {
-  printStdout(Deno.stdout.isTerminal() ? `${text}\n` : text);
+export function printJson(
+  call: WithOutlet & { caller: Pick<Caller, "streams"> },
+  text: string,
+): void {
+  const terminal = call.caller.streams[1] === "terminal";
+  printStdout(call, terminal ? `${text}\n` : text);
 }
 
 /** What a disk may refuse anywhere: no fault of rustyrun's. */
@@ -159,20 +163,22 @@ export function formatLogLine(
 
 /** Adds a line to the file of --log; one that cannot be written is told of. */
 function writeLog(
-  { log, logFormat }: Reporting,
+  reporting: Reporting,
   level: "error" | "warning",
   message: string,
 ): void {
+  const { log, logFormat, caller } = reporting;
   if (log === undefined) return;
   const time = new Date().toISOString();
   try {
     writeTextFileSync(
-      resolvePath(readDirectory, log),
+      resolvePath(caller.directory, log),
       formatLogLine(level, message, logFormat, time),
       { append: true },
     );
   } catch (cause) {
     printStderr(
+      reporting,
       `rustyrun: Cannot write the log "${log}": ${describeFileError(cause)}\n`,
     );
   }
@@ -192,7 +198,10 @@ export function warnTo(
       writeLog(reporting, "warning", message);
       const heard = !quiet && (aloud || reporting.log === undefined);
       if (heard && !reporting.json) {
-        printStderr(`rustyrun: warning: ${toPlain(message)}\n`);
+        printStderr(
+          reporting,
+          `rustyrun: warning: ${toPlain(message)}\n`,
+        );
       }
     } catch {
       // Nobody reads our standard error: no reason to take back what has come
@@ -209,11 +218,12 @@ export function warnTo(
 export function printError(thrown: unknown, reporting: Reporting): number {
   const error = toContainerError(thrown);
   if (reporting.json) {
-    printStderr(JSON.stringify(error) + "\n");
+    printStderr(reporting, JSON.stringify(error) + "\n");
   } else {
-    printStderr(formatError(error));
+    printStderr(reporting, formatError(error));
     for (const it of error.suppressed) {
       printStderr(
+        reporting,
         `  then: ${toPlain(it instanceof Error ? it.message : String(it))}\n`,
       );
     }
@@ -223,7 +233,7 @@ export function printError(thrown: unknown, reporting: Reporting): number {
       let it: unknown = error;
       it instanceof Error;
       it = it.cause
-    ) printStderr(`  ${it.stack ?? it.message}\n`);
+    ) printStderr(reporting, `  ${it.stack ?? it.message}\n`);
   }
   // A log that cannot be opened has been told of.
   if (error.code !== LOG) writeLog(reporting, "error", error.message);

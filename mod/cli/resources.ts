@@ -4,7 +4,6 @@
  * @module
  */
 
-import { readDirectory } from "../caller.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import { checkThere } from "../cgroups/control.ts";
 import { noCgroup } from "../cgroups/errors.ts";
@@ -32,7 +31,6 @@ import { loadSaved, rewriteSaved } from "../container/kept/saved.ts";
 import { findState, statusOf } from "../container/status.ts";
 import { ContainerError } from "../errors.ts";
 import { fromBytes } from "../../ffi/bytes.ts";
-import { gatherFacts } from "../host.ts";
 import { lockState } from "../state.ts";
 import { readNetwork } from "../container/properties/network_stats.ts";
 import type { Call } from "./call.ts";
@@ -43,25 +41,6 @@ function notRunning(id: string): ContainerError {
     `Cannot look into "${id}": container with id ${id} is not running: container not running`,
     { code: "not-running", hint: `rustyrun state ${id} shows what it is` },
   );
-}
-
-function readStdin(): string {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for (;;) {
-    const buffer = new Uint8Array(65536);
-    const n = Deno.stdin.readSync(buffer);
-    if (n === null) break;
-    chunks.push(buffer.subarray(0, n));
-    size += n;
-  }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, at);
-    at += chunk.length;
-  }
-  return fromBytes(bytes);
 }
 
 const MAX = Number.MAX_SAFE_INTEGER;
@@ -166,10 +145,10 @@ export function update(call: Call): number {
   const change = file === undefined
     ? changesOf(flags)
     : file === "-"
-    ? parseResources(readStdin(), "stdin")
+    ? parseResources(fromBytes(call.outlet.readInput()), "stdin")
     : parseResources(
       readText(
-        resolvePath(readDirectory, file),
+        resolvePath(call.caller.directory, file),
         "Name a file with an object like linux.resources of config.json, or - for stdin",
       ),
       file,
@@ -190,7 +169,7 @@ export function update(call: Call): number {
       state.cgroup.dirs,
       spec.linux?.resources ?? {},
       change,
-      { friendly: mode === "friendly", rootless: gatherFacts().uid !== 0 },
+      { friendly: mode === "friendly", rootless: call.caller.uid !== 0 },
     );
     spec.linux = { ...spec.linux, resources };
     if (classChange !== undefined) {
@@ -224,8 +203,9 @@ export function parseDuration(text: string): number | undefined {
   return sum;
 }
 
-function printEvent(type: string, id: string, data?: Stats): void {
-  printStdout(formatStats({ type, id, ...(data && { data }) }) + "\n");
+function printEvent(call: Call, type: string, data?: Stats): void {
+  const id = call.args[0]!;
+  printStdout(call, formatStats({ type, id, ...(data && { data }) }) + "\n");
 }
 
 /** `rustyrun events ID`. */
@@ -247,7 +227,7 @@ export async function events(call: Call): Promise<number> {
   const wanted = "count what the container uses";
   const stats = () => {
     checkThere(dirs, wanted);
-    printEvent("stats", id, {
+    printEvent(call, "stats", {
       ...readStats(dirs),
       ...readNetwork(state.pid),
       ...readClassStats(state.resctrl),
@@ -267,7 +247,7 @@ export async function events(call: Call): Promise<number> {
   for (let next = performance.now() + interval;;) {
     await new Promise((done) => setTimeout(done, tick));
     const now = readOomKills(dirs) ?? kills;
-    if (now > kills) printEvent("oom", id);
+    if (now > kills) printEvent(call, "oom");
     kills = now;
     if (statusOf(root, state) === "stopped") return 0;
     if (performance.now() < next) continue;

@@ -11,7 +11,7 @@ import {
   readTextFileSync,
   statSync,
 } from "../../ffi/files.ts";
-import { isDirectoryGone, readDirectory, readEnvironment } from "../caller.ts";
+import type { Caller } from "../caller.ts";
 import type { Config } from "../config/config.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
@@ -22,37 +22,48 @@ import { checkTerminal } from "../container/properties/handover.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { selfCommand } from "../program.ts";
-import { type Call, placeOf, refuseSharedCache, wordsOf } from "./call.ts";
+import { type Call, refuseSharedCache, wordsOf } from "./call.ts";
 import { imageMeant } from "./elsewhere.ts";
 import { printStdout, warnTo } from "./report.ts";
 
-function environmentByName(): FlagsHost["env"] {
+function byName(environment: Caller["environment"]): FlagsHost["env"] {
   return Object.fromEntries(
-    readEnvironment().map((it) => {
+    environment.map((it) => {
       const at = it.indexOf("=");
       return [it.slice(0, at), it.slice(at + 1)];
     }),
   );
 }
 
+/** The current directory; "/" where it was deleted. */
+function directoryOrTop({ directory }: Caller): string {
+  try {
+    return directory();
+  } catch (error) {
+    if (error instanceof ContainerError) return "/";
+    throw error;
+  }
+}
+
 /** The caller's surroundings. */
-function flagsHost(root: string): FlagsHost {
+function flagsHost({ root, caller }: Call): FlagsHost {
+  const isTerminal = (fd: number) => caller.streams[fd] === "terminal";
   return {
-    states: root.startsWith("/") ? root : `${readDirectory()}/${root}`,
-    env: environmentByName(),
-    cwd: readDirectory,
-    bundle: isDirectoryGone() ? "/" : readDirectory(),
-    uid: Deno.uid() ?? 0,
-    gid: Deno.gid() ?? 0,
+    states: root.startsWith("/") ? root : `${caller.directory()}/${root}`,
+    env: byName(caller.environment),
+    cwd: caller.directory,
+    bundle: directoryOrTop(caller),
+    uid: caller.uid,
+    gid: caller.gid,
     isTerminal: {
       get stdin() {
-        return Deno.stdin.isTerminal();
+        return isTerminal(0);
       },
       get stdout() {
-        return Deno.stdout.isTerminal();
+        return isTerminal(1);
       },
       get stderr() {
-        return Deno.stderr.isTerminal();
+        return isTerminal(2);
       },
     },
     readTextFile: readTextFileSync,
@@ -93,7 +104,7 @@ function mayRead(path: string): boolean {
 /** The configuration that a command line describes. */
 function readConfig(call: Call): Config {
   if (call.friendly) {
-    const host = flagsHost(call.root);
+    const host = flagsHost(call);
     // What only tells needs no terminal.
     return configFromFlags(
       call,
@@ -103,7 +114,7 @@ function readConfig(call: Call): Config {
     );
   }
   try {
-    return configFromBundle(call, readDirectory);
+    return configFromBundle(call, call.caller);
   } catch (error) {
     const here = !call.flags.has("bundle") && !call.flags.has("config");
     const missing = error instanceof ContainerError &&
@@ -126,27 +137,26 @@ export async function run(call: Call): Promise<number> {
     return runDetached(call);
   }
   const config = readConfig(call);
-  const facts = gatherFacts();
+  const facts = gatherFacts(call.caller);
   if (flagOn(call.flags, "explain")) {
     const { explain } = await import("./explain.ts");
     return explain(config, facts, call);
   }
   refuseSharedCache();
-  const place = placeOf(call);
-  checkTerminal(config, { detached: detach });
+  checkTerminal(config, { caller: call.caller, detached: detach });
   // Docker's way. To an engine, which has chosen the id, nothing is said.
   const answer = call.reporting.json
     ? JSON.stringify({ id: config.id }) + "\n"
     : `${config.id}\n`;
   if (detach && !kept) {
-    createAndStart(config, facts, place, warnTo(call));
-    if (call.friendly) printStdout(answer);
+    createAndStart(config, facts, call, warnTo(call));
+    if (call.friendly) printStdout(call, answer);
     return 0;
   }
   const words = wordsOf(call, config.id);
   const remove = call.flags.get("rm")?.at(-1)?.value ?? !detach;
   return runForeground(config, facts, {
-    place,
+    place: call,
     words,
     keep: flagOn(call.flags, "keep") || remove === false,
     ...(fd === undefined ? {} : { detached: { fd: Number(fd), text: answer } }),

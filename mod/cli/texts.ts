@@ -11,13 +11,14 @@ import { printStdout } from "./report.ts";
 /** `rustyrun help`, and `--help` anywhere. */
 export async function help(call: Call): Promise<number> {
   const { formatHelp } = await import("./help.ts");
-  printStdout(formatHelp(call.args[0]));
+  printStdout(call, formatHelp(call.args[0]));
   return 0;
 }
 
 /** `rustyrun --version`: runc's lines, which dockerd and go-runc take apart. */
-export function version(): number {
+export function version(call: Call): number {
   printStdout(
+    call,
     `rustyrun version ${VERSION}\nspec: ${SPEC_VERSION}\ndeno: ${Deno.version.deno}\n`,
   );
   return 0;
@@ -26,13 +27,13 @@ export function version(): number {
 /** `rustyrun completions SHELL`. */
 export async function completions(call: Call): Promise<number> {
   const { formatCompletions } = await import("./completions.ts");
-  printStdout(formatCompletions(call.args[0] ?? ""));
+  printStdout(call, formatCompletions(call.args[0] ?? ""));
   return 0;
 }
 
 /** `rustyrun man`: the manual page as roff. */
-export async function man(): Promise<number> {
+export async function man(call: Call): Promise<number> {
   const { formatMan } = await import("./man.ts");
-  printStdout(formatMan(VERSION));
+  printStdout(call, formatMan(VERSION));
   return 0;
 }

@@ -7,25 +7,24 @@
 import { readLinkSync } from "../../ffi/files.ts";
 import { identifyFile } from "../../ffi/identity.ts";
 import { closeFd } from "../../ffi/libc.ts";
+import type { Caller } from "../caller.ts";
 import type { Config } from "./config.ts";
-import {
-  cleanPath,
-  type Directory,
-  flagOn,
-  flagValue,
-  resolvePath,
-} from "./flags/use.ts";
+import { cleanPath, flagOn, flagValue, resolvePath } from "./flags/use.ts";
 import { type FlagsInput, readLaunchOptions } from "./from_flags.ts";
 import { checkId } from "./id.ts";
 import { loadSpec, openBundle } from "./load.ts";
 
 /** What a bundle is: opened once, so that all of it is of one directory. */
-function readBundle(directory: string, file: string | undefined) {
+function readBundle(
+  directory: string,
+  file: string | undefined,
+  uid: number,
+) {
   const fd = openBundle(directory);
   const opened = `/proc/self/fd/${fd}`;
   try {
     const spec = loadSpec(directory, file, {
-      mapsLater: Deno.uid() !== 0,
+      mapsLater: uid !== 0,
       opened,
     });
     return { spec, bundle: readLinkSync(opened), seen: identifyFile(fd) };
@@ -38,17 +37,21 @@ function readBundle(directory: string, file: string | undefined) {
  * Reads the bundle's config.json.
  *
  * @param input the command line; its first word is the container's id
- * @param cwd the caller's working directory
  * @throws {ContainerError} when the id or the file is not valid
  */
-export function configFromBundle(input: FlagsInput, cwd: Directory): Config {
+export function configFromBundle(
+  input: FlagsInput,
+  caller: Pick<Caller, "directory" | "uid">,
+): Config {
   const { flags, args } = input;
+  const cwd = caller.directory;
   const id = checkId(args[0] ?? "");
   const directory = resolvePath(cwd, flagValue(flags, "bundle") || ".");
   const file = flagValue(flags, "config");
   const { spec, bundle, seen } = readBundle(
     directory,
     file === undefined ? undefined : resolvePath(cwd, file),
+    caller.uid,
   );
   return {
     id,

@@ -5,13 +5,14 @@
  * @module
  */
 
-import { closeFd, waitProcess } from "../../ffi/libc.ts";
+import { closeFd } from "../../ffi/libc.ts";
 import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { wordPlanError } from "../failure.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
+import { lendSlots } from "../outlet.ts";
 import { type PlanRun, startPlan } from "../process.ts";
 import {
   disownState,
@@ -26,7 +27,11 @@ import { makeToken, prepare } from "./launch/prepare.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
 import { makeClass, undoClass } from "./properties/resctrl.ts";
-import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
+import {
+  closeSharedRoot,
+  holdSharedRoot,
+  sharedSlots,
+} from "./properties/shared_root.ts";
 import type { Place, Prepared, Warn } from "./model.ts";
 
 /** Removes what a create that fails has made. Where that fails too, the
@@ -43,8 +48,24 @@ function discard(
   } catch (failure) {
     if (error instanceof ContainerError) error.suppressed.push(failure);
     disownState(dir);
+  }
+}
+
+/** Starts the plan of a container that is going to wait at its fifo. */
+function startWaiting(
+  prepared: Prepared,
+  dir: StateDir,
+  { root, outlet }: Place,
+): PlanRun {
+  const fifo = makeExecFifo(dir);
+  try {
+    const slots = lendSlots(outlet, [
+      ["fifo", fifo],
+      ...sharedSlots(prepared),
+    ]);
+    return startPlan(prepared.ops, root, slots, outlet);
   } finally {
-    closeFd(dir.fd);
+    closeFd(fifo);
   }
 }
 
@@ -75,16 +96,7 @@ export function createContainer(
     writeLeftovers(dir, noted);
     makeCgroups(prepared.cgroup);
     if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
-    const fifo = makeExecFifo(dir);
-    run = startPlan(
-      prepared.ops,
-      place.root,
-      new Map([
-        ["fifo", fifo],
-        ...sharedSlots(prepared),
-      ]),
-    );
-    closeFd(fifo);
+    run = startWaiting(prepared, dir, place);
     serveLaunch(run, prepared, dir, {
       foreground: false,
       waits: true,
@@ -103,14 +115,16 @@ export function createContainer(
     writePidFile(config, run.pid);
     // Only now: podman reads an error from a log that holds nothing else.
     sayWarnings(prepared.warnings, warn);
+    run.reap();
   } catch (error) {
     run?.abort();
-    if (run !== undefined) waitProcess(run.helper);
+    run?.reap();
     const worded = wordPlanError(error, config, facts);
     discard(dir, prepared, worded);
     throw worded;
+  } finally {
+    run?.close();
+    if (prepared !== undefined) closeSharedRoot(prepared);
+    closeFd(dir.fd);
   }
-  waitProcess(run.helper);
-  closeFd(run.channel);
-  closeFd(dir.fd);
 }

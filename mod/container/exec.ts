@@ -18,9 +18,7 @@ import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
 import { planNamespaces } from "../namespaces.ts";
-import { SYNC } from "../plan.ts";
-import { encodePlan } from "../plan/encode.ts";
-import { becomeKeeper } from "../process.ts";
+import { type Op, SYNC } from "../plan.ts";
 import {
   planSecurity,
   type ReadInRoot,
@@ -50,13 +48,13 @@ import {
 import { judgeNamespaces, NAMESPACE_FILES } from "./properties/joined.ts";
 import { sayWarnings, writePidFile } from "./launch/serve.ts";
 import { chooseJoins, orderPlan, planSteps } from "./launch/order.ts";
-import { readFileLimit } from "./launch/prepare.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { findState, statusOf } from "./status.ts";
 import {
   abandon,
   dismissWarden,
+  leaveWarded,
   startWarded,
   type Warded,
 } from "./launch/warden.ts";
@@ -86,18 +84,20 @@ export interface ExecOptions {
 }
 
 /** The namespaces of a process, as far as this kernel has them. */
-function namespacesOf(first: string): Namespace[] {
+function namespacesOf(first: string, proc: string): Namespace[] {
   const has = new Set(
-    readDirSync("/proc/self/ns").map((it) => it.name),
+    readDirSync(`${proc}/ns`).map((it) => it.name),
   );
   return NAMESPACE_FILES.filter(([, file]) => has.has(file))
     .map(([type, file]) => ({ type, path: `${first}/ns/${file}` }));
 }
 
-/** The configuration of the exec'd process. */
+/** The configuration of the exec'd process.
+ *
+ * @param proc where /proc shows the caller */
 function configOf(
   saved: Config,
-  first: string,
+  { first, proc }: { first: string; proc: string },
   options: ExecOptions,
 ): { config: Config; judged: ReturnType<typeof judgeNamespaces> } {
   const { linux } = saved.spec;
@@ -128,7 +128,7 @@ function configOf(
         ? {}
         : { annotations: saved.spec.annotations }),
       linux: {
-        namespaces: namespacesOf(first),
+        namespaces: namespacesOf(first, proc),
         ...(linux?.seccomp === undefined ? {} : { seccomp: linux.seccomp }),
         ...(linux?.personality === undefined
           ? {}
@@ -149,7 +149,7 @@ function configOf(
   }
   // That one has its number by now.
   delete config.userName;
-  const judged = judgeNamespaces(config);
+  const judged = judgeNamespaces(config, proc);
   if (hasUserNamespace(config) && linux !== undefined) {
     config.spec.linux = {
       ...config.spec.linux,
@@ -229,7 +229,8 @@ function refuseFrozen(
  * Runs a process in a container.
  *
  * @param warn hears what the process does not get and need not
- * @returns 0 when detached; else never: this process becomes the keeper
+ * @returns 0 when detached; else as `Outlet.become`: the caller's process becomes
+ * the keeper
  * @throws {ContainerError} when it cannot be run
  */
 export function execProcess(
@@ -243,21 +244,75 @@ export function execProcess(
   const { root } = place;
   findState(root, id);
   const lock = lockState(root, id);
-  const state = findState(root, id);
+  let launched: Launched;
+  try {
+    launched = launch(findState(root, id), options, facts, place, warn);
+  } finally {
+    if (lock !== undefined) closeFd(lock);
+  }
+  const { started, ops, held, seen } = launched;
+  if (options.detach) {
+    dismissWarden(started);
+    return 0;
+  }
+  const { run, control } = started;
+  try {
+    const slots = new Map([["channel", run.channel], ["control", control]]);
+    const master = run.received.get(FD_TAG.master);
+    if (master !== undefined) slots.set("master", master);
+    const plan = [
+      ...planWatch(run, { runs: false, warden: run.helper }),
+      held,
+      ...planLateErrors(ops, seen, facts, words),
+      planRefusal(words, "command"),
+    ];
+    const code = run.becomeKeeper(root, plan, slots);
+    leaveWarded(started);
+    return code;
+  } catch (error) {
+    abandon(started);
+    throw error;
+  }
+}
+
+/** A process that is there, and for a keeper waits at its gate. */
+interface Launched {
+  started: Warded;
+  /** Its plan. */
+  ops: readonly Op[];
+  held: Op;
+  /** Its configuration, for errors. */
+  seen: Config;
+}
+
+function launch(
+  state: State,
+  options: ExecOptions,
+  facts: Facts,
+  place: Place,
+  warn: Warn,
+): Launched {
+  const { root, caller } = place;
+  const { id } = state;
+  const { proc } = facts;
   const first = checkRunning(root, state, options);
-  checkPreserved(options.preserveFds);
+  checkPreserved(options.preserveFds, proc);
   const saved = loadSaved(root, id);
-  const { config, judged } = configOf(saved.config, first, options);
+  const { config, judged } = configOf(saved.config, { first, proc }, options);
   checkTerminal(config, {
+    caller,
     detached: options.detach,
     interactive: options.interactive,
   });
   applyHome(config, first);
-  const found = joinCgroups(state.cgroup.dirs, options.cgroups, first);
+  const found = joinCgroups(state.cgroup.dirs, options.cgroups, {
+    process: first,
+    proc,
+  });
   if (!options.ignorePaused) refuseFrozen(state, found);
   const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);
-  const held = planHeld(findThaw(state.cgroup.dirs));
+  const held = planHeld(findThaw(state.cgroup.dirs, proc));
   const steps = orderPlan([
     planWarden(config, held),
     planAffinity(config),
@@ -286,10 +341,11 @@ export function execProcess(
     }),
   ]);
   const ops = steps.flatMap(([, it]) => it);
-  const rlimits = rlimitsOf(config, facts, readFileLimit());
+  const rlimits = rlimitsOf(config, facts, caller.fileLimit);
   let started: Warded | undefined;
+  const seen = asSeen(config, first);
   try {
-    started = startWarded(ops, root);
+    started = startWarded(place, () => ops);
     const { run } = started;
     run.serve({
       sync(step) {
@@ -309,24 +365,9 @@ export function execProcess(
     );
     writePidFile(config, run.pid);
     sayWarnings(resolveCapabilities(config, facts).warnings, warn);
-    if (lock !== undefined) closeFd(lock);
+    return { started, ops, held, seen };
   } catch (error) {
     if (started !== undefined) abandon(started);
-    throw wordPlanError(error, asSeen(config, first), facts);
+    throw wordPlanError(error, seen, facts);
   }
-  if (options.detach) {
-    dismissWarden(started);
-    return 0;
-  }
-  const { run, control } = started;
-  const slots = new Map([["channel", run.channel], ["control", control]]);
-  const master = run.received.get(FD_TAG.master);
-  if (master !== undefined) slots.set("master", master);
-  const plan = [
-    ...planWatch(run, { runs: false, warden: run.helper }),
-    held,
-    ...planLateErrors(ops, asSeen(config, first), facts, words),
-    planRefusal(words, "command"),
-  ];
-  return becomeKeeper(run, encodePlan(plan, slots), slots.values());
 }

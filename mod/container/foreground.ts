@@ -13,8 +13,7 @@ import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { hookState, runHooks } from "../hooks.ts";
 import { type Op } from "../plan.ts";
-import { encodePlan } from "../plan/encode.ts";
-import { becomeKeeper, type PlanRun } from "../process.ts";
+import type { PlanRun } from "../process.ts";
 import { type StateDir, writeLeftovers } from "../state.ts";
 import { sweep } from "./delete.ts";
 import { handOver } from "./properties/handover.ts";
@@ -24,15 +23,26 @@ import { makeToken, prepare } from "./launch/prepare.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
 import { makeClass, undoClass } from "./properties/resctrl.ts";
-import { holdSharedRoot, sharedSlots } from "./properties/shared_root.ts";
+import {
+  closeSharedRoot,
+  holdSharedRoot,
+  sharedSlots,
+} from "./properties/shared_root.ts";
 import {
   abandon,
   addWarden,
+  leaveWarded,
   startWarded,
   tellWarden,
   type Warded,
 } from "./launch/warden.ts";
-import { FD_TAG, type Place, type Prepared, type Warn } from "./model.ts";
+import {
+  FD_TAG,
+  type Noted,
+  type Place,
+  type Prepared,
+  type Warn,
+} from "./model.ts";
 
 /** How a container is run in the foreground. */
 export interface ForegroundOptions {
@@ -58,12 +68,6 @@ function giveUp(warded: Warded, prepared: Prepared, dir: StateDir): void {
   if (!cleaned) discardPrepared(prepared, dir);
 }
 
-/** Removes a state directory that nothing was made for yet. */
-function releaseState(dir: StateDir): void {
-  removeState(dir);
-  closeFd(dir.fd);
-}
-
 /** Poststart hooks need the process started while this is still Deno.
  *
  * @returns whether it runs; the keeper lets it go otherwise */
@@ -84,18 +88,18 @@ function runPoststart(run: PlanRun, config: Config): boolean {
 /**
  * Runs a container in the foreground.
  *
- * @returns never: this process becomes the keeper, and ends as the container
+ * @returns as `Outlet.become`: the caller's process becomes the keeper,
+ * and ends as the container
  * @throws {ContainerError} when the container cannot be made; nothing is left
  */
 export function runForeground(
   config: Config,
   facts: Facts,
   options: ForegroundOptions,
-): never {
-  const { place, keep } = options;
+): number {
+  const { place, detached } = options;
   sweep(place, options.warn);
   const token = makeToken();
-  const { detached } = options;
   const prepared = prepare(config, facts, {
     place,
     gate: "keeper",
@@ -104,18 +108,38 @@ export function runForeground(
   });
   const noted = planNoted(prepared);
   const dir = claimContainer(place.root, config.id);
+  try {
+    return launch(prepared, noted, dir, options);
+  } finally {
+    closeFd(dir.fd);
+    closeSharedRoot(prepared);
+  }
+}
+
+/** Starts what is prepared, in a state directory that this process holds. */
+function launch(
+  prepared: Prepared,
+  noted: Noted,
+  dir: StateDir,
+  options: ForegroundOptions,
+): number {
+  const { config, facts } = prepared;
+  const { place, keep, detached } = options;
   let started: Warded;
   try {
     holdSharedRoot(prepared, noted, dir, place);
     // The plan makes it before it waits for this process.
     if (prepared.upper !== undefined) writeLeftovers(dir, noted);
-    addWarden(prepared, place, dir.fd);
-    started = startWarded(prepared.ops, place.root, [
+    const plan = (slots: ReadonlyMap<string, number>) => {
+      addWarden(prepared, place, slots);
+      return prepared.ops;
+    };
+    started = startWarded(place, plan, [
       ["state", dir.fd],
       ...sharedSlots(prepared),
     ]);
   } catch (error) {
-    releaseState(dir);
+    removeState(dir);
     throw error;
   }
   const { run, control } = started;
@@ -158,7 +182,7 @@ export function runForeground(
       plan.push({
         do: "kDelete",
         argv: options.poststop,
-        env: place.env,
+        env: place.caller.environment,
         why: "run the poststop hooks",
       });
     }
@@ -172,7 +196,9 @@ export function runForeground(
         why: "say that it runs, and keep its exit code",
       });
     }
-    return becomeKeeper(run, encodePlan(plan, slots), slots.values());
+    const code = run.becomeKeeper(place.root, plan, slots);
+    leaveWarded(started);
+    return code;
   } catch (error) {
     // Cgroups that were there before belong to somebody else.
     if (!prepared.cgroup.made) tellWarden(control, "N");

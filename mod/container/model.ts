@@ -6,21 +6,22 @@
 
 import type { SeenFile } from "../../ffi/identity.ts";
 import type { MountIdentity } from "../../ffi/mount.ts";
+import type { Caller } from "../caller.ts";
 import type { CgroupPlan } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import type { Facts } from "../host.ts";
 import type { ClassPlan } from "../intel_rdt.ts";
 import type { IdMaps } from "../namespaces/idmaps.ts";
+import type { Outlet } from "../outlet.ts";
 import type { Op, Phase } from "../plan.ts";
 import type { ResourceLimit, Warning } from "../security.ts";
 
-/** Where containers live, and what is passed on of the caller's. */
+/** Where containers live, for whom, and what they are children of. */
 export interface Place {
   /** Directory of the containers' states. */
   root: string;
-  /** The caller's environment, "NAME=VALUE": for sockets that it passes on, and
-   * for rustyrun itself where the keeper calls it again. */
-  env: readonly string[];
+  caller: Caller;
+  outlet: Outlet;
 }
 
 /** Says a warning; a quiet one only where it is logged. */

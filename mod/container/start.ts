@@ -142,6 +142,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
   let lock = lockState(root, id);
   let fifo = -1;
   let pidfd = -1;
+  let notify: number | undefined;
   try {
     const state = findState(root, id);
     checkStartable(root, state);
@@ -150,7 +151,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
     if (pidfd < 0) {
       throw cannotStart(id, "cannot start a container that has stopped");
     }
-    const notify = openNotifySocket(root, state);
+    notify = openNotifySocket(root, state);
     fifo = openFd(path, O_NONBLOCK);
     let saved: Saved | undefined;
     const load = () => saved ??= loadSaved(root, id);
@@ -168,5 +169,6 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
     if (lock !== undefined) closeFd(lock);
     if (fifo >= 0) closeFd(fifo);
     if (pidfd >= 0) closeFd(pidfd);
+    if (notify !== undefined) closeFd(notify);
   }
 }

@@ -6,7 +6,6 @@
 
 import { errnoName } from "../../ffi/errno.ts";
 import { CLONE } from "../../ffi/constants.ts";
-import { waitProcess } from "../../ffi/libc.ts";
 import { writeIdMaps } from "../container/properties/id_maps.ts";
 import { ContainerError } from "../errors.ts";
 import type { IdMaps } from "../namespaces/idmaps.ts";
@@ -39,7 +38,7 @@ export function tryOps(
     throw error;
   } finally {
     run.abort();
-    waitProcess(run.helper);
+    run.reap();
   }
 }
 

@@ -17,9 +17,11 @@ interface Mounted {
   unbindable: boolean;
 }
 
-/** All mounts that the caller can reach, oldest first. */
-export function listMounts(): Mounted[] {
-  return readTextFileSync("/proc/self/mountinfo").split("\n")
+/** All mounts that the caller can reach, oldest first.
+ *
+ * @param proc where /proc shows it */
+export function listMounts(proc: string): Mounted[] {
+  return readTextFileSync(`${proc}/mountinfo`).split("\n")
     .map((line) => line.split(" "))
     .filter((it) => it.length > 5)
     .map((it) => ({
@@ -43,8 +45,9 @@ export interface RootDirectory extends FileId {
  * above may keep this from finding all. */
 export function lookAtRoot(
   root: RootDirectory,
+  proc: string,
 ): { below: string[]; isHostRoot: boolean; rootReadonly: boolean } {
-  const mounts = listMounts();
+  const mounts = listMounts(proc);
   return {
     below: mounts.filter(({ path }) =>
       path !== root.path && isUnder(path, root.path)
@@ -58,8 +61,11 @@ export function lookAtRoot(
 
 /** An unbindable mount below each of these paths: the kernel leaves it out of a
  * copy of the tree. */
-export function findUnbindable(paths: readonly string[]): Map<string, string> {
-  const points = listMounts().filter((it) => it.unbindable)
+export function findUnbindable(
+  paths: readonly string[],
+  proc: string,
+): Map<string, string> {
+  const points = listMounts(proc).filter((it) => it.unbindable)
     .map((it) => it.path);
   const found = new Map<string, string>();
   if (points.length === 0) return found;

@@ -64,7 +64,7 @@ export function inspectMounts(
   }
   const unmet = new Map<number, string>();
   const paths: string[] = [];
-  const groupsOf = lookAtGroups();
+  const groupsOf = lookAtGroups(facts.proc);
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
     const options = parseMountOptions(mount.options ?? []);
     if (!options.bind) continue;
@@ -80,7 +80,7 @@ export function inspectMounts(
   }
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = hasUserNamespace(config) && !unprivileged;
-  const look = staged ? lookAtRoot(root) : NO_LOCKS;
+  const look = staged ? lookAtRoot(root, facts.proc) : NO_LOCKS;
   return {
     ...rest,
     ...look,
@@ -95,7 +95,7 @@ export function inspectMounts(
     seen,
     unmet,
     unbindable: hasUserNamespace(config)
-      ? findUnbindable([config.rootfs, "/sys", ...paths])
+      ? findUnbindable([config.rootfs, "/sys", ...paths], facts.proc)
       : new Map(),
     modes: hasUserNamespace(config) || facts.inUserns
       ? lookAtModes(config.spec.linux?.devices ?? [])
@@ -106,11 +106,11 @@ export function inspectMounts(
       [...paths, ...config.hostDevices.map((it) => it.host)],
     ),
     kcore: exists("/proc/kcore"),
-    ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup()
+    ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup(facts.proc)
       ? { ttyGroupUnmapped: true }
       : {}),
     ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
-      ? { top: listTop(config) }
+      ? { top: listTop(config, facts.proc) }
       : {}),
   };
 }
@@ -133,8 +133,8 @@ function lookAtModes(devices: readonly Device[]): Map<string, number> {
   return modes;
 }
 
-function mapsTtyGroup(): boolean {
-  return readTextFileSync("/proc/self/gid_map").split("\n").some(
+function mapsTtyGroup(proc: string): boolean {
+  return readTextFileSync(`${proc}/gid_map`).split("\n").some(
     (line) => {
       const [first = NaN, , size = NaN] = line.trim().split(/\s+/).map(Number);
       return first <= 5 && 5 < first + size;
@@ -245,9 +245,9 @@ function listCovered({ spec }: Config): string[] {
   }).map((it) => joinPath("/", it.destination));
 }
 
-function listTop(config: Config): HostEntry[] {
+function listTop(config: Config, proc: string): HostEntry[] {
   const covered = listCovered(config);
-  const points = listMounts().map(({ path }) => path)
+  const points = listMounts(proc).map(({ path }) => path)
     .filter((path) => !covered.some((it) => isUnder(path, it)));
   return listDirectory("/", {
     points: new Set(points),

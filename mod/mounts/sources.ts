@@ -34,12 +34,14 @@ export function findBelow(
 }
 
 /** Looks up the peer groups of mounts by their ids: "shared:5", "master:2". The
- * list of mounts is read once, when it is needed. */
-export function lookAtGroups(): (id: number) => readonly string[] {
+ * list of mounts is read once, when it is needed.
+ *
+ * @param proc where /proc shows the caller */
+export function lookAtGroups(proc: string): (id: number) => readonly string[] {
   let groups: Map<number, string[]> | undefined;
   return (id) => {
     groups ??= new Map(
-      readTextFileSync("/proc/self/mountinfo").split("\n").map((line) => {
+      readTextFileSync(`${proc}/mountinfo`).split("\n").map((line) => {
         const fields = line.slice(0, line.indexOf(" - ")).split(" ");
         return [Number(fields[0]), fields.slice(6)];
       }),

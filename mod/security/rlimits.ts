@@ -5,6 +5,7 @@
  */
 
 import { RLIMITS } from "../../ffi/constants.ts";
+import type { FileLimit } from "../caller/status.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
@@ -20,22 +21,11 @@ export interface ResourceLimit {
   from?: string;
 }
 
-/** RLIMIT_NOFILE around us: Deno raises the soft value of its own process
- * before any code of ours runs, so that it is not what the caller had. */
-export interface FileLimit {
-  /** Soft value of the parent process. */
-  parent?: number;
-  /** Our hard value. */
-  hard: bigint;
-}
-
-const RLIM_INFINITY = (1n << 64n) - 1n;
-
 /**
  * Returns the limits to apply from outside, at the last sync: those of the
  * configuration, and RLIMIT_NOFILE's soft value as the caller had it.
  *
- * @param nofile what is known of RLIMIT_NOFILE; absent: it is left as it is
+ * @param nofile the caller's RLIMIT_NOFILE; absent: it is left as it is
  * @throws {ContainerError} for a name that is none, a name that comes twice,
  * and a soft value above the hard one
  */
@@ -77,12 +67,7 @@ export function rlimitsOf(
   }
   const name = "RLIMIT_NOFILE";
   if (nofile !== undefined && !limits.some((it) => it.name === name)) {
-    const { hard } = nofile;
-    const parent = nofile.parent === undefined
-      ? RLIM_INFINITY
-      : BigInt(nofile.parent);
-    const soft = parent < hard ? parent : hard < 1024n ? hard : 1024n;
-    limits.push({ name, resource: RLIMITS.get(name) ?? 7, soft, hard });
+    limits.push({ name, resource: RLIMITS.get(name) ?? 7, ...nofile });
   }
   return limits;
 }

@@ -19,7 +19,7 @@ import { type Op, type OpName, OPS } from "../../mod/plan.ts";
 import { encodePlan } from "../../mod/plan/encode.ts";
 import type { PlanRun } from "../../mod/process.ts";
 import { makeHost } from "../from_flags_host.ts";
-import { makeConfig, makeFacts } from "../manager_fixtures.ts";
+import { makeCaller, makeConfig, makeFacts } from "../manager_fixtures.ts";
 import type { Gate, Prepared } from "../../mod/container/model.ts";
 
 const WORDS = {
@@ -57,7 +57,7 @@ function makePlans(
   gate: Gate,
   sharedRoot?: Prepared["sharedRoot"],
 ): Uint8Array[] {
-  const place = { root, env: ["PATH=/bin"] };
+  const place = { root, caller: makeCaller() };
   const prepared = prepare(config, facts, { place, gate, token: "0badcafe" });
   // As with --preserve-fds 2, which asks for what a test has not open.
   for (const op of prepared.ops) {
@@ -81,7 +81,9 @@ function makePlans(
     },
     { do: "kDelete", argv: ["/bin/delete", "box"], env: ["A=1"], why: "" },
   ] satisfies Op[];
-  addWarden(prepared, place, 1030);
+  const slots: [string, number][] = [["state", 1030]];
+  if (sharedRoot !== undefined) slots.push(["root", sharedRoot.tree]);
+  addWarden(prepared, place, new Map(slots));
   return [
     plain,
     filled,

@@ -1,6 +1,7 @@
 /** Real cgroups: made, joined, measured, frozen, killed and removed. */
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import * as libc from "../../ffi/libc.ts";
+import { readCaller } from "../../mod/caller.ts";
 import {
   type CgroupPlan,
   makeCgroups,
@@ -35,7 +36,7 @@ let serial = 0;
 function planOf(resources: Resources): CgroupPlan {
   return planCgroups(
     friendly(resources),
-    gatherFacts(),
+    gatherFacts(readCaller()),
     `test${Deno.pid}.${serial++}`,
   );
 }
@@ -173,7 +174,7 @@ testOn(
   "makeCgroups() tells the parents it made, for removeCgroups()",
   () => {
     const top = `/rustyrun-test${Deno.pid}.${serial++}`;
-    const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(), "");
+    const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(readCaller()), "");
     makeCgroups(plan);
     const { parents } = plan;
     assertEquals(
@@ -187,7 +188,7 @@ testOn(
 
 testOn(V1, "makeCgroups() fills cpusets that somebody left empty above", () => {
   const top = `/rustyrun-test${Deno.pid}.${serial++}`;
-  const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(), "");
+  const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(readCaller()), "");
   const dir = dirOf(plan, "cpuset");
   Deno.mkdirSync(dir, { recursive: true });
   makeCgroups(plan);
@@ -211,7 +212,7 @@ testOn(
   "makeCgroups() refuses an OCI cgroup with a process in it",
   async () => {
     const name = `/rustyrun-test${Deno.pid}.${serial++}`;
-    const plan = planCgroups(oci(name), gatherFacts(), "");
+    const plan = planCgroups(oci(name), gatherFacts(readCaller()), "");
     makeCgroups(plan);
     const child = spawnInside(plan, "echo ready; exec sleep 1000");
     try {
@@ -234,7 +235,7 @@ testOn(
 
 testOn(V1, "makeCgroups() refuses an OCI cgroup that is frozen", () => {
   const name = `/rustyrun-test${Deno.pid}.${serial++}`;
-  const plan = planCgroups(oci(name), gatherFacts(), "");
+  const plan = planCgroups(oci(name), gatherFacts(readCaller()), "");
   makeCgroups(plan);
   try {
     const freezer = dirOf(plan, "freezer");
@@ -573,7 +574,7 @@ testOn(
 );
 
 /** Any cgroup2 mount will do for a device program: it needs no controller. */
-const unified = gatherFacts().cgroups.find((m) => m.version === 2);
+const unified = gatherFacts(readCaller()).cgroups.find((m) => m.version === 2);
 const canRun = unified !== undefined && hasNeed("root");
 
 Deno.test({

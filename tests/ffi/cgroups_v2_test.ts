@@ -1,5 +1,6 @@
 /** Real cgroups on a pure v2 machine, as root. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { readCaller } from "../../mod/caller.ts";
 import { makeCgroups, planCgroups } from "../../mod/cgroups.ts";
 import { removeCgroups } from "../../mod/container/kept/removal.ts";
 import type { CgroupPlan } from "../../mod/cgroups.ts";
@@ -57,11 +58,11 @@ function withCgroups(
 const limited = (resources: Resources) => () =>
   planCgroups(
     friendly(resources),
-    gatherFacts(),
+    gatherFacts(readCaller()),
     `test${Deno.pid}.${serial++}`,
   );
 const bundled = (path: string, resources: Resources) => () =>
-  planCgroups(oci(path, resources), gatherFacts(), "");
+  planCgroups(oci(path, resources), gatherFacts(readCaller()), "");
 
 function spawnInside(plan: CgroupPlan, script: string): Deno.ChildProcess {
   const join = `echo 0 > ${plan.joins.v2}/cgroup.procs`;
@@ -160,7 +161,7 @@ testOn(
       gidMappings: map,
     });
     config.spec.mounts = [{ destination: "/sys/fs/cgroup", type: "cgroup" }];
-    return planCgroups(config, gatherFacts(), "");
+    return planCgroups(config, gatherFacts(readCaller()), "");
   }, (_plan, dir) => {
     const ownerOf = (file: string) => Deno.statSync(`${dir}/${file}`).uid;
     assertEquals(

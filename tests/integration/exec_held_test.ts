@@ -16,6 +16,7 @@ import {
   withTerminal,
 } from "../harness.ts";
 import { findPython, type Need, testOn } from "../needs.ts";
+import { readCaller } from "../../mod/caller.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import { readProcessState, waitFor } from "../wait.ts";
 
@@ -35,7 +36,7 @@ time.sleep(10000)
 
 /** A cgroup of the container's in the hierarchy of that version, with a freezer. */
 function findFreezer(pid: number, version: 1 | 2): string | undefined {
-  const mount = gatherFacts().cgroups.find((it) =>
+  const mount = gatherFacts(readCaller()).cgroups.find((it) =>
     it.version === version &&
     (version === 2 || it.controllers.includes("freezer"))
   );

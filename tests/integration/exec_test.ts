@@ -7,6 +7,7 @@
  */
 
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { readCaller } from "../../mod/caller.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import {
   cliCommand,
@@ -168,7 +169,8 @@ testOn(
   },
 );
 
-const UNIFIED = gatherFacts().cgroups.find((it) => it.version === 2)?.path;
+const UNIFIED = gatherFacts(readCaller()).cgroups.find((it) => it.version === 2)
+  ?.path;
 
 /** Waits until a cgroup can be removed: its processes have been killed. */
 const removeCgroup = (path: string) =>
@@ -215,7 +217,7 @@ testOn(
     await using caller = makeCaller(specWith([]));
     const pid = await startUp(caller);
     const { id } = caller;
-    const moved = gatherFacts().cgroups.filter((it) =>
+    const moved = gatherFacts(readCaller()).cgroups.filter((it) =>
       it.version === 2 || it.controllers.includes("pids")
     ).map((it) => ({
       from: `${it.path}/${id}`,

@@ -8,6 +8,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { closeFd, libc, waitProcess } from "../../ffi/libc.ts";
+import { readCaller } from "../../mod/caller.ts";
 import type { IntelRdt, Spec } from "../../mod/config/schema.ts";
 import type { Config } from "../../mod/config/config.ts";
 import { createContainer } from "../../mod/container/create.ts";
@@ -22,6 +23,7 @@ import {
 import { findState } from "../../mod/container/status.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { type Facts, gatherFacts } from "../../mod/host.ts";
+import { ownOutlet } from "../../mod/outlet.ts";
 import type { ClassPlan } from "../../mod/intel_rdt.ts";
 import { removeState } from "../../mod/container/kept/removal.ts";
 import { writeLeftovers } from "../../mod/state.ts";
@@ -66,7 +68,7 @@ function makeTree() {
         .map((it) => it.name).sort(),
     facts(): Facts {
       const resctrl = { known: true, path, resources: ["L3", "L3_MON"] };
-      return Object.defineProperty(gatherFacts(), "resctrl", {
+      return Object.defineProperty(gatherFacts(readCaller()), "resctrl", {
         value: resctrl,
       });
     },
@@ -117,7 +119,7 @@ async function makeRoom(intelRdt: IntelRdt) {
     cgroupManager: "cgroupfs",
     flags: new Map(),
   });
-  const place = { root, env: [] };
+  const place = { root, caller: readCaller(), outlet: ownOutlet };
   const words = { error: () => "", exit: () => 1 };
   return await Promise.resolve({
     id,

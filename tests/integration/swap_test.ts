@@ -12,6 +12,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { CLONE, O } from "../../ffi/constants.ts";
+import { readCaller } from "../../mod/caller.ts";
 import { parseArgs } from "../../mod/cli/parse.ts";
 import { configFromBundle } from "../../mod/config/from_bundle.ts";
 import { configFromFlags } from "../../mod/config/from_flags.ts";
@@ -73,8 +74,8 @@ function makePlace(): Place {
 /** What the child stage does with the host's files, up to where it would enter
  * other namespaces; and in a mount namespace of its own what comes later. */
 function listTakes(config: Config, dir: string): Op[] {
-  const { steps } = prepare(config, gatherFacts(), {
-    place: { root: `${dir}/state`, env: [] },
+  const { steps } = prepare(config, gatherFacts(readCaller()), {
+    place: { root: `${dir}/state`, caller: readCaller() },
     gate: "none",
     token: "00000000",
   });
@@ -118,8 +119,8 @@ testOn(
     using place = makePlace();
     Deno.mkdirSync(`${place.root}/in`);
     const config = place.config("--ephemeral", "--userns", "0:100000:65536");
-    const { steps } = prepare(config, gatherFacts(), {
-      place: { root: `${place.dir}/state`, env: [] },
+    const { steps } = prepare(config, gatherFacts(readCaller()), {
+      place: { root: `${place.dir}/state`, caller: readCaller() },
       gate: "none",
       token: "00000000",
     });
@@ -317,7 +318,7 @@ for (
       );
       const config = configFromBundle(
         parseArgs(["run", "--bundle", "link", "swapped"]),
-        place.dir,
+        { directory: () => place.dir, uid: 0 },
       );
       assertEquals(config.bundle, bundle);
       seeRootfs(config, () => {});
@@ -345,8 +346,8 @@ testOn(
       ] as [string[], string][]
     ) {
       const config = place.config(...words);
-      const { root } = prepare(config, gatherFacts(), {
-        place: { root: `${place.dir}/state`, env: [] },
+      const { root } = prepare(config, gatherFacts(readCaller()), {
+        place: { root: `${place.dir}/state`, caller: readCaller() },
         gate: "none",
         token: "00000000",
       });

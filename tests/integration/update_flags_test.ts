@@ -1,13 +1,14 @@
 /** `update` by flags, and what it says where they are none. */
 
 import { assertEquals } from "@std/assert";
+import { readCaller } from "../../mod/caller.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import { testOn } from "../needs.ts";
 import { makeCaller, QUIET } from "./caller.ts";
 
 /** The CPU limit that the kernel has for a container: quota and period. */
 function readCpuLimit(id: string): string {
-  const [dir] = gatherFacts().cgroups.filter((it) =>
+  const [dir] = gatherFacts(readCaller()).cgroups.filter((it) =>
     it.controllers.includes("cpu")
   );
   const read = (file: string) =>

@@ -9,7 +9,6 @@
 import { errnoName, errnoText } from "../../../ffi/errno.ts";
 import { CLONE } from "../../../ffi/constants.ts";
 import { readDirSync } from "../../../ffi/files.ts";
-import { closeFd, waitProcess } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
 import { ContainerError } from "../../errors.ts";
 import type { IdMaps } from "../../namespaces/idmaps.ts";
@@ -66,8 +65,8 @@ function runRemoval(
     );
   } finally {
     if (run !== undefined) {
-      closeFd(run.channel);
-      waitProcess(run.helper);
+      run.close();
+      run.reap();
     }
   }
   return found;

@@ -6,7 +6,6 @@
  */
 
 import { readTextFileSync } from "../../../ffi/files.ts";
-import { limitProcess } from "../../../ffi/libc.ts";
 import { readInRoot } from "../../../ffi/rootfs.ts";
 import { planCgroups } from "../../cgroups.ts";
 import type { Config } from "../../config/config.ts";
@@ -14,13 +13,11 @@ import { keepLast } from "../../config/environment.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import { setUser } from "../../config/from_flags.ts";
 import type { Facts } from "../../host.ts";
-import { isNull, readParentFiles } from "../../host/self.ts";
 import { gatherResctrl, planIntelRdt } from "../../intel_rdt.ts";
 import { inspectMounts, ownerOfUpper, planMounts } from "../../mounts.ts";
 import { planNamespaces } from "../../namespaces.ts";
 import { resolveIdMaps } from "../../namespaces/idmaps.ts";
 import {
-  type FileLimit,
   planSecurity,
   resolveCapabilities,
   resolveUser,
@@ -40,13 +37,9 @@ import { chooseJoins, orderPlan, planSteps } from "./order.ts";
 import { seeRootfs } from "../properties/rootfs.ts";
 import type { Gate, OwnedTree, Place, Prepared } from "../model.ts";
 
-/** RLIMIT_NOFILE of prlimit(2). */
-const RLIMIT_NOFILE = 7;
-
 /** How a plan is going to be run. */
 export interface PrepareOptions {
-  /** Where the state is kept, and the caller's environment. */
-  place: Place;
+  place: Pick<Place, "root" | "caller">;
   gate: Gate;
   /** Nobody reads what the command writes. */
   detached?: boolean;
@@ -96,18 +89,11 @@ function applyUser(config: Config, rootfs: string): void {
   }
 }
 
-/** RLIMIT_NOFILE as the caller had it, as far as that can be known. */
-export function readFileLimit(): FileLimit {
-  const parent = readParentFiles();
-  const [, hard] = limitProcess(0, RLIMIT_NOFILE);
-  return { hard, ...(parent === undefined ? {} : { parent }) };
-}
-
 /** A caller's own user namespace may have given up setgroups(2), as that of
  * `unshare -r` has; user_namespaces(7). */
 function inheritSetgroups(facts: Facts): "deny" | undefined {
   return facts.inUserns &&
-      readTextFileSync("/proc/self/setgroups").startsWith("deny")
+      readTextFileSync(`${facts.proc}/setgroups`).startsWith("deny")
     ? "deny"
     : undefined;
 }
@@ -123,20 +109,21 @@ export function prepare(
   facts: Facts,
   options: PrepareOptions,
 ): Prepared {
+  const { caller } = options.place;
   const root = seeRootfs(config, (directory) => applyUser(config, directory));
   // One name for it, whatever the caller's was: "/." and a link to "/" are "/".
   config.rootfs = root.path;
-  const judged = judgeNamespaces(config);
+  const judged = judgeNamespaces(config, facts.proc);
   config.hostDevices = expandDevices(config.hostDevices);
   applyListenFds(
     config,
-    options.place,
+    caller,
     // Our parent is the same command line: mod/cli/detach.ts.
-    options.detached ? Deno.ppid : Deno.pid,
+    options.detached ? caller.parent : caller.pid,
   );
   const resctrl = planIntelRdt(
     config,
-    () => facts.resctrl ?? gatherResctrl(),
+    () => facts.resctrl ?? gatherResctrl(facts.proc),
     lookAtGroup,
     readBandwidthStep,
   );
@@ -177,7 +164,9 @@ export function prepare(
       unified: joins.v2,
       classes: resctrl?.tasks,
       filter,
-      nulls: [0, 1, 2].filter((fd) => options.detached || isNull(fd)),
+      nulls: [0, 1, 2].filter((fd) =>
+        options.detached || caller.streams[fd] === "null"
+      ),
     }),
     planNamespaces(config, facts, {
       judged,
@@ -198,7 +187,7 @@ export function prepare(
     resctrl,
     idMaps,
     setgroups,
-    rlimits: rlimitsOf(config, facts, readFileLimit()),
+    rlimits: rlimitsOf(config, facts, caller.fileLimit),
     filter,
     upper,
     root,

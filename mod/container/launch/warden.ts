@@ -5,11 +5,12 @@
  * @module
  */
 
-import { closeFd, trySyscall, waitProcess } from "../../../ffi/libc.ts";
+import { closeFd, trySyscall } from "../../../ffi/libc.ts";
 import { packetPair } from "../../../ffi/packets.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import type { Op } from "../../plan.ts";
 import { encodePlan } from "../../plan/encode.ts";
+import { lendSlots } from "../../outlet.ts";
 import { type PlanRun, startPlan } from "../../process.ts";
 import { planLeftovers } from "../kept/leftovers.ts";
 import type { Place, Prepared } from "../model.ts";
@@ -18,19 +19,20 @@ import type { Place, Prepared } from "../model.ts";
  * Puts the warden in front of a plan: it must be there before anything exists
  * that could be left behind.
  *
- * @param stateFd descriptor of the state directory, which holds its lock
+ * @param slots of the plan: "state" is the state directory, which holds its
+ * lock; "root" the shared root, where there is one
  */
 export function addWarden(
   prepared: Prepared,
-  place: Place,
-  stateFd: number,
+  { root }: Pick<Place, "root">,
+  slots: ReadonlyMap<string, number>,
 ): void {
   const { config, cgroup, resctrl, sharedRoot, upper } = prepared;
   const left = planLeftovers({
     cgroups: cgroup.dirs,
     parents: cgroup.parents,
     resctrl,
-    state: { root: place.root, id: config.id },
+    state: { root, id: config.id },
     trees: upper === undefined ? [] : [upper],
     mount: sharedRoot !== undefined,
     sharesPids: namespaceUse(config, "pid") !== "new",
@@ -39,12 +41,13 @@ export function addWarden(
         config.consoleSocket === undefined,
     },
   });
-  const slots = new Map([["state", stateFd]]);
-  if (sharedRoot !== undefined) slots.set("root", sharedRoot.tree);
+  const wardens = [...slots].filter(([name]) =>
+    name === "state" || name === "root"
+  );
   const warden: Op = {
     do: "warden",
     control: "control",
-    config: encodePlan(left, slots),
+    config: encodePlan(left, new Map(wardens)),
     why: "leave a process that cleans up if this one is killed",
   };
   prepared.steps.unshift(["warden", [warden]]);
@@ -60,18 +63,19 @@ export interface Warded {
 /** Starts a plan; the warden is its first step, so that from here on a SIGKILL of
  * this process leaves nothing.
  *
- * @param inherited slots beside the warden's
+ * @param plan gives the plan, for its slots as they are lent
+ * @param inherited slot name -> descriptor, beside the warden's
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startWarded(
-  ops: readonly Op[],
-  root: string,
-  inherited: Iterable<[string, number]> = [],
+  { root, outlet }: Place,
+  plan: (slots: ReadonlyMap<string, number>) => readonly Op[],
+  inherited: readonly (readonly [string, number])[] = [],
 ): Warded {
   const [control, wardens] = packetPair();
   try {
-    const slots = new Map([["control", wardens], ...inherited]);
-    return { run: startPlan(ops, root, slots), control };
+    const slots = lendSlots(outlet, [["control", wardens], ...inherited]);
+    return { run: startPlan(plan(slots), root, slots, outlet), control };
   } catch (error) {
     closeFd(control);
     throw error;
@@ -81,9 +85,10 @@ export function startWarded(
 }
 
 /** Lets go what goes on without this process. */
-export function dismissWarden({ run, control }: Warded): void {
-  tellWarden(control, "D");
-  waitProcess(run.helper);
+export function dismissWarden(warded: Warded): void {
+  tellWarden(warded.control, "D");
+  warded.run.reap();
+  leaveWarded(warded);
 }
 
 /** Tells the warden whose the cgroups are: "C" ours, "N" not; "D": done
@@ -92,11 +97,17 @@ export function tellWarden(control: number, letter: "C" | "N" | "D"): void {
   trySyscall("write", control, new TextEncoder().encode(letter), 1);
 }
 
+/** Closes what this process has of it; what runs goes on. */
+export function leaveWarded({ run, control }: Warded): void {
+  run.close();
+  closeFd(control);
+}
+
 /** Gives up; the warden removes everything that there is already.
  *
  * @returns whether it has; something may have killed it */
 export function abandon({ run, control }: Warded): boolean {
   run.abort();
   closeFd(control);
-  return waitProcess(run.helper) === 0;
+  return run.reap() === 0;
 }

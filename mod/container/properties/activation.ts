@@ -7,16 +7,12 @@
  */
 
 import { chmodSync, mkdirSync } from "../../../ffi/files.ts";
-import {
-  closeFd,
-  pollFds,
-  readFd,
-  syscall,
-  trySyscall,
-} from "../../../ffi/libc.ts";
+import { closeFd, pollFds, readFd, syscall } from "../../../ffi/libc.ts";
 import { sendWithFds } from "../../../ffi/packets.ts";
 import { fromBytes, toBytes } from "../../../ffi/bytes.ts";
 import { bindDatagram, connectDatagram } from "../../../ffi/socket.ts";
+import { type Caller, findVariable } from "../../caller.ts";
+import { isHandedOn } from "../../caller/status.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
 import type { State } from "../../state.ts";
@@ -26,15 +22,11 @@ import type { Place } from "../model.ts";
 const NOTIFY_DIR = "/run/notify";
 const BARRIER_MS = 30_000;
 
-function valueOf(env: readonly string[], name: string): string | undefined {
-  return env.find((it) => it.startsWith(`${name}=`))?.slice(name.length + 1);
-}
-
 /** How many descriptors the service manager gave to the process `pid`. */
 export function countListenFds(env: readonly string[], pid: number): number {
-  const count = Number(valueOf(env, "LISTEN_FDS") ?? 0);
+  const count = Number(findVariable(env, "LISTEN_FDS") ?? 0);
   return Number.isInteger(count) && count > 0 &&
-      valueOf(env, "LISTEN_PID") === String(pid)
+      findVariable(env, "LISTEN_PID") === String(pid)
     ? count
     : 0;
 }
@@ -47,10 +39,10 @@ export function countListenFds(env: readonly string[], pid: number): number {
  */
 export function applyListenFds(
   config: Config,
-  place: Place,
+  caller: Pick<Caller, "environment" | "proc">,
   pid: number,
 ): void {
-  const count = countListenFds(place.env, pid);
+  const count = countListenFds(caller.environment, pid);
   if (count > 0 && config.spec.process) {
     config.preserveFds += count;
     config.spec.process.env = [
@@ -59,19 +51,19 @@ export function applyListenFds(
       "LISTEN_PID=1",
     ];
   }
-  checkPreserved(config.preserveFds);
+  checkPreserved(config.preserveFds, caller.proc);
 }
 
 /**
  * Checks that the caller has opened what is to be preserved. What it hands on
- * has no close-on-exec; a descriptor that has it is this process's own.
+ * has no close-on-exec; a descriptor that has it is rustyrun's own.
  *
+ * @param proc where /proc shows the caller
  * @throws {ContainerError} when the caller has not
  */
-export function checkPreserved(count: number): void {
+export function checkPreserved(count: number, proc: string): void {
   for (let fd = 3; fd < 3 + count; fd++) {
-    // F_GETFD
-    if (trySyscall("fcntl", fd, 1, 0) === 0) continue;
+    if (isHandedOn(proc, fd)) continue;
     throw new ContainerError(
       `Cannot pass descriptor ${fd} on: unable to stat preserved-fd ${fd}: it is not open`,
       {
@@ -91,7 +83,7 @@ export function applyNotifySocket(
   config: Config,
   place: Place,
 ): string | undefined {
-  const socket = valueOf(place.env, "NOTIFY_SOCKET");
+  const socket = findVariable(place.caller.environment, "NOTIFY_SOCKET");
   if (!socket || config.mode !== "oci" || !config.spec.process) {
     return undefined;
   }

@@ -8,6 +8,7 @@
 import { closeFd, openFd } from "../../../ffi/libc.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { sendOverSocket } from "../../../ffi/socket.ts";
+import type { Caller } from "../../caller.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
 import type { HookState } from "../../hooks.ts";
@@ -36,11 +37,8 @@ function send(
 }
 
 /** Whether there is a terminal to relay to, where runc looks for one. */
-function hasTerminal(): boolean {
-  if (
-    Deno.stdin.isTerminal() || Deno.stdout.isTerminal() ||
-    Deno.stderr.isTerminal()
-  ) return true;
+function hasTerminal(streams: Caller["streams"]): boolean {
+  if (streams.includes("terminal")) return true;
   try {
     // O_RDWR | O_NOCTTY
     closeFd(openFd("/dev/tty", 0o402));
@@ -51,10 +49,14 @@ function hasTerminal(): boolean {
   }
 }
 
-/** Checks that this process has a terminal to relay to: a shell in one that
- * nobody can type into waits for ever. */
-function checkOwnTerminal(interactive: boolean): void {
-  if (interactive ? Deno.stdin.isTerminal() : hasTerminal()) return;
+/** Checks that the caller has a terminal to relay to: a shell in one that nobody
+ * can type into waits for ever. */
+function checkOwnTerminal(
+  streams: Caller["streams"],
+  interactive: boolean,
+): void {
+  const found = interactive ? streams[0] === "terminal" : hasTerminal(streams);
+  if (found) return;
   throw interactive
     ? new ContainerError(
       "Cannot give the command a terminal: standard input is not one",
@@ -83,14 +85,17 @@ function checkOwnTerminal(interactive: boolean): void {
  */
 export function checkTerminal(
   config: Config,
-  { detached, interactive = false }: {
+  { caller, detached, interactive = false }: {
+    caller: Pick<Caller, "streams">;
     detached: boolean;
     interactive?: boolean;
   },
 ): void {
   const socket = config.consoleSocket !== undefined;
   const terminal = config.spec.process?.terminal ?? false;
-  if (terminal && !socket && !detached) checkOwnTerminal(interactive);
+  if (terminal && !socket && !detached) {
+    checkOwnTerminal(caller.streams, interactive);
+  }
   if (socket ? detached && terminal : !(detached && terminal)) return;
   throw new ContainerError(
     `Cannot give the process its terminal: ${

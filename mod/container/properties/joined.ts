@@ -42,9 +42,13 @@ function identify(path: string): FileId | undefined {
  * Finds out which namespaces the paths of a configuration lead to, and notes in
  * it those that are the runtime's own.
  *
+ * @param proc where /proc shows the caller
  * @returns which the child stage has to find when it opens the paths
  */
-export function judgeNamespaces(config: Config): Map<NamespaceType, FileId> {
+export function judgeNamespaces(
+  config: Config,
+  proc: string,
+): Map<NamespaceType, FileId> {
   const judged = new Map<NamespaceType, FileId>();
   const own: NamespaceType[] = [];
   for (const { type, path } of config.spec.linux?.namespaces ?? []) {
@@ -53,9 +57,7 @@ export function judgeNamespaces(config: Config): Map<NamespaceType, FileId> {
     judged.set(type, id);
     const file = NAMESPACE_FILES.find(([it]) => it === type)![1];
     const ours = identify(
-      `/proc/self/ns/${file}${
-        FOR_CHILDREN.includes(type) ? "_for_children" : ""
-      }`,
+      `${proc}/ns/${file}${FOR_CHILDREN.includes(type) ? "_for_children" : ""}`,
     );
     if (ours?.ino === id.ino && ours.dev === id.dev) own.push(type);
   }

@@ -115,7 +115,11 @@ export function writeCache(
     checkStateRoot(root);
     mkdirSync(path, { recursive: true, mode: 0o700 });
     tidy(path);
-    writeLocked(`${path}/.${name}.${Deno.pid}`, `${path}/${name}`, bytes);
+    writeLocked(
+      `${path}/.${name}.${crypto.randomUUID()}`,
+      `${path}/${name}`,
+      bytes,
+    );
   } catch (error) {
     // Where `root` itself cannot be, making the state says so.
     if (!isRefused(error)) throw error;

@@ -33,7 +33,13 @@ import { unescapeMountinfo } from "../../host.ts";
 import { bootId, listIds, readLeftovers, writeLeftovers } from "../../state.ts";
 import type { StateDir } from "../../state.ts";
 import { rootReplaced } from "./rootfs.ts";
-import type { Noted, NotedMount, Place, Prepared } from "../model.ts";
+import type {
+  Noted,
+  NotedMount,
+  Place,
+  Prepared,
+  SharedRoot,
+} from "../model.ts";
 
 const O_PATH = 0o10000000;
 const O_DIRECTORY = Deno.build.arch === "aarch64" ? 0o40000 : 0o200000;
@@ -138,7 +144,8 @@ function cannotTake(path: string, cause: unknown): unknown {
 
 /**
  * Takes the root in hand, when the container shares its caller's mount
- * namespace, and notes it in ROOT/ID before anything can see it.
+ * namespace, and notes it in ROOT/ID before anything can see it. Also where it
+ * fails, {@linkcode closeSharedRoot} is to follow.
  *
  * @throws {ContainerError} when another container has the directory, or the
  * kernel does not copy the tree
@@ -147,26 +154,26 @@ export function holdSharedRoot(
   prepared: Prepared,
   noted: Noted,
   dir: StateDir,
-  { root }: Place,
+  { root }: Pick<Place, "root">,
 ): void {
   const { config } = prepared;
   if (!sharesMounts(config)) return;
-  const lock = openFd(root, O_DIRECTORY);
-  syscall("flock", lock, LOCK_EX);
-  const place = openRoot(config.rootfs);
-  if (!isSameFile(identifyFile(place), prepared.root)) {
+  const held: SharedRoot = { tree: -1, place: -1, lock: -1 };
+  prepared.sharedRoot = held;
+  held.lock = openFd(root, O_DIRECTORY);
+  syscall("flock", held.lock, LOCK_EX);
+  held.place = openRoot(config.rootfs);
+  if (!isSameFile(identifyFile(held.place), prepared.root)) {
     throw rootReplaced(config);
   }
-  checkFree(config.rootfs, place, root);
-  let tree: number;
+  checkFree(config.rootfs, held.place, root);
   try {
-    tree = copyTree(place);
+    held.tree = copyTree(held.place);
   } catch (cause) {
     throw cannotTake(config.rootfs, cause);
   }
-  prepared.sharedRoot = { tree, place, lock };
   noted.mount = {
-    ...identifyMount(tree),
+    ...identifyMount(held.tree),
     path: prepared.root.path,
     namespace: ownNamespace(),
     boot: bootId(),
@@ -186,6 +193,13 @@ export function releaseSharedLock({ sharedRoot }: Prepared): void {
   if (sharedRoot === undefined || sharedRoot.lock < 0) return;
   closeFd(sharedRoot.lock);
   sharedRoot.lock = -1;
+}
+
+/** Closes what this process has of it; the mount stays where it is attached. */
+export function closeSharedRoot({ sharedRoot }: Prepared): void {
+  if (sharedRoot === undefined) return;
+  const { tree, place, lock } = sharedRoot;
+  for (const fd of [tree, place, lock]) if (fd >= 0) closeFd(fd);
 }
 
 /** Whether some process is in a mount namespace. */

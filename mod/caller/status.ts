@@ -1,5 +1,6 @@
 /**
- * What this very process is, as the kernel says it.
+ * What the kernel tells of a process: of any by its directory in /proc, of this
+ * one alone what /proc does not show.
  *
  * @module
  */
@@ -26,7 +27,7 @@ const PR_GET_SECUREBITS = 27;
 const PR_GET_TIMERSLACK = 30;
 const PR_GET_THP_DISABLE = 42;
 
-/** Reads {@linkcode Inherited}; what may not be asked for counts as default. */
+/** Reads {@linkcode Inherited} of this process; what may not be asked for counts as default. */
 export function readInherited(): Inherited {
   const mode = new Int32Array(1);
   const policy = trySyscall(
@@ -46,9 +47,24 @@ export function readInherited(): Inherited {
   };
 }
 
-/** Effective uid, gid and capabilities (CapEff); proc_pid_status(5). */
-export function readIds(): { uid: number; gid: number; caps: bigint } {
-  const status = readTextFileSync("/proc/self/status");
+/** A limit of a caller, getrlimit(2). */
+export interface FileLimit {
+  soft: bigint;
+  hard: bigint;
+}
+
+/** What {@linkcode readStatus} finds. */
+export interface Status {
+  /** Effective ids, and CapEff. */
+  uid: number;
+  gid: number;
+  caps: bigint;
+  umask: number;
+}
+
+/** Reads PROC/status; proc_pid_status(5). */
+export function readStatus(proc: string): Status {
+  const status = readTextFileSync(`${proc}/status`);
   const field = (name: string, column: number): string => {
     const at = status.indexOf(`\n${name}:`);
     const end = status.indexOf("\n", at + 1);
@@ -58,6 +74,7 @@ export function readIds(): { uid: number; gid: number; caps: bigint } {
     uid: Number(field("Uid", 2)),
     gid: Number(field("Gid", 2)),
     caps: BigInt(`0x${field("CapEff", 1)}`),
+    umask: parseInt(field("Umask", 1), 8),
   };
 }
 
@@ -67,11 +84,11 @@ export function parseNofile(limits: string): number | undefined {
   return line === null || line[1] === "unlimited" ? undefined : Number(line[1]);
 }
 
-/** The parent's soft RLIMIT_NOFILE; undefined for pid 1, whose parent is
- * outside, and where hidepid hides it. */
-export function readParentFiles(): number | undefined {
+/** The soft RLIMIT_NOFILE of a process; undefined for pid 0 (the parent of a
+ * pid 1 is outside), and where hidepid hides it. */
+export function readSoftFiles(pid: number): number | undefined {
   try {
-    return parseNofile(readTextFileSync(`/proc/${Deno.ppid}/limits`));
+    return parseNofile(readTextFileSync(`/proc/${pid}/limits`));
   } catch (error) {
     if (
       error instanceof Deno.errors.NotFound ||
@@ -81,10 +98,21 @@ export function readParentFiles(): number | undefined {
   }
 }
 
-/** Whether standard stream `fd` is the null device. */
-export function isNull(fd: number): boolean {
+/** The soft RLIMIT_NOFILE that a caller is taken to have whose own is not known:
+ * its parent's, where that is below the hard one; else what every kernel begins
+ * with. */
+export function guessSoftFiles(
+  parent: number | undefined,
+  hard: bigint,
+): bigint {
+  if (parent !== undefined && BigInt(parent) < hard) return BigInt(parent);
+  return hard < 1024n ? hard : 1024n;
+}
+
+/** Whether a descriptor is the null device. */
+export function isNull(proc: string, fd: number): boolean {
   try {
-    return readLinkSync(`/proc/self/fd/${fd}`) === "/dev/null";
+    return readLinkSync(`${proc}/fd/${fd}`) === "/dev/null";
   } catch (error) {
     // Closed: then it is nothing to be replaced.
     if (error instanceof Deno.errors.NotFound) return false;
@@ -92,17 +120,33 @@ export function isNull(fd: number): boolean {
   }
 }
 
+const O_CLOEXEC = 0o2000000;
+
+/** Whether a process hands a descriptor on to what it executes: it is open, and
+ * not close-on-exec; proc_pid_fdinfo(5). */
+export function isHandedOn(proc: string, fd: number): boolean {
+  let info: string;
+  try {
+    info = readTextFileSync(`${proc}/fdinfo/${fd}`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+  const flags = /^flags:\s*([0-7]+)$/m.exec(info)?.[1] ?? "";
+  return (parseInt(flags, 8) & O_CLOEXEC) === 0;
+}
+
 const NS_GET_USERNS = 0xb701;
 
-/** Whether the mount namespace belongs to another user namespace than this
- * process is in; ioctl_ns(2). */
-export function isMountsForeign(): boolean {
-  const mounts = openFd("/proc/self/ns/mnt", 0);
+/** Whether the mount namespace of a process belongs to another user namespace
+ * than it is in; ioctl_ns(2). */
+export function isMountsForeign(proc: string): boolean {
+  const mounts = openFd(`${proc}/ns/mnt`, 0);
   const owner = trySyscall("ioctl", mounts, NS_GET_USERNS, 0);
   closeFd(mounts);
   // EPERM: one above ours.
   if (owner < 0) return true;
   const link = readLinkSync(`/proc/self/fd/${owner}`);
   closeFd(owner);
-  return link !== readLinkSync("/proc/self/ns/user");
+  return link !== readLinkSync(`${proc}/ns/user`);
 }
