@@ -1,6 +1,6 @@
 /**
- * Writes dist/rustyrun.js and its chunks, which run with
- * `deno run -A dist/rustyrun.js`, Deno and the helper beside them.
+ * Writes dist/rustyrun.js and the files that it loads, which run with
+ * `deno run -A dist/rustyrun.js` and the helper beside them.
  *
  *     deno task bundle
  *
@@ -8,20 +8,23 @@
  */
 
 import { GONE } from "../mod/caller.ts";
+import { FILES } from "../mod/cli/load.ts";
 import { BuildError, buildHelper, ROOT } from "./build.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
 
 /**
- * Makes the program: main.js, and beside it the chunks that it loads when a
- * command needs them.
+ * Makes the program: main.js, a file in mod/cli/ for each that is loaded when a
+ * command needs it, and the chunks that these share.
  *
  * @param dir an empty directory
- * @returns the names of the chunks; each has a hash of what it holds
+ * @returns the paths of all but main.js, from `dir`; the names of chunks have a
+ * hash of what they hold
  * @throws {BuildError} when the bundler fails
  */
 export function makeProgram(dir: string): string[] {
+  const loaded = FILES.map((name) => `mod/cli/${name}`);
   const { success, stderr } = new Deno.Command(Deno.execPath(), {
     args: [
       "bundle",
@@ -32,6 +35,7 @@ export function makeProgram(dir: string): string[] {
       "--code-splitting",
       `--outdir=${dir}`,
       `${ROOT}main.ts`,
+      ...loaded.map((path) => `${ROOT}${path}.ts`),
     ],
     cwd: ROOT,
     env: { NO_COLOR: "1" },
@@ -43,8 +47,9 @@ export function makeProgram(dir: string): string[] {
       }`,
     );
   }
-  return [...Deno.readDirSync(dir)].map((it) => it.name)
-    .filter((name) => name !== "main.js");
+  const chunks = [...Deno.readDirSync(dir)].map((it) => it.name)
+    .filter((name) => name.startsWith("chunk-"));
+  return [...chunks, ...loaded.map((path) => `${path}.js`)];
 }
 
 /**
@@ -65,47 +70,49 @@ const FIRST_LINES = `#!/bin/sh
  */
 export function bundle(): void {
   buildHelper();
-  const { chunks, size } = writeBundle(`${ROOT}dist`);
+  const { files, size } = writeBundle(`${ROOT}dist`);
   console.log(
-    `Bundled dist/rustyrun.js and ${chunks} chunks: ${
-      Math.ceil(size / 1024)
-    } KiB`,
+    `Bundled dist/rustyrun.js: ${files} files, ${Math.ceil(size / 1024)} KiB`,
   );
 }
 
+/** Removes the scripts of a directory but those of the bundle. */
+function removeOthers(dist: string, dir: string, kept: readonly string[]) {
+  for (const { name } of Deno.readDirSync(`${dist}/${dir}`)) {
+    if (name.endsWith(".js") && !kept.includes(dir + name)) {
+      Deno.removeSync(`${dist}/${dir}${name}`);
+    }
+  }
+}
+
 /**
- * Writes the bundle, without a helper, and removes the chunks of an older one.
+ * Writes the bundle, without a helper, and removes what one before it left.
  *
- * @returns how many chunks it has, and the size of all in bytes
+ * @returns how many files it has, and the size of all in bytes
  * @throws {BuildError} when the bundler fails
  */
-export function writeBundle(dist: string): { chunks: number; size: number } {
+export function writeBundle(dist: string): { files: number; size: number } {
   const started = new Date();
   const part = `${dist}/.bundle-${Deno.pid}`;
   Deno.mkdirSync(part);
   try {
-    const chunks = makeProgram(part);
+    const files = [...makeProgram(part), "rustyrun.js"];
     const text = FIRST_LINES + Deno.readTextFileSync(`${part}/main.js`);
-    let size = text.length;
-    for (const name of chunks) {
-      size += Deno.statSync(`${part}/${name}`).size;
-      // As the entry: whatever the umask is, nobody else may write them.
-      Deno.chmodSync(`${part}/${name}`, 0o644);
-      Deno.renameSync(`${part}/${name}`, `${dist}/${name}`);
-    }
     Deno.writeTextFileSync(`${part}/rustyrun.js`, text);
-    Deno.chmodSync(`${part}/rustyrun.js`, 0o755);
-    // A source that changes meanwhile is newer than this.
-    Deno.utimeSync(`${part}/rustyrun.js`, started, started);
-    Deno.renameSync(`${part}/rustyrun.js`, `${dist}/rustyrun.js`);
-    // What the entry before this one has loaded.
-    const kept = new Set(["rustyrun.js", ...chunks]);
-    for (const { name } of Deno.readDirSync(dist)) {
-      if (name.endsWith(".js") && !kept.has(name)) {
-        Deno.removeSync(`${dist}/${name}`);
-      }
+    Deno.mkdirSync(`${dist}/mod/cli`, { recursive: true, mode: 0o755 });
+    let size = 0;
+    for (const path of files) {
+      size += Deno.statSync(`${part}/${path}`).size;
+      // Whatever the umask: nobody else may write them.
+      const mode = path === "rustyrun.js" ? 0o755 : 0o644;
+      Deno.chmodSync(`${part}/${path}`, mode);
+      // A source that changes meanwhile is newer than this.
+      Deno.utimeSync(`${part}/${path}`, started, started);
+      Deno.renameSync(`${part}/${path}`, `${dist}/${path}`);
     }
-    return { chunks: chunks.length, size };
+    removeOthers(dist, "", files);
+    removeOthers(dist, "mod/cli/", files);
+    return { files: files.length, size };
   } finally {
     Deno.removeSync(part, { recursive: true });
   }

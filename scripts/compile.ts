@@ -36,7 +36,7 @@ export function compile(): void {
   const part = `${out}.${Deno.pid}`;
   const [program, ...words] = line;
   try {
-    makeProgram(dir);
+    const files = makeProgram(dir);
     Deno.copyFileSync(helper, inside);
     const { success, stderr } = new Deno.Command(program!, {
       args: [
@@ -50,6 +50,8 @@ export function compile(): void {
         "--no-check",
         "--no-config",
         "--no-lock",
+        // Nothing in main.js says that it loads them.
+        ...files.map((path) => `--include=${path}`),
         `--include=${inside}`,
         `--output=${part}`,
         `${dir}/main.js`,

@@ -32,6 +32,15 @@ function copyRepository(): string {
   return dir;
 }
 
+/** The paths of the files below a directory, each with a slash before it. */
+function listFiles(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) =>
+    isDirectory
+      ? listFiles(`${dir}/${name}`).map((it) => `/${name}${it}`)
+      : [`/${name}`]
+  );
+}
+
 /** Runs a script of a copy; NO_COLOR, and `env` in place of the environment. */
 async function runScript(
   dir: string,
@@ -184,8 +193,10 @@ testOn(
     const alone = Deno.makeTempDirSync({ prefix: "rustyrun-test-alone-" });
     try {
       // Of a bundle before this one.
-      Deno.mkdirSync(`${dir}/dist`);
-      Deno.writeTextFileSync(`${dir}/dist/chunk-OLD.js`, "");
+      Deno.mkdirSync(`${dir}/dist/mod/cli`, { recursive: true });
+      for (const name of ["chunk-OLD.js", "mod/cli/old.js"]) {
+        Deno.writeTextFileSync(`${dir}/dist/${name}`, "");
+      }
       const made = await runToEnd(
         [
           "sh",
@@ -200,18 +211,18 @@ testOn(
         { cwd: dir, env: { NO_COLOR: "1" } },
       );
       assertEquals([made.code, made.stderr], [0, ""]);
-      const files = [...Deno.readDirSync(`${dir}/dist`)];
-      const chunks = files.filter((it) => it.name.endsWith(".js"));
-      assertEquals(chunks.some((it) => it.name === "chunk-OLD.js"), false);
-      assertEquals(files.length, chunks.length + 1);
-      for (const { name } of files) {
-        Deno.renameSync(`${dir}/dist/${name}`, `${alone}/${name}`);
-      }
-      for (const { name } of chunks) {
-        const code = Deno.readTextFileSync(`${alone}/${name}`);
-        assertEquals(code.includes("ZodError"), false);
-        const writers = Deno.statSync(`${alone}/${name}`).mode! & 0o022;
-        assertEquals(writers, 0, name);
+      Deno.renameSync(`${dir}/dist`, alone);
+      Deno.chmodSync(alone, 0o700);
+      const files = listFiles(alone);
+      assertEquals(files.filter((it) => /old/i.test(it)), []);
+      assertEquals(files.filter((it) => !it.endsWith(".js")), [
+        `/rustyrun-helper-${ARCH}`,
+      ]);
+      for (const file of files) {
+        const writers = Deno.statSync(alone + file).mode! & 0o022;
+        assertEquals(writers, 0, file);
+        const code = Deno.readTextFileSync(alone + file);
+        assertEquals(code.includes("ZodError"), false, file);
       }
       const { version } = JSON.parse(
         Deno.readTextFileSync(`${ROOT}/deno.json`),

@@ -9,6 +9,7 @@
 
 import { assertEquals } from "@std/assert";
 import { findCircles } from "./circles.ts";
+import { FILES } from "../mod/cli/load.ts";
 
 const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
 
@@ -146,6 +147,30 @@ function readProgram(): Import[] {
 Deno.test("imports run one way: main, cli, container, managers, config, ffi", () => {
   const wrong = readProgram().flatMap((one) =>
     judgeImport(one).map((why) => `${one.from} -> ${one.to}: ${why}`)
+  );
+  assertEquals(wrong, []);
+});
+
+Deno.test("what is loaded when it is called for is named once, by its type and its name", () => {
+  const call = /load<typeof import\("\.\/(\w+)\.ts"\)>\(\s*"(\w+)"/g;
+  const calls = listFiles("mod/cli").flatMap((
+    file,
+  ) => [...Deno.readTextFileSync(`${ROOT}/${file}`).matchAll(call)]);
+  assertEquals(calls.filter(([, type, name]) => type !== name), []);
+  const names = calls.map(([, , name]) => name!);
+  assertEquals([...new Set(names)].sort(), [...FILES]);
+});
+
+Deno.test("no import() names what it loads: Deno would read all of it at each start", () => {
+  const files = ["main.ts", ...listFiles("mod"), ...listFiles("ffi")];
+  const call = /(?<!typeof )\bimport\(\s*["`]/;
+  const wrong = files.filter((file) =>
+    call.test(
+      Deno.readTextFileSync(`${ROOT}/${file}`).replace(
+        /\/\*[\s\S]*?\*\//g,
+        "",
+      ),
+    )
   );
   assertEquals(wrong, []);
 });

@@ -62,14 +62,15 @@ function bringNear(path: string, home: string, user: User): string {
   return found;
 }
 
-/** The same for a bundle, whose chunks and helper lie beside it. */
+/** The same for a bundle, with all that lies beside it. */
 function bringBundle(path: string, home: string, user: User): string {
-  const dir = path.slice(0, path.lastIndexOf("/"));
-  const paths = [...Deno.readDirSync(dir)].map((it) => it.name)
-    .filter((name) => name.endsWith(".js") || name.includes("-helper-"))
-    .map((name) => bringNear(`${dir}/${name}`, home, user));
-  const name = path.slice(dir.length);
-  return paths.find((it) => it.endsWith(name))!;
+  if (mayRead(path, user)) return path;
+  const found = `${home}/bundle`;
+  if (!isFile(`${found}/rustyrun.js`)) {
+    run("cp", "-r", path.slice(0, path.lastIndexOf("/")), found);
+    run("chmod", "-R", "a+rX", found);
+  }
+  return found + path.slice(path.lastIndexOf("/"));
 }
 
 function mayRead(path: string, user: User): boolean {

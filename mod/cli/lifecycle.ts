@@ -1,6 +1,6 @@
 /**
- * The commands of a container's life: create, start, state, kill, delete,
- * list, ps, pause, resume.
+ * The commands that look at containers or signal them: state, kill, wait, list,
+ * ps, pause, resume.
  *
  * @module
  */
@@ -8,70 +8,26 @@
 import { statSync } from "../../ffi/files.ts";
 import { checkThere, freezeCgroups, thawCgroups } from "../cgroups/control.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
-import { configFromBundle } from "../config/from_bundle.ts";
-import { createContainer } from "../container/create.ts";
-import { deleteContainer, runPoststop } from "../container/delete.ts";
-import { checkTerminal } from "../container/properties/handover.ts";
 import { killContainer, listPids } from "../container/kill.ts";
-import { startContainer } from "../container/start.ts";
 import {
   describeState,
   findState,
   listStates,
   statusOf,
 } from "../container/status.ts";
+import { waitContainer } from "../container/wait.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
-import { gatherFacts } from "../host.ts";
 import { parseSignal } from "../signals.ts";
 import { findThread } from "../state.ts";
-import { type Call, refuseSharedCache } from "./call.ts";
-import { printJson, printStdout, toPlain, warnTo } from "./report.ts";
-
-/** `rustyrun create ID`. */
-export async function create(call: Call): Promise<number> {
-  const config = configFromBundle(call, call.caller);
-  const facts = gatherFacts(call.caller);
-  if (flagOn(call.flags, "explain")) {
-    const { explain } = await import("./explain.ts");
-    return explain(config, facts, call, "fifo");
-  }
-  refuseSharedCache();
-  checkTerminal(config, { caller: call.caller, detached: true });
-  createContainer(config, facts, call, warnTo(call));
-  return 0;
-}
-
-/** `rustyrun start ID`. */
-export function start(call: Call): number {
-  startContainer(call.args[0]!, gatherFacts(call.caller), call);
-  return 0;
-}
+import type { Call } from "./call.ts";
+import { idsOf } from "./ids.ts";
+import { printJson, printStdout, toPlain } from "./report.ts";
 
 /** `rustyrun state ID`. */
 export function state(call: Call): number {
   const found = findState(call.root, call.args[0]!);
   printJson(call, JSON.stringify(describeState(call.root, found), null, 2));
   return 0;
-}
-
-/** The ids that a command means: one, or those that a regular expression
- * matches. */
-function idsOf(call: Call): string[] {
-  const id = call.args[0]!;
-  if (!flagOn(call.flags, "regex")) return [id];
-  let pattern: RegExp;
-  try {
-    pattern = new RegExp(id);
-  } catch (cause) {
-    throw new ContainerError(
-      `Cannot use "${id}" as a regular expression: ${
-        cause instanceof Error ? cause.message : cause
-      }`,
-      { code: "regex", hint: "Leave --regex out for an id", cause },
-    );
-  }
-  return listStates(call.root).map((it) => it.id)
-    .filter((it) => pattern.test(it));
 }
 
 /** `rustyrun kill ID [SIGNAL]`. */
@@ -83,23 +39,8 @@ export function kill(call: Call): number {
 }
 
 /** `rustyrun wait ID`. */
-export async function wait(call: Call): Promise<number> {
-  const { waitContainer } = await import("../container/wait.ts");
+export function wait(call: Call): number {
   printStdout(call, `${waitContainer(call.root, call.args[0]!)}\n`);
-  return 0;
-}
-
-/** `rustyrun delete ID`. */
-export function remove(call: Call): number {
-  const force = flagOn(call.flags, "force");
-  const warn = warnTo(call, true);
-  for (const id of idsOf(call)) deleteContainer(id, force, call, warn);
-  return 0;
-}
-
-/** `rustyrun poststop ID`: what a keeper runs at the end. */
-export function poststop(call: Call): number {
-  runPoststop(call.root, call.args[0]!, warnTo(call, true));
   return 0;
 }
 

@@ -16,6 +16,7 @@ import {
   resolvePath,
 } from "../config/flags/use.ts";
 import type { Call, CommandFunction } from "./call.ts";
+import { load } from "./load.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import {
   exitCodeOf,
@@ -25,31 +26,38 @@ import {
   type Reporting,
 } from "./report.ts";
 
+const launch = () => load<typeof import("./launch.ts")>("launch");
+const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
+const startDelete = () =>
+  load<typeof import("./start_delete.ts")>("start_delete");
+const rare = () => load<typeof import("./rare.ts")>("rare");
+const texts = () => load<typeof import("./texts.ts")>("texts");
+
 /** The commands; each file is loaded when its command is called. */
 const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
-  run: async () => (await import("./run.ts")).run,
-  help: async () => (await import("./texts.ts")).help,
-  version: async () => (await import("./texts.ts")).version,
-  completions: async () => (await import("./texts.ts")).completions,
-  man: async () => (await import("./texts.ts")).man,
-  doctor: async () => (await import("./doctor.ts")).run,
-  create: async () => (await import("./lifecycle.ts")).create,
-  start: async () => (await import("./lifecycle.ts")).start,
-  state: async () => (await import("./lifecycle.ts")).state,
-  kill: async () => (await import("./lifecycle.ts")).kill,
-  wait: async () => (await import("./lifecycle.ts")).wait,
-  delete: async () => (await import("./lifecycle.ts")).remove,
-  poststop: async () => (await import("./lifecycle.ts")).poststop,
-  list: async () => (await import("./lifecycle.ts")).list,
-  ps: async () => (await import("./lifecycle.ts")).ps,
-  pause: async () => (await import("./lifecycle.ts")).pause,
-  resume: async () => (await import("./lifecycle.ts")).resume,
-  exec: async () => (await import("./exec.ts")).run,
-  update: async () => (await import("./resources.ts")).update,
-  events: async () => (await import("./resources.ts")).events,
-  spec: async () => (await import("./bundle.ts")).spec,
-  validate: async () => (await import("./bundle.ts")).validate,
-  features: async () => (await import("./bundle.ts")).features,
+  run: async () => (await launch()).run,
+  create: async () => (await launch()).create,
+  exec: async () => (await launch()).exec,
+  state: async () => (await lifecycle()).state,
+  kill: async () => (await lifecycle()).kill,
+  wait: async () => (await lifecycle()).wait,
+  list: async () => (await lifecycle()).list,
+  ps: async () => (await lifecycle()).ps,
+  pause: async () => (await lifecycle()).pause,
+  resume: async () => (await lifecycle()).resume,
+  start: async () => (await startDelete()).start,
+  delete: async () => (await startDelete()).remove,
+  poststop: async () => (await startDelete()).poststop,
+  update: async () => (await rare()).update,
+  events: async () => (await rare()).events,
+  spec: async () => (await rare()).spec,
+  validate: async () => (await rare()).validate,
+  features: async () => (await rare()).features,
+  doctor: async () => (await rare()).doctor,
+  help: async () => (await texts()).help,
+  version: async () => (await texts()).version,
+  completions: async () => (await texts()).completions,
+  man: async () => (await texts()).man,
 };
 
 /** Where state is kept when --root does not say it: /run/rustyrun for root,
@@ -190,15 +198,15 @@ export async function main(outside: Outside): Promise<number> {
     if (own === undefined && root.startsWith("/tmp/") && keepsState(parsed)) {
       claimSharedRoot(root, caller.uid);
     }
-    const load = COMMANDS[parsed.command];
-    if (load === undefined) {
+    const find = COMMANDS[parsed.command];
+    if (find === undefined) {
       throw new ContainerError(
         `Cannot run "${parsed.command}": this build of rustyrun has no such command`,
         { code: "unknown-command", exitCode: 1 },
       );
     }
     openLog(reporting);
-    const run = await load();
+    const run = await find();
     return await run({ ...parsed, ...outside, root, reporting });
   } catch (error) {
     reporting ??= {

@@ -23,7 +23,9 @@ import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { selfCommand } from "../program.ts";
 import { type Call, refuseSharedCache, wordsOf } from "./call.ts";
+import { runDetached } from "./detach.ts";
 import { imageMeant } from "./elsewhere.ts";
+import { load } from "./load.ts";
 import { printStdout, warnTo } from "./report.ts";
 
 function byName(environment: Caller["environment"]): FlagsHost["env"] {
@@ -133,13 +135,12 @@ export async function run(call: Call): Promise<number> {
   const kept = call.friendly && detach &&
     flagValue(call.flags, "console-socket") === undefined;
   if (kept && fd === undefined && !flagOn(call.flags, "explain")) {
-    const { runDetached } = await import("./detach.ts");
     return runDetached(call);
   }
   const config = readConfig(call);
   const facts = gatherFacts(call.caller);
   if (flagOn(call.flags, "explain")) {
-    const { explain } = await import("./explain.ts");
+    const { explain } = await load<typeof import("./rare.ts")>("rare");
     return explain(config, facts, call);
   }
   refuseSharedCache();

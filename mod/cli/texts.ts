@@ -6,11 +6,13 @@
 
 import { SPEC_VERSION, VERSION } from "../version.ts";
 import type { Call } from "./call.ts";
+import { formatCompletions } from "./completions.ts";
+import { formatHelp } from "./help.ts";
+import { formatMan } from "./man.ts";
 import { printStdout } from "./report.ts";
 
 /** `rustyrun help`, and `--help` anywhere. */
-export async function help(call: Call): Promise<number> {
-  const { formatHelp } = await import("./help.ts");
+export function help(call: Call): number {
   printStdout(call, formatHelp(call.args[0]));
   return 0;
 }
@@ -25,15 +27,13 @@ export function version(call: Call): number {
 }
 
 /** `rustyrun completions SHELL`. */
-export async function completions(call: Call): Promise<number> {
-  const { formatCompletions } = await import("./completions.ts");
+export function completions(call: Call): number {
   printStdout(call, formatCompletions(call.args[0] ?? ""));
   return 0;
 }
 
 /** `rustyrun man`: the manual page as roff. */
-export async function man(call: Call): Promise<number> {
-  const { formatMan } = await import("./man.ts");
+export function man(call: Call): number {
   printStdout(call, formatMan(VERSION));
   return 0;
 }

@@ -1,0 +1,28 @@
+/**
+ * `rustyrun create`.
+ *
+ * @module
+ */
+
+import { flagOn } from "../config/flags/use.ts";
+import { configFromBundle } from "../config/from_bundle.ts";
+import { createContainer } from "../container/create.ts";
+import { checkTerminal } from "../container/properties/handover.ts";
+import { gatherFacts } from "../host.ts";
+import { type Call, refuseSharedCache } from "./call.ts";
+import { load } from "./load.ts";
+import { warnTo } from "./report.ts";
+
+/** `rustyrun create ID`. */
+export async function create(call: Call): Promise<number> {
+  const config = configFromBundle(call, call.caller);
+  const facts = gatherFacts(call.caller);
+  if (flagOn(call.flags, "explain")) {
+    const { explain } = await load<typeof import("./rare.ts")>("rare");
+    return explain(config, facts, call, "fifo");
+  }
+  refuseSharedCache();
+  checkTerminal(config, { caller: call.caller, detached: true });
+  createContainer(config, facts, call, warnTo(call));
+  return 0;
+}

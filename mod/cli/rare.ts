@@ -1,0 +1,11 @@
+/**
+ * What is rarely called, as one file of the bundle: with a file for each the
+ * others would fall into twice as many chunks.
+ *
+ * @module
+ */
+
+export { features, spec, validate } from "./bundle.ts";
+export { run as doctor } from "./doctor.ts";
+export { explain } from "./explain.ts";
+export { events, update } from "./resources.ts";
