@@ -1,6 +1,7 @@
 /*
  * `--init`: the container's pid 1, which forwards signals, reaps, and ends as
- * the command ends.
+ * the command ends. Or, idle, pid 1 of a container in which others are started
+ * one after the other: it reaps, and ends by what asks a program to end.
  */
 #include <signal.h>
 #include <sys/wait.h>
@@ -24,6 +25,13 @@ static void forward(pid_t command, int sig, siginfo_t *info)
 	kill(command, sig);
 }
 
+static bool is_request_to_end(int sig)
+{
+	return sig == SIGTERM || sig == SIGINT || sig == SIGHUP ||
+	       sig == SIGQUIT;
+}
+
+/* `command` 0: there is none. */
 _Noreturn static void init_main(pid_t command)
 {
 	sigset_t all;
@@ -37,7 +45,11 @@ _Noreturn static void init_main(pid_t command)
 		sig = sigwaitinfo(&all, &info);
 		if (sig < 0)
 			continue;
+		if (!command && is_request_to_end(sig))
+			_exit(128 + sig);
 		if (sig != SIGCHLD) {
+			if (!command)
+				continue;
 			forward(command, sig, &info);
 			continue;
 		}
@@ -51,13 +63,20 @@ _Noreturn static void init_main(pid_t command)
 	}
 }
 
-void run_init(void)
+void run_init(bool idle)
 {
 	sigset_t all;
 	pid_t pid;
 
 	sigfillset(&all);
 	check(sigprocmask(SIG_SETMASK, &all, NULL), "sigprocmask");
+	if (idle) {
+		say_progress("watch");
+		/* The end of the channel behind it says that it is there. */
+		report(REPORT_ABOUT_TO_EXEC, 0, 0, NULL, -1);
+		forget_rest();
+		init_main(0);
+	}
 	pid = fork();
 	check(pid, "fork");
 	if (pid) {

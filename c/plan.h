@@ -97,7 +97,7 @@ struct plan_record {
 	X(SECCOMP, 72, "bnf") \
 	X(CLOSE_FDS, 73, "nf") \
 	X(SIGNALS, 74, "") \
-	X(INIT, 75, "") \
+	X(INIT, 75, "n") \
 	X(EXEC, 76, "ll") \
 	X(K_RUN, 89, "nnffff") \
 	X(K_CGROUP, 90, "ssnn") \
@@ -130,6 +130,7 @@ enum plan_op { PLAN_OPS(X) };
 #define REPORT_FD 5
 #define REPORT_WAITING 6
 #define REPORT_STAYS 7
+#define REPORT_SPLIT 8
 
 /* How much `remove` takes. Without the first two only what is empty; KILL:
  * whoever is left in the cgroups is killed. */

@@ -507,7 +507,7 @@ static int run_final_op(const struct op *op)
 		default_signals();
 		return 1;
 	case OP_INIT:
-		run_init();
+		run_init(a[0].n != 0);
 		return 1;
 	case OP_EXEC:
 		exec_now(op);

@@ -284,6 +284,7 @@ void warden_split(struct child *c, const struct op *op)
 		warden_main(w);
 	}
 	restore_signals(mask);
+	report(REPORT_SPLIT, 0, getpid(), NULL, -1);
 	c->warden = pair[0];
 	c->holds_userns = w->td.trees || w->td.cgroups;
 	/* All that is the warden's alone; the root of a shared mount namespace

@@ -29,6 +29,16 @@ const SYMBOLS = {
     parameters: ["i64", "i64", "i64", "i64", "i64", "i64", D],
     result: "i32",
   },
+  /** int posix_spawn_file_actions_init(posix_spawn_file_actions_t *) */
+  posix_spawn_file_actions_init: { parameters: ["i64", D], result: "i32" },
+  /** int posix_spawn_file_actions_adddup2(posix_spawn_file_actions_t *, int fd,
+   * int newfd) */
+  posix_spawn_file_actions_adddup2: {
+    parameters: ["i64", "i32", "i32", D],
+    result: "i32",
+  },
+  /** int posix_spawn_file_actions_destroy(posix_spawn_file_actions_t *) */
+  posix_spawn_file_actions_destroy: { parameters: ["i64", D], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
 /** System call numbers: [x86_64, aarch64]. From the kernel's
@@ -52,6 +62,7 @@ const NUMBERS = {
   wait4: [61, 260],
   kill: [62, 129],
   fcntl: [72, 25],
+  fchown: [93, 55],
   flock: [73, 32],
   fchdir: [81, 50],
   personality: [135, 92],
@@ -76,6 +87,9 @@ const NUMBERS = {
   faccessat: [269, 48],
   readlinkat: [267, 78],
   renameat2: [316, 276],
+  epoll_create1: [291, 20],
+  epoll_ctl: [233, 21],
+  epoll_pwait: [281, 22],
   pidfd_send_signal: [424, 424],
   pidfd_open: [434, 434],
   open_tree: [428, 428],
@@ -241,10 +255,13 @@ export function sealedMemfd(
   return fd;
 }
 
+/** Room for a posix_spawn_file_actions_t: 80 bytes in glibc 2.36. */
+const ACTIONS_SIZE = 256;
+
 /**
- * Starts a program; posix_spawn(3). `fds` survive the exec in it, and are
- * close-on-exec again afterwards: nothing may run in between, so this does
- * not await.
+ * Starts a program; posix_spawn(3). `fds` survive the exec in it. They are
+ * close-on-exec all the time in this process, whose other threads start programs
+ * as well: a dup2 onto itself clears the flag in the new one alone (glibc 2.29).
  *
  * @returns its pid
  * @throws {SyscallError}
@@ -255,21 +272,25 @@ export function spawnProgram(
   env: readonly string[],
   fds: readonly number[],
 ): number {
+  const c = libc();
   const pid = new Int32Array(1);
   const file = cstring(path);
   const args = new StringVector(argv);
   const vars = new StringVector(env);
-  for (const fd of fds) setCloexec(fd, false);
-  const errno = libc().posix_spawn(
+  const actions = new Uint8Array(ACTIONS_SIZE);
+  const at = address(actions);
+  c.posix_spawn_file_actions_init(at, d);
+  for (const fd of fds) c.posix_spawn_file_actions_adddup2(at, fd, fd, d);
+  const errno = c.posix_spawn(
     address(new Uint8Array(pid.buffer)),
     address(file),
-    ZERO,
+    at,
     ZERO,
     address(args.vector),
     address(vars.vector),
     d,
   );
-  for (const fd of fds) setCloexec(fd, true);
+  c.posix_spawn_file_actions_destroy(at, d);
   if (errno !== 0) throw new SyscallError("posix_spawn", errno);
   return pid[0]!;
 }

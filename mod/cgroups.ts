@@ -9,6 +9,7 @@
 import { readTextFileSync, statSync } from "../ffi/files.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
+import { planEnable } from "./cgroups/enable.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
 import {
   listRules,
@@ -30,6 +31,7 @@ import {
   hintDelegation,
   isDelegated,
   placeCgroup,
+  placeCounted,
 } from "./cgroups/placement.ts";
 import { addResources } from "./cgroups/resources.ts";
 
@@ -133,7 +135,13 @@ export function planCgroups(
     });
     if (path !== undefined) addHierarchy(plan, mount, path, mine);
   }
-  planEnable(plan, config.mode === "oci" && layout === "v2");
+  if (config.idle && plan.joins.v2 !== undefined) {
+    plan.joins.v2 = plan.leaf = `${plan.joins.v2}/init`;
+  }
+  planEnable(plan, {
+    all: config.mode === "oci" && layout === "v2",
+    counted: config.counted === true,
+  });
   if (rootless) {
     plan.notes.push(
       "device rules: none, because the kernel lets nobody make devices in a user namespace",
@@ -206,7 +214,7 @@ function place(
   look: CgroupLook,
   { rootless, facts, plan, mine, need }: PlaceOptions,
 ): string | undefined {
-  if (!rootless) return placeCgroup(config, mount, token, need, look);
+  if (!rootless) return placeCounted(config, mount, token, need, look);
   const asked = config.spec.linux?.cgroupsPath;
   let reason: unknown;
   try {
@@ -256,28 +264,6 @@ function addHierarchy(
     if (mount.controllers.includes("cpuset")) plan.inherit.push(path);
   }
   for (const limit of mine) plan.writes.push(resolveLimit(limit, path));
-}
-
-/** v2: what must be in cgroup.subtree_control above the container. `all`: every
- * controller there is, as runc does, so that `update` and `events` find them. */
-function planEnable(plan: CgroupPlan, all: boolean): void {
-  const dir = plan.dirs.find((d) => d.version === 2);
-  if (dir === undefined) return;
-  const required = new Map<string, string>();
-  for (const { version, controller, from } of plan.writes) {
-    if (
-      version === 2 && dir.controllers.includes(controller) &&
-      !required.has(controller)
-    ) required.set(controller, from);
-  }
-  const wanted = all ? dir.controllers : [...required.keys()];
-  if (wanted.length === 0) return;
-  plan.enable = {
-    mount: dir.mount,
-    dir: dir.path,
-    wanted,
-    required: [...required].map(([controller, from]) => ({ controller, from })),
-  };
 }
 
 function planDevices(

@@ -120,7 +120,7 @@ export const OPS = {
   seccomp: { code: 72, args: ["filter:b", "flags:n", "into:f"] },
   closeFds: { code: 73, args: ["keep:n", "fifo:f"] },
   signals: { code: 74, args: [] },
-  init: { code: 75, args: [] },
+  init: { code: 75, args: ["idle:n"] },
   exec: { code: 76, args: ["argv:l", "env:l"] },
   // Configuration of the keeper and the warden (never run by the child stage).
   // c/keeper.h says what each means.
@@ -297,6 +297,8 @@ export const REPORT = {
   /** `remove` goes on, but something stays: the operation that names it by its
    * index, errno, and what of it. */
   stays: 7,
+  /** The helper stays as the warden, and another process, `detail`, goes on. */
+  split: 8,
 } as const;
 
 /** Size of a report packet in bytes. c/plan.h: struct report. */

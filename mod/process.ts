@@ -169,7 +169,8 @@ export class PlanRun {
   readonly received: Map<number, number> = new Map();
   #buffer = new Uint8Array(REPORT_SIZE);
   #closed = false;
-  /** The process that forks the first one, as far as it is known. */
+  /** The process that forks the first one: the helper, or, where the plan has a
+   * warden, what its report names. */
   #forker: number | undefined;
   /** Whose children they all are. */
   readonly #outlet: Outlet;
@@ -184,7 +185,6 @@ export class PlanRun {
     this.channel = channel;
     this.helper = helper;
     this.#outlet = outlet;
-    // A warden's other half is a process that only its reports name.
     this.#forker = ops[0]?.do === "warden" ? undefined : helper;
   }
 
@@ -219,6 +219,9 @@ export class PlanRun {
       if (packet === undefined) return exec ? "exec" : this.#ended();
       let report = decodeReport(this.#buffer.subarray(0, packet.length));
       switch (report.kind) {
+        case REPORT.split:
+          this.#forker = report.detail;
+          break;
         case REPORT.error:
           throw new OperationError(this.#operation(report), report);
         case REPORT.forked:
@@ -249,7 +252,6 @@ export class PlanRun {
         return "waiting";
       } else if (report.kind === REPORT.sync) {
         if (report.detail === SYNC.start) return "start";
-        if (this.pid === 0) this.#forker = report.errno;
         handlers.sync?.(report.detail, report.errno);
         this.release();
       }
@@ -294,6 +296,13 @@ export class PlanRun {
       trySyscall("kill", this.pid, 9);
       this.#outlet.wait(this.pid);
     }
+    if (this.#forker !== this.helper) this.reapForker();
+  }
+
+  /** Reaps the process that has forked the first one, and so ended: for a
+   * caller that lives on. */
+  reapForker(): void {
+    if (this.#forker !== undefined) this.#outlet.wait(this.#forker);
   }
 
   /** Waits for the helper's end.

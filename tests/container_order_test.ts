@@ -215,9 +215,16 @@ Deno.test("planSteps() preserves descriptors and runs a small init", () => {
     "# close",
     "closeFds 2 -",
     "# exec",
-    "init",
+    "init 0",
     "signals",
     "exec [sh] [A=1]",
+  ]);
+});
+
+Deno.test("planSteps() ends at pid 1 where there is no command", () => {
+  assertEquals(steps("none", {}, {}, { idle: true }).slice(-2), [
+    "# exec",
+    "init 1",
   ]);
 });
 

@@ -13,7 +13,7 @@
 import { readTextFileSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { parseCgroups } from "../host.ts";
-import type { CgroupDir } from "./model.ts";
+import type { CgroupDir, CgroupPlan } from "./model.ts";
 import { ownDirectory } from "./placement.ts";
 
 /** Where /proc shows two processes. */
@@ -65,7 +65,7 @@ export function joinCgroups(
  */
 export function findFrozen(
   dirs: readonly CgroupDir[],
-  { tasks, v2 }: ReturnType<typeof joinCgroups>,
+  { tasks, v2 }: Pick<CgroupPlan["joins"], "v2"> & { tasks: readonly string[] },
 ): string | undefined {
   if (
     v2 !== undefined &&

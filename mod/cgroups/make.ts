@@ -16,6 +16,7 @@ import {
   writeTextFileSync,
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
+import { enableControllers, makeLeaf } from "./enable.ts";
 import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
 import type {
@@ -47,9 +48,10 @@ export function makeCgroups(plan: CgroupPlan, kernel: Kernel = LIBC): void {
     for (const dir of plan.dirs) makeDirectory(dir, plan, made);
     if (plan.devices) applyDevices(plan.devices, kernel, !plan.fresh);
     writeLimits(plan.writes, plan.flags);
+    if (plan.leaf !== undefined) made.push(makeLeaf(plan.leaf, plan.notes));
     if (plan.owner) chownDirectory(plan);
     plan.parents = made.filter((path) =>
-      !plan.dirs.some((d) => d.path === path)
+      path !== plan.leaf && !plan.dirs.some((d) => d.path === path)
     );
     plan.made = true;
   } catch (error) {
@@ -171,72 +173,6 @@ function readOr(path: string): string {
   } catch {
     return "";
   }
-}
-
-/**
- * v2: enables controllers from the mount's root down to the parent of the
- * container's cgroup.
- *
- * @param makeAbove makes a cgroup on the way, if it does not exist
- * @throws {ContainerError} when a required one stays missing
- */
-export function enableControllers(
-  { mount, dir, wanted, required }: NonNullable<CgroupPlan["enable"]>,
-  flags: ReadonlyMap<string, string>,
-  makeAbove: (path: string) => void,
-): void {
-  const parent = dir.slice(0, dir.lastIndexOf("/"));
-  const enabled = (at: string) =>
-    readOr(`${at}/cgroup.subtree_control`).split(/\s+/);
-  const has = enabled(parent);
-  if (wanted.every((c) => has.includes(c))) return;
-  let refusal: ContainerError | undefined;
-  let at = mount;
-  const names = parent.slice(mount.length).split("/").filter((n) => n !== "");
-  for (const name of ["", ...names]) {
-    if (name !== "") {
-      at += `/${name}`;
-      makeAbove(at);
-    }
-    const has = enabled(at);
-    const can = readOr(`${at}/cgroup.controllers`).split(/\s+/);
-    const more = wanted.filter((c) => can.includes(c) && !has.includes(c));
-    if (more.length === 0) continue;
-    const file = `${at}/cgroup.subtree_control`;
-    const write = (names: string[]) => {
-      try {
-        const value = names.map((c) => `+${c}`).join(" ");
-        writeTextFileSync(file, value, { create: false });
-        return true;
-      } catch (error) {
-        refusal = wordFailure(
-          `enable "${names.join(" ")}" in "${file}"`,
-          file,
-          error,
-        );
-        return false;
-      }
-    };
-    // One that cannot be had (cpu while real-time processes run) takes none of
-    // the others along.
-    if (!write(more) && more.length > 1) { for (const c of more) write([c]); }
-  }
-  const now = enabled(parent);
-  const missing = required.find(({ controller }) => !now.includes(controller));
-  if (missing === undefined) return;
-  const { controller, from } = missing;
-  throw new ContainerError(
-    `Cannot apply ${
-      nameAsked(flags, from, undefined)
-    }: the ${controller} controller is not enabled in "${parent}/cgroup.subtree_control"`,
-    {
-      code: "controller-missing",
-      hint: refusal !== undefined && refusal.code !== "cgroup-not-writable"
-        ? refusal.hint
-        : `Whoever manages that cgroup must hand it down; for a user, root adds "Delegate=${controller}" to user@.service (systemctl edit user@.service) and the user logs in again`,
-      cause: refusal,
-    },
-  );
 }
 
 /** @param used the cgroup may have a program of an earlier container */

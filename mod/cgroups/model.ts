@@ -11,7 +11,14 @@ import { ContainerError } from "../errors.ts";
 /** The part of a Config that the cgroups manager reads. */
 export type CgroupConfig = Pick<
   Config,
-  "id" | "mode" | "spec" | "cgroupManager" | "flags" | "hostDevices"
+  | "id"
+  | "mode"
+  | "spec"
+  | "cgroupManager"
+  | "flags"
+  | "hostDevices"
+  | "idle"
+  | "counted"
 >;
 
 /** One cgroup of the container. A list of them is all that delete, kill, pause,
@@ -93,6 +100,9 @@ export interface CgroupPlan {
   writes: CgroupWrite[];
   /** Absent where no rule can or need be set; `notes` then says why. */
   devices?: DevicePlan;
+  /** v2, an idle container: where its first process is, below `dirs`. They hand
+   * all they have on to the cgroups below, and so may hold none. */
+  leaf?: string;
   joins: {
     /** v1: files that the container's first process writes "0" into. */
     tasks: string[];

@@ -102,6 +102,33 @@ export function placeCgroup(
   return `${from}/${clean}`;
 }
 
+/**
+ * As {@linkcode placeCgroup}; where only counting asks for controllers, the
+ * place in which they can be had, else the one without.
+ *
+ * @throws {ContainerError} as that does
+ */
+export function placeCounted(
+  config: CgroupConfig,
+  mount: CgroupMount,
+  token: string,
+  need: V2Need,
+  look: CgroupLook,
+): string {
+  if (
+    config.counted && !need.limits && mount.version === 2 &&
+    mount.controllers.length > 0
+  ) {
+    const counting = { ...need, limits: true };
+    try {
+      return placeCgroup(config, mount, token, counting, look);
+    } catch (error) {
+      if (!(error instanceof ContainerError)) throw error;
+    }
+  }
+  return placeCgroup(config, mount, token, need, look);
+}
+
 /** As runc cleans a cgroupsPath: ".." cannot leave the start. */
 function cleanPath(path: string): string {
   const parts: string[] = [];

@@ -21,7 +21,8 @@ import {
 } from "./devices.ts";
 import { type Layout, type Limit, Limits, resolveLimit } from "./limits.ts";
 import { addResources } from "./resources.ts";
-import { enableControllers, writeLimits, writeRules } from "./make.ts";
+import { enableControllers } from "./enable.ts";
+import { writeLimits, writeRules } from "./make.ts";
 import type { CgroupDir } from "./model.ts";
 
 /**

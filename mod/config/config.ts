@@ -46,6 +46,11 @@ export interface Config {
   stdin: boolean;
   /** A process of ours as pid 1 that reaps and forwards signals (--init). */
   init: boolean;
+  /** The library's: no command. The first process only reaps, in a cgroup v2 of
+   * its own below the container's, and others are started beside it. */
+  idle?: boolean;
+  /** The library's: what it uses is counted where no limit asks for that. */
+  counted?: boolean;
   /** chroot instead of pivot_root. */
   noPivot: boolean;
   /** Do not make a session keyring. */

@@ -364,7 +364,9 @@ export function describeOp(
     case "signals":
       return "rt_sigprocmask() of none, SIGPIPE as it is by default";
     case "init":
-      return "fork: the child goes on, pid 1 forwards signals and reaps";
+      return op.idle
+        ? "pid 1 reaps, and waits for a signal that ends it"
+        : "fork: the child goes on, pid 1 forwards signals and reaps";
     case "remove":
       return `remove ${
         names(REMOVE, "", op.how).join(", ") || "only what is empty"

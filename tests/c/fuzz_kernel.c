@@ -143,7 +143,7 @@ static void check_report(const struct report *packet)
 {
 	if (packet->text[REPORT_TEXT - 1])
 		fuzz_bad("a report's text has no end");
-	if (packet->kind < REPORT_ERROR || packet->kind > REPORT_STAYS)
+	if (packet->kind < REPORT_ERROR || packet->kind > REPORT_SPLIT)
 		fuzz_bad("a report has no kind");
 	if (fuzz.count && packet->index >= fuzz.count)
 		fuzz_bad("a report's index is beyond the plan");

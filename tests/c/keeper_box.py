@@ -103,7 +103,7 @@ def child_ops(spec, config):
                 ("PTY", 3, 4, 2, 24, 80), ("SEND_FD", 3, 1), ("CTTY", 4)]
         ops += [("DUP", 4, fd) for fd in range(3)]
     if spec.get("init"):
-        ops.append(("INIT",))
+        ops.append(("INIT", 0))
     ops += [("CLOSE_FDS", 0, -1), ("FIND_EXEC", [spec["argv"][0]]),
             ("SYNC", SYNC_START), ("SIGNALS",),
             ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
@@ -205,6 +205,8 @@ def launch(spec):
         if kind == 3:
             pid = detail
             stop_here(spec, "forked", init=pid)
+        elif kind == 8:  # the warden has split off
+            pass
         elif kind == 5:
             master = fds[0]
         elif kind == 2:

@@ -328,10 +328,19 @@ function planHooks(phased: Phased, config: Config): void {
 }
 
 function planExec(phased: Phased, config: Config): void {
+  if (config.idle) {
+    phased.exec = [{
+      do: "init",
+      idle: 1,
+      why: "stay as pid 1 and reap what is started beside it",
+    }];
+    return;
+  }
   phased.exec = [];
   if (config.init) {
     phased.exec.push({
       do: "init",
+      idle: 0,
       why: "stay as pid 1, forward signals and reap",
       from: "init",
     });
