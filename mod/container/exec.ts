@@ -47,7 +47,12 @@ import {
 } from "./launch/keeper.ts";
 import { judgeNamespaces, NAMESPACE_FILES } from "./properties/joined.ts";
 import { sayWarnings, writePidFile } from "./launch/serve.ts";
-import { chooseJoins, orderPlan, planSteps } from "./launch/order.ts";
+import {
+  chooseJoins,
+  type Joins,
+  orderPlan,
+  planSteps,
+} from "./launch/order.ts";
 import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { findState, statusOf } from "./status.ts";
@@ -77,6 +82,10 @@ export interface ExecOptions {
   ignorePaused: boolean;
   /** `--cgroup`: cgroups below the container's. */
   cgroups: readonly string[];
+  /** Where it is put, whatever `cgroups` says. */
+  joins?: Joins;
+  /** Once it is known what will run: nothing does yet. */
+  planned?: (config: Config) => void;
   preserveFds: number;
   pidFile?: string;
   consoleSocket?: string;
@@ -215,7 +224,7 @@ function checkRunning(
  * to a cgroup of its own. */
 function refuseFrozen(
   state: State,
-  joins: ReturnType<typeof joinCgroups>,
+  joins: Joins,
 ): void {
   const frozen = findFrozen(state.cgroup.dirs, joins);
   if (frozen === undefined) return;
@@ -241,20 +250,12 @@ export function execProcess(
   words: KeeperWords,
   warn: Warn,
 ): number {
-  const { root } = place;
-  findState(root, id);
-  const lock = lockState(root, id);
-  let launched: Launched;
-  try {
-    launched = launch(findState(root, id), options, facts, place, warn);
-  } finally {
-    if (lock !== undefined) closeFd(lock);
-  }
-  const { started, ops, held, seen } = launched;
+  const launched = launchExec(id, options, facts, place, warn);
   if (options.detach) {
-    dismissWarden(started);
+    dismissWarden(launched.started);
     return 0;
   }
+  const { started, ops, held, seen } = launched;
   const { run, control } = started;
   try {
     const slots = new Map([["channel", run.channel], ["control", control]]);
@@ -266,7 +267,7 @@ export function execProcess(
       ...planLateErrors(ops, seen, facts, words),
       planRefusal(words, "command"),
     ];
-    const code = run.becomeKeeper(root, plan, slots);
+    const code = run.becomeKeeper(place.root, plan, slots);
     leaveWarded(started);
     return code;
   } catch (error) {
@@ -275,8 +276,9 @@ export function execProcess(
   }
 }
 
-/** A process that is there, and for a keeper waits at its gate. */
-interface Launched {
+/** A process that is there: detached it runs, for a keeper it waits at its
+ * gate. */
+export interface LaunchedExec {
   started: Warded;
   /** Its plan. */
   ops: readonly Op[];
@@ -285,13 +287,36 @@ interface Launched {
   seen: Config;
 }
 
+/**
+ * Starts a process in a container.
+ *
+ * @param warn hears what the process does not get and need not
+ * @throws {ContainerError} when it cannot be run; nothing is left
+ */
+export function launchExec(
+  id: string,
+  options: ExecOptions,
+  facts: Facts,
+  place: Place,
+  warn: Warn,
+): LaunchedExec {
+  const { root } = place;
+  findState(root, id);
+  const lock = lockState(root, id);
+  try {
+    return launch(findState(root, id), options, facts, place, warn);
+  } finally {
+    if (lock !== undefined) closeFd(lock);
+  }
+}
+
 function launch(
   state: State,
   options: ExecOptions,
   facts: Facts,
   place: Place,
   warn: Warn,
-): Launched {
+): LaunchedExec {
   const { root, caller } = place;
   const { id } = state;
   const { proc } = facts;
@@ -305,10 +330,9 @@ function launch(
     interactive: options.interactive,
   });
   applyHome(config, first);
-  const found = joinCgroups(state.cgroup.dirs, options.cgroups, {
-    process: first,
-    proc,
-  });
+  options.planned?.(config);
+  const found = options.joins ??
+    joinCgroups(state.cgroup.dirs, options.cgroups, { process: first, proc });
   if (!options.ignorePaused) refuseFrozen(state, found);
   const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);

@@ -5,44 +5,20 @@
  * @module
  */
 
-import { closeFd } from "../../ffi/libc.ts";
-import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
-import { ContainerError } from "../errors.ts";
-import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { hookState, runHooks } from "../hooks.ts";
 import { type Op } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
-import { type StateDir, writeLeftovers } from "../state.ts";
 import { sweep } from "./delete.ts";
-import { handOver } from "./properties/handover.ts";
+import {
+  abandonLaunch,
+  type Launched,
+  launchWarded,
+  leaveLaunch,
+} from "./launched.ts";
 import { type KeeperWords, planEnd, planWatch } from "./launch/keeper.ts";
-import { sayWarnings, serveLaunch, writePidFile } from "./launch/serve.ts";
-import { makeToken, prepare } from "./launch/prepare.ts";
-import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
-import { removeState } from "./kept/removal.ts";
-import { makeClass, undoClass } from "./properties/resctrl.ts";
-import {
-  closeSharedRoot,
-  holdSharedRoot,
-  sharedSlots,
-} from "./properties/shared_root.ts";
-import {
-  abandon,
-  addWarden,
-  leaveWarded,
-  startWarded,
-  tellWarden,
-  type Warded,
-} from "./launch/warden.ts";
-import {
-  FD_TAG,
-  type Noted,
-  type Place,
-  type Prepared,
-  type Warn,
-} from "./model.ts";
+import { FD_TAG, type Place, type Warn } from "./model.ts";
 
 /** How a container is run in the foreground. */
 export interface ForegroundOptions {
@@ -59,13 +35,6 @@ export interface ForegroundOptions {
   /** The program and arguments that run the poststop hooks of this container
    * at its end, when it has any. */
   poststop: readonly string[];
-}
-
-/** Gives up; what the warden did not remove, this process does. */
-function giveUp(warded: Warded, prepared: Prepared, dir: StateDir): void {
-  const cleaned = abandon(warded);
-  if (prepared.resctrl !== undefined) undoClass(prepared.resctrl, undefined);
-  if (!cleaned) discardPrepared(prepared, dir);
 }
 
 /** Poststart hooks need the process started while this is still Deno.
@@ -97,60 +66,16 @@ export function runForeground(
   facts: Facts,
   options: ForegroundOptions,
 ): number {
-  const { place, detached } = options;
+  const { place, keep, detached } = options;
   sweep(place, options.warn);
-  const token = makeToken();
-  const prepared = prepare(config, facts, {
+  let end: Op[] = [];
+  const launched = launchWarded(config, facts, {
     place,
     gate: "keeper",
-    token,
     detached: detached !== undefined,
-  });
-  const noted = planNoted(prepared);
-  const dir = claimContainer(place.root, config.id);
-  try {
-    return launch(prepared, noted, dir, options);
-  } finally {
-    closeFd(dir.fd);
-    closeSharedRoot(prepared);
-  }
-}
-
-/** Starts what is prepared, in a state directory that this process holds. */
-function launch(
-  prepared: Prepared,
-  noted: Noted,
-  dir: StateDir,
-  options: ForegroundOptions,
-): number {
-  const { config, facts } = prepared;
-  const { place, keep, detached } = options;
-  let started: Warded;
-  try {
-    holdSharedRoot(prepared, noted, dir, place);
-    // The plan makes it before it waits for this process.
-    if (prepared.upper !== undefined) writeLeftovers(dir, noted);
-    const plan = (slots: ReadonlyMap<string, number>) => {
-      addWarden(prepared, place, slots);
-      return prepared.ops;
-    };
-    started = startWarded(place, plan, [
-      ["state", dir.fd],
-      ...sharedSlots(prepared),
-    ]);
-  } catch (error) {
-    removeState(dir);
-    throw error;
-  }
-  const { run, control } = started;
-  try {
-    writeLeftovers(dir, noted);
-    makeCgroups(prepared.cgroup);
-    if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
-    tellWarden(control, "C");
-    const kind = { foreground: !keep, waits: false };
-    let end: Op[] = [];
-    serveLaunch(run, prepared, dir, kind, () => {
+    kind: { foreground: !keep, waits: false },
+    warn: options.warn,
+    forked(prepared) {
       end = planEnd(
         prepared,
         place.root,
@@ -158,57 +83,48 @@ function launch(
         // One that does not start is not kept: nobody has its id.
         keep && detached === undefined,
       );
-    });
-    handOver(
-      run,
-      config,
-      "standard",
-      hookState(
-        { ...config.spec, id: config.id, bundle: config.bundle },
-        "created",
-        run.pid,
-      ),
-    );
-    writePidFile(config, run.pid);
-    sayWarnings(prepared.warnings, options.warn);
-    const runs = runPoststart(run, config);
-    const slots = new Map([["control", control], ["state", dir.fd]]);
-    if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);
-    if (!runs) slots.set("channel", run.channel);
-    const master = run.received.get(FD_TAG.master);
-    if (master !== undefined) slots.set("master", master);
-    const plan = [...planWatch(run, { runs, warden: run.helper }), ...end];
-    if (config.spec.hooks?.poststop?.length && !keep) {
-      plan.push({
-        do: "kDelete",
-        argv: options.poststop,
-        env: place.caller.environment,
-        why: "run the poststop hooks",
-      });
-    }
-    if (detached !== undefined) slots.set("caller", detached.fd);
-    if (detached !== undefined || keep) {
-      plan.push({
-        do: "kDetach",
-        caller: detached === undefined ? "" : "caller",
-        text: detached?.text ?? "",
-        dir: keep ? "state" : "",
-        why: "say that it runs, and keep its exit code",
-      });
-    }
-    const code = run.becomeKeeper(place.root, plan, slots);
-    leaveWarded(started);
-    return code;
+    },
+  });
+  try {
+    return becomeKeeper(launched, options, end);
   } catch (error) {
-    // Cgroups that were there before belong to somebody else.
-    if (!prepared.cgroup.made) tellWarden(control, "N");
-    const worded = wordPlanError(error, config, facts);
-    try {
-      giveUp(started, prepared, dir);
-    } catch (failure) {
-      // The directory stays then, and names what the next command removes.
-      if (worded instanceof ContainerError) worded.suppressed.push(failure);
-    }
-    throw worded;
+    throw abandonLaunch(launched, error);
+  } finally {
+    leaveLaunch(launched);
   }
+}
+
+/** Hands on what is launched; as {@linkcode runForeground}. */
+function becomeKeeper(
+  { run, control, prepared, dir }: Launched,
+  { place, keep, detached, poststop }: ForegroundOptions,
+  end: readonly Op[],
+): number {
+  const { config } = prepared;
+  const runs = runPoststart(run, config);
+  const slots = new Map([["control", control], ["state", dir.fd]]);
+  if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);
+  if (!runs) slots.set("channel", run.channel);
+  const master = run.received.get(FD_TAG.master);
+  if (master !== undefined) slots.set("master", master);
+  const plan = [...planWatch(run, { runs, warden: run.helper }), ...end];
+  if (config.spec.hooks?.poststop?.length && !keep) {
+    plan.push({
+      do: "kDelete",
+      argv: poststop,
+      env: place.caller.environment,
+      why: "run the poststop hooks",
+    });
+  }
+  if (detached !== undefined) slots.set("caller", detached.fd);
+  if (detached !== undefined || keep) {
+    plan.push({
+      do: "kDetach",
+      caller: detached === undefined ? "" : "caller",
+      text: detached?.text ?? "",
+      dir: keep ? "state" : "",
+      why: "say that it runs, and keep its exit code",
+    });
+  }
+  return run.becomeKeeper(place.root, plan, slots);
 }
