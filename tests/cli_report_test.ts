@@ -6,7 +6,8 @@
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { formatTable } from "../mod/cli/lifecycle.ts";
-import { checkDeno, defaultRoot } from "../mod/cli/main.ts";
+import { checkDeno } from "../mod/cli/main.ts";
+import { defaultRoot } from "../mod/state/place.ts";
 import {
   exitCodeOf,
   formatError,

@@ -197,7 +197,7 @@ Deno.test("planLateErrors() has a row for the filter at its index", () => {
 });
 
 Deno.test("planLateErrors() has a row for the fork of --init at its index", () => {
-  const rows = lateErrors([{ do: "init", why: "reap" }, EXEC]);
+  const rows = lateErrors([{ do: "init", idle: 0, why: "reap" }, EXEC]);
   assertEquals(rows.slice(8), [
     [
       0,

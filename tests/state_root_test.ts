@@ -5,7 +5,7 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { claimSharedRoot, defaultRoot } from "../mod/cli/main.ts";
+import { claimSharedRoot, defaultRoot } from "../mod/state/place.ts";
 import { ContainerError } from "../mod/errors.ts";
 
 function withTempDir(test: (dir: string) => void): void {

@@ -8,7 +8,8 @@
 import { sealedMemfd, spawnProgram, waitProcess } from "../../ffi/libc.ts";
 
 self.addEventListener("message", (event) => {
-  const stop = new Int32Array(event.data as SharedArrayBuffer);
+  const { data } = event as MessageEvent<SharedArrayBuffer>;
+  const stop = new Int32Array(data);
   const fd = sealedMemfd("lent-to-another", new Uint8Array(1));
   for (let count = 1; Atomics.load(stop, 0) === 0; count++) {
     waitProcess(spawnProgram("/bin/true", ["true"], [], [fd]));
