@@ -34,6 +34,17 @@ function fillMessage(data: Uint8Array, controlLength: number): void {
   }
 }
 
+const SOL_SOCKET = 1, SCM_RIGHTS = 1, SCM_CREDENTIALS = 2;
+
+/** A packet as it came. */
+export interface Packet {
+  length: number;
+  /** The descriptors that came with it, close-on-exec. */
+  fds: number[];
+  /** The process that sent it, where the socket has SO_PASSCRED. */
+  pid?: number;
+}
+
 /**
  * Receives one packet and the descriptors that came with it (at most 8, made
  * close-on-exec); recvmsg(2). Blocks.
@@ -44,20 +55,28 @@ function fillMessage(data: Uint8Array, controlLength: number): void {
 export function receivePacket(
   fd: number,
   buffer: Uint8Array,
-): { length: number; fds: number[] } | undefined {
+): Packet | undefined {
   fillMessage(buffer, control.length);
   const length = syscall("recvmsg", fd, message, 0x40000000); // MSG_CMSG_CLOEXEC
-  if (length === 0) return undefined;
-  const view = new DataView(control.buffer);
   const got = Number(new BigUint64Array(message.buffer)[5]);
-  const fds: number[] = [];
-  if (
-    got >= 20 && view.getInt32(8, true) === 1 && view.getInt32(12, true) === 1
-  ) {
-    const end = Number(view.getBigUint64(0, true));
-    for (let at = 16; at + 4 <= end; at += 4) fds.push(view.getInt32(at, true));
+  const view = new DataView(control.buffer);
+  const packet: Packet = { length, fds: [] };
+  for (let at = 0; at + 16 <= got;) {
+    const end = at + Number(view.getBigUint64(at, true));
+    const kind = view.getInt32(at + 8, true) === SOL_SOCKET
+      ? view.getInt32(at + 12, true)
+      : 0;
+    if (kind === SCM_RIGHTS) {
+      for (let it = at + 16; it + 4 <= end; it += 4) {
+        packet.fds.push(view.getInt32(it, true));
+      }
+    } else if (kind === SCM_CREDENTIALS) {
+      packet.pid = view.getInt32(at + 16, true);
+    }
+    at = (end + 7) & ~7;
   }
-  return { length, fds };
+  // A packet may be empty; with descriptors it is no end.
+  return length === 0 && packet.fds.length === 0 ? undefined : packet;
 }
 
 /**

@@ -22,7 +22,10 @@ function socketAddress(path: string): Uint8Array {
 
 /** Calls `use` with an address for `path`; one that is too long for sun_path
  * goes by its directory's descriptor. */
-function withAddress(path: string, use: (address: Uint8Array) => void): void {
+export function withAddress(
+  path: string,
+  use: (address: Uint8Array) => void,
+): void {
   if (toBytes(path).length < PATH_MAX) return use(socketAddress(path));
   const slash = path.lastIndexOf("/");
   const dir = openFd(slash <= 0 ? "/" : path.slice(0, slash), O_PATH);

@@ -23,7 +23,7 @@ const FLOORS = {
     ..."remove warden".split(" "),
   ],
   keeper: ["kept", "held", "signals", "verdict"],
-  roles: ["child", "keeper"],
+  roles: ["child", "front", "keeper"],
   main: ["main"],
 };
 

@@ -33,6 +33,7 @@ const ROOMS = [
   "container/kept",
   "container/launch",
   "container",
+  "serve",
   "cli",
   "main",
 ] as const;
@@ -53,7 +54,10 @@ function moduleOf(path: string): string {
 
 function roomOf(path: string): typeof ROOMS[number] {
   const module = moduleOf(path);
-  if (module === "ffi" || module === "main" || module === "cli") return module;
+  if (
+    module === "ffi" || module === "main" || module === "cli" ||
+    module === "serve"
+  ) return module;
   if (module === "errors") return "errors";
   if (BASE.includes(module)) return "base";
   const floor = /^mod\/(container\/\w+)(?:\.ts$|\/)/.exec(path)?.[1];
@@ -234,6 +238,14 @@ const MAY_ASK: Record<string, { what: string[]; why: string }> = {
   "mod/outlet.ts": {
     what: ["Deno.stdin", "Deno.stdout", "Deno.stderr"],
     why: "it is the outside of this process",
+  },
+  "mod/serve/call.ts": {
+    what: ["/proc/self", "Deno.umask"],
+    why: "who may be served: an equal of this process, as which it then acts",
+  },
+  "mod/serve/worker.ts": {
+    what: ["/proc/self"],
+    why: "what this process still holds of a call",
   },
   "mod/state/root.ts": {
     what: ["Deno.uid", "Deno.gid"],

@@ -36,6 +36,26 @@ import {
   PLAN_SLOTS,
   PLAN_VERSION,
 } from "../mod/plan/encode.ts";
+import {
+  ANSWER_SIZE,
+  FRONT_FDS,
+  FRONT_FIRST_MS,
+  FRONT_INLINE,
+  FRONT_MAGIC,
+  FRONT_MARK,
+  FRONT_PACKET,
+  FRONT_PROGRAM,
+  FRONT_QUEUED_MS,
+  FRONT_SOCKET,
+  FRONT_STRINGS,
+  FRONT_VERSION,
+  FRONT_WORDS,
+  PLACE_HEAD,
+  RECORD_SIZE,
+  REQUEST_SIZE,
+  STREAM_KINDS,
+  VERB,
+} from "../mod/serve/protocol.ts";
 import { type Arch, DIALECT, WARNINGS } from "../scripts/build.ts";
 import { type Need, testOn } from "./needs.ts";
 
@@ -176,7 +196,7 @@ for (const [arch, needs] of MACHINES) {
 
   testOn(needs, `plan.ts has the layout of c/plan.h (${arch})`, () => {
     const lines = runC(arch, `${HERE}/c/layout.c`)
-      .filter((line) => !/^(op|kernel) /.test(line));
+      .filter((line) => !/^(op|kernel) |\bfront_|^FRONT_/.test(line));
     const widest = Math.max(
       ...Object.values(OPS).map(({ args }) => args.length),
     );
@@ -215,6 +235,69 @@ for (const [arch, needs] of MACHINES) {
       "struct report.text 16 256",
     ]);
   });
+
+  testOn(
+    needs,
+    `mod/serve/protocol.ts has the layout of c/front.h (${arch})`,
+    () => {
+      const lines = runC(arch, `${HERE}/c/layout.c`)
+        .filter((line) => /\bfront_|^FRONT_/.test(line));
+      assertEquals(lines, [
+        `FRONT_MAGIC ${FRONT_MAGIC}`,
+        `FRONT_VERSION ${FRONT_VERSION}`,
+        `FRONT_PACKET ${FRONT_PACKET}`,
+        `FRONT_INLINE ${FRONT_INLINE}`,
+        `FRONT_STRINGS ${FRONT_STRINGS}`,
+        `FRONT_FDS ${FRONT_FDS}`,
+        `FRONT_WORDS ${FRONT_WORDS}`,
+        `FRONT_FIRST_MS ${FRONT_FIRST_MS}`,
+        `FRONT_QUEUED_MS ${FRONT_QUEUED_MS}`,
+        `FRONT_PROGRAM ${FRONT_PROGRAM}`,
+        `FRONT_SOCKET ${FRONT_SOCKET}`,
+        `FRONT_MARK ${FRONT_MARK}`,
+        ...Object.entries(VERB).map(([name, value]) =>
+          `FRONT_${cName(name)} ${value}`
+        ),
+        ...STREAM_KINDS.map((name, value) =>
+          `FRONT_STREAM_${cName(name)} ${value}`
+        ),
+        // What protocol.ts reads and writes, by hand.
+        `sizeof front_request ${REQUEST_SIZE}`,
+        "struct front_request.magic 0 8",
+        "struct front_request.version 8 4",
+        "struct front_request.size 12 4",
+        "struct front_request.program 16 4",
+        "struct front_request.words 20 4",
+        "struct front_request.variables 24 4",
+        "struct front_request.umask 28 4",
+        "struct front_request.stream 32 12",
+        "struct front_request.personality 44 4",
+        "struct front_request.memory_policy 48 4",
+        "struct front_request.securebits 52 4",
+        "struct front_request.no_huge_pages 56 4",
+        "struct front_request.timer_slack 64 8",
+        "struct front_request.files 72 16",
+        `sizeof front_record ${RECORD_SIZE}`,
+        "struct front_record.verb 0 4",
+        "struct front_record.size 4 4",
+        "struct front_record.a 8 4",
+        "struct front_record.b 12 4",
+        `sizeof front_answer ${ANSWER_SIZE}`,
+        "struct front_answer.verb 0 4",
+        "struct front_answer.result 4 4",
+        "struct front_answer.count 8 4",
+        `struct front_answer.number 12 ${4 * FRONT_FDS}`,
+        "struct front_place.mark 0 16",
+        "struct front_place.program 16 4",
+        "struct front_place.size 20 4",
+        "struct front_place.patience 24 4",
+        `struct front_place.socket ${PLACE_HEAD} ${FRONT_SOCKET}`,
+        `struct front_place.words ${
+          PLACE_HEAD + FRONT_SOCKET
+        } ${FRONT_PROGRAM}`,
+      ]);
+    },
+  );
 
   testOn(needs, `c/kernel.h equals the kernel's headers (${arch})`, () => {
     const rows = runC(arch, `${HERE}/c/layout.c`)

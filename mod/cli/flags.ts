@@ -60,6 +60,8 @@ const ID: Pick<Command, "usage" | "args" | "stops" | "complete"> = {
   stops: false,
   complete: "container",
 };
+const SOCKET = () =>
+  flag("--socket PATH", "Where serve listens (.serve beside the states)", FILE);
 const NONE = { usage: "", args: [0, 0], stops: false } as const;
 
 const COMMANDS: readonly Command[] = [
@@ -219,6 +221,33 @@ const COMMANDS: readonly Command[] = [
       JSON_OUT("Print the findings as JSON"),
       flag("--verbose", "Say what was tried"),
     ],
+  },
+  {
+    name: "serve",
+    summary: "Keep rustyrun warm for the calls of its front",
+    note:
+      "It starts as many processes as there are calls at once, serves nobody but the user who runs it, and ends when nobody calls. rustyrun front FILE writes what calls it.",
+    ...NONE,
+    flags: () => [
+      SOCKET(),
+      flag(
+        "--idle DURATION",
+        "End after that time without a call (10m); 0: never",
+      ),
+      flag("--units DIR", "Write systemd's units to DIR, and exit", DIR),
+      flag("--worker", "Of serve, to itself", HIDDEN),
+    ],
+  },
+  {
+    name: "front",
+    summary: "Write a small rustyrun that has serve do the work",
+    note:
+      "Without rustyrun serve it runs this very rustyrun, and is as fast as that.",
+    usage: "FILE",
+    args: [1, 1],
+    stops: false,
+    complete: "file",
+    flags: () => [SOCKET()],
   },
   {
     name: "completions",

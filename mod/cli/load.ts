@@ -13,6 +13,7 @@ export const FILES = [
   "launch",
   "lifecycle",
   "rare",
+  "serve",
   "start_delete",
   "texts",
 ] as const;

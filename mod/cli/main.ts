@@ -28,6 +28,7 @@ const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
 const startDelete = () =>
   load<typeof import("./start_delete.ts")>("start_delete");
 const rare = () => load<typeof import("./rare.ts")>("rare");
+const serve = () => load<typeof import("./serve.ts")>("serve");
 const texts = () => load<typeof import("./texts.ts")>("texts");
 
 /** The commands; each file is loaded when its command is called. */
@@ -47,6 +48,8 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   poststop: async () => (await startDelete()).poststop,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
+  serve: async () => (await serve()).serve,
+  front: async () => (await serve()).front,
   spec: async () => (await rare()).spec,
   validate: async () => (await rare()).validate,
   features: async () => (await rare()).features,
@@ -67,6 +70,8 @@ const STATELESS: readonly string[] = [
   "features",
   "spec",
   "validate",
+  "serve",
+  "front",
 ];
 
 function keepsState({ command, flags }: Parsed): boolean {

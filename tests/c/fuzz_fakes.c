@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -601,4 +602,12 @@ pid_t fake_waitpid(pid_t pid, int *status, int options)
 	if (fuzz_below(2))
 		return fuzz_below(2) ? 0 : 1 + (pid_t)fuzz_below(100);
 	return init_pid();
+}
+
+/* Only by another name than the helper's. */
+_Noreturn void fake_front_main(int argc, char **argv)
+{
+	(void)argc;
+	fuzz_bad(argv[0]);
+	abort();
 }

@@ -20,6 +20,7 @@
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 
+#include "../../c/front.h"
 #include "../../c/kernel.h"
 #include "../../c/plan.h"
 
@@ -77,6 +78,63 @@ int main(void)
 	OFFSET(report, err);
 	OFFSET(report, detail);
 	OFFSET(report, text);
+
+	VALUE(FRONT_MAGIC);
+	VALUE(FRONT_VERSION);
+	VALUE(FRONT_PACKET);
+	VALUE(FRONT_INLINE);
+	VALUE(FRONT_STRINGS);
+	VALUE(FRONT_FDS);
+	VALUE(FRONT_WORDS);
+	VALUE(FRONT_FIRST_MS);
+	VALUE(FRONT_QUEUED_MS);
+	VALUE(FRONT_PROGRAM);
+	VALUE(FRONT_SOCKET);
+	printf("FRONT_MARK %s\n", FRONT_MARK);
+	VALUE(FRONT_QUEUED);
+	VALUE(FRONT_TAKE);
+	VALUE(FRONT_COLD);
+	VALUE(FRONT_GO);
+	VALUE(FRONT_PRINT);
+	VALUE(FRONT_LEND);
+	VALUE(FRONT_SPAWN);
+	VALUE(FRONT_WAIT);
+	VALUE(FRONT_BECOME);
+	VALUE(FRONT_EXIT);
+	VALUE(FRONT_STREAM_OTHER);
+	VALUE(FRONT_STREAM_TERMINAL);
+	VALUE(FRONT_STREAM_NULL);
+	SIZE(front_request);
+	OFFSET(front_request, magic);
+	OFFSET(front_request, version);
+	OFFSET(front_request, size);
+	OFFSET(front_request, program);
+	OFFSET(front_request, words);
+	OFFSET(front_request, variables);
+	OFFSET(front_request, umask);
+	OFFSET(front_request, stream);
+	OFFSET(front_request, personality);
+	OFFSET(front_request, memory_policy);
+	OFFSET(front_request, securebits);
+	OFFSET(front_request, no_huge_pages);
+	OFFSET(front_request, timer_slack);
+	OFFSET(front_request, files);
+	SIZE(front_record);
+	OFFSET(front_record, verb);
+	OFFSET(front_record, size);
+	OFFSET(front_record, a);
+	OFFSET(front_record, b);
+	SIZE(front_answer);
+	OFFSET(front_answer, verb);
+	OFFSET(front_answer, result);
+	OFFSET(front_answer, count);
+	OFFSET(front_answer, number);
+	OFFSET(front_place, mark);
+	OFFSET(front_place, program);
+	OFFSET(front_place, size);
+	OFFSET(front_place, patience);
+	OFFSET(front_place, socket);
+	OFFSET(front_place, words);
 
 	KERNEL("open_how", sizeof(struct k_open_how), sizeof(struct open_how));
 	FIELD(open_how, flags);

@@ -1,0 +1,183 @@
+/**
+ * `rustyrun serve`, the warm engine, and `rustyrun front`, which writes what calls
+ * it.
+ *
+ * @module
+ */
+
+import { HelperError, loadHelper } from "../../ffi/helper.ts";
+import { chmodSync, renameSync, writeFileSync } from "../../ffi/files.ts";
+import { closeFd, setCloexec } from "../../ffi/libc.ts";
+import { spawnWithStreams } from "../../ffi/spawn.ts";
+import { findVariable } from "../caller.ts";
+import {
+  flagTyped,
+  flagValue,
+  refuse,
+  resolvePath,
+} from "../config/flags/use.ts";
+import { countListenFds } from "../container/properties/activation.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
+import { selfCommand } from "../program.ts";
+import { describeSelf, isCurrent, type Program } from "../serve/call.ts";
+import { keepDesk } from "../serve/desk.ts";
+import { Listener, takeListener, usualSocket } from "../serve/listener.ts";
+import { encodeFront } from "../serve/protocol.ts";
+import { describeUnits } from "../serve/units.ts";
+import { work } from "../serve/worker.ts";
+import type { Call } from "./call.ts";
+import { printStderr, printStdout } from "./report.ts";
+import { parseDuration } from "./resources.ts";
+
+/** A worker's socket to the desk. */
+const DESK = 3;
+/** Workers that stay, and workers at most. */
+const LEAST = 2, MOST = 8;
+
+/** What the engine serves. */
+const program: Program = {
+  isWarm: () => false,
+  run: () => Promise.resolve(1),
+};
+
+function socketOf({ flags, caller }: Call): string | undefined {
+  const given = flagValue(flags, "socket");
+  return given === undefined ? undefined : resolvePath(caller.directory, given);
+}
+
+/** Milliseconds. */
+function readIdle({ flags }: Call): number {
+  const text = flagValue(flags, "idle") ?? "10m";
+  const idle = text === "0" ? 0 : parseDuration(text);
+  if (idle !== undefined) return idle;
+  throw refuse(
+    flagTyped(flags, "idle"),
+    `"${text}" is not a time`,
+    "idle",
+    "Write it as in 90s, 10m or 1h; 0: it never ends",
+  );
+}
+
+function serveAt(listener: number, idle: number, { caller }: Call): void {
+  const self = describeSelf(selfCommand([]));
+  const argv = selfCommand(["serve", "--worker"]);
+  keepDesk({
+    listener,
+    start(socket) {
+      const streams = new Map([[DESK, socket]]);
+      spawnWithStreams(argv[0]!, argv, caller.environment, streams, "/");
+    },
+    isCurrent: () => isCurrent(self),
+    least: LEAST,
+    most: MOST,
+    idle,
+  });
+}
+
+/** Writes systemd's units into a directory. */
+function writeUnits(dir: string, call: Call): void {
+  for (const { name, text } of describeUnits(selfCommand([]))) {
+    const path = `${dir}/${name}`;
+    writeProgram(path, new TextEncoder().encode(text), 0o644, call);
+    printStdout(call, `${path}\n`);
+  }
+}
+
+/** `rustyrun serve`. */
+export async function serve(call: Call): Promise<number> {
+  const { caller } = call;
+  const units = flagValue(call.flags, "units");
+  if (call.flags.has("worker")) {
+    setCloexec(DESK, true);
+    const held = await work(DESK, selfCommand([]), program);
+    if (held === undefined) return 0;
+    printStderr(
+      call,
+      `rustyrun: warning: serve: a process ends, it holds ${held}\n`,
+    );
+    return 1;
+  }
+  if (units !== undefined) {
+    writeUnits(resolvePath(call.caller.directory, units), call);
+    return 0;
+  }
+  const idle = readIdle(call);
+  const given = countListenFds(caller.environment, caller.pid);
+  if (given > 0) {
+    const listener = takeListener(given);
+    serveAt(listener, idle, call);
+    closeFd(listener);
+    return 0;
+  }
+  const path = socketOf(call) ??
+    usualSocket(
+      caller.uid,
+      findVariable(caller.environment, "XDG_RUNTIME_DIR"),
+    );
+  if (path === undefined) {
+    throw new ContainerError(
+      "Cannot serve: there is no directory for the socket, XDG_RUNTIME_DIR is not set",
+      {
+        code: "serve",
+        hint:
+          "Log in as the user (machinectl shell, ssh): sudo and su do not set it",
+      },
+    );
+  }
+  using listener = new Listener(path);
+  serveAt(listener.fd, idle, call);
+  return 0;
+}
+
+/** Puts a whole file in place of another, or none. */
+function writeProgram(
+  path: string,
+  bytes: Uint8Array,
+  mode: number,
+  { caller }: Call,
+): void {
+  const part = `${path}.${caller.pid}`;
+  try {
+    writeFileSync(part, bytes, { createNew: true });
+    // Whatever the umask.
+    chmodSync(part, mode);
+    renameSync(part, path);
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot write "${path}": ${describeFileError(cause)}`,
+      {
+        code: "front",
+        hint: "Name a file in a directory that you may write",
+        cause,
+      },
+    );
+  }
+}
+
+/** `rustyrun front FILE`. */
+export function front(call: Call): number {
+  const socket = socketOf(call);
+  let bytes: Uint8Array;
+  try {
+    bytes = encodeFront(loadHelper(), {
+      program: selfCommand([]),
+      ...(socket === undefined ? {} : { socket }),
+    });
+  } catch (cause) {
+    if (!(cause instanceof RangeError) && !(cause instanceof HelperError)) {
+      throw cause;
+    }
+    throw new ContainerError(`Cannot make a front: ${cause.message}`, {
+      code: "front",
+      hint: "Move rustyrun, or the socket, to a shorter path",
+      cause,
+    });
+  }
+  writeProgram(
+    resolvePath(call.caller.directory, call.args[0]!),
+    bytes,
+    0o755,
+    call,
+  );
+  return 0;
+}

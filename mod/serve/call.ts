@@ -1,0 +1,138 @@
+/**
+ * One call of a front, from its first packet to its exit code.
+ *
+ * @module
+ */
+
+import { statSync } from "../../ffi/files.ts";
+import { errnoOf } from "../../ffi/errno.ts";
+import { closeFd, openFd, syscall, trySyscall } from "../../ffi/libc.ts";
+import { readIdentity } from "./equal.ts";
+import { type Asked, Front, FrontGone } from "./front.ts";
+
+/** What the full program would do for a call. */
+export interface Program {
+  /** Whether the engine serves these words; without an effect. */
+  isWarm(words: readonly string[]): boolean;
+  /**
+   * Runs a call.
+   *
+   * @returns its exit code
+   * @throws {GoCold} before anything has an effect
+   * @throws {FrontGone} when the front has ended; everything is undone
+   */
+  run(front: Front, asked: Asked): Promise<number>;
+}
+
+/** The full program is to do it. */
+export class GoCold extends Error {
+  override name = "GoCold";
+}
+
+/** This process, as it is between two calls. */
+export interface Self {
+  /** {@linkcode readIdentity} */
+  identity: string;
+  /** The command line of the full program. */
+  program: readonly string[];
+  /** Its file, when this process started. */
+  file: string;
+}
+
+/** Which file a path leads to, and its content's age; "" for none. */
+export function identifyFile(path: string): string {
+  try {
+    const { dev, ino, size, mtime, ctime } = statSync(path);
+    return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(" ");
+  } catch (error) {
+    if (errnoOf(error) === "") throw error;
+    return "";
+  }
+}
+
+/** What this process is. */
+export function describeSelf(program: readonly string[]): Self {
+  return {
+    identity: readIdentity("/proc/self") ?? "",
+    program,
+    file: identifyFile(program.at(-1)!),
+  };
+}
+
+/** Whether the full program is still the one that this process has started as:
+ * another one may have been installed. */
+export function isCurrent(self: Self): boolean {
+  return identifyFile(self.program.at(-1)!) === self.file;
+}
+
+/** Whether a front means this very program: by its words, and by the file that
+ * the last of them is. */
+function meansUs(program: readonly string[], self: Self): boolean {
+  return program.length === self.program.length &&
+    program.every((it, i) =>
+      i === program.length - 1 || it === self.program[i]
+    ) &&
+    identifyFile(program.at(-1)!) === self.file;
+}
+
+/** Why a front is told to go its own way; undefined for one that is served. */
+function judge(
+  front: Front,
+  asked: Asked | undefined,
+  self: Self,
+  program: Program,
+): string | undefined {
+  if (asked === undefined) return "it does not say what it wants";
+  if (!meansUs(asked.strings.program, self)) return "another program";
+  if (readIdentity(`/proc/${front.pid}`) !== self.identity) return "no equal";
+  if (!program.isWarm(asked.strings.words)) return "not served";
+  // May this process be where it is? Its directory may be closed to us.
+  if (trySyscall("fchdir", asked.directory) < 0) return "its directory";
+  return undefined;
+}
+
+/**
+ * Serves one call, and leaves nothing of it in this process.
+ *
+ * @param socket the connection; closed here
+ * @returns why the front was told to be cold; undefined when it was served, or
+ * has gone
+ */
+export async function serveCall(
+  socket: number,
+  self: Self,
+  program: Program,
+): Promise<string | undefined> {
+  const root = openFd("/", 0o10000000); // O_PATH
+  using front = new Front(socket);
+  try {
+    const asked = front.hear();
+    const why = judge(front, asked, self, program);
+    if (why !== undefined || asked === undefined) {
+      front.say("cold");
+      return why;
+    }
+    if (!front.take()) return undefined;
+    Deno.umask(asked.request.umask);
+    try {
+      const code = await program.run(front, asked);
+      if (!front.isOver) front.exit(code);
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof GoCold)) throw error;
+      front.goCold();
+      return error.message;
+    }
+  } catch (error) {
+    if (!(error instanceof FrontGone)) throw error;
+    return undefined;
+  } finally {
+    // No caller's directory is kept busy.
+    syscall("fchdir", root);
+    closeFd(root);
+    Deno.umask(UMASK);
+  }
+}
+
+/** Between two calls; each brings its own. */
+const UMASK = 0o077;

@@ -1,0 +1,232 @@
+/**
+ * The process that listens: it hands each connection to a worker that is free,
+ * starts another when all are busy, ends those that nobody needs, and itself
+ * when nobody calls. It reads nothing of what is asked.
+ *
+ * @module
+ */
+
+import { SyscallError } from "../../ffi/errno.ts";
+import { ContainerError } from "../errors.ts";
+import { closeFd, pollFds, readFd, trySyscall } from "../../ffi/libc.ts";
+import { acceptPackets, unblock } from "../../ffi/listening.ts";
+import { packetPair, sendWithFds } from "../../ffi/packets.ts";
+import { encodeRecord, VERB } from "./protocol.ts";
+
+/** What the desk goes by. */
+export interface DeskOptions {
+  /** The listening socket. */
+  listener: number;
+  /** Starts a worker with this socket to the desk. */
+  start(socket: number): void;
+  /** Whether the program is still the one that was started; asked at each call. */
+  isCurrent(): boolean;
+  /** Workers that stay, and workers at most. */
+  least: number;
+  most: number;
+  /** Milliseconds without a call after which the engine ends; 0: never. */
+  idle: number;
+}
+
+/** A worker's socket. */
+interface Worker {
+  socket: number;
+  state: "starting" | "free" | "busy";
+  /** When it came into that state. */
+  since: number;
+}
+
+/** A front that waits for a worker. */
+interface Waiting {
+  front: number;
+  since: number;
+}
+
+/** Milliseconds that a worker which need not stay is kept without a call. */
+const SPARE_MS = 20_000;
+/** Milliseconds that a call waits for a worker: by then it were done cold. */
+const PATIENCE_MS = 400;
+
+const QUEUED = encodeRecord(VERB.queued);
+const COLD = encodeRecord(VERB.cold);
+/** What a worker says when it can take a call, and the desk with a call. */
+const WORD = new Uint8Array([1]);
+
+/** Tells the desk that this worker is free.
+ *
+ * @returns false when there is no desk any more */
+export function sayFree(desk: number): boolean {
+  return trySend(desk, WORD);
+}
+
+/** @returns false when nobody is at the other end */
+function trySend(
+  socket: number,
+  bytes: Uint8Array,
+  fds?: readonly number[],
+): boolean {
+  try {
+    sendWithFds(socket, bytes, fds);
+    return true;
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === "EPIPE") return false;
+    throw error;
+  }
+}
+
+class Desk {
+  readonly #options: DeskOptions;
+  #workers: Worker[] = [];
+  #queue: Waiting[] = [];
+  /** When there was something to do. */
+  #last = performance.now();
+
+  constructor(options: DeskOptions) {
+    this.#options = options;
+    unblock(options.listener);
+  }
+
+  /** Serves until nobody calls, or the program is another one. */
+  run(): void {
+    const { listener, isCurrent } = this.#options;
+    for (;;) {
+      const now = performance.now();
+      if (this.#isIdle(now)) return;
+      this.#refuseLate(now);
+      this.#tend(now);
+      const [called, ...heard] = pollFds(
+        [listener, ...this.#workers.map((it) => it.socket)],
+        this.#next(now),
+      );
+      [...this.#workers].forEach((it, i) => {
+        if (heard[i]) this.#hear(it);
+      });
+      if (called && !isCurrent()) return;
+      if (called) this.#accept();
+      this.#serve();
+    }
+  }
+
+  /** Lets everybody go: a worker ends after its call. */
+  close(): void {
+    for (const { front } of this.#queue) this.#refuse(front);
+    for (const { socket } of this.#workers) closeFd(socket);
+  }
+
+  #refuse(front: number): void {
+    trySend(front, COLD);
+    closeFd(front);
+  }
+
+  #isIdle(now: number): boolean {
+    const { idle } = this.#options;
+    return idle > 0 && now - this.#last >= idle && this.#queue.length === 0 &&
+      this.#workers.every((it) => it.state !== "busy");
+  }
+
+  #refuseLate(now: number): void {
+    while (this.#queue[0] && now - this.#queue[0].since >= PATIENCE_MS) {
+      this.#refuse(this.#queue.shift()!.front);
+    }
+  }
+
+  /** Starts who is missing, and lets one go who is not needed. */
+  #tend(now: number): void {
+    // Reaps those that have ended.
+    while (trySyscall("wait4", -1, null, 1, null) > 0);
+    const { least, most } = this.#options;
+    const starting = this.#workers.some((it) => it.state === "starting");
+    const more = this.#queue.length > 0 && !starting ? 1 : 0;
+    const wanted = Math.min(Math.max(least, this.#workers.length + more), most);
+    while (this.#workers.length < wanted) this.#add(now);
+    const spare = this.#workers.findLast((it) =>
+      it.state === "free" && now - it.since >= SPARE_MS
+    );
+    if (this.#workers.length > least && spare) this.#remove(spare);
+  }
+
+  /** How long there is nothing to do, in milliseconds. */
+  #next(now: number): number {
+    const { idle, least } = this.#options;
+    const ends = [
+      ...(idle > 0 ? [this.#last + idle] : []),
+      ...this.#queue.slice(0, 1).map((it) => it.since + PATIENCE_MS),
+      ...(this.#workers.length > least
+        ? this.#workers.filter((it) => it.state === "free")
+          .map((it) => it.since + SPARE_MS)
+        : []),
+    ];
+    return ends.length === 0
+      ? -1
+      : Math.max(1, Math.ceil(Math.min(...ends) - now));
+  }
+
+  #add(since: number): void {
+    const [socket, theirs] = packetPair();
+    this.#workers.push({ socket, state: "starting", since });
+    this.#options.start(theirs);
+    closeFd(theirs);
+  }
+
+  #remove(worker: Worker): void {
+    closeFd(worker.socket);
+    this.#workers = this.#workers.filter((it) => it !== worker);
+  }
+
+  /** A worker is free, or has ended. */
+  #hear(worker: Worker): void {
+    const { state } = worker;
+    this.#last = worker.since = performance.now();
+    if (readFd(worker.socket, 1).length > 0) {
+      worker.state = "free";
+      return;
+    }
+    this.#remove(worker);
+    // The next one would end as well.
+    if (state === "starting") {
+      throw new ContainerError(
+        "Cannot serve: a process of the engine has ended at its start",
+        { code: "serve", hint: "What it has said stands above" },
+      );
+    }
+  }
+
+  #accept(): void {
+    const since = this.#last = performance.now();
+    for (;;) {
+      const front = acceptPackets(this.#options.listener);
+      if (front === undefined) return;
+      this.#queue.push({ front, since });
+      // Its first word must come soon.
+      this.#serve();
+      if (this.#queue.length > 0) trySend(front, QUEUED);
+    }
+  }
+
+  #serve(): void {
+    for (const worker of this.#workers) {
+      if (worker.state !== "free") continue;
+      const next = this.#queue.shift();
+      if (next === undefined) return;
+      worker.state = "busy";
+      // One that has ended says so by its own socket; then this one is closed.
+      trySend(worker.socket, WORD, [next.front]);
+      closeFd(next.front);
+    }
+  }
+}
+
+/**
+ * Keeps the desk.
+ *
+ * @returns when nobody has called for a while, or the program has changed
+ * @throws {SyscallError}
+ */
+export function keepDesk(options: DeskOptions): void {
+  const desk = new Desk(options);
+  try {
+    desk.run();
+  } finally {
+    desk.close();
+  }
+}

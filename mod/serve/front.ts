@@ -1,0 +1,303 @@
+/**
+ * A front whose call is being served: what it has said of itself, and what it is
+ * asked to do, since it is what its caller has started.
+ *
+ * @module
+ */
+
+import { SyscallError } from "../../ffi/errno.ts";
+import { closeFd, pollFds, syscall, trySyscall } from "../../ffi/libc.ts";
+import { askForSender, readPeer } from "../../ffi/listening.ts";
+import { receivePacket, sendWithFds } from "../../ffi/packets.ts";
+import {
+  type Answer,
+  ANSWER_SIZE,
+  decodeAnswer,
+  decodeRequest,
+  decodeStrings,
+  encodeProgram,
+  encodeRecord,
+  FRONT_INLINE,
+  FRONT_PACKET,
+  type Request,
+  REQUEST_SIZE,
+  type Strings,
+  VERB,
+} from "./protocol.ts";
+
+/** How long a front may take for what it does at once, in milliseconds: to ask,
+ * and to go. It may be stopped, and then it is cold when it goes on. */
+const ASK_MS = 20;
+const GO_MS = 200;
+/** F_GET_SEALS: what has none is no memfd. */
+const GET_SEALS = 1034;
+/** Descriptors that sendWithFds takes. */
+const FDS = 8;
+
+/** The front has ended before its call has: what was made for it is undone. */
+export class FrontGone extends Error {
+  override name = "FrontGone";
+}
+
+/** What a front's first packet brings. */
+export interface Asked {
+  request: Request;
+  strings: Strings;
+  /** Its current directory, O_PATH. */
+  directory: number;
+}
+
+/** The connection to a front. Whoever makes one disposes of it. */
+export class Front implements Disposable {
+  /** Its pid, while {@linkcode isThere}. */
+  readonly pid: number;
+  readonly uid: number;
+  readonly socket: number;
+  #pidfd: number;
+  #descriptors: number[] = [];
+  #over = false;
+
+  constructor(socket: number) {
+    this.socket = socket;
+    askForSender(socket);
+    ({ pid: this.pid, uid: this.uid } = readPeer(socket));
+    this.#pidfd = trySyscall("pidfd_open", this.pid, 0);
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#descriptors) closeFd(fd);
+    if (this.#pidfd >= 0) closeFd(this.#pidfd);
+    closeFd(this.socket);
+  }
+
+  /** Whether the call is over: the front has ended, or become another program. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
+  /** Whether the process that connected lives. */
+  isThere(): boolean {
+    return this.#pidfd >= 0 && pollFds([this.#pidfd], 0).length === 0;
+  }
+
+  /**
+   * Hears what the front asks.
+   *
+   * @returns undefined when it says nothing that can be understood
+   * @throws {SyscallError}
+   */
+  hear(): Asked | undefined {
+    const buffer = new Uint8Array(REQUEST_SIZE + FRONT_INLINE + 1);
+    if (pollFds([this.socket], ASK_MS).length === 0) return undefined;
+    const packet = receivePacket(this.socket, buffer);
+    if (packet === undefined) return undefined;
+    this.#descriptors.push(...packet.fds);
+    const request = decodeRequest(buffer.subarray(0, packet.length));
+    const [directory, memory, ...more] = packet.fds;
+    const apart = (request?.size ?? 0) > FRONT_INLINE;
+    if (
+      request === undefined || directory === undefined || more.length > 0 ||
+      apart !== (memory !== undefined)
+    ) return undefined;
+    const bytes = memory === undefined
+      ? buffer.slice(REQUEST_SIZE, packet.length)
+      : readMemory(memory, request.size);
+    const strings = bytes && decodeStrings(bytes, request);
+    return strings && { request, strings, directory };
+  }
+
+  /** Says one of the words before the start. */
+  say(word: "queued" | "take" | "cold"): void {
+    this.#send(encodeRecord(VERB[word]));
+  }
+
+  /**
+   * Takes the call.
+   *
+   * @returns whether the very process that connected has said "go"
+   * @throws {SyscallError}
+   */
+  take(): boolean {
+    this.say("take");
+    const answer = this.#receive(GO_MS);
+    // It had this pid when it sent that, and the process of the pidfd has had it
+    // ever since it was looked at.
+    return answer?.verb === VERB.go && answer.sender === this.pid &&
+      this.isThere();
+  }
+
+  /** Prints on the front's standard output (1) or error (2).
+   *
+   * @throws {SyscallError} as write(2) of the front */
+  print(stream: 1 | 2, bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += FRONT_INLINE) {
+      const part = bytes.subarray(at, at + FRONT_INLINE);
+      this.#ask("write", VERB.print, encodeRecord(VERB.print, stream, 0, part));
+    }
+  }
+
+  /**
+   * Hands descriptors to the front.
+   *
+   * @returns their numbers there; close-on-exec
+   */
+  lend(fds: readonly number[]): number[] {
+    const numbers: number[] = [];
+    for (let at = 0; at < fds.length; at += FDS) {
+      const some = fds.slice(at, at + FDS);
+      const record = encodeRecord(VERB.lend);
+      const answer = this.#ask("recvmsg", VERB.lend, record, some);
+      if (answer.numbers.length !== some.length) {
+        throw new FrontGone("it has not taken the descriptors");
+      }
+      numbers.push(...answer.numbers);
+    }
+    return numbers;
+  }
+
+  /**
+   * Has the front start a program, without an environment: posix_spawn(3).
+   *
+   * @param program number of its file in the front
+   * @param fds numbers that go along; all of them are closed there afterwards
+   * @returns its pid
+   * @throws {SyscallError}
+   */
+  spawn(
+    program: number,
+    argv: readonly string[],
+    fds: readonly number[],
+  ): number {
+    return this.#ask(
+      "posix_spawn",
+      VERB.spawn,
+      encodeProgram(VERB.spawn, program, argv, fds),
+    ).result;
+  }
+
+  /** {@linkcode waitProcess} of the front. */
+  wait(pid: number, hang = true): number | undefined {
+    const { result, numbers } = this.#ask(
+      "wait4",
+      VERB.wait,
+      encodeRecord(VERB.wait, pid, hang ? 0 : 1),
+      [],
+      -10, // ECHILD
+    );
+    return result === pid ? numbers[0] : undefined;
+  }
+
+  /**
+   * Has the front become a program: execve(2). Its call is over then.
+   *
+   * @throws {SyscallError} when that fails
+   */
+  become(
+    program: number,
+    argv: readonly string[],
+    fds: readonly number[],
+  ): void {
+    this.#send(encodeProgram(VERB.become, program, argv, fds));
+    const answer = this.#receive(-1);
+    this.#over = true;
+    if (answer === undefined) return;
+    this.#over = false;
+    if (answer.verb !== VERB.become) throw new FrontGone("it answers nonsense");
+    throw new SyscallError("execve", -answer.result);
+  }
+
+  /** Ends the call.
+   *
+   * @throws {FrontGone} when the front has ended before */
+  exit(code: number): void {
+    this.#over = true;
+    this.#send(encodeRecord(VERB.exit, code));
+  }
+
+  /** Lets the front become the full program: nothing has had an effect. */
+  goCold(): void {
+    this.#over = true;
+    this.#send(encodeRecord(VERB.cold));
+  }
+
+  /** Throws once the front has ended: what waits for something else asks.
+   *
+   * @throws {FrontGone} */
+  check(): void {
+    if (!this.isThere()) throw new FrontGone("it has ended");
+  }
+
+  #send(bytes: Uint8Array, fds: readonly number[] = []): void {
+    if (bytes.length > FRONT_PACKET) {
+      throw new RangeError(
+        `Cannot tell a front ${bytes.length} bytes: there is room for ${FRONT_PACKET}`,
+      );
+    }
+    try {
+      sendWithFds(this.socket, bytes, fds);
+    } catch (cause) {
+      if (!(cause instanceof SyscallError)) throw cause;
+      if (cause.code !== "EPIPE" && cause.code !== "ECONNRESET") throw cause;
+      throw new FrontGone("it has ended", { cause });
+    }
+  }
+
+  /** @returns undefined at the end, or when the time is over */
+  #receive(milliseconds: number): Answer & { sender?: number } | undefined {
+    const buffer = new Uint8Array(ANSWER_SIZE + 1);
+    if (
+      milliseconds >= 0 && pollFds([this.socket], milliseconds).length === 0
+    ) return undefined;
+    let packet;
+    try {
+      packet = receivePacket(this.socket, buffer);
+    } catch (error) {
+      if (error instanceof SyscallError && error.code === "ECONNRESET") {
+        return undefined;
+      }
+      throw error;
+    }
+    if (packet === undefined) return undefined;
+    // It has none to give.
+    this.#descriptors.push(...packet.fds);
+    const answer = decodeAnswer(buffer.subarray(0, packet.length));
+    return answer &&
+      {
+        ...answer,
+        ...(packet.pid === undefined ? {} : { sender: packet.pid }),
+      };
+  }
+
+  #ask(
+    call: string,
+    verb: number,
+    bytes: Uint8Array,
+    fds: readonly number[] = [],
+    fine = 0,
+  ): Answer {
+    this.#send(bytes, fds);
+    const answer = this.#receive(-1);
+    if (answer === undefined) throw new FrontGone("it has ended");
+    if (answer.verb !== verb) throw new FrontGone("it answers nonsense");
+    if (answer.result >= 0 || answer.result === fine) return answer;
+    throw new SyscallError(call, -answer.result);
+  }
+}
+
+/** All of a memfd, wherever its offset stands.
+ *
+ * @returns undefined when it is no memfd, or of another size */
+function readMemory(
+  fd: number,
+  size: number,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (trySyscall("fcntl", fd, GET_SEALS, 0) < 0) return undefined;
+  const bytes = new Uint8Array(size);
+  for (let at = 0; at < size;) {
+    const rest = bytes.subarray(at);
+    const got = syscall("pread64", fd, rest, rest.length, at);
+    if (got === 0) return undefined;
+    at += got;
+  }
+  return bytes;
+}

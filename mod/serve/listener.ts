@@ -1,0 +1,135 @@
+/**
+ * The socket that fronts connect to: made here, or by systemd.
+ *
+ * @module
+ */
+
+import { lstatSync, mkdirSync, removeSync } from "../../ffi/files.ts";
+import { errnoOf, SyscallError } from "../../ffi/errno.ts";
+import { closeFd, openFd, setCloexec, trySyscall } from "../../ffi/libc.ts";
+import { isListening, listenPackets } from "../../ffi/listening.ts";
+import { ContainerError, describeFileError } from "../errors.ts";
+import { checkStateRoot, isSameFile } from "../state/root.ts";
+
+/** How many fronts may wait to be accepted; more are cold at once. */
+const BACKLOG = 128;
+/** The first descriptor of a service manager's; sd_listen_fds(3). */
+const GIVEN = 3;
+const LOCK_EX = 2, LOCK_NB = 4;
+/** O_RDWR | O_CREAT | O_CLOEXEC */
+const MAKE = 0o2000102;
+
+/** Where fronts look for the engine: c/front.c has the same. A container has no
+ * such name, since an id begins with no dot.
+ *
+ * @returns undefined for a user without a directory of its own */
+export function usualSocket(
+  uid: number,
+  runtimeDir: string | undefined,
+): string | undefined {
+  if (uid === 0) return "/run/rustyrun/.serve";
+  return runtimeDir ? `${runtimeDir}/rustyrun/.serve` : undefined;
+}
+
+/** The socket that systemd has made.
+ *
+ * @param count how many descriptors it has given
+ * @throws {ContainerError} when they are something else */
+export function takeListener(count: number): number {
+  if (count !== 1 || !isListening(GIVEN)) {
+    throw new ContainerError(
+      `Cannot serve on the ${count} descriptors of the service manager: one listening AF_UNIX socket of type SOCK_SEQPACKET is wanted`,
+      {
+        code: "serve",
+        hint: "rustyrun serve --units DIR writes units that fit",
+      },
+    );
+  }
+  setCloexec(GIVEN, true);
+  return GIVEN;
+}
+
+/** A listening socket at a path, which goes with it. */
+export class Listener implements Disposable {
+  readonly fd: number;
+  readonly #path: string;
+  readonly #lock: number;
+
+  /**
+   * @throws {ContainerError} when another engine listens there, or the directory
+   * is not the caller's alone
+   */
+  constructor(path: string) {
+    this.#path = path;
+    const dir = path.slice(0, path.lastIndexOf("/")) || "/";
+    try {
+      mkdirSync(dir, { recursive: true, mode: 0o700 });
+    } catch (cause) {
+      throw cannotListen(path, describeFileError(cause), cause);
+    }
+    checkStateRoot(dir);
+    this.#lock = lock(path);
+    try {
+      // Of an engine that was killed.
+      if (isSocket(path)) removeSync(path);
+      this.fd = listenPackets(path, BACKLOG);
+    } catch (cause) {
+      closeFd(this.#lock);
+      throw cannotListen(path, describeFileError(cause), cause);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    removeSync(this.#path);
+    closeFd(this.fd);
+    removeSync(`${this.#path}.lock`);
+    closeFd(this.#lock);
+  }
+}
+
+function cannotListen(
+  path: string,
+  why: string,
+  cause?: unknown,
+): ContainerError {
+  return new ContainerError(`Cannot listen at "${path}": ${why}`, {
+    code: "serve",
+    hint: "Name a path in a directory of your own: --socket PATH",
+    cause,
+  });
+}
+
+/** Locks a path against another engine; it ends with this process. */
+function lock(path: string): number {
+  const name = `${path}.lock`;
+  for (;;) {
+    let fd: number;
+    try {
+      fd = openFd(name, MAKE, 0o600);
+    } catch (cause) {
+      if (!(cause instanceof SyscallError)) throw cause;
+      throw cannotListen(path, cause.message, cause);
+    }
+    const locked = trySyscall("flock", fd, LOCK_EX | LOCK_NB) === 0;
+    // One that ends has removed it in between.
+    if (locked && isSameFile(name, fd)) return fd;
+    closeFd(fd);
+    if (locked) continue;
+    throw new ContainerError(
+      `Cannot listen at "${path}": another rustyrun serves there`,
+      {
+        code: "serve-twice",
+        hint: "One is enough: it starts as many processes as it needs",
+      },
+    );
+  }
+}
+
+function isSocket(path: string): boolean {
+  try {
+    return lstatSync(path).isSocket === true;
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * A process of the warm engine that serves one call after the other, which the
+ * desk hands to it.
+ *
+ * @module
+ */
+
+import { readDirSync } from "../../ffi/files.ts";
+import { trySyscall } from "../../ffi/libc.ts";
+import { receivePacket } from "../../ffi/packets.ts";
+import { describeSelf, type Program, serveCall } from "./call.ts";
+import { sayFree } from "./desk.ts";
+
+const ECHILD = -10;
+
+/** The open descriptors of this process. */
+function listDescriptors(): string {
+  return readDirSync("/proc/self/fd").map((it) => it.name).sort().join(" ");
+}
+
+/**
+ * Serves calls until the desk has none any more.
+ *
+ * A worker that holds anything of a call at its end would hand it to the next
+ * one: it ends instead, and the desk starts another.
+ *
+ * @param desk the socket to it
+ * @param command the command line of the full program
+ * @returns what it holds; undefined at the end of the desk
+ * @throws {SyscallError}
+ */
+export async function work(
+  desk: number,
+  command: readonly string[],
+  program: Program,
+): Promise<string | undefined> {
+  const self = describeSelf(command);
+  const buffer = new Uint8Array(1);
+  const before = listDescriptors();
+  while (sayFree(desk)) {
+    const packet = receivePacket(desk, buffer);
+    if (packet === undefined) return undefined;
+    await serveCall(packet.fds[0]!, self, program);
+    const after = listDescriptors();
+    if (after !== before) return `descriptors ${after}, and not ${before}`;
+    const child = trySyscall("wait4", -1, null, 1, null);
+    if (child !== ECHILD) return `a child of a call, ${child}`;
+  }
+  return undefined;
+}

@@ -1,0 +1,83 @@
+/**
+ * An engine for tests, whose calls are a few of its own: it shows who is served,
+ * and what becomes of who is not. Run as
+ *
+ *     deno run -A tests/serve_engine.ts SOCKET LEAST MOST PROGRAM...
+ *
+ * @module
+ */
+
+import { setCloexec } from "../ffi/libc.ts";
+import { spawnWithStreams } from "../ffi/spawn.ts";
+import { describeSelf, GoCold, isCurrent } from "../mod/serve/call.ts";
+import { keepDesk } from "../mod/serve/desk.ts";
+import { Listener } from "../mod/serve/listener.ts";
+import { work } from "../mod/serve/worker.ts";
+
+const DESK = 3;
+const encoder = new TextEncoder();
+/** The command line that runs this file with these words. */
+const self = (words: string[]) => [
+  Deno.execPath(),
+  "run",
+  "-qA",
+  import.meta.filename!,
+  ...words,
+];
+
+/** What a call may be: its first word. */
+const CALLS: Record<string, () => number> = {
+  /** Says in which directory and with which umask it runs. */
+  where: () => 0,
+  /** Ends the worker that serves it. */
+  die: () => Deno.exit(9),
+  /** Never comes to an end. */
+  hang: () => {
+    for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  },
+  /** Leaves a descriptor open. */
+  leak: () => {
+    Deno.openSync("/dev/null");
+    return 0;
+  },
+  /** Changes its mind. */
+  cold: () => {
+    throw new GoCold("a test");
+  },
+};
+
+async function main(args: readonly string[]): Promise<void> {
+  const [first = "", least, most, ...program] = args;
+  if (first !== "--worker") {
+    const streams = self(["--worker", "0", "0", ...program]);
+    const me = describeSelf(program);
+    using listener = new Listener(first);
+    console.log("listens");
+    keepDesk({
+      listener: listener.fd,
+      start: (socket) => {
+        const fds = new Map([[DESK, socket]]);
+        spawnWithStreams(streams[0]!, streams, [], fds, "/");
+      },
+      isCurrent: () => isCurrent(me),
+      least: Number(least),
+      most: Number(most),
+      idle: 0,
+    });
+    console.log("ends");
+    return;
+  }
+  setCloexec(DESK, true);
+  const held = await work(DESK, program, {
+    isWarm: ([word = ""]) => word in CALLS,
+    run(front, { strings: { words } }) {
+      const [word = ""] = words;
+      const said = `warm ${words.join(" ")} ${Deno.cwd()} ${Deno.umask()}\n`;
+      if (word !== "cold") front.print(1, encoder.encode(said));
+      return Promise.resolve(CALLS[word]!());
+    },
+  });
+  if (held !== undefined) console.log(`holds ${held}`);
+}
+
+if (import.meta.main) await main(Deno.args);
