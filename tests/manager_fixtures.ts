@@ -138,6 +138,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
     isHostRoot: false,
     rootReadonly: false,
     below: [],
+    unsure: false,
     kcore: true,
     cgroups: new Map(),
     ...changes,

@@ -22,6 +22,7 @@ import {
   showPlan,
   UNPRIVILEGED,
 } from "./manager_fixtures.ts";
+import { testOn } from "./needs.ts";
 
 const QUIET = ["nosuid", "noexec", "nodev"];
 
@@ -533,8 +534,13 @@ Deno.test("planMounts() hides on the stage what the container's own mounts cover
     namespaces: [...USERNS.linux!.namespaces!, { type: "network" as const }],
   };
   const sources = new Map([[3, "file" as const]]);
+  assertEquals(listCovers({ mounts, linux }, { sources }), []);
   assertEquals(
-    listCovers({ mounts, linux }, { sources }),
+    listCovers({ mounts, linux }, { sources, below: ["/proc/fs", "/dev"] }),
+    ["mask root /proc", "mask root /dev"],
+  );
+  assertEquals(
+    listCovers({ mounts, linux }, { sources, unsure: true }),
     ["mask root /proc", "mask root /sys", "mask root /dev"],
   );
   assertEquals(
@@ -601,8 +607,6 @@ Deno.test("planMounts() locks what is masked or read-only in something of the ho
       "mask mount.2 /key",
       "mask mount.1 /firmware",
       "mask root /etc/key",
-      "mask root /proc",
-      "mask root /sys",
     ],
   );
 });
@@ -681,6 +685,44 @@ Deno.test("inspectMounts() finds the sources that the stage would hide, links an
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+for (
+  const [mode, owner, unsure] of [
+    [0o755, 0, false],
+    [0o1777, 0, false],
+    [0o777, 0, true],
+    [0o775, 0, true],
+    [0o755, 7, false],
+    [0o755, 8, true],
+  ] as const
+) {
+  testOn(
+    ["root"],
+    `inspectMounts() is ${unsure ? "not " : ""}sure of what is mounted below ${
+      mode.toString(8)
+    } of user ${owner}, called by user 7`,
+    async () => {
+      const dir = await Deno.makeTempDir();
+      try {
+        await Deno.mkdir(`${dir}/rootfs`);
+        await Deno.chmod(dir, mode);
+        await Deno.chown(dir, owner, 0);
+        const host = inspectMounts(
+          makeConfig(USERNS, { rootfs: `${dir}/rootfs` }),
+          makeFacts({ uid: 7 }),
+          {
+            cgroups: new Map(),
+            state: "",
+            root: { path: `${dir}/rootfs`, dev: 0n, ino: 0n, mount: 0 },
+          },
+        );
+        assertEquals(host.unsure, unsure);
+      } finally {
+        await Deno.remove(dir, { recursive: true });
+      }
+    },
+  );
+}
 
 Deno.test("planMounts() sets attributes of a volume where they get locked, and allows nothing there", () => {
   const steps = (...options: string[]) => {

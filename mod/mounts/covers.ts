@@ -13,7 +13,7 @@ import { setAttr } from "./attributes.ts";
 import type { MountContext } from "./context.ts";
 import { planNull } from "./devices.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
-import { isUnder, joinPath, splitPath } from "./path.ts";
+import { isUnder, joinPath, listAbove } from "./path.ts";
 
 /** A path that the configuration hides. */
 interface Hidden {
@@ -173,21 +173,10 @@ function listEntries({ spec }: Config): Entry[] {
   })).filter(({ options }) => !options.remount);
 }
 
-/** The directories above a path, without "/". */
-function above(path: string): string[] {
-  const found: string[] = [];
-  for (
-    let { parent } = splitPath(path);
-    parent !== "/";
-    parent = splitPath(parent).parent
-  ) found.push(parent);
-  return found;
-}
-
 /** Where the container mounts something over what is the host's: it may unmount
- * its own, and would see that. A file system of the kernel's hides the host's
- * whether something is mounted there or not: the look may have missed it. Where the host's own root is the container's, so does every mount,
- * but one that is filled with what it hides. */
+ * its own, and would see that. A file system of the kernel's hides what the host
+ * has mounted there, or may have; where the host's own root is the container's,
+ * so does every mount, but one that is filled with what it hides. */
 function listCovered({ config, host }: MountContext): Covered[] {
   if (config.ephemeral !== undefined) return [];
   const entries = listEntries(config);
@@ -200,7 +189,9 @@ function listCovered({ config, host }: MountContext): Covered[] {
   for (const { index, type, path, options } of entries) {
     const isKernels = !options.bind &&
       (type === "proc" || type === "sysfs" || path === "/dev");
-    if (isKernels || host.isHostRoot && !options.copyUp) {
+    const isMounted = host.unsure ||
+      host.below.some((it) => isUnder(it, path));
+    if (isKernels && isMounted || host.isHostRoot && !options.copyUp) {
       add(path, `mounts[${index}]`);
     }
   }
@@ -208,7 +199,8 @@ function listCovered({ config, host }: MountContext): Covered[] {
     config.files.forEach((it, at) => add(it.path, `files[${at}]`));
   }
   // What lies in a directory that is hidden is hidden with it.
-  const isInner = (path: string) => above(path).some((it) => covered.has(it));
+  const isInner = (path: string) =>
+    listAbove(path).some((it) => covered.has(it));
   const found = new Map([...covered].filter(([path]) => !isInner(path)));
   addPlaces(found, entries, host.sources);
   return [...found.values()];
@@ -228,7 +220,7 @@ function addPlaces(
       !options.data.some((it) => /(^|,)mode=/.test(it))
     ) own.wantsMode = true;
     // What lies in another mount has its place there.
-    const parents = above(path);
+    const parents = listAbove(path);
     if (![path, ...parents].some((it) => mounted.has(it))) {
       const outer = parents.find((it) => covered.has(it));
       if (outer !== undefined) {

@@ -5,10 +5,11 @@
  * @module
  */
 
-import { readTextFileSync, realPathSync } from "../../ffi/files.ts";
+import { lstatSync, readTextFileSync, realPathSync } from "../../ffi/files.ts";
 import { type FileId, identifyFile, isSameFile } from "../../ffi/identity.ts";
-import { unescapeMountinfo } from "../host.ts";
-import { isUnder } from "./path.ts";
+import { type Facts, unescapeMountinfo } from "../host.ts";
+import type { MountHost } from "./model.ts";
+import { isUnder, listAbove } from "./path.ts";
 
 interface Mounted {
   id: number;
@@ -41,12 +42,12 @@ export interface RootDirectory extends FileId {
 }
 
 /** What is mounted in the root file system, and whether its own mount is
- * read-only. What is mounted there is found by paths: whoever owns a directory
- * above may keep this from finding all. */
+ * read-only. What is mounted there is found by paths: who may rename a directory
+ * above can keep this from finding it, which `unsure` says. */
 export function lookAtRoot(
   root: RootDirectory,
-  proc: string,
-): { below: string[]; isHostRoot: boolean; rootReadonly: boolean } {
+  { proc, uid }: Pick<Facts, "proc" | "uid">,
+): Pick<MountHost, "below" | "unsure" | "isHostRoot" | "rootReadonly"> {
   const mounts = listMounts(proc);
   return {
     below: mounts.filter(({ path }) =>
@@ -54,9 +55,20 @@ export function lookAtRoot(
     ).map(({ path }) =>
       root.path === "/" ? path : path.slice(root.path.length)
     ),
+    unsure: ["/", ...listAbove(root.path)].some((it) =>
+      mayOthersRename(it, uid)
+    ),
     isHostRoot: isSameFile(root, identifyFile("/")),
     rootReadonly: mounts.some((it) => it.id === root.mount && it.readonly),
   };
+}
+
+/** Whether others than root and the caller may rename what is in a directory:
+ * path_resolution(7), and the sticky bit of inode(7). */
+function mayOthersRename(directory: string, caller: number): boolean {
+  const { uid, mode } = lstatSync(directory);
+  if (uid !== 0 && uid !== caller) return true;
+  return ((mode ?? 0) & 0o022) !== 0 && ((mode ?? 0) & 0o1000) === 0;
 }
 
 /** An unbindable mount below each of these paths: the kernel leaves it out of a

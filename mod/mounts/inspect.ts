@@ -80,7 +80,7 @@ export function inspectMounts(
   }
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = hasUserNamespace(config) && !unprivileged;
-  const look = staged ? lookAtRoot(root, facts.proc) : NO_LOCKS;
+  const look = staged ? lookAtRoot(root, facts) : NO_LOCKS;
   return {
     ...rest,
     ...look,
@@ -115,7 +115,12 @@ export function inspectMounts(
   };
 }
 
-const NO_LOCKS = { below: [], isHostRoot: false, rootReadonly: false };
+const NO_LOCKS = {
+  below: [],
+  unsure: false,
+  isHostRoot: false,
+  rootReadonly: false,
+};
 const S_IFMT = 0o170000;
 const EACCES = 13;
 

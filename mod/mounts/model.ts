@@ -60,6 +60,9 @@ export interface MountHost {
   /** Directory of the container's state: nothing in it is looked for while the
    * root is made. */
   state: string;
+  /** There may be more: others than root and the caller may rename a directory
+   * above the root file system. */
+  unsure: boolean;
   /** The root file system is the host's own root. */
   isHostRoot: boolean;
   /** The root file system's mount is read-only on the host. */

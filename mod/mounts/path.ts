@@ -31,6 +31,17 @@ export function splitPath(path: string): { parent: string; name: string } {
   return { parent: path.slice(0, slash) || "/", name: path.slice(slash + 1) };
 }
 
+/** The directories above a path, nearest first, without "/". */
+export function listAbove(path: string): string[] {
+  const found: string[] = [];
+  for (
+    let { parent } = splitPath(path);
+    parent !== "/";
+    parent = splitPath(parent).parent
+  ) found.push(parent);
+  return found;
+}
+
 /** Whether a path is another one or lies under it. */
 export function isUnder(path: string, directory: string): boolean {
   return directory === "/" || path === directory ||
