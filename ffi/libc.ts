@@ -267,6 +267,7 @@ const ACTIONS_SIZE = 256;
  * close-on-exec all the time in this process, whose other threads start programs
  * as well: a dup2 onto itself clears the flag in the new one alone (glibc 2.29).
  *
+ * @param streams what it gets as 0, 1, 2; as ours when absent
  * @returns its pid
  * @throws {SyscallError}
  */
@@ -275,6 +276,7 @@ export function spawnProgram(
   argv: readonly string[],
   env: readonly string[],
   fds: readonly number[],
+  streams: readonly number[] = [],
 ): number {
   const c = libc();
   const pid = new Int32Array(1);
@@ -284,7 +286,10 @@ export function spawnProgram(
   const actions = new Uint8Array(ACTIONS_SIZE);
   const at = address(actions);
   c.posix_spawn_file_actions_init(at, d);
-  for (const fd of fds) c.posix_spawn_file_actions_adddup2(at, fd, fd, d);
+  const dup = (fd: number, to: number) =>
+    c.posix_spawn_file_actions_adddup2(at, fd, to, d);
+  for (const fd of fds) dup(fd, fd);
+  streams.forEach(dup);
   const errno = c.posix_spawn(
     address(new Uint8Array(pid.buffer)),
     address(file),
