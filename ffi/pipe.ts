@@ -48,3 +48,9 @@ export function writePipe(fd: number, bytes: Uint8Array): number | undefined {
   if (count === EPIPE) return undefined;
   throw new SyscallError("write", -count);
 }
+
+/** Gives a pipe to a user of this machine; one that may not be given away stays
+ * ours. */
+export function givePipe(fd: number, uid: number): void {
+  trySyscall("fchown", fd, uid, -1);
+}

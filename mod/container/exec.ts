@@ -147,6 +147,7 @@ function configOf(
     files: [],
     overwrites: [],
     init: false,
+    idle: false,
     stdin: true,
     preserveFds: options.preserveFds,
     hostDevices: [],

@@ -1,0 +1,55 @@
+/**
+ * What the program asks of its engine, by name.
+ *
+ * @module
+ */
+
+import {
+  countBox,
+  endBox,
+  endRun,
+  examineMachine,
+  explainBox,
+  killRun,
+  pauseBox,
+  resumeBox,
+} from "./end.ts";
+import { createBox, startOne, startRun } from "./start.ts";
+
+/** The calls. Each is synchronous, and what it takes and gives is data. */
+export const CALLS = {
+  createBox,
+  startOne,
+  startRun,
+  killRun,
+  endRun,
+  countBox,
+  pauseBox,
+  resumeBox,
+  endBox,
+  explainBox,
+  examineMachine,
+} as const;
+
+/** A call that the engine knows. */
+export type CallName = keyof typeof CALLS;
+/** What it takes. */
+export type CallArgs<K extends CallName> = Parameters<typeof CALLS[K]>;
+/** What it gives. */
+export type CallResult<K extends CallName> = ReturnType<typeof CALLS[K]>;
+
+/** An error on its way between threads. */
+export interface Failure {
+  message: string;
+  /** Of a ContainerError; absent for a bug. */
+  code?: string;
+  hint?: string | undefined;
+  exitCode?: number;
+  stack?: string | undefined;
+  suppressed: Failure[];
+}
+
+/** An answer of the engine's. */
+export type Answer =
+  | { id: number; result: unknown }
+  | { id: number; failure: Failure };

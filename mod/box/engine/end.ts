@@ -1,0 +1,117 @@
+/**
+ * The ends of what the library has started: of a process, and of a container.
+ *
+ * @module
+ */
+
+import { closeFd, trySyscall, waitProcess } from "../../../ffi/libc.ts";
+import { freezeCgroups, thawCgroups } from "../../cgroups/control.ts";
+import { deleteContainer } from "../../container/delete.ts";
+import { type Explained, explainPlan } from "../../explain.ts";
+import { examine, type Finding } from "../../doctor.ts";
+import { gatherFacts } from "../../host.ts";
+import { prepare } from "../../container/launch/prepare.ts";
+import {
+  type Counts,
+  killCgroups,
+  readCounts,
+  removeRunCgroups,
+} from "./count.ts";
+import { libraryPlace } from "./place.ts";
+import {
+  type Options,
+  readConfig,
+  type StartedBox,
+  type StartedRun,
+} from "./start.ts";
+
+const SIGKILL = 9;
+
+/** Kills a process with all that it has started. Without cgroups: with its
+ * process group; what has left that ends with the container. */
+export function killRun({ pid, dirs }: StartedRun): void {
+  trySyscall("kill", -pid, SIGKILL);
+  trySyscall("kill", pid, SIGKILL);
+  killCgroups(dirs);
+}
+
+/** What a process has used, and the limits that it met. */
+export interface EndedRun {
+  counts: Counts;
+  /** Forks that were refused while it ran. */
+  refused: number;
+}
+
+/** Ends what a process that has ended left running, and says what all of it has
+ * used.
+ *
+ * @param own whether its cgroups are its own, and go with it */
+export function endRun(run: StartedRun, own: boolean): EndedRun {
+  killRun(run);
+  const counts = readCounts(run.dirs);
+  const above = readCounts(run.above).forksRefused;
+  const rise = above === null || run.refusedBefore === null
+    ? 0
+    : above - run.refusedBefore;
+  if (own) removeRunCgroups(run.dirs);
+  return { counts, refused: Math.max(counts.forksRefused ?? 0, rise) };
+}
+
+/** What a container uses. */
+export function countBox({ dirs }: Pick<StartedBox, "dirs">): Counts {
+  return readCounts(dirs);
+}
+
+/** Stops every process of a container.
+ *
+ * @throws {ContainerError} where it has no freezer */
+export function pauseBox({ dirs, pid }: StartedBox): void {
+  freezeCgroups(dirs, { process: `/proc/${pid}`, proc: "/proc/self" });
+}
+
+/** Lets them go on. */
+export function resumeBox({ dirs }: StartedBox): void {
+  thawCgroups(dirs);
+}
+
+/** Takes the end of a container's warden: what that did not remove, because
+ * something has killed it, this process does.
+ *
+ * @throws {ContainerError} when something stays */
+export function endBox(box: StartedBox): void {
+  const status = waitProcess(box.warden);
+  if (status !== 0) {
+    const place = libraryPlace(
+      new Map([["root", [{ value: box.root, typed: "" }]]]),
+    );
+    deleteContainer(box.id, true, place, () => {});
+  }
+  closeFd(box.pidfd);
+  closeFd(box.wardenfd);
+}
+
+/** What would be done for a sandbox, in order. */
+export function explainBox(
+  options: Options,
+  command: readonly string[] | undefined,
+): Explained[] {
+  const { config, global } = readConfig(options, command);
+  const place = libraryPlace(global);
+  const prepared = prepare(config, gatherFacts(place.caller), {
+    place,
+    gate: "none",
+    token: "00000000",
+  });
+  return explainPlan(
+    prepared.steps,
+    prepared.cgroup,
+    config,
+    prepared.resctrl,
+    prepared.warnings.map((it) => it.message),
+  );
+}
+
+/** What this machine allows. */
+export function examineMachine(): Finding[] {
+  return examine(gatherFacts(libraryPlace(new Map()).caller));
+}

@@ -1,0 +1,326 @@
+/**
+ * The engine of the library: what the commands do, in a thread of the caller's
+ * program. It starts and ends; what lasts is waited for by the program itself.
+ * Descriptors and children belong to the process, so their numbers are handed to
+ * its other threads.
+ *
+ * @module
+ */
+
+import { closeFd, duplicateFd, syscall } from "../../../ffi/libc.ts";
+import { givePipe, makePipe } from "../../../ffi/pipe.ts";
+import type { CgroupDir } from "../../cgroups.ts";
+import type { Config } from "../../config/config.ts";
+import { flagsHost } from "../../config/flags/here.ts";
+import { configFromFlags } from "../../config/from_flags.ts";
+import type { IdMapping } from "../../config/schema.ts";
+import { sweep } from "../../container/delete.ts";
+import { launchExec } from "../../container/exec.ts";
+import { changeProcess } from "../../container/exec_flags.ts";
+import { launchWarded, leaveLaunch } from "../../container/launched.ts";
+import type { Launched } from "../../container/launched.ts";
+import { dismissWarden } from "../../container/launch/warden.ts";
+import type { Place } from "../../container/model.ts";
+import { gatherFacts } from "../../host.ts";
+import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
+import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
+import { libraryPlace, type Streams } from "./place.ts";
+
+/** A container of this program. */
+export interface StartedBox {
+  id: string;
+  /** Directory of its state, and of the others'. */
+  root: string;
+  /** Its first process, and its pidfd. */
+  pid: number;
+  pidfd: number;
+  /** Its warden, its pidfd, and the socket whose end makes it remove all. */
+  warden: number;
+  wardenfd: number;
+  control: number;
+  /** Its cgroups. */
+  dirs: CgroupDir[];
+  /** What it does not get of what was asked for, and need not. */
+  warnings: string[];
+}
+
+/** A process of this program's, in a container. */
+export interface StartedRun {
+  pid: number;
+  pidfd: number;
+  /** Our ends of its standard streams; the first is -1 where it reads nothing. */
+  streams: Streams;
+  /** Cgroups that it alone is in. */
+  dirs: CgroupDir[];
+  /** Those of its container. */
+  above: CgroupDir[];
+  /** Forks that its container had been refused before. */
+  refusedBefore: number | null;
+  /** Its hard limit of CPU time, in milliseconds. */
+  cpuLimit: number | null;
+  /** When it started; milliseconds since the epoch. */
+  began: number;
+}
+
+/** A container of one command. */
+export interface StartedOne {
+  box: StartedBox;
+  run: StartedRun;
+}
+
+/** Options as they cross to the engine. */
+export type Options = Readonly<Record<string, unknown>>;
+
+const PAST = () => performance.timeOrigin + performance.now();
+
+/** The pipes of a process: its ends and ours. */
+class Pipes {
+  readonly theirs: Streams;
+  readonly ours: Streams;
+
+  /** @param input whether somebody writes what it reads */
+  constructor(input: boolean) {
+    const [in0, in1] = makePipe("write");
+    const [out0, out1] = makePipe("read");
+    const [err0, err1] = makePipe("read");
+    this.theirs = [in0, out1, err1];
+    // Without a writer it is at its end: nothing of the host's is handed in.
+    if (!input) closeFd(in1);
+    this.ours = [input ? in1 : -1, out0, err0];
+  }
+
+  /** Gives them to the process's user, who may open them by name then. */
+  give(config: Config): void {
+    const { process, linux } = config.spec;
+    const uid = toHost(linux?.uidMappings, process?.user?.uid ?? 0);
+    if (uid === undefined) return;
+    for (const fd of this.theirs) givePipe(fd, uid);
+  }
+
+  closeTheirs(): void {
+    for (const fd of this.theirs) closeFd(fd);
+  }
+
+  closeOurs(): void {
+    for (const fd of this.ours) if (fd >= 0) closeFd(fd);
+  }
+}
+
+/** An id of the container on the host. */
+function toHost(
+  maps: readonly IdMapping[] | undefined,
+  id: number,
+): number | undefined {
+  if (maps === undefined || maps.length === 0) return id;
+  const map = maps.find((it) =>
+    id >= it.containerID && id < it.containerID + it.size
+  );
+  return map && map.hostID + id - map.containerID;
+}
+
+/** The configuration that options describe.
+ *
+ * @throws {ContainerError} for a value that cannot be */
+export function readConfig(
+  options: Options,
+  command: readonly string[] | undefined,
+): { config: Config; global: ReturnType<typeof readOptions>["global"] } {
+  const { global, flags } = readOptions(options, SANDBOX_FLAGS);
+  const place = libraryPlace(global);
+  if (command !== undefined) {
+    flags.set("interactive", [{ value: true, typed: "" }]);
+  }
+  const host = flagsHost(place.root, place.caller);
+  const config = configFromFlags({ global, flags, args: command ?? [] }, host);
+  config.counted = true;
+  if (command === undefined) {
+    config.idle = true;
+    delete config.spec.process!.args;
+  }
+  return { config, global };
+}
+
+const swept = new Set<string>();
+
+/** Removes what killed programs have left: once, for a program that starts many
+ * containers. */
+function sweepOnce(place: Place, warn: (text: string) => void): void {
+  if (swept.has(place.root)) return;
+  swept.add(place.root);
+  sweep(place, warn);
+}
+
+function openPidfd(pid: number): number {
+  return syscall("pidfd_open", pid, 0);
+}
+
+/** Takes what this program goes on with of a launch, and closes the rest. */
+function takeBox(
+  launched: Launched,
+  place: Place,
+  warnings: string[],
+): StartedBox {
+  const { run, control, prepared } = launched;
+  run.reapForker();
+  const box = {
+    id: prepared.config.id,
+    root: place.root,
+    pid: run.pid,
+    pidfd: openPidfd(run.pid),
+    warden: run.helper,
+    wardenfd: openPidfd(run.helper),
+    control: duplicateFd(control),
+    dirs: prepared.cgroup.dirs,
+    warnings,
+  };
+  leaveLaunch(launched);
+  return box;
+}
+
+function launch(
+  config: Config,
+  place: Place,
+  planned?: (config: Config) => void,
+): { box: StartedBox; config: Config } {
+  const warnings: string[] = [];
+  const warn = (text: string, quiet = false) => {
+    if (!quiet) warnings.push(text);
+  };
+  sweepOnce(place, warn);
+  const launched = launchWarded(config, gatherFacts(place.caller), {
+    place,
+    gate: "none",
+    kind: { foreground: true, waits: false },
+    warn,
+    planned: (prepared) => planned?.(prepared.config),
+  });
+  const { config: made } = launched.prepared;
+  return { box: takeBox(launched, place, warnings), config: made };
+}
+
+/**
+ * Starts a container in which commands can be run.
+ *
+ * @throws {ContainerError} when it cannot be made; nothing is left
+ */
+export function createBox(options: Options): StartedBox {
+  const { config, global } = readConfig(options, undefined);
+  return launch(config, libraryPlace(global)).box;
+}
+
+/** RLIMIT_CPU's hard limit in milliseconds. */
+function cpuLimitOf({ spec }: Config): number | null {
+  const limit = spec.process?.rlimits?.find((it) => it.type === "RLIMIT_CPU");
+  return limit === undefined ? null : Number(limit.hard) * 1000;
+}
+
+/**
+ * Starts a container of one command.
+ *
+ * @param input whether somebody writes what it reads
+ * @throws {ContainerError} when it cannot be made or run; nothing is left
+ */
+export function startOne(
+  options: Options,
+  command: readonly string[],
+  input: boolean,
+): StartedOne {
+  const { config, global } = readConfig(options, command);
+  const pipes = new Pipes(input);
+  try {
+    const place = libraryPlace(global, pipes.theirs);
+    const started = launch(config, place, (it) => pipes.give(it));
+    const { box } = started;
+    const { pid } = box;
+    return {
+      box,
+      run: {
+        pid,
+        pidfd: duplicateFd(box.pidfd),
+        streams: pipes.ours,
+        dirs: box.dirs,
+        above: [],
+        refusedBefore: null,
+        cpuLimit: cpuLimitOf(started.config),
+        began: PAST(),
+      },
+    };
+  } catch (error) {
+    pipes.closeOurs();
+    throw error;
+  } finally {
+    pipes.closeTheirs();
+  }
+}
+
+/**
+ * Starts a process in a container.
+ *
+ * @param name of its cgroup below the container's
+ * @param input whether somebody writes what it reads
+ * @throws {ContainerError} when it cannot be run; nothing is left
+ */
+export function startRun(
+  box: Pick<StartedBox, "id" | "root" | "dirs">,
+  name: string,
+  command: readonly string[],
+  options: Options,
+  input: boolean,
+): StartedRun {
+  const { flags } = readOptions(options, SPAWN_FLAGS);
+  const pipes = new Pipes(input);
+  let own: CgroupDir[] = [];
+  try {
+    const place = libraryPlace(
+      new Map([["root", [{ value: box.root, typed: "" }]]]),
+      pipes.theirs,
+    );
+    const words = { flags, args: command, caller: place.caller };
+    const cgroups = makeRunCgroups(box.dirs, name);
+    own = cgroups.dirs;
+    let cpuLimit: number | null = null;
+    const refusedBefore = readCounts(box.dirs).forksRefused;
+    const { started } = launchExec(
+      box.id,
+      {
+        process: (process, container) =>
+          changeProcess(words, process, container),
+        detach: true,
+        interactive: false,
+        ignorePaused: false,
+        cgroups: [],
+        joins: cgroups.joins,
+        preserveFds: 0,
+        planned(config) {
+          pipes.give(config);
+          cpuLimit = cpuLimitOf(config);
+        },
+      },
+      gatherFacts(place.caller),
+      place,
+      () => {},
+    );
+    const { run } = started;
+    const began = PAST();
+    run.reapForker();
+    const pidfd = openPidfd(run.pid);
+    // With this program the container's warden ends all that is in it.
+    dismissWarden(started);
+    return {
+      pid: run.pid,
+      pidfd,
+      streams: pipes.ours,
+      dirs: own,
+      above: box.dirs,
+      refusedBefore,
+      cpuLimit,
+      began,
+    };
+  } catch (error) {
+    pipes.closeOurs();
+    removeRunCgroups(own);
+    throw error;
+  } finally {
+    pipes.closeTheirs();
+  }
+}

@@ -1,0 +1,191 @@
+/**
+ * The options as flags: one table says which flag of `rustyrun run`, or `exec`, an
+ * option stands for, and so the library and the command line are read by the same
+ * code.
+ *
+ * @module
+ */
+
+import type { FlagUse } from "../config/flags/use.ts";
+import { ContainerError } from "../errors.ts";
+import type { SandboxOptions, SpawnOptions, WatchOptions } from "./options.ts";
+
+/** How an option's value becomes uses of a flag. */
+type Kind =
+  /** A text, or a number. */
+  | "text"
+  /** On or off. */
+  | "switch"
+  /** On, off, or a text. */
+  | "optional"
+  /** Texts, each a use. */
+  | "list"
+  /** NAME=VALUE, each a use; a value that is undefined: NAME alone. */
+  | "pairs";
+
+/** An option that stands for a flag. */
+interface Row {
+  flag: string;
+  kind: Kind;
+  /** It stands before the command on a command line. */
+  global?: true;
+  /** The only values allowed. */
+  choices?: readonly string[];
+}
+
+/** The options of a sandbox. */
+export const SANDBOX_FLAGS: Readonly<Record<keyof SandboxOptions, Row>> = {
+  rootfs: { flag: "rootfs", kind: "text" },
+  ephemeral: { flag: "ephemeral", kind: "optional" },
+  readOnly: { flag: "read-only", kind: "switch" },
+  showHome: { flag: "show-home", kind: "switch" },
+  volumes: { flag: "volume", kind: "list" },
+  mounts: { flag: "mount", kind: "list" },
+  tmpfs: { flag: "tmpfs", kind: "list" },
+  env: { flag: "env", kind: "pairs" },
+  envFiles: { flag: "env-file", kind: "list" },
+  cwd: { flag: "workdir", kind: "text" },
+  user: { flag: "user", kind: "text" },
+  init: { flag: "init", kind: "switch" },
+  ulimits: { flag: "ulimit", kind: "pairs" },
+  memory: { flag: "memory", kind: "text" },
+  memorySwap: { flag: "memory-swap", kind: "text" },
+  cpus: { flag: "cpus", kind: "text" },
+  cpuShares: { flag: "cpu-shares", kind: "text" },
+  cpusetCpus: { flag: "cpuset-cpus", kind: "text" },
+  pids: { flag: "pids-limit", kind: "text" },
+  hostname: { flag: "hostname", kind: "text" },
+  network: { flag: "network", kind: "text", choices: ["none", "host"] },
+  userns: { flag: "userns", kind: "text" },
+  capAdd: { flag: "cap-add", kind: "list" },
+  capDrop: { flag: "cap-drop", kind: "list" },
+  securityOpt: { flag: "security-opt", kind: "list" },
+  devices: { flag: "device", kind: "list" },
+  sysctls: { flag: "sysctl", kind: "pairs" },
+  name: { flag: "name", kind: "text" },
+  noPivot: { flag: "no-pivot", kind: "switch" },
+  noNewKeyring: { flag: "no-new-keyring", kind: "switch" },
+  stateDir: { flag: "root", kind: "text", global: true },
+  cgroupManager: {
+    flag: "cgroup-manager",
+    kind: "text",
+    global: true,
+    choices: ["cgroupfs", "systemd", "disabled"],
+  },
+};
+
+/** The options of a process in a sandbox. */
+export const SPAWN_FLAGS: Readonly<
+  Record<Exclude<keyof SpawnOptions, keyof WatchOptions>, Row>
+> = {
+  env: { flag: "env", kind: "pairs" },
+  cwd: { flag: "cwd", kind: "text" },
+  user: { flag: "user", kind: "text" },
+};
+
+/** Options that no flag stands for: the library itself sees to them. */
+export const WATCH_OPTIONS: Readonly<Record<keyof WatchOptions, true>> = {
+  stdin: true,
+  timeout: true,
+  signal: true,
+  maxOutput: true,
+};
+
+/** Flags as the parser would have read them. */
+export type Uses = Map<string, FlagUse[]>;
+
+/** The error for an option that cannot be used as it is. */
+export function invalidOption(
+  name: string,
+  value: unknown,
+  why: string,
+  hint: string,
+): ContainerError {
+  return new ContainerError(
+    `Cannot use the option ${name}: ${JSON.stringify(value)} ${why}`,
+    { code: "invalid-option", hint },
+  );
+}
+
+const isText = (it: unknown): it is string | number =>
+  typeof it === "string" || typeof it === "number" && !Number.isNaN(it);
+
+function readRow(name: string, value: unknown, row: Row): FlagUse[] {
+  const { kind, choices } = row;
+  if (choices !== undefined && !choices.includes(String(value))) {
+    throw invalidOption(
+      name,
+      value,
+      "is none of its values",
+      `The values are: ${choices.join(", ")}`,
+    );
+  }
+  const use = (it: string | boolean): FlagUse => ({
+    value: it,
+    typed: `${name}: ${JSON.stringify(it)}`,
+  });
+  if (
+    typeof value === "boolean" && (kind === "switch" || kind === "optional")
+  ) {
+    return value || kind === "switch" ? [use(value)] : [];
+  }
+  if (isText(value) && (kind === "text" || kind === "optional")) {
+    return [use(String(value))];
+  }
+  if (kind === "list" && Array.isArray(value) && value.every(isText)) {
+    return value.map((it) => use(String(it)));
+  }
+  if (
+    kind === "pairs" && typeof value === "object" && value !== null &&
+    !Array.isArray(value) &&
+    Object.values(value).every((it) => it === undefined || isText(it))
+  ) {
+    return Object.entries(value).map(([key, it]) =>
+      use(it === undefined ? key : `${key}=${it}`)
+    );
+  }
+  const wanted = {
+    text: "a text or a number",
+    switch: "true or false",
+    optional: "true, false or a text",
+    list: "an array of texts",
+    pairs: 'an object such as { NAME: "value" }',
+  };
+  throw invalidOption(
+    name,
+    value,
+    `is not ${wanted[kind]}`,
+    "See docs/library.md for what each option takes",
+  );
+}
+
+/**
+ * Reads options as flags.
+ *
+ * @param table which flag each option stands for
+ * @param others names of options that are no flags
+ * @throws {ContainerError} `invalid-option` for a value of another type, and for a
+ * name that is no option
+ */
+export function readOptions(
+  options: Readonly<Record<string, unknown>>,
+  table: Readonly<Record<string, Row>>,
+  others: readonly string[] = [],
+): { global: Uses; flags: Uses } {
+  const global: Uses = new Map();
+  const flags: Uses = new Map();
+  for (const [name, value] of Object.entries(options)) {
+    if (value === undefined || others.includes(name)) continue;
+    const row = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (row === undefined) {
+      throw invalidOption(
+        name,
+        value,
+        "is given, and there is no option of that name",
+        `The options are: ${[...Object.keys(table), ...others].join(", ")}`,
+      );
+    }
+    (row.global ? global : flags).set(row.flag, readRow(name, value, row));
+  }
+  return { global, flags };
+}

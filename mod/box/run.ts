@@ -1,0 +1,280 @@
+/**
+ * A command that runs in a container: its streams, and how it ended.
+ *
+ * @module
+ */
+
+import { EPOLL } from "../../ffi/epoll.ts";
+import { closeFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
+import { parseSize } from "../config/flags/numbers.ts";
+import { parseSignal, signalName } from "../signals.ts";
+import { callEngine } from "./engine.ts";
+import type { EndedRun } from "./engine/end.ts";
+import type { StartedRun } from "./engine/start.ts";
+import { invalidOption } from "./flags.ts";
+import { feed, Sink, streamInto } from "./input.ts";
+import type { Limit, RunResult, WatchOptions } from "./options.ts";
+import { Output, Source } from "./output.ts";
+import { forget, untilReady } from "./watcher.ts";
+
+/** What is collected at most where nothing is said. */
+const COLLECT_MAX = 16 << 20;
+const SIGKILL = 9, SIGXCPU = 24;
+
+/** How a run is started, and what ends with it. */
+export interface RunDoor {
+  start(input: boolean): Promise<StartedRun>;
+  /** Whether its cgroups are its own. */
+  own: boolean;
+  /** After its end. */
+  ended(started: StartedRun): Promise<void>;
+}
+
+/** Why we killed it. */
+type Reason = "time" | "output" | "abort";
+
+function readTimeout(options: WatchOptions): number | undefined {
+  const { timeout } = options;
+  if (timeout === undefined) return undefined;
+  // setTimeout(3) of the web takes no more.
+  if (timeout > 0 && timeout <= 0x7fff_ffff) return timeout;
+  throw invalidOption(
+    "timeout",
+    timeout,
+    "is no time in milliseconds",
+    "Give a number above 0, at most 2147483647; leave it out for no limit",
+  );
+}
+
+function readMax({ maxOutput }: WatchOptions): number | undefined {
+  if (maxOutput === undefined) return undefined;
+  const size = parseSize(String(maxOutput));
+  if (size !== undefined && size >= 0) return size;
+  throw invalidOption(
+    "maxOutput",
+    maxOutput,
+    "is no size",
+    'Give a number of bytes, or a size such as "1m"',
+  );
+}
+
+/**
+ * A command that runs. Await it for its result; read its streams meanwhile, or
+ * not: what nobody reads is collected for the result.
+ */
+export class Run implements PromiseLike<RunResult> {
+  /** What it reads: with `stdin: "piped"`. */
+  readonly stdin: WritableStream<Uint8Array>;
+  /** What it writes to standard output. */
+  readonly stdout: Output;
+  /** What it writes to standard error. */
+  readonly stderr: Output;
+  /** Its pid on the host, once it runs; rejects when it cannot be started. */
+  readonly started: Promise<number>;
+  /** Its end, whether anybody reads what it has written or not. */
+  readonly ended: Promise<void>;
+
+  readonly #sources: readonly [Source, Source];
+  readonly #sink = new Sink();
+  readonly #max: number | undefined;
+  readonly #signal: AbortSignal | undefined;
+  #written = 0;
+  #truncated = false;
+  #reason: Reason | undefined;
+  #process: StartedRun | undefined;
+  #result: Promise<Omit<RunResult, OutputKeys>>;
+
+  /** @ignore made by Sandbox */
+  constructor(door: RunDoor, options: WatchOptions) {
+    const timeout = readTimeout(options);
+    this.#max = readMax(options);
+    this.#signal = options.signal;
+    const meter = {
+      take: (size: number, collected: boolean) => this.#take(size, collected),
+    };
+    const out = new Source(meter);
+    const err = new Source(meter);
+    this.#sources = [out, err];
+    this.stdout = new Output(out, () => void err.collect().catch(() => {}));
+    this.stderr = new Output(err, () => void out.collect().catch(() => {}));
+    this.stdin = streamInto(this.#sink);
+    const { stdin = "null" } = options;
+    const starting = this.#start(door, stdin !== "null");
+    this.started = starting.then(({ pid }) => pid);
+    this.#result = starting.then((it) => this.#watch(door, it, timeout));
+    this.ended = this.#result.then(() => {});
+    // Whoever awaits the run is told.
+    for (const it of [this.started, this.#result, this.ended]) {
+      it.catch(() => {});
+    }
+    if (stdin !== "piped" && stdin !== "null") {
+      this.#fed = feed(this.#sink, stdin);
+      this.#fed.catch(() => this.kill());
+    }
+  }
+
+  #fed: Promise<void> | undefined;
+
+  async #start(door: RunDoor, input: boolean): Promise<StartedRun> {
+    try {
+      this.#signal?.throwIfAborted();
+      const started = await door.start(input);
+      const [stdin, stdout, stderr] = started.streams;
+      this.#process = started;
+      this.#sink.open(stdin);
+      this.#sources[0].open(stdout);
+      this.#sources[1].open(stderr);
+      return started;
+    } catch (error) {
+      this.#sink.fail(error);
+      for (const source of this.#sources) source.fail(error);
+      throw error;
+    }
+  }
+
+  /** Waits for its end. */
+  async #watch(
+    door: RunDoor,
+    run: StartedRun,
+    timeout: number | undefined,
+  ): Promise<Omit<RunResult, OutputKeys>> {
+    const abort = () => this.#end("abort");
+    this.#signal?.addEventListener("abort", abort);
+    if (this.#signal?.aborted) abort();
+    const timer = timeout === undefined
+      ? undefined
+      : setTimeout(() => this.#end("time"), timeout);
+    await untilReady(run.pidfd, EPOLL.in);
+    const wallMs = performance.timeOrigin + performance.now() - run.began;
+    clearTimeout(timer);
+    this.#signal?.removeEventListener("abort", abort);
+    const status = waitProcess(run.pid) ?? SIGKILL;
+    this.#process = undefined;
+    try {
+      const end = await callEngine("endRun", run, door.own);
+      for (const source of this.#sources) source.finish();
+      return this.#judge(status, wallMs, run, end);
+    } finally {
+      this.#sink.close();
+      for (const source of this.#sources) source.close();
+      forget(run.pidfd);
+      closeFd(run.pidfd);
+      await door.ended(run);
+    }
+  }
+
+  #judge(
+    status: number,
+    wallMs: number,
+    run: StartedRun,
+    { counts, refused }: EndedRun,
+  ): Omit<RunResult, OutputKeys> {
+    const signal = status & 0x7f;
+    const code = signal === 0 ? status >> 8 & 0xff : 128 + signal;
+    const { cpuMs, peakBytes } = counts;
+    const cpu = signal === SIGXCPU ||
+      signal === SIGKILL && this.#reason === undefined &&
+        run.cpuLimit !== null && cpuMs !== null && cpuMs >= run.cpuLimit;
+    const met: Limit | null = code === 0
+      ? null
+      : counts.oomKills
+      ? "memory"
+      : refused > 0
+      ? "pids"
+      : cpu
+      ? "cpu"
+      : null;
+    const ours = this.#reason === "time" || this.#reason === "output"
+      ? this.#reason
+      : null;
+    return {
+      code,
+      signal: signal === 0 ? null : signalName(signal),
+      success: code === 0,
+      limit: ours === "output" ? ours : met ?? (code === 0 ? null : ours),
+      timedOut: ours === "time" && code !== 0,
+      truncated: this.#truncated,
+      cpuMs,
+      wallMs,
+      peakBytes,
+    };
+  }
+
+  /** Takes output into account; how much of it may be kept. */
+  #take(size: number, collected: boolean): number {
+    const max = this.#max ?? (collected ? COLLECT_MAX : Infinity);
+    const room = Math.max(0, max - this.#written);
+    this.#written += size;
+    if (size <= room) return size;
+    this.#truncated = true;
+    this.#end("output");
+    return room;
+  }
+
+  /** Kills it, for the first reason that there is. */
+  #end(reason: Reason): void {
+    this.#reason ??= reason;
+    this.#kill();
+  }
+
+  #kill(): void {
+    const run = this.#process;
+    if (run === undefined) return;
+    trySyscall("kill", run.pid, SIGKILL);
+    // What it has started goes the same way; who cannot be killed now ends with
+    // the run.
+    void callEngine("killRun", run).catch(() => {});
+  }
+
+  /**
+   * Sends it a signal; without one, kills it and all that it has started.
+   *
+   * @param signal its name, with or without "SIG": "TERM"
+   * @throws {ContainerError} for a name that is none
+   */
+  kill(signal?: string): void {
+    if (signal === undefined) return this.#kill();
+    const number = parseSignal(signal);
+    const run = this.#process;
+    if (run !== undefined) {
+      trySyscall("pidfd_send_signal", run.pidfd, number, null, 0);
+    }
+  }
+
+  async #settle(): Promise<RunResult> {
+    const [out, err] = this.#sources;
+    const collected = [out.collect(), err.collect()];
+    const result = await this.#result;
+    await Promise.all(collected);
+    await this.#fed;
+    if (this.#reason === "abort") throw this.#signal!.reason;
+    const stdoutBytes = out.bytes;
+    const stderrBytes = err.bytes;
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return {
+      ...result,
+      stdout: text(stdoutBytes),
+      stderr: text(stderrBytes),
+      stdoutBytes,
+      stderrBytes,
+    };
+  }
+
+  #settled: Promise<RunResult> | undefined;
+
+  /**
+   * Its result; a command that fails is no error.
+   *
+   * @throws {ContainerError} when it cannot be started; the signal's reason when
+   * that has ended it
+   */
+  then<A = RunResult, B = never>(
+    done?: ((result: RunResult) => A | PromiseLike<A>) | null,
+    // deno-lint-ignore no-explicit-any
+    failed?: ((reason: any) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    return (this.#settled ??= this.#settle()).then(done, failed);
+  }
+}
+
+type OutputKeys = "stdout" | "stderr" | "stdoutBytes" | "stderrBytes";

@@ -1,0 +1,273 @@
+/**
+ * A container that lasts, and in which commands are run.
+ *
+ * @module
+ */
+
+import { EPOLL } from "../../ffi/epoll.ts";
+import { closeFd, waitProcess } from "../../ffi/libc.ts";
+import type { Finding } from "../doctor.ts";
+import { ContainerError } from "../errors.ts";
+import type { Explained } from "../explain.ts";
+import { signalName } from "../signals.ts";
+import { callEngine } from "./engine.ts";
+import type { StartedBox } from "./engine/start.ts";
+import { invalidOption, SPAWN_FLAGS, WATCH_OPTIONS } from "./flags.ts";
+import type {
+  RunOptions,
+  RunResult,
+  SandboxOptions,
+  SandboxStats,
+  SpawnOptions,
+  WatchOptions,
+} from "./options.ts";
+import { Run } from "./run.ts";
+import { untilReady } from "./watcher.ts";
+
+const SIGKILL = 9;
+
+type Options = Readonly<Record<string, unknown>>;
+
+/** What of options the engine reads, and what the run does. */
+function split(
+  options: Options,
+): { own: Options; watch: WatchOptions } {
+  const own: Record<string, unknown> = {};
+  const watch: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(options)) {
+    (Object.hasOwn(WATCH_OPTIONS, name) ? watch : own)[name] = value;
+  }
+  return { own, watch };
+}
+
+function checkCommand(command: unknown): readonly string[] {
+  if (
+    Array.isArray(command) && command.length > 0 && command[0] !== "" &&
+    command.every((it) => typeof it === "string")
+  ) return command;
+  throw invalidOption(
+    "command",
+    command,
+    "is no command",
+    'Give its words: ["python3", "-c", "print(1)"]',
+  );
+}
+
+/** Closes a container, and waits until all of it is gone.
+ *
+ * @param ended when its first process was reaped */
+async function removeBox(box: StartedBox, ended: Promise<unknown>) {
+  closeFd(box.control);
+  await untilReady(box.wardenfd, EPOLL.in);
+  await ended;
+  await callEngine("endBox", box);
+}
+
+/** How a sandbox ended. */
+export interface SandboxExit {
+  /** Exit code of its first process; 128 and the signal's number. */
+  readonly code: number;
+  /** The signal that ended it. */
+  readonly signal: string | null;
+}
+
+/**
+ * A container in which commands are run, one after the other or at once. It goes,
+ * with all that runs in it, when it is disposed of, and when this program ends in
+ * any way: a process of its own, the warden, sees to that.
+ *
+ * @example
+ * ```ts
+ * await using box = await Sandbox.create({ rootfs: "/", ephemeral: true });
+ * const { stdout } = await box.output(["hostname"]);
+ * ```
+ */
+export class Sandbox implements AsyncDisposable {
+  /** The container's id: `rustyrun list` shows it. */
+  readonly id: string;
+  /** Pid of its first process, on the host. */
+  readonly pid: number;
+  /** What it does not get of what was asked for, and need not. */
+  readonly warnings: readonly string[];
+  /** Its end: it was closed, or something has killed it. */
+  readonly exited: Promise<SandboxExit>;
+
+  readonly #box: StartedBox;
+  readonly #runs = new Set<Run>();
+  #count = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(box: StartedBox) {
+    this.#box = box;
+    this.id = box.id;
+    this.pid = box.pid;
+    this.warnings = box.warnings;
+    this.exited = this.#watch();
+  }
+
+  async #watch(): Promise<SandboxExit> {
+    await untilReady(this.#box.pidfd, EPOLL.in, false);
+    const status = waitProcess(this.pid) ?? SIGKILL;
+    // What could not be removed is told to who closes it.
+    this.close().catch(() => {});
+    const signal = status & 0x7f;
+    return {
+      code: signal === 0 ? status >> 8 & 0xff : 128 + signal,
+      signal: signal === 0 ? null : signalName(signal),
+    };
+  }
+
+  /**
+   * Makes a container.
+   *
+   * @throws {ContainerError} when it cannot be made as asked for; nothing is left
+   */
+  static async create(options: SandboxOptions): Promise<Sandbox> {
+    return new Sandbox(await callEngine("createBox", { ...options }));
+  }
+
+  /**
+   * Runs one command in a container of its own.
+   *
+   * @returns the run; await it for its result
+   * @throws {ContainerError} `invalid-option`
+   */
+  static run(options: RunOptions): Run {
+    const { command, ...rest } = options;
+    const words = checkCommand(command);
+    const { own, watch } = split(rest);
+    let box: StartedBox;
+    return new Run({
+      own: false,
+      async start(input) {
+        const started = await callEngine("startOne", own, words, input);
+        box = started.box;
+        return started.run;
+      },
+      ended: () => removeBox(box, Promise.resolve()),
+    }, watch);
+  }
+
+  /**
+   * Says what would be done for a container, step by step, and why; makes none.
+   *
+   * @throws {ContainerError} as {@linkcode Sandbox.create}
+   */
+  static explain(
+    options: SandboxOptions & { command?: readonly string[] },
+  ): Promise<Explained[]> {
+    const { command, ...rest } = options;
+    return callEngine("explainBox", split(rest).own, command);
+  }
+
+  /**
+   * Runs a command in the container.
+   *
+   * @returns the run; await it for its result
+   * @throws {ContainerError} `invalid-option`
+   */
+  spawn(command: readonly string[], options: SpawnOptions = {}): Run {
+    const words = checkCommand(command);
+    const { own, watch } = split({ ...options });
+    for (const name of Object.keys(own)) {
+      if (Object.hasOwn(SPAWN_FLAGS, name)) continue;
+      throw invalidOption(
+        name,
+        own[name],
+        "is given, and there is no option of that name",
+        `A command's options are: ${
+          [...Object.keys(SPAWN_FLAGS), ...Object.keys(WATCH_OPTIONS)].join(
+            ", ",
+          )
+        }`,
+      );
+    }
+    const name = `run-${++this.#count}`;
+    const run: Run = new Run({
+      own: true,
+      start: (input) => {
+        this.#check();
+        return callEngine("startRun", this.#box, name, words, own, input);
+      },
+      ended: () => Promise.resolve(),
+    }, watch);
+    this.#runs.add(run);
+    run.ended.catch(() => {}).finally(() => this.#runs.delete(run));
+    return run;
+  }
+
+  /**
+   * Runs a command in the container to its end.
+   *
+   * @throws {ContainerError} when it cannot be started
+   */
+  async output(
+    command: readonly string[],
+    options: SpawnOptions = {},
+  ): Promise<RunResult> {
+    return await this.spawn(command, options);
+  }
+
+  /** What it uses now. */
+  async stats(): Promise<SandboxStats> {
+    this.#check();
+    const { oomKills: _, forksRefused: __, ...stats } = await callEngine(
+      "countBox",
+      this.#box,
+    );
+    return stats;
+  }
+
+  /**
+   * Stops all that runs in it, until {@linkcode Sandbox.resume}.
+   *
+   * @throws {ContainerError} where it has no cgroup with a freezer
+   */
+  async pause(): Promise<void> {
+    this.#check();
+    await callEngine("pauseBox", this.#box);
+  }
+
+  /** Lets it go on. */
+  async resume(): Promise<void> {
+    this.#check();
+    await callEngine("resumeBox", this.#box);
+  }
+
+  #check(): void {
+    if (this.#closing === undefined) return;
+    throw new ContainerError(
+      `Cannot use the sandbox "${this.id}": it is closed`,
+      { code: "sandbox-closed", hint: "Make another one" },
+    );
+  }
+
+  /**
+   * Ends all that runs in it and removes it.
+   *
+   * @throws {ContainerError} when something stays
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    const runs = [...this.#runs];
+    // One that is just being started is there before it can end.
+    await Promise.allSettled(runs.map((it) => it.started));
+    for (const run of runs) run.kill();
+    const gone = removeBox(this.#box, this.exited);
+    await Promise.allSettled(runs.map((it) => it.ended));
+    await gone;
+  }
+
+  /** {@linkcode Sandbox.close} */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+/** What this machine allows, each found out by trying. */
+export function doctor(): Promise<Finding[]> {
+  return callEngine("examineMachine");
+}

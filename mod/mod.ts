@@ -1,0 +1,31 @@
+/**
+ * Runs other people's code in containers: without a daemon, as a library.
+ *
+ * @example
+ * ```ts
+ * import { Sandbox } from "@rustyrun/rustyrun";
+ *
+ * await using box = await Sandbox.create({ rootfs: "/", ephemeral: true });
+ * const { code, stdout } = await box.output(["ls", "/"]);
+ * ```
+ *
+ * @module
+ */
+
+export { doctor, Sandbox, type SandboxExit } from "./box/sandbox.ts";
+export { Run } from "./box/run.ts";
+export type { Output } from "./box/output.ts";
+export type {
+  Input,
+  Limit,
+  RunOptions,
+  RunResult,
+  SandboxOptions,
+  SandboxStats,
+  Size,
+  SpawnOptions,
+  WatchOptions,
+} from "./box/options.ts";
+export { ContainerError, type ContainerErrorOptions } from "./errors.ts";
+export type { Explained } from "./explain.ts";
+export type { Finding } from "./doctor.ts";
