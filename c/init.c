@@ -4,6 +4,7 @@
  * one after the other: it reaps, and ends by what asks a program to end.
  */
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,6 +76,9 @@ void run_init(bool idle)
 		/* The end of the channel behind it says that it is there. */
 		report(REPORT_ABOUT_TO_EXEC, 0, 0, NULL, -1);
 		forget_rest();
+		/* As after execve: who owns it may have more run beside it.
+		 * There is nothing left of the host's to be read. */
+		prctl(PR_SET_DUMPABLE, 1);
 		init_main(0);
 	}
 	pid = fork();

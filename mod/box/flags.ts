@@ -185,7 +185,9 @@ export function readOptions(
         `The options are: ${[...Object.keys(table), ...others].join(", ")}`,
       );
     }
-    (row.global ? global : flags).set(row.flag, readRow(name, value, row));
+    const uses = readRow(name, value, row);
+    // No use of a flag is no flag, to who asks whether it was given.
+    if (uses.length > 0) (row.global ? global : flags).set(row.flag, uses);
   }
   return { global, flags };
 }

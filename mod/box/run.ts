@@ -20,6 +20,9 @@ import { forget, untilReady } from "./watcher.ts";
 /** What is collected at most where nothing is said. */
 const COLLECT_MAX = 16 << 20;
 const SIGKILL = 9, SIGXCPU = 24;
+/** The kernel looks at RLIMIT_CPU by the ticks that a process was met at, and the
+ * cgroup counts exactly: so much of the limit was at least used. */
+const TICKS = 0.8;
 
 /** How a run is started, and what ends with it. */
 export interface RunDoor {
@@ -174,7 +177,8 @@ export class Run implements PromiseLike<RunResult> {
     const { cpuMs, peakBytes } = counts;
     const cpu = signal === SIGXCPU ||
       signal === SIGKILL && this.#reason === undefined &&
-        run.cpuLimit !== null && cpuMs !== null && cpuMs >= run.cpuLimit;
+        run.cpuLimit !== null && cpuMs !== null &&
+        cpuMs >= TICKS * run.cpuLimit;
     const met: Limit | null = code === 0
       ? null
       : counts.oomKills
@@ -243,9 +247,11 @@ export class Run implements PromiseLike<RunResult> {
 
   async #settle(): Promise<RunResult> {
     const [out, err] = this.#sources;
-    const collected = [out.collect(), err.collect()];
-    const result = await this.#result;
-    await Promise.all(collected);
+    const [result] = await Promise.all([
+      this.#result,
+      out.collect(),
+      err.collect(),
+    ]);
     await this.#fed;
     if (this.#reason === "abort") throw this.#signal!.reason;
     const stdoutBytes = out.bytes;

@@ -17,7 +17,7 @@ import {
   readCounts,
   removeRunCgroups,
 } from "./count.ts";
-import { libraryPlace } from "./place.ts";
+import { libraryPlace, placeOf } from "./place.ts";
 import {
   type Options,
   readConfig,
@@ -65,8 +65,9 @@ export function countBox({ dirs }: Pick<StartedBox, "dirs">): Counts {
 /** Stops every process of a container.
  *
  * @throws {ContainerError} where it has no freezer */
-export function pauseBox({ dirs, pid }: StartedBox): void {
-  freezeCgroups(dirs, { process: `/proc/${pid}`, proc: "/proc/self" });
+export function pauseBox(box: StartedBox): void {
+  const { proc } = placeOf(box).caller;
+  freezeCgroups(box.dirs, { process: `/proc/${box.pid}`, proc });
 }
 
 /** Lets them go on. */
@@ -81,10 +82,7 @@ export function resumeBox({ dirs }: StartedBox): void {
 export function endBox(box: StartedBox): void {
   const status = waitProcess(box.warden);
   if (status !== 0) {
-    const place = libraryPlace(
-      new Map([["root", [{ value: box.root, typed: "" }]]]),
-    );
-    deleteContainer(box.id, true, place, () => {});
+    deleteContainer(box.id, true, placeOf(box), () => {});
   }
   closeFd(box.pidfd);
   closeFd(box.wardenfd);

@@ -60,3 +60,9 @@ export function libraryPlace(global: Flags, streams?: Streams): Place {
     },
   };
 }
+
+/** The place of a container that is there. */
+export function placeOf(box: { root: string }, streams?: Streams): Place {
+  const root = [{ value: box.root, typed: "" }];
+  return libraryPlace(new Map([["root", root]]), streams);
+}

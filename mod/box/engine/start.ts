@@ -24,7 +24,7 @@ import type { Place } from "../../container/model.ts";
 import { gatherFacts } from "../../host.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
-import { libraryPlace, type Streams } from "./place.ts";
+import { libraryPlace, placeOf, type Streams } from "./place.ts";
 
 /** A container of this program. */
 export interface StartedBox {
@@ -271,10 +271,7 @@ export function startRun(
   const pipes = new Pipes(input);
   let own: CgroupDir[] = [];
   try {
-    const place = libraryPlace(
-      new Map([["root", [{ value: box.root, typed: "" }]]]),
-      pipes.theirs,
-    );
+    const place = placeOf(box, pipes.theirs);
     const words = { flags, args: command, caller: place.caller };
     const cgroups = makeRunCgroups(box.dirs, name);
     own = cgroups.dirs;

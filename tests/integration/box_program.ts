@@ -1,0 +1,344 @@
+/**
+ * Programs that use the library: for box_test.ts, which runs this file with a root
+ * file system, a name for containers, and the names of cases, and reads what each
+ * gives as JSON.
+ *
+ * @module
+ */
+
+import { ContainerError, Sandbox, type SandboxOptions } from "../../mod/mod.ts";
+
+const [rootfs = "", id = "", ...names] = Deno.args;
+let count = 0;
+
+/** What every container here is made of. */
+const base = (): SandboxOptions => ({ rootfs, name: `${id}-${++count}` });
+
+const sh = (line: string) => ["sh", "-c", line];
+
+/** What is the same on every machine. */
+function brief(
+  { code, signal, stdout, stderr, limit, timedOut, truncated }: Awaited<
+    ReturnType<Sandbox["output"]>
+  >,
+) {
+  return { code, signal, stdout, stderr, limit, timedOut, truncated };
+}
+
+async function codeOf(what: () => PromiseLike<unknown>): Promise<string> {
+  try {
+    await what();
+    return "no error";
+  } catch (error) {
+    return error instanceof ContainerError ? error.code : String(error);
+  }
+}
+
+async function lengthOf(stream: ReadableStream<Uint8Array>): Promise<number> {
+  let size = 0;
+  for await (const chunk of stream) size += chunk.length;
+  return size;
+}
+
+/** Counts how often the event loop comes round while something is done. */
+async function turns(what: Promise<unknown>): Promise<number> {
+  let done = false;
+  let count = 0;
+  const end = what.finally(() => done = true);
+  while (!done) {
+    await new Promise((resolve) => setTimeout(resolve));
+    count++;
+  }
+  await end;
+  return count;
+}
+
+const CASES: Record<string, () => Promise<unknown>> = {
+  async one() {
+    return brief(
+      await Sandbox.run({
+        ...base(),
+        command: sh("echo out; echo err >&2; exit 3"),
+      }),
+    );
+  },
+  async signalled() {
+    return brief(
+      await Sandbox.run({ ...base(), command: sh("kill -TERM $$") }),
+    );
+  },
+  async inputs() {
+    const run = (stdin: Parameters<typeof Sandbox.run>[0]["stdin"]) =>
+      Sandbox.run({ ...base(), command: ["cat"], stdin: stdin! });
+    const bytes = new Uint8Array([0, 255, 10]);
+    return [
+      (await run({ text: "text" })).stdout,
+      [...(await run(bytes)).stdoutBytes],
+      (await run(ReadableStream.from([bytes, bytes]))).stdoutBytes.length,
+      (await run("null")).stdout,
+    ];
+  },
+  async piped() {
+    const run = Sandbox.run({ ...base(), command: ["cat"], stdin: "piped" });
+    const writer = run.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("a\nb"));
+    const lines = run.stdout.lines();
+    const first = await lines.next();
+    await writer.write(new TextEncoder().encode("c\r\nd"));
+    await writer.close();
+    const rest = [];
+    for await (const line of lines) rest.push(line);
+    const { code, stdout } = await run;
+    return [first.value, rest, code, stdout];
+  },
+  /** More than pipes hold, both ways, with a reader of one alone. */
+  async much() {
+    const size = 3 << 20;
+    const run = Sandbox.run({
+      ...base(),
+      command: sh("tee /dev/stderr"),
+      stdin: new Uint8Array(size),
+    });
+    const out = await lengthOf(run.stdout);
+    const { stderrBytes } = await run;
+    return [out === size, stderrBytes.length === size];
+  },
+  /** Nobody reads: the program waits, and goes on when somebody does. */
+  async backpressure() {
+    await using box = await Sandbox.create({ ...base(), tmpfs: ["/tmp"] });
+    const run = box.spawn(sh("head -c 4000000 /dev/zero; echo >/tmp/done"));
+    const reader = run.stdout.getReader();
+    const first = (await reader.read()).value!.length;
+    const early = (await box.output(["ls", "/tmp/done"])).code;
+    reader.releaseLock();
+    const rest = await lengthOf(run.stdout);
+    await run;
+    const late = (await box.output(["ls", "/tmp/done"])).code;
+    return [early === 0, first + rest, late];
+  },
+  async missing() {
+    return [
+      await codeOf(() => Sandbox.run({ ...base(), command: ["/no/such"] })),
+      await codeOf(() =>
+        Sandbox.run({ ...base(), rootfs: "/no/such", command: ["sh"] })
+      ),
+    ];
+  },
+  async timeout() {
+    return brief(
+      await Sandbox.run({
+        ...base(),
+        command: sh("echo begun; sleep 1000 & sleep 1000"),
+        timeout: 300,
+      }),
+    );
+  },
+  async abort() {
+    const ended = new AbortController();
+    const run = Sandbox.run({
+      ...base(),
+      command: sh("echo begun; sleep 1000"),
+      signal: ended.signal,
+    });
+    await run.stdout.lines().next();
+    ended.abort(new Error("enough"));
+    const early = new AbortController();
+    early.abort(new Error("too early"));
+    return [
+      await codeOf(() => run),
+      await codeOf(() =>
+        Sandbox.run({ ...base(), command: ["sh"], signal: early.signal })
+      ),
+    ];
+  },
+  async output() {
+    const { stdoutBytes, limit, truncated, signal } = await Sandbox.run({
+      ...base(),
+      command: ["yes"],
+      maxOutput: "4k",
+    });
+    return [stdoutBytes.length, limit, truncated, signal];
+  },
+  async flood() {
+    const { stdoutBytes, limit } = await Sandbox.run({
+      ...base(),
+      command: ["yes"],
+    });
+    return [stdoutBytes.length, limit];
+  },
+  /** pid 1 drops the signal of the soft limit. */
+  async cpu() {
+    const loop = sh("while :; do :; done");
+    await using box = await Sandbox.create({
+      ...base(),
+      ulimits: { cpu: "1:5" },
+    });
+    const runs = await Promise.all([
+      Sandbox.run({ ...base(), command: loop, ulimits: { cpu: 1 } }),
+      box.output(loop),
+    ]);
+    return runs.map(({ limit, signal }) => [limit, signal]);
+  },
+  async memory() {
+    const run = await Sandbox.run({
+      ...base(),
+      command: ["tail", "/dev/zero"],
+      memory: "16m",
+      memorySwap: "16m",
+    });
+    return [run.limit, run.signal, run.peakBytes! > 8 << 20];
+  },
+  async pids() {
+    const run = await Sandbox.run({
+      ...base(),
+      command: sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; exit 1"),
+      pids: 5,
+    });
+    return [run.limit, run.timedOut];
+  },
+  async counted() {
+    const { cpuMs, peakBytes, wallMs } = await Sandbox.run({
+      ...base(),
+      command: sh("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"),
+    });
+    return [cpuMs! > 0, peakBytes! > 0, wallMs > 0];
+  },
+  async lasting() {
+    await using box = await Sandbox.create({ ...base(), tmpfs: ["/work"] });
+    const first = box.output(sh("echo $$ >/work/a; hostname"));
+    await first;
+    const all = await Promise.all(
+      Array.from({ length: 12 }, (_, i) => box.output(["echo", `${i}`])),
+    );
+    return {
+      host: (await first).stdout,
+      kept: (await box.output(["cat", "/work/a"])).code,
+      all: all.map((it) => it.stdout.trim()).join(" "),
+      cwd: (await box.output(["pwd"], { cwd: "/tmp" })).stdout,
+      env: (await box.output(sh("echo $A"), { env: { A: "b" } })).stdout,
+      pids: (await box.output(sh("set -- /proc/[0-9]*; echo $#"))).stdout,
+    };
+  },
+  async users() {
+    await using box = await Sandbox.create(base());
+    const user = { user: "app" };
+    return [
+      (await box.output(["id", "-u"], user)).stdout,
+      // Its streams are its own, to be opened by name.
+      (await box.output(sh("echo hi >/dev/stdout"), user)).stdout,
+    ];
+  },
+  /** What a command leaves in the background ends with it. */
+  async background() {
+    await using box = await Sandbox.create(base());
+    const { stdout } = await box.output(sh("sleep 1000 & echo $!"));
+    const { code } = await box.output(["kill", "-0", stdout.trim()]);
+    return code;
+  },
+  async killed() {
+    await using box = await Sandbox.create(base());
+    const run = box.spawn(sh("echo begun; sleep 1000"));
+    await run.stdout.lines().next();
+    run.kill("TERM");
+    const soft = (await run).signal;
+    const hard = box.spawn(sh("echo begun; sleep 1000 & wait"));
+    await hard.stdout.lines().next();
+    hard.kill();
+    return [soft, (await hard).signal];
+  },
+  async limits() {
+    await using box = await Sandbox.create({
+      ...base(),
+      memory: "24m",
+      memorySwap: "24m",
+      pids: 8,
+    });
+    const hog = await box.output(["tail", "/dev/zero"]);
+    const bomb = await box.output(
+      sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; exit 1"),
+    );
+    const fine = await box.output(["true"]);
+    const late = await box.output(["sleep", "1000"], { timeout: 200 });
+    return [hog, bomb, fine, late].map((it) => it.limit);
+  },
+  async paused() {
+    await using box = await Sandbox.create(base());
+    await box.pause();
+    const refused = await codeOf(() => box.output(["true"]));
+    await box.resume();
+    return [refused, (await box.output(["true"])).code];
+  },
+  async stats() {
+    await using box = await Sandbox.create({
+      ...base(),
+      memory: "64m",
+      pids: 9,
+    });
+    const { memoryLimit, pidsLimit, pids, cpuMs } = await box.stats();
+    return [memoryLimit, pidsLimit, pids, cpuMs! >= 0];
+  },
+  async closed() {
+    const box = await Sandbox.create(base());
+    const run = box.spawn(sh("echo begun; sleep 1000"));
+    await run.stdout.lines().next();
+    await box.close();
+    await box.close();
+    return [
+      (await run).signal,
+      (await box.exited).signal,
+      await codeOf(() => box.output(["true"])),
+    ];
+  },
+  /** Somebody else ends it. */
+  async gone() {
+    const box = await Sandbox.create(base());
+    Deno.kill(box.pid, "SIGKILL");
+    const { signal } = await box.exited;
+    const code = await codeOf(() => box.output(["true"]));
+    await box.close();
+    return [signal, code];
+  },
+  async free() {
+    const box = Sandbox.create(base());
+    const counts = [await turns(box)];
+    counts.push(await turns((await box).output(["true"])));
+    counts.push(await turns((await box).close()));
+    return counts.every((it) => it > 1);
+  },
+  async explained() {
+    const steps = await Sandbox.explain({ ...base(), memory: "64m" });
+    return steps.some((it) => it.flag?.includes('memory: "64m"'));
+  },
+  /** 40 at once, in a few threads. */
+  async many() {
+    const runs = await Promise.all(
+      Array.from(
+        { length: 40 },
+        (_, i) => Sandbox.run({ ...base(), command: ["echo", `${i}`] }),
+      ),
+    );
+    return runs.every((it, i) => it.stdout === `${i}\n` && it.code === 0);
+  },
+  /** Is killed while it has much. */
+  async victim() {
+    const boxes = await Promise.all(
+      Array.from({ length: 3 }, () => Sandbox.create(base())),
+    );
+    const runs = boxes.map((it) =>
+      it.spawn(sh("echo begun; sleep 1000 & wait"))
+    );
+    for (const run of runs) await run.stdout.lines().next();
+    Sandbox.run({ ...base(), command: ["sleep", "1000"] });
+    console.log("ready");
+    await new Promise((resolve) => setTimeout(resolve, 1e9));
+  },
+  /** Forgets what it has. */
+  async careless() {
+    const box = await Sandbox.create(base());
+    return (await box.output(["true"])).code;
+  },
+};
+
+const results: Record<string, unknown> = {};
+for (const name of names) results[name] = await CASES[name]!();
+console.log(JSON.stringify(results));

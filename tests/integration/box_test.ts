@@ -1,0 +1,119 @@
+/**
+ * The library: mod/mod.ts, used by programs (box_program.ts) that root, and users,
+ * run.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { type Box, makeBox, ROOT, start } from "../harness.ts";
+import { type Need, testOn, type User } from "../needs.ts";
+import { findPlaces, otherUser } from "../program.ts";
+
+const KILLED = { code: 137, signal: "SIGKILL" };
+const FINE = { limit: null, timedOut: false, truncated: false };
+
+/** What each case gives; those of the second list need cgroups. */
+const CASES: Record<string, unknown> = {
+  one: { code: 3, signal: null, stdout: "out\n", stderr: "err\n", ...FINE },
+  inputs: ["text", [0, 255, 10], 6, ""],
+  piped: ["a", ["bc", "d"], 0, ""],
+  much: [true, true],
+  backpressure: [false, 4000000, 0],
+  missing: ["command-not-found", "rootfs-missing"],
+  timeout: {
+    ...KILLED,
+    stdout: "begun\n",
+    stderr: "",
+    limit: "time",
+    timedOut: true,
+    truncated: false,
+  },
+  abort: ["Error: enough", "Error: too early"],
+  output: [4096, "output", true, "SIGKILL"],
+  flood: [16 << 20, "output"],
+  lasting: {
+    host: "rustyrun-container\n",
+    kept: 0,
+    all: "0 1 2 3 4 5 6 7 8 9 10 11",
+    cwd: "/tmp\n",
+    env: "b\n",
+    pids: "2\n",
+  },
+  killed: ["SIGTERM", "SIGKILL"],
+  closed: ["SIGKILL", "SIGKILL", "sandbox-closed"],
+  gone: ["SIGKILL", "sandbox-closed"],
+  free: true,
+  many: true,
+};
+const COUNTED: Record<string, unknown> = {
+  cpu: [["cpu", "SIGKILL"], ["cpu", "SIGXCPU"]],
+  memory: ["memory", "SIGKILL", true],
+  pids: ["pids", false],
+  counted: [true, true, true],
+  users: ["1000\n", "hi\n"],
+  background: 1,
+  limits: ["memory", "pids", null, "time"],
+  paused: ["paused", 0],
+  stats: [64 << 20, 9, 1, true],
+  explained: true,
+};
+
+function program(box: Box, names: string[], user: User | false) {
+  const other = otherUser(user);
+  const deno = other ? findPlaces(other).deno : Deno.execPath();
+  const file = `${ROOT}/tests/integration/box_program.ts`;
+  return start(
+    [deno, "run", "-A", "--no-check", file, box.rootfs, box.id, ...names],
+    { user, cwd: ROOT },
+  );
+}
+
+async function runCases(
+  box: Box,
+  cases: Record<string, unknown>,
+  user: User | false,
+): Promise<void> {
+  const { code, stdout, stderr } = await program(box, Object.keys(cases), user)
+    .done;
+  assertEquals({ code, stderr }, { code: 0, stderr: "" });
+  assertEquals(JSON.parse(stdout), cases);
+}
+
+const USERS: [string, User | false, Need[]][] = [
+  ["root", false, ["helper", "busybox", "root"]],
+  ["a user", "single", ["helper", "busybox", "user", "userns"]],
+];
+
+for (const [who, user, needs] of USERS) {
+  testOn(needs, `the library does for ${who} what it says`, async () => {
+    await using box = makeBox({ user });
+    await runCases(box, CASES, user);
+  });
+
+  testOn(needs, `kill -9 of ${who}'s program leaves nothing`, async () => {
+    await using box = makeBox({ user });
+    const running = program(box, ["victim"], user);
+    await running.waitFor("ready");
+    running.kill("SIGKILL");
+    await running.done;
+  });
+
+  testOn(
+    needs,
+    `${who}'s program that forgets a sandbox ends, and leaves nothing`,
+    async () => {
+      await using box = makeBox({ user });
+      await runCases(box, { careless: 0 }, user);
+    },
+  );
+}
+
+testOn(
+  ["helper", "busybox", "root"],
+  "the library counts and limits, each run by itself",
+  async () => {
+    await using box = makeBox();
+    await runCases(box, COUNTED, false);
+  },
+);
