@@ -1,240 +1,170 @@
 /**
- * Times one container from start to end, rustyrun beside its peers: every round
- * runs each command once, so that a busy moment hits all of them alike. Compare
- * figures of one table only.
+ * Times rustyrun in each of its forms beside runc, crun and bwrap.
  *
- *     deno task bench [--rounds N]
+ *     deno task bench [--quick] [--rounds N] [--only CASE,...] [--json FILE] [--docs]
  *
- * Needs root, runc (it writes the bundle) and a static busybox; crun and bwrap
- * are timed where they are. dist/rustyrun is timed when `deno task compile` has
- * made it.
+ * Needs root, runc (it writes the bundle) and a static busybox; crun, bwrap and
+ * podman take part where they are. --docs writes the tables and the chart of
+ * docs/performance.md. A run in full takes some ten minutes.
  *
  * @module
  */
 
-import { readCaller } from "../mod/caller.ts";
-import { cgroupLayout, gatherFacts } from "../mod/host.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
-import { BUNDLE, bundle } from "../scripts/bundle.ts";
-import { enterRoom } from "../tests/conformance/room.ts";
-import { makeRootfs } from "../tests/harness.ts";
-import { findProgram, hasNeed } from "../tests/needs.ts";
+import { bundle } from "../scripts/bundle.ts";
+import { enterRoom, lockProofs } from "../tests/conformance/room.ts";
+import { hasNeed } from "../tests/needs.ts";
+import type { Case } from "./cases/case.ts";
+import { CASES as LIFE } from "./cases/life.ts";
+import { CASES as MANY } from "./cases/many.ts";
+import { CASES as MEMORY } from "./cases/memory.ts";
+import { CASES as PODMAN } from "./cases/podman.ts";
+import { CASES as RUN } from "./cases/run.ts";
+import { checkCharts, writeDocs } from "./docs.ts";
+import { Field } from "./contenders.ts";
+import { goalsTable } from "./goals.ts";
+import { readMachine, watchLoad } from "./machine.ts";
+import { printCase, printHead, type Report, tellLoad } from "./report.ts";
+import { Room } from "./room.ts";
+import { Interrupted } from "./starter.ts";
 
-/** Rounds before those that count. */
-const WARM_UP = 3;
+/** In the order of the tables; what makes the machine busy for a while is last. */
+const CASES: readonly Case[] = [...LIFE, ...RUN, ...PODMAN, ...MANY, ...MEMORY];
 
-/** One row of the table. */
-interface Contender {
-  name: string;
-  command: string[];
-  /** Milliseconds of each round. */
-  times: number[];
-  /** CPU milliseconds of each round, the children's included. */
-  cpu: number[];
+const USAGE =
+  "deno task bench [--quick] [--rounds N] [--only CASE,...] [--json FILE] [--docs]";
+
+/** What the command line asks for. */
+interface Options {
+  quick: boolean;
+  rounds: number;
+  cases: readonly Case[];
+  json: string;
+  docs: boolean;
 }
 
-/** Milliseconds of CPU that waited-for children of this process have used. */
-function childCpu(): number {
-  const stat = Deno.readTextFileSync("/proc/self/stat");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  // cutime and cstime are fields 16 and 17 of proc_pid_stat(5), in ticks of 10 ms.
-  return (Number(fields[13]) + Number(fields[14])) * 10;
+function refuse(why: string): never {
+  throw new BuildError(`Cannot bench: ${why}\n  hint: ${USAGE}`);
 }
 
-function runOnce(contender: Contender, denoDir: string): void {
-  const [program, ...args] = contender.command;
-  const cpu = childCpu();
-  const start = performance.now();
-  const { code, stderr } = new Deno.Command(program!, {
-    args,
-    // A cache of its own: another version of Deno empties the shared one.
-    env: { DENO_DIR: denoDir },
-    stdin: "null",
-    stdout: "null",
-    stderr: "piped",
-  }).outputSync();
-  contender.times.push(performance.now() - start);
-  contender.cpu.push(childCpu() - cpu);
-  if (code !== 0) {
-    throw new BuildError(
-      `Cannot time ${contender.name}: it exited with ${code}\n${
-        new TextDecoder().decode(stderr).trimEnd()
-      }`,
-    );
-  }
-}
-
-/** The middle value; the mean of the two in the middle of an even number. */
-function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2
-    ? sorted[middle]!
-    : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
-
-/** Writes what `runc spec` writes, for /bin/true without a terminal. */
-function makeBundle(dir: string, rootfs: string, seccomp?: unknown): string {
-  Deno.mkdirSync(dir);
-  const { success } = new Deno.Command(findProgram("runc")!, {
-    args: ["spec", "--bundle", dir],
-  }).outputSync();
-  if (!success) throw new BuildError("Cannot make a bundle: runc spec failed");
-  const path = `${dir}/config.json`;
-  const spec = JSON.parse(Deno.readTextFileSync(path));
-  spec.root = { path: rootfs, readonly: true };
-  spec.process.args = ["/bin/true"];
-  spec.process.terminal = false;
-  // Without it runc and crun on cgroup v1 nest under the caller's cgroup.
-  spec.linux.cgroupsPath = `/rustyrun-bench-${Deno.pid}`;
-  if (seccomp !== undefined) spec.linux.seccomp = seccomp;
-  Deno.writeTextFileSync(path, JSON.stringify(spec));
-  return dir;
-}
-
-function listContenders(work: string, rootfs: string): Contender[] {
-  const plain = makeBundle(`${work}/plain`, rootfs);
-  // The filter that dockerd writes into a config.json.
-  const docker = JSON.parse(
-    Deno.readTextFileSync(`${ROOT}tests/testdata/config/docker_run.json`),
-  );
-  const filtered = makeBundle(
-    `${work}/filtered`,
-    rootfs,
-    docker.linux.seccomp,
-  );
-  const deno = [Deno.execPath(), "run", "-q", "-A", "--no-config", BUNDLE];
-  const id = `rrbench-${Deno.pid}`;
-  const list: [string, string[]][] = [
-    ["rustyrun run --bundle", [...deno, "run", "--bundle", plain, id]],
-    ["runc run", [findProgram("runc")!, "run", "--bundle", plain, id]],
-    [
-      "rustyrun run --rootfs (its seccomp filter)",
-      [...deno, "run", "--rootfs", rootfs, "--", "/bin/true"],
-    ],
-  ];
-  const executable = `${ROOT}dist/rustyrun`;
-  try {
-    Deno.statSync(executable);
-    list.push([
-      "rustyrun, executable, run --bundle",
-      [executable, "run", "--bundle", plain, id],
-    ]);
-  } catch {
-    // deno task compile has not been run.
-  }
-  const crun = findProgram("crun");
-  if (crun) list.push(["crun run", [crun, "run", "--bundle", plain, id]]);
-  const runtimes: [string, string[]][] = [
-    ["rustyrun", deno],
-    ["runc", [findProgram("runc")!]],
-    ...(crun ? [["crun", [crun]] as [string, string[]]] : []),
-  ];
-  for (const [name, command] of runtimes) {
-    list.push([
-      `${name} run, docker's filter`,
-      [...command, "run", "--bundle", filtered, id],
-    ]);
-  }
-  const bwrap = findProgram("bwrap");
-  if (bwrap) {
-    const flags = "--unshare-all --proc /proc --dev /dev".split(" ");
-    list.push([
-      "bwrap (no cgroup, no filter)",
-      [bwrap, "--bind", rootfs, "/", ...flags, "/bin/true"],
-    ]);
-  }
-  const hello = `${work}/hello.js`;
-  Deno.writeTextFileSync(hello, "");
-  list.push(["deno run, an empty program", [
-    Deno.execPath(),
-    "run",
-    "-A",
-    hello,
-  ]]);
-  return list.map(([name, command]) => ({ name, command, times: [], cpu: [] }));
-}
-
-function printTable(contenders: readonly Contender[], rounds: number): void {
-  const runc = contenders.find((c) => c.name === "runc run")!;
-  const base = median(runc.times);
-  console.log(
-    `\n${rounds} rounds, interleaved; Linux ${Deno.osRelease()}, ${navigator.hardwareConcurrency} cores, cgroups ${
-      cgroupLayout(gatherFacts(readCaller()))
-    }, Deno ${Deno.version.deno}\n`,
-  );
-  console.log("| /bin/true | median ms | min ms | CPU ms | of runc |");
-  console.log("| --- | ---: | ---: | ---: | ---: |");
-  for (const { name, times, cpu } of contenders) {
-    const mean = cpu.reduce((sum, ms) => sum + ms, 0) / cpu.length;
-    console.log(
-      `| ${name} | ${median(times).toFixed(1)} | ${
-        Math.min(...times).toFixed(1)
-      } | ${mean.toFixed(0)} | ${(median(times) / base).toFixed(2)} |`,
-    );
-  }
-}
-
-function showLoad(load: readonly number[]): string {
-  return load[0]!.toFixed(1);
-}
-
-function bench(args: readonly string[]): void {
-  let rounds = 30;
-  for (let i = 0; i < args.length; i++) {
-    const value = Number(args[i + 1]);
-    if (args[i] !== "--rounds" || !Number.isInteger(value) || value < 1) {
-      throw new BuildError(
-        `Cannot bench: unknown argument "${
-          args[i]
-        }"\n  hint: deno task bench [--rounds N]`,
-      );
+/** Reads the command line.
+ *
+ * @throws {BuildError} for what it does not know */
+export function readOptions(args: readonly string[]): Options {
+  const options: Options = {
+    quick: false,
+    rounds: 0,
+    cases: CASES,
+    json: `${ROOT}dist/bench.json`,
+    docs: false,
+  };
+  const words = args.flatMap((it) => /^(--\w+)=(.*)$/.exec(it)?.slice(1) ?? it);
+  for (let word = words.shift(); word !== undefined; word = words.shift()) {
+    const value = () => words.shift() ?? refuse(`${word} needs a value`);
+    switch (word) {
+      case "--quick":
+        options.quick = true;
+        break;
+      case "--docs":
+        options.docs = true;
+        break;
+      case "--json":
+        options.json = value();
+        break;
+      case "--rounds":
+        options.rounds = Number(value());
+        if (Number.isInteger(options.rounds) && options.rounds > 0) break;
+        return refuse("--rounds needs a number from 1 on");
+      case "--only":
+        options.cases = value().split(",").map((name) =>
+          CASES.find((it) => it.name === name) ??
+            refuse(
+              `no case "${name}", but ${CASES.map((it) => it.name).join(", ")}`,
+            )
+        );
+        break;
+      default:
+        return refuse(`unknown argument "${word}"`);
     }
-    rounds = value;
-    i++;
   }
+  if (options.docs && (options.quick || options.cases !== CASES)) {
+    refuse("--docs wants all cases in full, without --quick and --only");
+  }
+  options.rounds ||= options.quick ? 3 : 30;
+  return options;
+}
+
+async function bench(options: Options): Promise<void> {
   for (const need of ["root", "runc", "busybox"] as const) {
-    if (!hasNeed(need)) {
-      throw new BuildError(`Cannot bench: this machine lacks ${need}`);
-    }
+    if (!hasNeed(need)) refuse(`this machine lacks ${need}`);
   }
   bundle();
-  const work = Deno.makeTempDirSync({ prefix: "rustyrun-bench-" });
-  const rootfs = makeRootfs();
+  using room = new Room();
+  const field = await Field.gather(room);
+  const report: Report = {
+    date: new Date().toISOString(),
+    quick: options.quick,
+    rounds: options.rounds,
+    machine: readMachine(),
+    load: watchLoad(() => 0)(),
+    absent: field.absent,
+    cases: [],
+  };
+  printHead(report);
+  const rounds = { before: options.quick ? 1 : 5, count: options.rounds };
+  const whole = watchLoad(() => field.servantsCpu());
+  for (const { run, ...about } of options.cases) {
+    const look = watchLoad(() => field.servantsCpu());
+    try {
+      const series = await run({ room, field, rounds, quick: options.quick });
+      const done = { ...about, load: look(), series };
+      report.cases.push(done);
+      printCase(done);
+    } finally {
+      field.clear();
+    }
+  }
+  report.load = whole();
+  const { load, cases } = report;
+  load.busy ||= load.before > report.machine.cores / 2 ||
+    cases.some((it) => it.load.busy);
+  console.log(`\n# Goals\n\n${tellLoad(load)}\n\n${goalsTable(report)}`);
+  Deno.writeTextFileSync(options.json, JSON.stringify(report, null, 1));
+  console.log(`\nWrote ${options.json}`);
+}
+
+async function main(): Promise<number> {
   try {
-    const contenders = listContenders(work, rootfs);
-    const denoDir = `${work}/deno`;
-    const load = Deno.loadavg();
-    // Not counted: the first fills the caches, Deno's of compiled code too.
-    for (let i = 0; i < WARM_UP; i++) {
-      for (const contender of contenders) runOnce(contender, denoDir);
+    const options = readOptions(Deno.args);
+    const inside = Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined;
+    // Others of our proofs mount a hugetlb hierarchy, which podman sees.
+    using _lock = inside ? undefined : await lockProofs();
+    if (options.docs && !inside) await checkCharts();
+    const code = await enterRoom();
+    if (code === undefined) await bench(options);
+    else if (code === 0 && options.docs) {
+      await writeDocs(JSON.parse(Deno.readTextFileSync(options.json)));
     }
-    for (const contender of contenders) {
-      contender.times = [];
-      contender.cpu = [];
-    }
-    for (let i = 0; i < rounds; i++) {
-      for (const contender of contenders) runOnce(contender, denoDir);
-    }
-    printTable(contenders, rounds);
-    console.log(
-      `\nLoad ${showLoad(load)} before, ${showLoad(Deno.loadavg())} after`,
-    );
-  } finally {
-    Deno.removeSync(work, { recursive: true });
-    Deno.removeSync(rootfs, { recursive: true });
+    return code ?? 0;
+  } catch (error) {
+    return tell(error);
   }
 }
 
-if (import.meta.main) {
-  try {
-    // crun asks for it, and then all of them get it.
-    const code = await enterRoom();
-    if (code !== undefined) Deno.exit(code);
-    bench(Deno.args);
-  } catch (error) {
-    if (!(error instanceof BuildError)) throw error;
-    console.error(error.message);
-    Deno.exit(1);
+/** Says what went wrong; of a failed clean-up and what came before, both.
+ *
+ * @returns the exit code */
+function tell(error: unknown): number {
+  if (error instanceof SuppressedError) {
+    tell(error.suppressed);
+    return tell(error.error);
   }
+  if (error instanceof Interrupted) {
+    console.error("Interrupted: what ran is ended and removed");
+    return 130;
+  }
+  console.error(error instanceof BuildError ? error.message : error);
+  return 1;
 }
+
+if (import.meta.main) Deno.exit(await main());

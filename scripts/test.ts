@@ -17,7 +17,7 @@
 import { ROOT } from "./build.ts";
 
 /** Files that look at all of the machine: they run when no other does. */
-const ALONE = ["tests/doctor_test.ts"];
+const ALONE = ["tests/doctor_test.ts", "tests/integration/bench_test.ts"];
 
 /** Files that take longest: they start first. */
 const LONG = [

@@ -117,6 +117,9 @@ rmdir "$own"
 set +e
 `;
 
+/** Whoever is interrupted cleans up himself, and the room goes after him. */
+const WITH_PATIENCE = "trap : INT TERM\n";
+
 /** Mounts a v1 hugetlb hierarchy, runs the rest of the command line, and makes
  * the hierarchy go: it is global to the kernel, outlives an umount while a
  * removed cgroup of it is still being freed, and then the only cure is to
@@ -163,12 +166,13 @@ async function wantsHugetlb(): Promise<boolean> {
  */
 export async function enterRoom(): Promise<number | undefined> {
   if (Deno.env.get("RUSTYRUN_PROOF_INSIDE") !== undefined) return undefined;
-  const status = await new Deno.Command("unshare", {
+  const child = new Deno.Command("unshare", {
     args: [
       "-m",
       "/bin/sh",
       "-c",
-      WITH_OWN_NULL + (await wantsHugetlb() ? WITH_HUGETLB : '"$@"'),
+      WITH_PATIENCE + WITH_OWN_NULL +
+      (await wantsHugetlb() ? WITH_HUGETLB : '"$@"\nexit $?'),
       "sh",
       Deno.execPath(),
       "run",
@@ -178,8 +182,22 @@ export async function enterRoom(): Promise<number | undefined> {
       ...Deno.args,
     ],
     env: { RUSTYRUN_PROOF_INSIDE: "1" },
-  }).spawn().status;
-  return status.code;
+  }).spawn();
+  // unshare becomes the shell, whose child the second run is.
+  const children = `/proc/${child.pid}/task/${child.pid}/children`;
+  const passOn = (signal: Deno.Signal) => {
+    try {
+      const pids = Deno.readTextFileSync(children).split(" ");
+      for (const pid of pids) if (pid !== "") Deno.kill(Number(pid), signal);
+    } catch (error) {
+      // It has just ended.
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  };
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => passOn(signal));
+  }
+  return (await child.status).code;
 }
 
 /** Makes a work directory that every user can pass through: the root of a

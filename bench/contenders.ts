@@ -1,0 +1,227 @@
+/**
+ * Who is measured: rustyrun in each of its forms, and its peers. One that is not
+ * there, or does not work here, is left out, and it is said why.
+ *
+ * @module
+ */
+
+import { BuildError, ROOT } from "../scripts/build.ts";
+import { BUNDLE } from "../scripts/bundle.ts";
+import { findProgram, isFile, probe } from "../tests/needs.ts";
+import { cpuOf } from "./processes.ts";
+import { mustRun, type Room } from "./room.ts";
+import type { Sample } from "./starter.ts";
+
+/** Every contender, and how a table names it. */
+export const TITLES = {
+  cold: "rustyrun, cold",
+  executable: "rustyrun, executable",
+  front: "rustyrun, front + serve",
+  library: "rustyrun, library",
+  pool: "rustyrun, library, pool",
+  runc: "runc",
+  crun: "crun",
+  bwrap: "bwrap",
+  floor: "C floor",
+  "floor-bare": "C floor, no cgroups",
+  empty: "deno, empty program",
+} as const;
+
+/** The name of a contender. */
+export type Name = keyof typeof TITLES;
+
+/** A runtime that runs bundles. */
+export interface Runtime {
+  name: Name;
+  /** The program, and the flags before a command; the states have a directory of
+   * their own. */
+  command: readonly string[];
+  /** One file that an engine can be told. */
+  program: string;
+  /** Directory of the states. */
+  root: string;
+}
+
+/** Why a contender, or one of its cases, is not there. */
+export interface Absent {
+  what: string;
+  why: string;
+}
+
+/** How long the warm engine may take until it listens. */
+const LISTENS_TRIES = 1000, TICK_MS = 10;
+/** Containers that warm an engine up. */
+const WARM_UP = 20;
+
+const DENO = [Deno.execPath(), "run", "-q", "-A", "--no-config"];
+
+/** The contenders of one run. */
+export class Field {
+  readonly runtimes: Runtime[] = [];
+  readonly absent: Absent[] = [];
+  readonly #room: Room;
+  readonly #empty: string;
+  /** The warm engine. */
+  #engine: number | undefined;
+
+  private constructor(room: Room) {
+    this.#room = room;
+    this.#empty = `${room.dir}/empty.js`;
+    Deno.writeTextFileSync(this.#empty, "");
+  }
+
+  /** Finds them, starts the warm engine, and tries each one. */
+  static async gather(room: Room): Promise<Field> {
+    const field = new Field(room);
+    const cold = field.#add("cold", [...DENO, BUNDLE]);
+    // Engines take one file.
+    cold.program = `${room.dir}/cold`;
+    const line = [...DENO, BUNDLE].join(" ");
+    Deno.writeTextFileSync(
+      cold.program,
+      `#!/bin/sh\nDENO_DIR=${room.dir}/deno exec ${line} "$@"\n`,
+      { mode: 0o755 },
+    );
+    const executable = `${ROOT}dist/rustyrun`;
+    if (isFile(executable)) field.#add("executable", [executable]);
+    else field.leaveOut("executable", "deno task compile has not made it");
+    await field.#addFront();
+    for (const name of ["runc", "crun"] as const) {
+      const path = findProgram(name);
+      if (path === undefined) field.leaveOut(name, "it is not installed");
+      else field.#add(name, [path]);
+    }
+    await field.#tryAll();
+    return field;
+  }
+
+  #add(name: Name, command: readonly string[]): Runtime {
+    const root = this.#room.makeDir(`states/${name}`);
+    const runtime = {
+      name,
+      command: [...command, "--root", root],
+      program: command[0]!,
+      root,
+    };
+    this.runtimes.push(runtime);
+    return runtime;
+  }
+
+  /** Notes that one does not take part. */
+  leaveOut(name: Name, why: string): void {
+    this.absent.push({ what: TITLES[name], why });
+  }
+
+  async #addFront(): Promise<void> {
+    const { dir, starter } = this.#room;
+    const [deno, ...words] = [...DENO, BUNDLE];
+    if (probe(deno!, ...words, "serve", "--help").code !== 0) {
+      this.leaveOut("front", "this rustyrun has no serve");
+      return;
+    }
+    const socket = `${this.#room.makeDir("serve")}/socket`;
+    const front = `${dir}/rustyrun`;
+    mustRun([deno!, ...words, "front", "--socket", socket, front]);
+    const serve = [...DENO, BUNDLE, "serve", "--socket", socket, "--idle", "0"];
+    this.#engine = starter.start(serve).pid;
+    for (let i = 0; !exists(socket); i++) {
+      if (i === LISTENS_TRIES) throw new BuildError("serve does not listen");
+      await new Promise((resolve) => setTimeout(resolve, TICK_MS));
+      await starter.check();
+    }
+    this.#add("front", [front]);
+  }
+
+  /** A peer that cannot run a container here is left out; ours has to. */
+  async #tryAll(): Promise<void> {
+    const bundle = this.#room.makeBundle();
+    for (const runtime of [...this.runtimes]) {
+      try {
+        await this.step(runtime, ["run", "--bundle", bundle, "try"]);
+      } catch (error) {
+        const peer = runtime.name === "runc" || runtime.name === "crun";
+        if (!(error instanceof BuildError) || !peer) throw error;
+        const words = error.message.split("\n");
+        this.leaveOut(runtime.name, words.slice(0, 2).join(": "));
+        this.runtimes.splice(this.runtimes.indexOf(runtime), 1);
+      }
+    }
+    await this.#warmUp(bundle);
+    this.clear();
+  }
+
+  /** Warms the engine up, and sees that it is the one that works: a front that is
+   * cold is slow, but right. */
+  async #warmUp(bundle: string): Promise<void> {
+    const front = this.find("front");
+    if (front === undefined) return;
+    const alone: number[] = [];
+    for (let i = 0; i < WARM_UP; i++) {
+      const words = ["run", "--bundle", bundle, "try"];
+      const argv = [...front.command, ...words];
+      alone.push((await this.#room.starter.step(argv)).cpu);
+    }
+    const deno = await this.startEmpty();
+    if (Math.min(...alone) < deno.cpu) return;
+    this.leaveOut("front", "every call is cold: serve does not serve it");
+    this.runtimes.splice(this.runtimes.indexOf(front), 1);
+    this.#engine = undefined;
+  }
+
+  /** Ends all containers and forgets their states. */
+  clear(): void {
+    this.#room.sweep(this.servantPids);
+    for (const { root } of this.runtimes) {
+      Deno.removeSync(root, { recursive: true });
+      Deno.mkdirSync(root, { mode: 0o700 });
+    }
+  }
+
+  /** The runtime of that name, if it takes part. */
+  find(name: Name): Runtime | undefined {
+    return this.runtimes.find((it) => it.name === name);
+  }
+
+  /** Processes that work for a contender and live on. */
+  get servants(): { what: string; pid: number }[] {
+    return this.#engine === undefined
+      ? []
+      : [{ what: "rustyrun serve", pid: this.#engine }];
+  }
+
+  get servantPids(): number[] {
+    return this.servants.map((it) => it.pid);
+  }
+
+  /** CPU time of the servants so far, in milliseconds. */
+  servantsCpu(): number {
+    return this.servantPids.reduce((sum, pid) => sum + cpuOf(pid), 0);
+  }
+
+  /** Starts Deno on an empty program: the floor of what is cold. */
+  startEmpty(): Promise<Sample> {
+    return this.#room.starter.step([...DENO, this.#empty]);
+  }
+
+  /** Runs a command of a runtime's to its end. The CPU time is that of the command
+   * and of the engine that worked for it. */
+  async step(runtime: Runtime, words: readonly string[]): Promise<Sample> {
+    const served = runtime.name === "front";
+    const before = served ? this.servantsCpu() : 0;
+    const { ms, cpu } = await this.#room.starter.step([
+      ...runtime.command,
+      ...words,
+    ]);
+    return { ms, cpu: served ? cpu + this.servantsCpu() - before : cpu };
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

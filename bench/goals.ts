@@ -1,0 +1,207 @@
+/**
+ * What the figures must come to: ratios to the peers of the same run, and
+ * distances from Deno's own start.
+ *
+ * @module
+ */
+
+import { startAmong } from "./cases/many.ts";
+import { type Name, TITLES } from "./contenders.ts";
+import { median } from "./measure.ts";
+import { findSeries, makeTable, type Report } from "./report.ts";
+
+/** What a figure is compared with. */
+interface Bound {
+  /** A contender whose figure is the unit. */
+  of: Name;
+  must?: number;
+  aim?: number;
+}
+
+/** A figure that must be small beside others. */
+interface Goal {
+  case: string;
+  metric: string;
+  who: Name;
+  title: string;
+  bounds: readonly Bound[];
+}
+
+const GOALS: readonly Goal[] = [
+  {
+    case: "life",
+    metric: "life",
+    who: "front",
+    title: "engine's life",
+    bounds: [{ of: "runc", must: 0.3, aim: 0.2 }, { of: "crun", must: 0.6 }],
+  },
+  {
+    case: "exec",
+    metric: "exec",
+    who: "front",
+    title: "exec",
+    bounds: [
+      { of: "runc", must: 0.25 },
+      { of: "crun", must: 0.9, aim: 0.6 },
+    ],
+  },
+  {
+    case: "run",
+    metric: "run",
+    who: "front",
+    title: "run",
+    bounds: [
+      { of: "runc", must: 0.35 },
+      { of: "crun", must: 0.6, aim: 0.4 },
+    ],
+  },
+  {
+    case: "burst",
+    metric: "create",
+    who: "front",
+    title: "20 creates at once",
+    bounds: [{ of: "runc", must: 0.5, aim: 0.35 }],
+  },
+  {
+    case: "podman",
+    metric: "run",
+    who: "front",
+    title: "podman run --rm",
+    bounds: [{ of: "runc", must: 0.85, aim: 0.7 }],
+  },
+  {
+    case: "run",
+    metric: "run",
+    who: "library",
+    title: "run, with cgroups",
+    bounds: [
+      { of: "crun", must: 0.5, aim: 0.35 },
+      { of: "floor", aim: 1.1 },
+    ],
+  },
+  {
+    case: "run",
+    metric: "run",
+    who: "pool",
+    title: "run, no cgroups",
+    bounds: [{ of: "bwrap", must: 0.6, aim: 0.45 }],
+  },
+];
+
+/** How far a cold command may be from Deno's own start, in milliseconds. */
+const COLD = [
+  { metrics: ["start", "state", "kill", "delete"], must: 4, aim: 2 },
+  { metrics: ["create"], must: 19, aim: 13 },
+];
+/** How much slower the start among many may be. */
+const GROWTH = 1.2;
+/** Cold create beside runc's. */
+const COLD_CREATE = 1.5;
+
+/** One line of the table. */
+export interface Verdict {
+  goal: string;
+  figure: string;
+  must: string;
+  aim: string;
+  /** Whether what it must reach is reached; undefined when it only has an aim. */
+  met: boolean | undefined;
+}
+
+type Cases = Pick<Report, "cases">;
+
+function middle(report: Cases, name: string, metric: string, who: Name) {
+  const series = findSeries(report, name, metric, who);
+  return series === undefined ? undefined : median(series.values);
+}
+
+function judgeRatios(report: Cases): Verdict[] {
+  return GOALS.flatMap(({ case: name, metric, who, title, bounds }) => {
+    const own = middle(report, name, metric, who);
+    return bounds.flatMap(({ of, must, aim }): Verdict[] => {
+      const other = middle(report, name, metric, of);
+      if (own === undefined || other === undefined) return [];
+      const ratio = own / other;
+      const unit = `x ${TITLES[of]}`;
+      return [{
+        goal: `${title}: ${TITLES[who]}`,
+        figure: `${ratio.toFixed(2)} ${unit}`,
+        must: must === undefined ? "" : `${must} ${unit}`,
+        aim: aim === undefined ? "" : `${aim} ${unit}`,
+        met: must === undefined ? undefined : ratio <= must,
+      }];
+    });
+  });
+}
+
+function judgeCold(report: Cases): Verdict[] {
+  const floor = middle(report, "life", "state", "empty");
+  if (floor === undefined) return [];
+  return (["cold", "executable"] as const).flatMap((who) =>
+    COLD.flatMap(({ metrics, must, aim }): Verdict[] => {
+      const all = metrics.map((it) => middle(report, "life", it, who));
+      if (all.some((it) => it === undefined)) return [];
+      const more = Math.max(...all.map((it) => it! - floor));
+      const unit = "ms above deno's start";
+      return [{
+        goal: `${metrics.join(", ")}: ${TITLES[who]}`,
+        figure: `${more.toFixed(1)} ${unit}`,
+        must: `${must} ${unit}`,
+        aim: `${aim} ${unit}`,
+        met: more <= must,
+      }];
+    })
+  );
+}
+
+function judgeColdBesideRunc(report: Cases): Verdict[] {
+  return ([["life", "create"], ["run", "run"]] as const).flatMap(
+    ([name, metric]): Verdict[] => {
+      const own = middle(report, name, metric, "cold");
+      const runc = middle(report, name, metric, "runc");
+      if (own === undefined || runc === undefined) return [];
+      return [{
+        goal: `${metric}: ${TITLES.cold}`,
+        figure: `${(own / runc).toFixed(2)} x runc`,
+        must: `${COLD_CREATE} x runc`,
+        aim: "",
+        met: own / runc <= COLD_CREATE,
+      }];
+    },
+  );
+}
+
+function judgeGrowth(report: Cases): Verdict[] {
+  const one = middle(report, "alive", startAmong(1), "front");
+  const many = middle(report, "alive", startAmong(500), "front");
+  if (one === undefined || many === undefined) return [];
+  return [{
+    goal: `start with 500 alive: ${TITLES.front}`,
+    figure: `${(many / one).toFixed(2)} x with 1 alive`,
+    must: `${GROWTH} x with 1 alive`,
+    aim: "1.0 x with 1 alive",
+    met: many / one <= GROWTH,
+  }];
+}
+
+/** Compares a run with what it must come to; what was not measured is left out. */
+export function judge(report: Cases): Verdict[] {
+  return [
+    ...judgeRatios(report),
+    ...judgeCold(report),
+    ...judgeColdBesideRunc(report),
+    ...judgeGrowth(report),
+  ];
+}
+
+/** The table of the goals. */
+export function goalsTable(report: Cases): string {
+  const rows = judge(report).map(({ goal, figure, must, aim, met }) => [
+    goal,
+    figure,
+    must,
+    aim,
+    met === undefined ? "" : met ? "yes" : "NO",
+  ]);
+  return makeTable([["goal", "measured", "must", "aim", "met"], ...rows]);
+}

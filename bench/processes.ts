@@ -1,0 +1,75 @@
+/**
+ * What /proc tells of processes: their descendants, CPU time and memory.
+ *
+ * @module
+ */
+
+/** The text of a file of /proc; empty when the process has gone. */
+function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound ||
+      // ESRCH: gone between open and read.
+      error instanceof Error && "code" in error && error.code === "ESRCH"
+    ) return "";
+    throw error;
+  }
+}
+
+function threads(pid: number): string[] {
+  try {
+    return [...Deno.readDirSync(`/proc/${pid}/task`)].map((it) => it.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** Returns the descendants of a process, outermost first. */
+export function listDescendants(pid: number): number[] {
+  const children = threads(pid).flatMap((thread) =>
+    read(`/proc/${pid}/task/${thread}/children`).trim().split(" ")
+      .filter((it) => it !== "").map(Number)
+  );
+  return children.flatMap((it) => [it, ...listDescendants(it)]);
+}
+
+/** Returns milliseconds of CPU that a process and its descendants have used, as
+ * far as they live. */
+export function cpuOf(pid: number): number {
+  let nanoseconds = 0;
+  for (const it of [pid, ...listDescendants(pid)]) {
+    for (const thread of threads(it)) {
+      const text = read(`/proc/${it}/task/${thread}/schedstat`);
+      nanoseconds += Number(text.split(" ")[0]);
+    }
+  }
+  return nanoseconds / 1e6;
+}
+
+/** The name of a process's program, up to 15 bytes. */
+export function nameOf(pid: number): string {
+  return read(`/proc/${pid}/comm`).trim();
+}
+
+/** Memory in KiB: what is resident, and what of it is the process's alone and in
+ * no file. */
+export interface Memory {
+  resident: number;
+  anonymous: number;
+}
+
+/** Returns the memory of these processes together. */
+export function memoryOf(pids: readonly number[]): Memory {
+  const sum = { resident: 0, anonymous: 0 };
+  for (const pid of pids) {
+    const status = read(`/proc/${pid}/status`);
+    const field = (name: string) =>
+      Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? 0);
+    sum.resident += field("VmRSS");
+    sum.anonymous += field("RssAnon");
+  }
+  return sum;
+}

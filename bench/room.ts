@@ -1,0 +1,222 @@
+/**
+ * The room of the bench: a mount namespace with a /run of its own, so that every
+ * file goes with it, one cgroup above all containers, and a way to end and remove
+ * whatever runs.
+ *
+ * @module
+ */
+
+import { BuildError, ROOT } from "../scripts/build.ts";
+import { listHierarchies } from "../tests/conformance/room.ts";
+import { makeRootfs } from "../tests/harness.ts";
+import { findProgram, isFile } from "../tests/needs.ts";
+import { listDescendants } from "./processes.ts";
+import { reap, Starter } from "./starter.ts";
+
+/** What engines and runtimes keep outside of the directories that they can be
+ * told. */
+const HIDDEN = ["/run", "/dev/shm", "/var/lib/containers"];
+/** Waits for processes and cgroups to go: so often, so many milliseconds. */
+const TRIES = 1000, TICK_MS = 10;
+
+/** How a container's bundle differs from what `runc spec` writes. */
+export interface BundleOptions {
+  args?: string[];
+  /** With the filter that dockerd writes into a config.json. */
+  docker?: boolean;
+}
+
+/** Runs a program that must work, uncounted.
+ *
+ * @returns its standard output */
+export function mustRun(argv: readonly string[]): string {
+  const [program, ...args] = argv;
+  const { success, stdout, stderr } = new Deno.Command(program!, {
+    args,
+    stdin: "null",
+  }).outputSync();
+  const decoder = new TextDecoder();
+  if (success) return decoder.decode(stdout);
+  throw new BuildError(
+    `Cannot prepare the bench: "${argv.join(" ")}" failed\n${
+      decoder.decode(stderr).trim()
+    }`,
+  );
+}
+
+/** Where the bench works; made in a mount namespace that is nobody else's. */
+export class Room implements Disposable {
+  /** All of its files. */
+  readonly dir = `/run/rustyrun-bench-${Deno.pid}`;
+  readonly rootfs: string;
+  /** The parent of all cgroups, as a cgroupsPath. */
+  readonly cgroup = `/rustyrun-bench-${Deno.pid}`;
+  readonly starter: Starter;
+  readonly #spec: Record<string, unknown>;
+  readonly #filter: unknown;
+  #bundles = 0;
+
+  constructor() {
+    for (const path of HIDDEN) {
+      mustRun(["mkdir", "-p", path]);
+      mustRun(["mount", "-t", "tmpfs", "-o", "mode=755", "bench", path]);
+    }
+    Deno.mkdirSync(this.dir);
+    Deno.env.set("TMPDIR", this.dir);
+    this.rootfs = makeRootfs();
+    const runc = findProgram("runc");
+    if (runc === undefined) throw new BuildError("Cannot bench without runc");
+    mustRun([runc, "spec", "--bundle", this.dir]);
+    this.#spec = JSON.parse(Deno.readTextFileSync(`${this.dir}/config.json`));
+    this.#filter = JSON.parse(
+      Deno.readTextFileSync(`${ROOT}tests/testdata/config/docker_run.json`),
+    ).linux.seccomp;
+    this.starter = new Starter([
+      "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+      `HOME=${this.dir}`,
+      // A cache of its own: another version of Deno empties the shared one.
+      `DENO_DIR=${this.dir}/deno`,
+      `CONTAINERS_CONF=${this.dir}/containers.conf`,
+    ], `${this.dir}/errors`);
+    this.#makeCgroups();
+  }
+
+  /** Makes a directory of that name.
+   *
+   * @returns its path */
+  makeDir(name: string): string {
+    const path = `${this.dir}/${name}`;
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    return path;
+  }
+
+  /** Makes a bundle: what `runc spec` writes, without a terminal, and a cgroup of
+   * its own; without cgroupsPath runc and crun nest under the caller's on v1.
+   *
+   * @returns its directory */
+  makeBundle(options: BundleOptions = {}): string {
+    const name = `b${this.#bundles++}`;
+    const dir = this.makeDir(`bundles/${name}`);
+    // deno-lint-ignore no-explicit-any -- it is runc's own
+    const spec: any = structuredClone(this.#spec);
+    spec.root = { path: this.rootfs, readonly: true };
+    spec.process.args = options.args ?? ["/bin/true"];
+    spec.process.terminal = false;
+    spec.linux.cgroupsPath = `${this.cgroup}/${name}`;
+    if (options.docker) spec.linux.seccomp = this.#filter;
+    Deno.writeTextFileSync(`${dir}/config.json`, JSON.stringify(spec));
+    return dir;
+  }
+
+  /** Ends everything that was started but `kept`, reaps it, and removes its
+   * cgroups.
+   *
+   * @throws {BuildError} when something stays */
+  sweep(kept: readonly number[] = []): void {
+    this.#removeAll(kept);
+    this.#makeCgroups();
+  }
+
+  #removeAll(kept: readonly number[]): void {
+    this.#end(new Set(kept.flatMap((it) => [it, ...listDescendants(it)])));
+    for (const path of this.#listCgroups()) removeCgroup(path);
+    const left = this.#listCgroups();
+    if (left.length > 0) {
+      throw new BuildError(`Cannot remove the cgroups ${left.join(", ")}`);
+    }
+    Deno.removeSync(this.makeDir("bundles"), { recursive: true });
+    this.starter.forget();
+  }
+
+  /** Makes the cgroup above all containers, as engines have one: else some make and
+   * remove it with each container, and others leave it. */
+  #makeCgroups(): void {
+    for (const { path } of listHierarchies()) {
+      const dir = path + this.cgroup;
+      Deno.mkdirSync(dir);
+      for (const name of ["cpuset.cpus", "cpuset.mems"]) {
+        // v1: without them no process may join.
+        if (!isFile(`${dir}/tasks`) || !isFile(`${dir}/${name}`)) continue;
+        const value = Deno.readTextFileSync(`${path}/${name}`);
+        Deno.writeTextFileSync(`${dir}/${name}`, value);
+      }
+    }
+  }
+
+  /** Waits until all have ended but `kept`, and reaps them.
+   *
+   * @returns their CPU time in milliseconds */
+  async settle(kept: readonly number[]): Promise<number> {
+    const all = new Set(kept.flatMap((it) => [it, ...listDescendants(it)]));
+    for (let cpu = 0;;) {
+      cpu += reap();
+      if (listDescendants(Deno.pid).every((it) => all.has(it))) return cpu;
+      pause();
+      await this.starter.check();
+    }
+  }
+
+  /** All are descendants of this process, orphans as well. */
+  #end(kept: ReadonlySet<number>): void {
+    for (let i = 0; i < TRIES; i++) {
+      reap();
+      const pids = listDescendants(Deno.pid).filter((it) => !kept.has(it));
+      if (pids.length === 0) return;
+      for (const pid of pids) kill(pid);
+      pause();
+    }
+    throw new BuildError("Cannot end what the bench has started");
+  }
+
+  /** Paths of the bench's cgroups, innermost first. */
+  #listCgroups(): string[] {
+    const below = (dir: string): string[] => {
+      try {
+        const dirs = [...Deno.readDirSync(dir)].filter((it) => it.isDirectory);
+        return [...dirs.flatMap((it) => below(`${dir}/${it.name}`)), dir];
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return [];
+        throw error;
+      }
+    };
+    // podman makes plain directories where it looks for a hierarchy.
+    const mounts = [...Deno.readDirSync("/sys/fs/cgroup")].filter((it) =>
+      it.isDirectory
+    ).map((it) => `/sys/fs/cgroup/${it.name}`);
+    const all = new Set([
+      ...mounts,
+      ...listHierarchies().map((it) => it.path),
+    ]);
+    return [...all].flatMap((it) => below(it + this.cgroup));
+  }
+
+  [Symbol.dispose](): void {
+    this.#removeAll([]);
+    this.starter[Symbol.dispose]();
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    Deno.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TICK_MS);
+}
+
+/** Removes a cgroup, whose last process may be just about to end. */
+function removeCgroup(path: string): void {
+  for (let i = 0; i < TRIES; i++) {
+    try {
+      return Deno.removeSync(path);
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      if (i === TRIES - 1) throw error;
+      pause();
+    }
+  }
+}
