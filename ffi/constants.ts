@@ -110,6 +110,9 @@ export const MAGIC = {
   PSTOREFS: 0x6165676c,
   EFIVARFS: 0xde5e81e4,
   BPF_FS: 0xcafe4a11,
+  RAMFS: 0x858458f6,
+  OVERLAY: 0x794c7630,
+  FUSE: 0x65735546,
 } as const;
 
 /** prctl(2). */

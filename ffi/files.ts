@@ -159,30 +159,47 @@ const DT_UNKNOWN = 0, DT_DIR = 4, DT_REG = 8, DT_LNK = 10;
 /** Where a struct linux_dirent64 has its length, type and name, getdents64(2). */
 const D_RECLEN = 16, D_TYPE = 18, D_NAME = 19;
 
-function readEntries(path: string): Deno.DirEntry[] {
-  const entries: Deno.DirEntry[] = [];
-  const fd = openFd(path, O_DIRECTORY);
-  try {
-    const bytes = new Uint8Array(1 << 15);
-    const view = new DataView(bytes.buffer);
-    for (;;) {
-      const end = syscall("getdents64", fd, bytes, bytes.length);
-      if (end === 0) return entries;
-      for (let at = 0; at < end; at += view.getUint16(at + D_RECLEN, true)) {
-        const from = at + D_NAME;
-        const name = fromBytes(bytes.subarray(from, bytes.indexOf(0, from)));
-        if (name === "." || name === "..") continue;
-        const type = bytes[at + D_TYPE];
-        const { isFile, isDirectory, isSymlink } = type === DT_UNKNOWN
-          ? lstatSync(`${path}/${name}`)
-          : {
-            isFile: type === DT_REG,
-            isDirectory: type === DT_DIR,
-            isSymlink: type === DT_LNK,
-          };
-        entries.push({ name, isFile, isDirectory, isSymlink });
+/** An entry of a directory: its name, and readdir(3)'s d_type (0: unknown). */
+export interface RawEntry {
+  name: string;
+  type: number;
+}
+
+/**
+ * Reads an open directory from where its descriptor is, but "." and "..";
+ * getdents64(2).
+ *
+ * @throws {SyscallError}
+ */
+export function* readEntriesOf(fd: number): Generator<RawEntry> {
+  const bytes = new Uint8Array(1 << 15);
+  const view = new DataView(bytes.buffer);
+  for (;;) {
+    const end = syscall("getdents64", fd, bytes, bytes.length);
+    if (end === 0) return;
+    for (let at = 0; at < end; at += view.getUint16(at + D_RECLEN, true)) {
+      const from = at + D_NAME;
+      const name = fromBytes(bytes.subarray(from, bytes.indexOf(0, from)));
+      if (name !== "." && name !== "..") {
+        yield { name, type: bytes[at + D_TYPE]! };
       }
     }
+  }
+}
+
+function readEntries(path: string): Deno.DirEntry[] {
+  const fd = openFd(path, O_DIRECTORY);
+  try {
+    return Array.from(readEntriesOf(fd), ({ name, type }) => {
+      const { isFile, isDirectory, isSymlink } = type === DT_UNKNOWN
+        ? lstatSync(`${path}/${name}`)
+        : {
+          isFile: type === DT_REG,
+          isDirectory: type === DT_DIR,
+          isSymlink: type === DT_LNK,
+        };
+      return { name, isFile, isDirectory, isSymlink };
+    });
   } finally {
     closeFd(fd);
   }

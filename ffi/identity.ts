@@ -50,14 +50,32 @@ export function isSameFile(a: FileId, b: FileId): boolean {
   return a.dev === b.dev && a.ino === b.ino;
 }
 
+/** What fstatfs(2) tells of a file system. */
+export interface FsSize {
+  /** A number of {@linkcode MAGIC}, or of a type that is not there. */
+  type: number;
+  /** How large it is, in blocks; 0 for one that stores nothing. */
+  blocks: bigint;
+}
+
 /**
- * The type of the file system that a descriptor is on: a number of
- * {@linkcode MAGIC}, or of a type that is not there.
+ * Looks at the file system that a descriptor is on.
  *
  * @throws {SyscallError} when the file system cannot be asked
  */
-export function readFsType(fd: number): number {
+export function readFsSize(fd: number): FsSize {
   const bytes = new Uint8Array(120);
   syscall("fstatfs", fd, bytes);
-  return new DataView(bytes.buffer).getUint32(0, true);
+  const view = new DataView(bytes.buffer);
+  return {
+    type: view.getUint32(0, true),
+    blocks: view.getBigUint64(16, true),
+  };
+}
+
+/** Its type alone.
+ *
+ * @throws {SyscallError} when the file system cannot be asked */
+export function readFsType(fd: number): number {
+  return readFsSize(fd).type;
 }

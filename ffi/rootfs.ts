@@ -5,35 +5,54 @@
  */
 
 import { fromBytes } from "./bytes.ts";
+import { O, RESOLVE, S_IF } from "./constants.ts";
 import { statSync } from "./files.ts";
+import { identifyFile } from "./identity.ts";
 import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
 
 /** A file larger than this is not read. */
 const CAP = 1 << 20;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
-/** RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS, openat2(2). */
-const IN_ROOT = 0x12n;
 const EAGAIN = -11;
 
-/** Opens with O_PATH inside `root`: to open a device of the image may be an act
- * of its own, such as starting a watchdog.
+/** Opens by openat2(2).
  *
- * @returns a descriptor, or minus an errno */
-function findInRoot(root: number, path: string): number {
-  const how = new BigUint64Array([BigInt(O_CLOEXEC | O_PATH), 0n, IN_ROOT]);
+ * @param resolve of {@linkcode RESOLVE}
+ * @returns a close-on-exec descriptor, or minus an errno */
+export function tryOpenAt2(
+  dir: number,
+  path: string,
+  flags: number,
+  resolve: number,
+): number {
+  const how = new BigUint64Array([
+    BigInt(flags | O.CLOEXEC),
+    0n,
+    BigInt(resolve),
+  ]);
+  const name = cstring(path);
   let fd = EAGAIN;
   // EAGAIN: a ".." met a rename or a mount anywhere on the machine, openat2(2).
   for (let tries = 0; tries < 128 && fd === EAGAIN; tries++) {
-    fd = trySyscall(
-      "openat2",
-      root,
-      cstring(path.replace(/^\/+/, "")),
-      new Uint8Array(how.buffer),
-      24,
-    );
+    fd = trySyscall("openat2", dir, name, new Uint8Array(how.buffer), 24);
   }
   return fd;
+}
+
+/**
+ * Finds a path inside `root`, links in it followed as if that were "/". With
+ * O_PATH: to open a device of the image may be an act of its own, such as
+ * starting a watchdog.
+ *
+ * @returns an O_PATH descriptor, or minus an errno: ELOOP also for a link that
+ * only procfs can follow
+ */
+export function findInRoot(root: number, path: string): number {
+  return tryOpenAt2(
+    root,
+    path,
+    O.PATH,
+    RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS,
+  );
 }
 
 /**
@@ -43,7 +62,7 @@ function findInRoot(root: number, path: string): number {
  * @returns undefined when there is no such file, or it is none to be read
  */
 export function readInRoot(rootfs: string, path: string): string | undefined {
-  const root = openFd(rootfs, O_PATH);
+  const root = openFd(rootfs, O.PATH);
   let file = -1;
   let fd = -1;
   try {
@@ -53,7 +72,7 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
     const again = `/proc/self/fd/${file}`;
     const info = statSync(again);
     if (!info.isFile || info.size > CAP) return undefined;
-    fd = trySyscall("openat", -100, cstring(again), O_CLOEXEC, 0);
+    fd = trySyscall("openat", -100, cstring(again), O.CLOEXEC, 0);
     if (fd < 0) return undefined;
     // More than it should be: its end must be seen.
     const bytes = new Uint8Array(info.size + 4096);
@@ -69,25 +88,6 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
   } finally {
     for (const it of [root, file, fd]) if (it >= 0) closeFd(it);
   }
-}
-
-const AT_EMPTY_PATH = 0x1000;
-/** STATX_TYPE; where struct statx has stx_mode, statx(2). */
-const STATX_TYPE = 1, STX_MODE = 28;
-
-function isRegular(fd: number): boolean {
-  const info = new Uint8Array(256);
-  const done = trySyscall(
-    "statx",
-    fd,
-    cstring(""),
-    AT_EMPTY_PATH,
-    STATX_TYPE,
-    info,
-  );
-  return done === 0 &&
-    (new DataView(info.buffer).getUint16(STX_MODE, true) & 0o170000) ===
-      0o100000;
 }
 
 /**
@@ -108,14 +108,14 @@ export function readHead(
   };
   try {
     const root = hold(
-      trySyscall("openat", -100, cstring(rootfs), O_PATH | O_CLOEXEC, 0),
+      trySyscall("openat", -100, cstring(rootfs), O.PATH | O.CLOEXEC, 0),
     );
     if (root < 0) return "other";
     const file = hold(findInRoot(root, path));
     if (file < 0) return file === -2 ? undefined : "other";
-    if (!isRegular(file)) return "other";
+    if ((identifyFile(file).mode & S_IF.MT) !== S_IF.REG) return "other";
     const again = cstring(`/proc/self/fd/${file}`);
-    const fd = hold(trySyscall("openat", -100, again, O_CLOEXEC, 0));
+    const fd = hold(trySyscall("openat", -100, again, O.CLOEXEC, 0));
     if (fd < 0) return "other";
     const bytes = new Uint8Array(size);
     const n = trySyscall("read", fd, bytes, size);

@@ -28,6 +28,7 @@ const ROOMS = [
   "errors",
   "base",
   "manager",
+  "container/inside",
   "container/model",
   "container/properties",
   "container/kept",

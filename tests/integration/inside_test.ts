@@ -1,0 +1,91 @@
+/**
+ * Files of a running container by its root, as /proc/PID/root shows it.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { closeFd, openFd } from "../../ffi/libc.ts";
+import { copyIn, copyOut } from "../../mod/container/inside/copy.ts";
+import {
+  listDirectory,
+  readFile,
+  removeFile,
+  writeFile,
+} from "../../mod/container/inside/files.ts";
+import { makeBox, runCli } from "../harness.ts";
+import { run as runTool } from "../program.ts";
+import { codeOf, messageOf } from "../inside_room.ts";
+import { testOn } from "../needs.ts";
+
+const O_PATH = 0o10000000;
+const bytes = (text: string) => new TextEncoder().encode(text);
+const text = (data: Uint8Array) => new TextDecoder().decode(data);
+
+/** The root of a running container.
+ *
+ * @returns an O_PATH descriptor */
+async function openRoot(id: string): Promise<number> {
+  const { stdout } = await runCli(["state", id]);
+  return openFd(`/proc/${JSON.parse(stdout).pid}/root`, O_PATH);
+}
+
+testOn(
+  ["helper", "busybox", "root", "userns"],
+  "a container in a user namespace: owners are ids of the host that it has",
+  async () => {
+    await using box = makeBox();
+    runTool("chown", "-R", "300000:300000", box.rootfs);
+    const running = box.start([
+      ...["-i", "--userns", "0:300000:1000", "--ephemeral"],
+      ...["--tmpfs", "/work", "--", "sh", "-c"],
+      "echo up; read x; ls -ln / /work /a /etc/passwd; cat /work/* /a/file",
+    ], { stdin: "" });
+    await running.waitFor("up");
+    const root = await openRoot(box.id);
+    try {
+      const owner = { uid: 300007, gid: 300008 };
+      writeFile(root, "/work/one", bytes("one\n"), owner);
+      writeFile(root, "/a/file", bytes("two\n"), { ...owner, mode: 0o600 });
+      writeFile(root, "/etc/passwd", bytes("root:x:0:0::/:/bin/sh\n"), owner);
+      copyIn("/bin", root, "/work/.bin", owner);
+      removeFile(root, "/work/.bin", true);
+      assertEquals(text(readFile(root, "/work/one", 9)), "one\n");
+      // Nobody of the host's whom the container does not know.
+      for (const path of ["/work/x", "/b/x"]) {
+        assertMatch(
+          messageOf(() => writeFile(root, path, bytes(""), { uid: 0, gid: 0 })),
+          /the owner has no id in the user namespace/,
+        );
+      }
+      // The container's own procfs, which it may have mounted itself.
+      for (const path of ["/proc/1/comm", "/proc/sys/kernel/hostname"]) {
+        assertEquals(codeOf(() => readFile(root, path, 99)), "file-kind");
+        assertEquals(
+          codeOf(() => writeFile(root, path, bytes("x"), owner)),
+          "file-kind",
+        );
+      }
+      assertEquals(
+        codeOf(() => copyOut(root, "/dev", "/nowhere/out")),
+        "file-missing",
+      );
+      const names = listDirectory(root, "/dev").map((it) => it.name);
+      assertEquals(names.includes("null"), true);
+      // Mounted there: it stays, and so does what is in it.
+      assertEquals(
+        codeOf(() => removeFile(root, "/work", true)),
+        "file-access",
+      );
+      assertEquals(text(readFile(root, "/work/one", 9)), "one\n");
+    } finally {
+      closeFd(root);
+    }
+    await running.write("\n");
+    const { stdout } = await running.done;
+    assertMatch(stdout, /drwxr-xr-x .* 7 +8 .* a\n/);
+    assertMatch(stdout, /-rw-r--r-- .* 7 +8 .* one\n/);
+    assertMatch(stdout, /-rw------- .* 7 +8 .* file\n/);
+    assertMatch(stdout, /one\ntwo\n$/);
+  },
+);
