@@ -11,6 +11,7 @@ import { AT, makedev, O, O_BY_ARCH, RESOLVE, S_IF } from "./constants.ts";
 import { SyscallError } from "./errno.ts";
 import { readEntriesOf } from "./files.ts";
 import type { SeenFile } from "./identity.ts";
+import type { Owner } from "./owner.ts";
 import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
 import { tryOpenAt2 } from "./rootfs.ts";
 
@@ -214,6 +215,32 @@ export function chmodFd(fd: number, mode: number): void {
   syscall("fchmodat", AT_FDCWD, cstring(`/proc/self/fd/${fd}`), mode);
 }
 
+/** Gives what an O_PATH descriptor stands for to somebody.
+ *
+ * @throws {SyscallError} */
+export function chownFd(fd: number, { uid, gid }: Owner): void {
+  syscall("fchownat", fd, EMPTY, uid, gid, AT.EMPTY_PATH);
+}
+
+/** The room for an attribute's value. */
+const VALUE = 4096;
+const ENODATA = -61, ERANGE = -34, EOPNOTSUPP = -95;
+
+/** One of a file's extended attributes, by its O_PATH descriptor; getxattr(2).
+ *
+ * @returns its text, "" where that is longer than 4 KiB; undefined where it has
+ * none, or the caller may not see it
+ * @throws {SyscallError} */
+export function readAttribute(fd: number, name: string): string | undefined {
+  const bytes = new Uint8Array(VALUE);
+  const path = cstring(`/proc/self/fd/${fd}`);
+  const n = trySyscall("getxattr", path, cstring(name), bytes, VALUE);
+  if (n === ENODATA || n === EOPNOTSUPP) return undefined;
+  if (n === ERANGE) return "";
+  if (n < 0) throw new SyscallError("getxattr", -n);
+  return fromBytes(bytes.subarray(0, n));
+}
+
 /** Sets when a file was changed last; it counts as read then, too.
  *
  * @throws {SyscallError} */
@@ -282,4 +309,38 @@ export function copyData(
     }
   }
   syscall("ftruncate", to, size);
+}
+
+function readAt(fd: number, room: Uint8Array, at: number): number {
+  let done = 0;
+  while (done < room.length) {
+    const rest = room.subarray(done);
+    const n = syscall("pread64", fd, rest, rest.length, at + done);
+    if (n === 0) break;
+    done += n;
+  }
+  return done;
+}
+
+/**
+ * Whether the first `size` bytes of two files are the same.
+ *
+ * @throws {SyscallError}
+ */
+export function isSameData(a: number, b: number, size: number): boolean {
+  const rooms = [a, b].map(() => new Uint8Array(Math.min(size, CHUNK)));
+  for (let at = 0;;) {
+    // Where both have a hole there is nothing to compare.
+    at = Math.min(...[a, b].map((fd) => findData(fd, at, size)?.[0] ?? size));
+    if (at >= size) return true;
+    const want = Math.min(size - at, CHUNK);
+    const [one, other] = [a, b].map((fd, i) => {
+      const room = rooms[i]!.subarray(0, want);
+      return room.subarray(0, readAt(fd, room, at));
+    }) as [Uint8Array, Uint8Array];
+    if (one.length !== other.length) return false;
+    if (one.some((byte, i) => byte !== other[i])) return false;
+    if (one.length < want) return true;
+    at += want;
+  }
 }

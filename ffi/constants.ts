@@ -111,7 +111,7 @@ export const MAGIC = {
   EFIVARFS: 0xde5e81e4,
   BPF_FS: 0xcafe4a11,
   RAMFS: 0x858458f6,
-  OVERLAY: 0x794c7630,
+  OVERLAYFS: 0x794c7630,
   FUSE: 0x65735546,
 } as const;
 

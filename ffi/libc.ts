@@ -11,6 +11,7 @@
 
 import { toBytes } from "./bytes.ts";
 import { SyscallError } from "./errno.ts";
+import { SYSCALLS } from "./syscalls.ts";
 
 const D = { struct: ["u8"] } as const;
 const d = new Uint8Array(1);
@@ -41,78 +42,8 @@ const SYMBOLS = {
   posix_spawn_file_actions_destroy: { parameters: ["i64", D], result: "i32" },
 } as const satisfies Deno.ForeignLibraryInterface;
 
-/** System call numbers: [x86_64, aarch64]. From the kernel's
- * arch/x86/entry/syscalls/syscall_64.tbl and asm-generic/unistd.h, Linux 6.1. */
-const NUMBERS = {
-  read: [0, 63],
-  write: [1, 64],
-  close: [3, 57],
-  lseek: [8, 62],
-  rt_sigaction: [13, 134],
-  ioctl: [16, 29],
-  pread64: [17, 67],
-  pwrite64: [18, 68],
-  getpid: [39, 172],
-  socket: [41, 198],
-  connect: [42, 203],
-  sendmsg: [46, 211],
-  recvmsg: [47, 212],
-  bind: [49, 200],
-  listen: [50, 201],
-  socketpair: [53, 199],
-  setsockopt: [54, 208],
-  getsockopt: [55, 209],
-  execve: [59, 221],
-  wait4: [61, 260],
-  kill: [62, 129],
-  fcntl: [72, 25],
-  fchown: [93, 55],
-  ftruncate: [77, 46],
-  flock: [73, 32],
-  fchdir: [81, 50],
-  setfsuid: [122, 151],
-  setfsgid: [123, 152],
-  capget: [125, 90],
-  capset: [126, 91],
-  personality: [135, 92],
-  fstatfs: [138, 44],
-  prctl: [157, 167],
-  setrlimit: [160, 164],
-  umount2: [166, 39],
-  get_mempolicy: [239, 236],
-  openat: [257, 56],
-  mkdirat: [258, 34],
-  mknodat: [259, 33],
-  unlinkat: [263, 35],
-  symlinkat: [266, 36],
-  fchmodat: [268, 53],
-  utimensat: [280, 88],
-  sched_setaffinity: [203, 122],
-  sched_getaffinity: [204, 123],
-  ppoll: [271, 73],
-  accept4: [288, 242],
-  pipe2: [293, 59],
-  prlimit64: [302, 261],
-  memfd_create: [319, 279],
-  statx: [332, 291],
-  bpf: [321, 280],
-  getdents64: [217, 61],
-  faccessat: [269, 48],
-  readlinkat: [267, 78],
-  renameat2: [316, 276],
-  epoll_create1: [291, 20],
-  epoll_ctl: [233, 21],
-  epoll_pwait: [281, 22],
-  pidfd_send_signal: [424, 424],
-  pidfd_open: [434, 434],
-  open_tree: [428, 428],
-  openat2: [437, 437],
-  mount_setattr: [442, 442],
-  statmount: [457, 457],
-} as const;
-
 /** A system call that the host stage makes. */
-export type Syscall = keyof typeof NUMBERS;
+export type Syscall = keyof typeof SYSCALLS;
 /** An argument: a number, or the address of bytes. */
 export type SyscallArg = number | bigint | Uint8Array | null;
 
@@ -155,7 +86,7 @@ const toLong = (arg: SyscallArg | undefined): bigint =>
 export function trySyscall(call: Syscall, ...args: SyscallArg[]): number {
   const result = Number(
     libc().syscall(
-      BigInt(NUMBERS[call][column]),
+      BigInt(SYSCALLS[call][column]),
       toLong(args[0]),
       toLong(args[1]),
       toLong(args[2]),

@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import { findBelow, makeDirBelow } from "../ffi/at.ts";
-import { removeSync } from "../ffi/files.ts";
+import { readDirSync, readLinkSync, removeSync } from "../ffi/files.ts";
 import { closeFd, libc, openFd } from "../ffi/libc.ts";
 import { ContainerError } from "../mod/errors.ts";
 import type { Swap } from "./inside_swap.ts";
@@ -31,6 +31,20 @@ export interface Room extends Disposable {
   check(): void;
 }
 
+/** What this process has open in a directory. */
+export function listOpen(dir: string): string[] {
+  return readDirSync("/proc/self/fd").flatMap(({ name }) => {
+    try {
+      const path = readLinkSync(`/proc/self/fd/${name}`);
+      return path.startsWith(dir) ? [path] : [];
+    } catch (error) {
+      // The descriptor that has read the list.
+      if (error instanceof Deno.errors.NotFound) return [];
+      throw error;
+    }
+  });
+}
+
 export function makeRoom(): Room {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-inside-" });
   Deno.mkdirSync(`${dir}/root`);
@@ -50,6 +64,7 @@ export function makeRoom(): Room {
     [Symbol.dispose]() {
       closeFd(root);
       check();
+      assertEquals(listOpen(dir), []);
       removeSync(dir, { recursive: true });
     },
   };

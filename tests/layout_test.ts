@@ -128,7 +128,9 @@ function listConstants(arch: Arch): [string, number][] {
     ["PER_LINUX", PERSONALITY.LINUX],
     ["PER_LINUX32", PERSONALITY.LINUX32],
     ...Object.entries(MAGIC).map(([name, value]): [string, number] => [
-      ["CGROUP", "CGROUP2", "DEVPTS", "RDTGROUP"].includes(name)
+      ["CGROUP", "CGROUP2", "DEVPTS", "RDTGROUP", "OVERLAYFS", "FUSE"].includes(
+          name,
+        )
         ? `${name}_SUPER_MAGIC`
         : name === "PROC"
         ? "PROC_SUPER_MAGIC"

@@ -45,6 +45,9 @@ export interface LaunchOptions {
   gate: Gate;
   detached?: boolean;
   kind: LaunchKind;
+  /** The upper layer of a throw-away root is wanted: `run.received` has it as
+   * FD_TAG.upper, `prepared.keptUpper` says how it is read. */
+  keepUpper?: boolean;
   /** Hears of what the container does not get and need not. */
   warn: Warn;
   /** Once it is planned: nothing is made yet. */
@@ -109,6 +112,7 @@ export function launchWarded(
     gate: options.gate,
     token: makeToken(),
     detached: options.detached ?? false,
+    keepUpper: options.keepUpper ?? false,
   });
   options.planned?.(prepared);
   const noted = planNoted(prepared);

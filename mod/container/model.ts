@@ -14,6 +14,7 @@ import type { ClassPlan } from "../intel_rdt.ts";
 import type { IdMaps } from "../namespaces/idmaps.ts";
 import type { Outlet } from "../outlet.ts";
 import type { Op, Phase } from "../plan.ts";
+import type { ChangesOptions } from "./inside/changes.ts";
 import type { ResourceLimit, Warning } from "../security.ts";
 
 /** Where containers live, for whom, and what they are children of. */
@@ -35,7 +36,13 @@ export type Step = [Phase, Op[]];
 export type Gate = "keeper" | "fifo" | "none";
 
 /** Tags of `sendFd`: which descriptor of the container it is. */
-export const FD_TAG = { master: 1, listener: 2 } as const;
+export const FD_TAG = { master: 1, listener: 2, upper: 3 } as const;
+
+/** How the upper layer that was handed over is read: for `listChanges()` and
+ * `applyChanges()`. */
+export type KeptUpper = Required<
+  Pick<ChangesOptions, "attributes" | "own" | "hidden">
+>;
 
 /** A compiled seccomp filter. */
 export interface Filter {
@@ -142,6 +149,8 @@ export interface Prepared {
   netDevices: readonly NetDevice[];
   /** Directory for the upper layer of a throw-away root, to be made. */
   upper: OwnedTree | undefined;
+  /** The upper layer that the child stage hands over, FD_TAG.upper. */
+  keptUpper: KeptUpper | undefined;
   /** What the container does not get of what was asked for, and need not. */
   warnings: readonly Warning[];
   /** Its root, once it is taken in hand: in the caller's mount namespace. */

@@ -32,6 +32,13 @@ import { hide, LAYERS, openPlace } from "./place.ts";
 
 const from = "ephemeral";
 
+/** Where an overlay keeps what it notes of its files. The upper layer says by
+ * itself what has changed, whatever the module's parameters are: nothing in it
+ * stands for another place of the lower one. With userxattr it always does. */
+function attributesOf({ userns }: MountContext): string[] {
+  return userns ? ["userxattr"] : ["redirect_dir=nofollow", "metacopy=off"];
+}
+
 /** The overlay's layers, and slot "root": the overlay. */
 export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
   const { config, facts, host } = context;
@@ -156,7 +163,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
         `lowerdir=${LAYERS}/lower`,
         `upperdir=${LAYERS}/upper`,
         `workdir=${LAYERS}/work`,
-        ...(context.userns ? ["userxattr"] : []),
+        ...attributesOf(context),
       ],
       attr: 0,
       flags: 0,
@@ -306,7 +313,7 @@ function planOverlay(
       `lowerdir=${entry.path}`,
       `upperdir=${LAYERS}/upper/${count}`,
       `workdir=${LAYERS}/work/${count}`,
-      ...(context.userns ? ["userxattr"] : []),
+      ...attributesOf(context),
     ],
     attr: 0,
     flags: 0,

@@ -5,7 +5,11 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { closeFd, openFd } from "../../ffi/libc.ts";
+import { closeFd, openFd, waitProcess } from "../../ffi/libc.ts";
+import { libraryPlace } from "../../mod/box/engine/place.ts";
+import { readConfig } from "../../mod/box/engine/start.ts";
+import { applyChanges } from "../../mod/container/inside/apply.ts";
+import { listChanges } from "../../mod/container/inside/changes.ts";
 import { copyIn, copyOut } from "../../mod/container/inside/copy.ts";
 import {
   listDirectory,
@@ -13,10 +17,14 @@ import {
   removeFile,
   writeFile,
 } from "../../mod/container/inside/files.ts";
+import { launchWarded, leaveLaunch } from "../../mod/container/launched.ts";
+import { FD_TAG } from "../../mod/container/model.ts";
+import { gatherFacts } from "../../mod/host.ts";
 import { makeBox, runCli } from "../harness.ts";
 import { run as runTool } from "../program.ts";
 import { codeOf, messageOf } from "../inside_room.ts";
 import { testOn } from "../needs.ts";
+import { readProcessState, waitFor } from "../wait.ts";
 
 const O_PATH = 0o10000000;
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -89,3 +97,66 @@ testOn(
     assertMatch(stdout, /one\ntwo\n$/);
   },
 );
+
+const SCRIPT = "echo more >>/etc/group; rm /usr/bin; mkdir -p /work/out;" +
+  "echo made >/work/out/file; mv /var /moved; echo >/tmp/x; rm -r /root; mkdir /root";
+
+for (const userns of [undefined, "0:300000:1000"]) {
+  testOn(
+    ["helper", "busybox", "root", "userns"],
+    `the upper layer comes to the host, user namespace ${userns ?? "none"}`,
+    async () => {
+      await using box = makeBox();
+      if (userns !== undefined) {
+        runTool("chown", "-R", "300000:300000", box.rootfs);
+      }
+      const { config, global } = readConfig({
+        rootfs: box.rootfs,
+        name: box.id,
+        ephemeral: true,
+        tmpfs: ["/work/cache/deep"],
+        ...(userns === undefined ? {} : { userns }),
+      }, ["sh", "-c", SCRIPT]);
+      const place = libraryPlace(global);
+      const launched = launchWarded(config, gatherFacts(place.caller), {
+        place,
+        gate: "none",
+        kind: { foreground: true, waits: false },
+        warn: () => {},
+        keepUpper: true,
+      });
+      const { run, prepared } = launched;
+      run.reapForker();
+      const upper = run.received.get(FD_TAG.upper)!;
+      run.received.delete(FD_TAG.upper);
+      const lower = openFd(box.rootfs, O_PATH);
+      try {
+        await waitFor(() => "Z".includes(readProcessState(run.pid)));
+        const kept = prepared.keptUpper!;
+        const changes = listChanges(upper, lower, kept);
+        assertEquals(changes.map((it) => `${it.kind} ${it.path}`), [
+          "changed /etc/group",
+          "made /moved",
+          "made /tmp/x",
+          "removed /usr/bin",
+          "removed /var",
+          "made /work/out",
+          "made /work/out/file",
+        ]);
+        applyChanges(upper, lower, ["/work/out/file", "/usr/bin"], kept);
+        const made = `${box.rootfs}/work/out/file`;
+        assertEquals(Deno.readTextFileSync(made), "made\n");
+        assertEquals(
+          Deno.statSync(made).uid,
+          userns === undefined ? 0 : 300000,
+        );
+        assertEquals([...Deno.readDirSync(`${box.rootfs}/usr`)], []);
+        assertEquals([...Deno.readDirSync(`${box.rootfs}/var`)], []);
+      } finally {
+        for (const fd of [upper, lower]) closeFd(fd);
+        leaveLaunch(launched);
+        waitProcess(run.helper);
+      }
+    },
+  );
+}

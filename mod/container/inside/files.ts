@@ -200,7 +200,7 @@ const KINDS: ReadonlyMap<number, ListedFile["kind"]> = new Map([
 ]);
 
 /** How many entries a list may have. */
-const MANY = 1_000_000;
+const MANY = 100_000;
 
 /**
  * Lists a directory, by name; a link to one is followed inside the root.

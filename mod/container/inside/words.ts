@@ -118,7 +118,7 @@ export function describeKind({ mode }: Pick<SeenFile, "mode">): string {
 const WITHOUT_BLOCKS: readonly number[] = [
   MAGIC.TMPFS,
   MAGIC.RAMFS,
-  MAGIC.OVERLAY,
+  MAGIC.OVERLAYFS,
   MAGIC.FUSE,
 ];
 

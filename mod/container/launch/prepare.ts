@@ -33,6 +33,7 @@ import {
   planNetDevices,
 } from "../properties/net_devices.ts";
 import { lookAtGroup, readBandwidthStep } from "../properties/resctrl.ts";
+import { planKeptUpper } from "./kept_upper.ts";
 import { chooseJoins, orderPlan, planSteps } from "./order.ts";
 import { seeRootfs } from "../properties/rootfs.ts";
 import type { Gate, OwnedTree, Place, Prepared } from "../model.ts";
@@ -45,6 +46,8 @@ export interface PrepareOptions {
   detached?: boolean;
   /** 8 hex digits that no other container has. */
   token: string;
+  /** The upper layer of a throw-away root is handed over to the host. */
+  keepUpper?: boolean;
 }
 
 /** Returns 8 hex digits at random: what makes a cgroup's or a directory's name
@@ -155,6 +158,9 @@ export function prepare(
         : { upper: `${upper.parent}/${upper.name}` }),
     },
   );
+  const kept = options.keepUpper
+    ? planKeptUpper(config, mountHost, facts)
+    : undefined;
   const netDevices = inspectNetDevices(config);
   const steps = orderPlan([
     planSteps({
@@ -174,6 +180,7 @@ export function prepare(
     }),
     planNetDevices(netDevices),
     planMounts(config, facts, mountHost),
+    kept?.phased ?? {},
     planSecurity(config, facts, {
       ...(setgroups === undefined ? {} : { setgroups }),
     }),
@@ -190,6 +197,7 @@ export function prepare(
     rlimits: rlimitsOf(config, facts, caller.fileLimit),
     filter,
     upper,
+    keptUpper: kept?.kept,
     root,
     netDevices,
     warnings: resolveCapabilities(config, facts).warnings,
