@@ -4,7 +4,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import type { Config } from "../mod/config/config.ts";
 import { parseInteger, parseSize } from "../mod/config/flags/numbers.ts";
-import { configFromFlags, setUser } from "../mod/config/from_flags.ts";
+import { setUser } from "../mod/config/flags/users.ts";
+import { configFromFlags } from "../mod/config/from_flags.ts";
 import { checkSpec } from "../mod/config/check.ts";
 import { specProblems } from "../mod/config/rules.ts";
 import { parseArgs } from "../mod/cli/parse.ts";

@@ -16,7 +16,7 @@ import {
 import { packetPair, receivePacket } from "../../ffi/packets.ts";
 import { readTextFileSync } from "../../ffi/files.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
-import { readLaunchOptions } from "../config/from_flags.ts";
+import { readLaunchOptions } from "../config/flags/launch.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError } from "../errors.ts";
 import { selfCommand } from "../program.ts";

@@ -10,7 +10,7 @@ import {
   flagValue,
   resolvePath,
 } from "../config/flags/use.ts";
-import { readLaunchOptions } from "../config/from_flags.ts";
+import { readLaunchOptions } from "../config/flags/launch.ts";
 import { loadProcess } from "../config/load.ts";
 import { type ExecOptions, execProcess } from "../container/exec.ts";
 import { changeProcess } from "../container/exec_flags.ts";

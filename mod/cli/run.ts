@@ -7,8 +7,6 @@
 import type { Config } from "../config/config.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
-import { flagsHost } from "../config/flags/here.ts";
-import { configFromFlags } from "../config/from_flags.ts";
 import { runForeground } from "../container/foreground.ts";
 import { createAndStart } from "../container/detached.ts";
 import { checkTerminal } from "../container/properties/handover.ts";
@@ -21,18 +19,8 @@ import { imageMeant } from "./elsewhere.ts";
 import { load } from "./load.ts";
 import { printStdout, warnTo } from "./report.ts";
 
-/** The configuration that a command line describes. */
-function readConfig(call: Call): Config {
-  if (call.friendly) {
-    const host = flagsHost(call.root, call.caller);
-    // What only tells needs no terminal.
-    return configFromFlags(
-      call,
-      flagOn(call.flags, "explain")
-        ? { ...host, isTerminal: { stdin: true, stdout: true, stderr: true } }
-        : host,
-    );
-  }
+/** The configuration of a bundle. */
+function readBundle(call: Call): Config {
   try {
     return configFromBundle(call, call.caller);
   } catch (error) {
@@ -55,7 +43,9 @@ export async function run(call: Call): Promise<number> {
   if (kept && fd === undefined && !flagOn(call.flags, "explain")) {
     return runDetached(call);
   }
-  const config = readConfig(call);
+  const config = call.friendly
+    ? (await load<typeof import("./friendly.ts")>("friendly")).readFlags(call)
+    : readBundle(call);
   const facts = gatherFacts(call.caller);
   if (flagOn(call.flags, "explain")) {
     const { explain } = await load<typeof import("./rare.ts")>("rare");

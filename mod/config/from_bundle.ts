@@ -9,8 +9,8 @@ import { identifyFile } from "../../ffi/identity.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import type { Caller } from "../caller.ts";
 import type { Config } from "./config.ts";
+import { type FlagsInput, readLaunchOptions } from "./flags/launch.ts";
 import { cleanPath, flagOn, flagValue, resolvePath } from "./flags/use.ts";
-import { type FlagsInput, readLaunchOptions } from "./from_flags.ts";
 import { checkId } from "./id.ts";
 import { loadSpec, openBundle } from "./load.ts";
 

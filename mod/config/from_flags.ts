@@ -9,14 +9,12 @@ import type { Config } from "./config.ts";
 import type { IdMapping, Mount, Namespace, Process, Spec } from "./schema.ts";
 import { ContainerError } from "../errors.ts";
 import {
-  type Directory,
   flagOn,
   type Flags,
   flagTyped,
   flagUses,
   flagValue,
   refuse,
-  resolvePath,
 } from "./flags/use.ts";
 import {
   DEFAULT_HOSTNAME,
@@ -33,7 +31,7 @@ import { dropCovered, makeFiles } from "./flags/files.ts";
 import type { FlagsHost } from "./flags/host.ts";
 import { readResources, readUlimits } from "./flags/limits.ts";
 import { type FlagMount, readMounts } from "./flags/mounts.ts";
-import { parseInteger } from "./flags/numbers.ts";
+import { type FlagsInput, readLaunchOptions } from "./flags/launch.ts";
 import { checkRules } from "./flags/rules.ts";
 import { readEphemeral, readRootfs } from "./flags/rootfs.ts";
 import { hideSecrets, isHostRoot } from "./flags/secrets.ts";
@@ -44,71 +42,7 @@ import {
 } from "./flags/security.ts";
 import { readUser, readUserns, setUser } from "./flags/users.ts";
 
-export { setUser } from "./flags/users.ts";
 export type { FlagsHost } from "./flags/host.ts";
-
-/** What of a command line this file reads. */
-export interface FlagsInput {
-  /** Flags before the command. */
-  global: Flags;
-  flags: Flags;
-  /** The command and its words. */
-  args: readonly string[];
-}
-
-/** The part of a configuration that both forms of `run`, and `create`, take
- * from flags. */
-export type LaunchOptions = Pick<
-  Config,
-  | "noPivot"
-  | "noNewKeyring"
-  | "preserveFds"
-  | "pidFile"
-  | "consoleSocket"
-  | "pidfdSocket"
-  | "cgroupManager"
->;
-
-/**
- * Returns what the flags say that `run --rootfs`, `run --bundle` and `create`
- * have in common.
- *
- * @throws {ContainerError} for `--preserve-fds` that is no number
- */
-export function readLaunchOptions(
-  { global, flags }: Pick<FlagsInput, "global" | "flags">,
-  cwd: Directory,
-): LaunchOptions {
-  const options: LaunchOptions = {
-    noPivot: flagOn(flags, "no-pivot"),
-    noNewKeyring: flagOn(flags, "no-new-keyring"),
-    preserveFds: 0,
-    cgroupManager: flagOn(global, "systemd-cgroup")
-      ? "systemd"
-      : (flagValue(global, "cgroup-manager") ??
-        "cgroupfs") as Config["cgroupManager"],
-  };
-  const fds = flagValue(flags, "preserve-fds");
-  if (fds !== undefined) {
-    const count = parseInteger(fds, 0, 65536);
-    if (count === undefined) {
-      throw refuse(
-        flagTyped(flags, "preserve-fds"),
-        `"${fds}" is not a number of descriptors`,
-        "preserve-fds",
-        "Write a whole number: 1 passes descriptor 3 on",
-      );
-    }
-    options.preserveFds = count;
-  }
-  const pidFile = flagValue(flags, "pid-file");
-  const consoleSocket = flagValue(flags, "console-socket");
-  const pidfdSocket = flagValue(flags, "pidfd-socket");
-  if (pidFile) options.pidFile = resolvePath(cwd, pidFile);
-  if (consoleSocket) options.consoleSocket = resolvePath(cwd, consoleSocket);
-  if (pidfdSocket) options.pidfdSocket = resolvePath(cwd, pidfdSocket);
-  return options;
-}
 
 function readHostname(flags: Flags): string {
   const name = flagValue(flags, "hostname");

@@ -11,7 +11,7 @@ import { planCgroups } from "../../cgroups.ts";
 import type { Config } from "../../config/config.ts";
 import { keepLast } from "../../config/environment.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
-import { setUser } from "../../config/from_flags.ts";
+import { setUser } from "../../config/flags/users.ts";
 import type { Facts } from "../../host.ts";
 import { gatherResctrl, planIntelRdt } from "../../intel_rdt.ts";
 import { inspectMounts, ownerOfUpper, planMounts } from "../../mounts.ts";
