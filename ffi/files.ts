@@ -22,7 +22,8 @@ const AT_FDCWD = -100;
 const AT_REMOVEDIR = 0x200;
 const O_WRONLY = 1, O_CREAT = 0o100, O_EXCL = 0o200, O_TRUNC = 0o1000;
 const O_APPEND = 0o2000;
-const O_PATH = 0o10000000;
+const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
+const ENOENT = 2;
 const [O_DIRECTORY, O_NOFOLLOW] = Deno.build.arch === "aarch64"
   ? [0o40000, 0o100000]
   : [0o200000, 0o400000];
@@ -109,6 +110,30 @@ export function lstatSync(path: string): Deno.FileInfo {
     // The descriptor of a link leads to the link itself.
     ? reach(path, Deno.statSync, O_NOFOLLOW)
     : reach(path, Deno.lstatSync);
+}
+
+/**
+ * Whether something has that path, a link that leads nowhere too: for what is
+ * often missing, since the first exception of a program costs it 0.5 ms.
+ *
+ * @throws what Deno.lstatSync would, but for Deno.errors.NotFound
+ */
+export function existsSync(path: string): boolean {
+  const fd = trySyscall(
+    "openat",
+    AT_FDCWD,
+    cstring(path),
+    O_PATH | O_NOFOLLOW | O_CLOEXEC,
+    0,
+  );
+  if (fd === -ENOENT) return false;
+  if (fd < 0) {
+    asDeno(path, () => {
+      throw new SyscallError("openat", -fd);
+    });
+  }
+  closeFd(fd);
+  return true;
 }
 
 /** Reads a link by readlinkat(2). */

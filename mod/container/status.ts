@@ -4,7 +4,7 @@
  * @module
  */
 
-import { lstatSync, readTextFileSync } from "../../ffi/files.ts";
+import { existsSync, readTextFileSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
@@ -19,16 +19,6 @@ import {
 
 /** runtime.md "Lifecycle", and runc's "paused". */
 export type Status = "created" | "running" | "paused" | "stopped";
-
-function exists(path: string): boolean {
-  try {
-    lstatSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
 
 /** How far a container's first process has come: it waits at the fifo, it has
  * been let go (hooks run), its command runs. */
@@ -65,7 +55,7 @@ function readOr(path: string): string {
 export function statusOf(root: string, state: State): Status {
   if (!isAlive(state)) return "stopped";
   if (isFrozen(state.cgroup.dirs)) return "paused";
-  return state.waits && exists(`${root}/${state.id}/exec.fifo`) &&
+  return state.waits && existsSync(`${root}/${state.id}/exec.fifo`) &&
       progressOf(state.pid) === "waiting"
     ? "created"
     : "running";

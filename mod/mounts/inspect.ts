@@ -9,6 +9,7 @@
 import { S_IF } from "../../ffi/constants.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import {
+  existsSync,
   lstatSync,
   readDirSync,
   readLinkSync,
@@ -105,7 +106,7 @@ export function inspectMounts(
       staged ? placeOfStage(config, rest.state) : config.rootfs,
       [...paths, ...config.hostDevices.map((it) => it.host)],
     ),
-    kcore: exists("/proc/kcore"),
+    kcore: existsSync("/proc/kcore"),
     ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup(facts.proc)
       ? { ttyGroupUnmapped: true }
       : {}),
@@ -145,15 +146,6 @@ function mapsTtyGroup(proc: string): boolean {
       return first <= 5 && 5 < first + size;
     },
   );
-}
-
-function exists(path: string): boolean {
-  try {
-    lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function lookAtSource(path: string): SeenFile | "missing" | "denied" {

@@ -56,7 +56,8 @@ function findLastUses(ops: readonly Op[]): Uint16Array {
     const { args } = OPS[ops[i]!.do];
     let fills: string[] | undefined;
     let uses: string[] | undefined;
-    for (const [at, arg] of args.entries()) {
+    for (let at = 0; at < args.length; at++) {
+      const arg = args[at]!;
       if (!arg.endsWith(":f")) continue;
       const name = op[arg.slice(0, -2)]!;
       if (name === "") continue;

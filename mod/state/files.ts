@@ -161,12 +161,8 @@ export function readState(root: string, id: string): State | undefined {
  *
  * @returns undefined when there is none */
 export function readExitCode(root: string, id: string): number | undefined {
-  try {
-    return Number(readTextFileSync(`${root}/${id}/exit`));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  const bytes = reading(root, () => readRecord(`${root}/${id}/exit`));
+  return bytes === undefined ? undefined : Number(fromBytes(bytes));
 }
 
 /** Its file with the names of what is about to be made. */
