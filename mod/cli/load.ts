@@ -14,7 +14,6 @@ export const FILES = [
   "launch",
   "lifecycle",
   "rare",
-  "serve",
   "start_delete",
   "texts",
 ] as const;

@@ -28,7 +28,6 @@ const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
 const startDelete = () =>
   load<typeof import("./start_delete.ts")>("start_delete");
 const rare = () => load<typeof import("./rare.ts")>("rare");
-const serve = () => load<typeof import("./serve.ts")>("serve");
 const texts = () => load<typeof import("./texts.ts")>("texts");
 
 /** The commands; each file is loaded when its command is called. */
@@ -48,8 +47,8 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   poststop: async () => (await startDelete()).poststop,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
-  serve: async () => (await serve()).serve,
-  front: async () => (await serve()).front,
+  serve: async () => (await rare()).serve,
+  front: async () => (await rare()).front,
   spec: async () => (await rare()).spec,
   validate: async () => (await rare()).validate,
   features: async () => (await rare()).features,

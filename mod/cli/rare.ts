@@ -9,3 +9,4 @@ export { features, spec, validate } from "./bundle.ts";
 export { run as doctor } from "./doctor.ts";
 export { explain } from "./explain.ts";
 export { events, update } from "./resources.ts";
+export { front, serve } from "./serve.ts";
