@@ -133,8 +133,14 @@ function readImports(from: string, text: string): Import[] {
     to: resolveImport(from, to!),
     typeOnly: type !== undefined || isInlineTypes(all),
   }));
-  for (const [, to] of code.matchAll(/\bimport\(\s*"([^"]+)"/g)) {
-    found.push({ from, to: resolveImport(from, to!), typeOnly: false });
+  for (
+    const [, type, to] of code.matchAll(/(typeof\s+)?\bimport\(\s*"([^"]+)"/g)
+  ) {
+    found.push({
+      from,
+      to: resolveImport(from, to!),
+      typeOnly: type !== undefined,
+    });
   }
   return found;
 }
@@ -194,6 +200,58 @@ Deno.test("no import() names what it loads: Deno would read all of it at each st
   );
   assertEquals(wrong, []);
 });
+
+/** What the files of a command may not load, by the beginning of a path: each
+ * start pays for what it reads. */
+const HEAVY: Record<string, readonly string[]> = {
+  "main.ts": ["mod/container", "mod/process", "mod/plan", "mod/config/load"],
+  "mod/cli/lifecycle.ts": [
+    "mod/process",
+    "mod/plan",
+    "mod/failure",
+    "mod/mounts",
+    "mod/security",
+    "mod/seccomp",
+    "mod/namespaces",
+    "mod/config/load",
+  ],
+  "mod/cli/start_delete.ts": [
+    "mod/mounts",
+    "mod/security",
+    "mod/seccomp",
+    "mod/cgroups/make",
+    "mod/config/load",
+    "mod/container/launch",
+  ],
+  "mod/cli/launch.ts": [
+    "mod/config/from_flags",
+    "mod/explain",
+    "mod/doctor",
+    "mod/serve",
+    "mod/box",
+  ],
+};
+
+for (const [file, heavy] of Object.entries(HEAVY)) {
+  Deno.test(`${file} loads nothing that it does not need`, () => {
+    const arrows = Map.groupBy(
+      readProgram().filter((it) => !it.typeOnly && it.to.endsWith(".ts")),
+      ({ from }) => from,
+    );
+    const ways = new Map([[file, file]]);
+    for (const [at, way] of ways) {
+      for (const { to } of arrows.get(at) ?? []) {
+        if (!ways.has(to)) ways.set(to, `${way} -> ${to}`);
+      }
+    }
+    assertEquals(ways.size > 10, true);
+    assertEquals(
+      [...ways].filter(([to]) => heavy.some((it) => to.startsWith(it)))
+        .map(([, way]) => way),
+      [],
+    );
+  });
+}
 
 Deno.test("no files of mod/ and ffi/ import each other in a circle, types included", () => {
   assertEquals(findCircles(readProgram()), []);
@@ -338,6 +396,7 @@ Deno.test("readImports() finds every form of import", () => {
     export * from "../errors.ts";
     // import "./comment.ts";
     const late = await import("./late.ts");
+    const typed = load<typeof import("./typed.ts")>("typed");
     type T = 1;`;
   assertEquals(
     readImports("mod/x/y.ts", text).map((i) => [i.to, i.typeOnly]),
@@ -350,6 +409,7 @@ Deno.test("readImports() finds every form of import", () => {
       ["mod/x/effect.ts", false],
       ["mod/errors.ts", false],
       ["mod/x/late.ts", false],
+      ["mod/x/typed.ts", true],
     ],
   );
 });
