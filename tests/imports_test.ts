@@ -223,7 +223,15 @@ const HEAVY: Record<string, readonly string[]> = {
     "mod/config/load",
     "mod/container/launch",
   ],
+  "mod/cli/exec.ts": [
+    "mod/mounts",
+    "mod/cgroups/make",
+    "mod/config/from_",
+    "mod/container/foreground",
+    "mod/container/launch/prepare",
+  ],
   "mod/cli/launch.ts": [
+    "mod/container/exec",
     "mod/config/from_flags",
     "mod/explain",
     "mod/doctor",

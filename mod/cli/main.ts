@@ -23,6 +23,7 @@ import {
   type Reporting,
 } from "./report.ts";
 
+const exec = () => load<typeof import("./exec.ts")>("exec");
 const launch = () => load<typeof import("./launch.ts")>("launch");
 const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
 const startDelete = () =>
@@ -34,7 +35,7 @@ const texts = () => load<typeof import("./texts.ts")>("texts");
 const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   run: async () => (await launch()).run,
   create: async () => (await launch()).create,
-  exec: async () => (await launch()).exec,
+  exec: async () => (await exec()).run,
   state: async () => (await lifecycle()).state,
   kill: async () => (await lifecycle()).kill,
   wait: async () => (await lifecycle()).wait,
