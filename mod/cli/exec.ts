@@ -4,6 +4,7 @@
  * @module
  */
 
+import "./lifecycle.ts";
 import {
   flagOn,
   flagUses,

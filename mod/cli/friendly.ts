@@ -4,6 +4,7 @@
  * @module
  */
 
+import "./common.ts";
 import type { Config } from "../config/config.ts";
 import { flagsHost } from "../config/flags/here.ts";
 import { flagOn } from "../config/flags/use.ts";

@@ -4,5 +4,6 @@
  * @module
  */
 
+import "./start_delete.ts";
 export { create } from "./create.ts";
 export { run } from "./run.ts";

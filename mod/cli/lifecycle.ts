@@ -5,6 +5,7 @@
  * @module
  */
 
+import "./common.ts";
 import { statSync } from "../../ffi/files.ts";
 import { checkThere, freezeCgroups, thawCgroups } from "../cgroups/control.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";

@@ -5,6 +5,8 @@
  * @module
  */
 
+import "./exec.ts";
+import "./start_delete.ts";
 export { features, spec, validate } from "./bundle.ts";
 export { run as doctor } from "./doctor.ts";
 export { explain } from "./explain.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 
+import "./lifecycle.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { deleteContainer, runPoststop } from "../container/delete.ts";
 import { startContainer } from "../container/start.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import "./common.ts";
 import { SPEC_VERSION, VERSION } from "../version.ts";
 import type { Call } from "./call.ts";
 import { formatCompletions } from "./completions.ts";
