@@ -6,8 +6,10 @@
  */
 
 import { BuildError, ROOT } from "../scripts/build.ts";
+import { compileLine } from "../scripts/compile.ts";
 import { BUNDLE } from "../scripts/bundle.ts";
 import { findProgram, isFile, probe } from "../tests/needs.ts";
+import { Library } from "./library.ts";
 import { cpuOf } from "./processes.ts";
 import { mustRun, type Room } from "./room.ts";
 import type { Sample } from "./starter.ts";
@@ -18,13 +20,14 @@ export const TITLES = {
   executable: "rustyrun, executable",
   front: "rustyrun, front + serve",
   library: "rustyrun, library",
-  pool: "rustyrun, library, pool",
+  "library-bare": "rustyrun, library, no cgroups",
   runc: "runc",
   crun: "crun",
   bwrap: "bwrap",
   floor: "C floor",
   "floor-bare": "C floor, no cgroups",
   empty: "deno, empty program",
+  "empty-executable": "executable, empty program",
 } as const;
 
 /** The name of a contender. */
@@ -59,8 +62,12 @@ const DENO = [Deno.execPath(), "run", "-q", "-A", "--no-config"];
 export class Field {
   readonly runtimes: Runtime[] = [];
   readonly absent: Absent[] = [];
+  /** Empty programs: the floors of what is cold. */
+  readonly empties: { name: Name; line: readonly string[] }[] = [];
   readonly #room: Room;
   readonly #empty: string;
+  /** The program that uses the library. */
+  readonly library: Library;
   /** The warm engine. */
   #engine: number | undefined;
 
@@ -68,6 +75,8 @@ export class Field {
     this.#room = room;
     this.#empty = `${room.dir}/empty.js`;
     Deno.writeTextFileSync(this.#empty, "");
+    this.empties.push({ name: "empty", line: [...DENO, this.#empty] });
+    this.library = new Library(room);
   }
 
   /** Finds them, starts the warm engine, and tries each one. */
@@ -82,9 +91,7 @@ export class Field {
       `#!/bin/sh\nDENO_DIR=${room.dir}/deno exec ${line} "$@"\n`,
       { mode: 0o755 },
     );
-    const executable = `${ROOT}dist/rustyrun`;
-    if (isFile(executable)) field.#add("executable", [executable]);
-    else field.leaveOut("executable", "deno task compile has not made it");
+    field.#addExecutable();
     await field.#addFront();
     for (const name of ["runc", "crun"] as const) {
       const path = findProgram(name);
@@ -110,6 +117,30 @@ export class Field {
   /** Notes that one does not take part. */
   leaveOut(name: Name, why: string): void {
     this.absent.push({ what: TITLES[name], why });
+  }
+
+  /** The executable, and an empty one that is compiled alike: its floor. */
+  #addExecutable(): void {
+    const executable = `${ROOT}dist/rustyrun`;
+    if (!isFile(executable)) {
+      this.leaveOut("executable", "deno task compile has not made it");
+      return;
+    }
+    this.#add("executable", [executable]);
+    const empty = `${this.#room.dir}/empty`;
+    const flags = ["--no-code-cache", "--no-config", "--no-lock", "--no-check"];
+    const [deno, ...words] = compileLine();
+    const line = [
+      ...words,
+      "compile",
+      "-q",
+      "-A",
+      ...flags,
+      `--output=${empty}`,
+    ];
+    if (probe(deno!, ...line, this.#empty).code === 0) {
+      this.empties.push({ name: "empty-executable", line: [empty] });
+    } else this.leaveOut("empty-executable", "it cannot be compiled");
   }
 
   async #addFront(): Promise<void> {
@@ -147,6 +178,7 @@ export class Field {
       }
     }
     await this.#warmUp(bundle);
+    for (let i = 0; i < WARM_UP; i++) await this.library.do("run");
     this.clear();
   }
 
@@ -161,7 +193,7 @@ export class Field {
       const argv = [...front.command, ...words];
       alone.push((await this.#room.starter.step(argv)).cpu);
     }
-    const deno = await this.startEmpty();
+    const deno = await this.#room.starter.step(this.empties[0]!.line);
     if (Math.min(...alone) < deno.cpu) return;
     this.leaveOut("front", "every call is cold: serve does not serve it");
     this.runtimes.splice(this.runtimes.indexOf(front), 1);
@@ -184,9 +216,13 @@ export class Field {
 
   /** Processes that work for a contender and live on. */
   get servants(): { what: string; pid: number }[] {
+    const library = {
+      what: "a program with the library",
+      pid: this.library.pid,
+    };
     return this.#engine === undefined
-      ? []
-      : [{ what: "rustyrun serve", pid: this.#engine }];
+      ? [library]
+      : [{ what: "rustyrun serve", pid: this.#engine }, library];
   }
 
   get servantPids(): number[] {
@@ -196,11 +232,6 @@ export class Field {
   /** CPU time of the servants so far, in milliseconds. */
   servantsCpu(): number {
     return this.servantPids.reduce((sum, pid) => sum + cpuOf(pid), 0);
-  }
-
-  /** Starts Deno on an empty program: the floor of what is cold. */
-  startEmpty(): Promise<Sample> {
-    return this.#room.starter.step([...DENO, this.#empty]);
   }
 
   /** Runs a command of a runtime's to its end. The CPU time is that of the command

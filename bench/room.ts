@@ -170,29 +170,39 @@ export class Room implements Disposable {
 
   /** Paths of the bench's cgroups, innermost first. */
   #listCgroups(): string[] {
-    const below = (dir: string): string[] => {
-      try {
-        const dirs = [...Deno.readDirSync(dir)].filter((it) => it.isDirectory);
-        return [...dirs.flatMap((it) => below(`${dir}/${it.name}`)), dir];
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return [];
-        throw error;
-      }
-    };
+    const below = (dir: string): string[] => [
+      ...listDirs(dir).flatMap((it) => below(`${dir}/${it}`)),
+      dir,
+    ];
     // podman makes plain directories where it looks for a hierarchy.
-    const mounts = [...Deno.readDirSync("/sys/fs/cgroup")].filter((it) =>
-      it.isDirectory
-    ).map((it) => `/sys/fs/cgroup/${it.name}`);
+    const mounts = listDirs("/sys/fs/cgroup").map((it) =>
+      `/sys/fs/cgroup/${it}`
+    );
     const all = new Set([
       ...mounts,
-      ...listHierarchies().map((it) => it.path),
+      ...listHierarchies().flatMap(({ path, own }) => [path, path + own]),
     ]);
-    return [...all].flatMap((it) => below(it + this.cgroup));
+    // The library's are beside it, with its name and more.
+    const named = (dir: string) =>
+      listDirs(dir).filter((it) => `/${it}`.startsWith(this.cgroup))
+        .flatMap((it) => below(`${dir}/${it}`));
+    return [...all].flatMap(named);
   }
 
   [Symbol.dispose](): void {
     this.#removeAll([]);
     this.starter[Symbol.dispose]();
+  }
+}
+
+/** Names of the directories in one; none where it has gone. */
+function listDirs(dir: string): string[] {
+  try {
+    return [...Deno.readDirSync(dir)].filter((it) => it.isDirectory)
+      .map((it) => it.name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
   }
 }
 

@@ -194,7 +194,7 @@ export class Starter implements Disposable {
       throw new BuildError(
         `${child.argv.join(" ")} ended with ${
           (status & 0x7f) === 0 ? `exit code ${status >> 8}` : "a signal"
-        }\n${this.#readErrors()}`.trimEnd(),
+        }\n${this.readErrors()}`.trimEnd(),
       );
     }
     return { ms, cpu };
@@ -224,7 +224,8 @@ export class Starter implements Disposable {
     Deno.truncateSync(this.#errorFile);
   }
 
-  #readErrors(): string {
+  /** The end of what children said since then. */
+  readErrors(): string {
     return Deno.readTextFileSync(this.#errorFile).slice(-2000);
   }
 }

@@ -20,6 +20,12 @@ import {
 } from "./build.ts";
 import { makeProgram } from "./bundle.ts";
 
+/** The command line of the Deno that compiles. */
+export function compileLine(): string[] {
+  return Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
+    [Deno.execPath()];
+}
+
 /**
  * Bundles and compiles.
  *
@@ -30,8 +36,7 @@ export function compile(): void {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-compile-" });
   const helper = helperPath(Deno.build.arch as Arch);
   const inside = `${dir}/${helper.slice(helper.lastIndexOf("/") + 1)}`;
-  const line = Deno.env.get("RUSTYRUN_COMPILE_DENO")?.split(" ") ??
-    [Deno.execPath()];
+  const line = compileLine();
   const out = `${ROOT}dist/rustyrun`;
   const part = `${out}.${Deno.pid}`;
   const [program, ...words] = line;

@@ -128,11 +128,13 @@ const life: Case = {
         return { ...parts, life: sum(Object.values(parts)) };
       });
     }
-    // The floor of each small command.
-    acts.set("empty", async () => {
-      const start = await bench.field.startEmpty();
-      return { start, state: start, kill: start, delete: start };
-    });
+    // The floors of each small command.
+    for (const { name, line } of bench.field.empties) {
+      acts.set(name, async () => {
+        const start = await bench.room.starter.step(line);
+        return { start, state: start, kill: start, delete: start };
+      });
+    }
     return await interleave("life", acts, bench.rounds, bench.room.starter);
   },
 };
@@ -140,7 +142,8 @@ const life: Case = {
 const exec: Case = {
   name: "exec",
   title: "exec",
-  job: "exec of /bin/true in a running container of the runtime's own.",
+  job:
+    "exec of /bin/true in a running container of the runtime's own; the library collects what it writes.",
   async run(bench): Promise<Series[]> {
     const acts = new Map<string, Act>();
     for (const runtime of bench.field.runtimes) {
@@ -149,8 +152,13 @@ const exec: Case = {
       await one.start();
       acts.set(runtime.name, async () => ({ exec: await one.exec() }));
     }
+    const { library } = bench.field;
+    await library.do("open");
+    acts.set("library", async () => ({ exec: await library.do("exec") }));
     const { starter } = bench.room;
-    return await interleave("exec", acts, bench.rounds, starter);
+    const series = await interleave("exec", acts, bench.rounds, starter);
+    await library.do("close");
+    return series;
   },
 };
 

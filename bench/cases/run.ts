@@ -26,7 +26,11 @@ async function measure(
       async () => ({ run: await bench.field.step(runtime, words) }),
     );
   }
+  const { library } = bench.field;
+  const job = docker ? "docker" : "run";
+  acts.set("library", async () => ({ run: await library.do(job) }));
   if (!docker) {
+    acts.set("library-bare", async () => ({ run: await library.do("bare") }));
     const bwrap = findProgram("bwrap");
     if (bwrap === undefined) bench.field.leaveOut("bwrap", "not installed");
     else {
@@ -40,7 +44,9 @@ async function measure(
       const line = planFloor(bench.room, floor, { cgroups });
       acts.set(name, async () => ({ run: await starter.step(line) }));
     }
-    acts.set("empty", async () => ({ run: await bench.field.startEmpty() }));
+    for (const { name, line } of bench.field.empties) {
+      acts.set(name, async () => ({ run: await starter.step(line) }));
+    }
   }
   return await interleave(name, acts, bench.rounds, starter);
 }
@@ -49,14 +55,15 @@ const run: Case = {
   name: "run",
   title: "run",
   job:
-    "run of what `runc spec` writes, with /bin/true, until it has ended and everything is removed. bwrap has the namespaces, but no cgroups, masked paths or device rules.",
+    "run of what `runc spec` writes, with /bin/true, until it has ended and everything is removed. The library makes its own container of the same root, with the same namespaces, read-only and here without a filter, and collects what the command writes. bwrap has the namespaces, but no cgroups, masked paths or device rules.",
   run: (bench) => measure(bench, "run", false),
 };
 
 const docker: Case = {
   name: "docker",
   title: "run with Docker's filter",
-  job: "The same with the seccomp filter that dockerd writes.",
+  job:
+    "The same with the seccomp filter that dockerd writes; the library with its own, which is like it.",
   run: (bench) => measure(bench, "docker", true),
 };
 

@@ -28,7 +28,7 @@ function describePicture(charts: readonly Chart[]): TopLevelSpec {
     spacing: 24,
     config: { view: { stroke: null }, font: "sans-serif" },
     concat: charts.map(({ title, bars }) => ({
-      title: { text: title, anchor: "start", fontSize: 13 },
+      title: { text: title, anchor: "start", frame: "group", fontSize: 13 },
       width: 240,
       height: { step: 18 },
       data: { values: bars },
