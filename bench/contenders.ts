@@ -10,7 +10,7 @@ import { compileLine } from "../scripts/compile.ts";
 import { BUNDLE } from "../scripts/bundle.ts";
 import { findProgram, isFile, probe } from "../tests/needs.ts";
 import { Library } from "./library.ts";
-import { cpuOf } from "./processes.ts";
+import { CpuMeter } from "./processes.ts";
 import { mustRun, type Room } from "./room.ts";
 import type { Sample } from "./starter.ts";
 
@@ -69,7 +69,7 @@ export class Field {
   /** The program that uses the library. */
   readonly library: Library;
   /** The warm engine. */
-  #engine: number | undefined;
+  #engine: CpuMeter | undefined;
 
   private constructor(room: Room) {
     this.#room = room;
@@ -154,7 +154,8 @@ export class Field {
     const front = `${dir}/rustyrun`;
     mustRun([deno!, ...words, "front", "--socket", socket, front]);
     const serve = [...DENO, BUNDLE, "serve", "--socket", socket, "--idle", "0"];
-    this.#engine = starter.start(serve).pid;
+    const { pid } = starter.start(serve);
+    this.#engine = new CpuMeter(pid, { reaps: false });
     for (let i = 0; !exists(socket); i++) {
       if (i === LISTENS_TRIES) throw new BuildError("serve does not listen");
       await new Promise((resolve) => setTimeout(resolve, TICK_MS));
@@ -214,36 +215,41 @@ export class Field {
     return this.runtimes.find((it) => it.name === name);
   }
 
-  /** Processes that work for a contender and live on. */
-  get servants(): { what: string; pid: number }[] {
+  /** What works for a contender and lives on, by its name. */
+  get servants(): { what: string; cpu: CpuMeter }[] {
     const library = {
       what: "a program with the library",
-      pid: this.library.pid,
+      cpu: this.library.cpu,
     };
     return this.#engine === undefined
       ? [library]
-      : [{ what: "rustyrun serve", pid: this.#engine }, library];
+      : [{ what: "rustyrun serve", cpu: this.#engine }, library];
   }
 
   get servantPids(): number[] {
-    return this.servants.map((it) => it.pid);
+    return this.servants.map((it) => it.cpu.pid);
+  }
+
+  /** CPU time of the warm engine so far, in milliseconds. */
+  engineCpu(): number {
+    return this.#engine?.read() ?? 0;
   }
 
   /** CPU time of the servants so far, in milliseconds. */
   servantsCpu(): number {
-    return this.servantPids.reduce((sum, pid) => sum + cpuOf(pid), 0);
+    return this.servants.reduce((sum, { cpu }) => sum + cpu.read(), 0);
   }
 
   /** Runs a command of a runtime's to its end. The CPU time is that of the command
    * and of the engine that worked for it. */
   async step(runtime: Runtime, words: readonly string[]): Promise<Sample> {
     const served = runtime.name === "front";
-    const before = served ? this.servantsCpu() : 0;
+    const before = served ? this.engineCpu() : 0;
     const { ms, cpu } = await this.#room.starter.step([
       ...runtime.command,
       ...words,
     ]);
-    return { ms, cpu: served ? cpu + this.servantsCpu() - before : cpu };
+    return { ms, cpu: served ? cpu + this.engineCpu() - before : cpu };
   }
 }
 

@@ -7,7 +7,7 @@
 
 import { closeFd, openFd, pollFds, readFd, writeFd } from "../ffi/libc.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
-import { cpuOf } from "./processes.ts";
+import { CpuMeter } from "./processes.ts";
 import { mustRun, type Room } from "./room.ts";
 import { reap, type Sample, wait } from "./starter.ts";
 
@@ -29,7 +29,7 @@ function withCache(): string[] {
 
 /** A program that uses the library. */
 export class Library implements Disposable {
-  readonly pid: number;
+  readonly cpu: CpuMeter;
   readonly #room: Room;
   readonly #jobs: number;
   readonly #answers: number;
@@ -42,13 +42,14 @@ export class Library implements Disposable {
     const [jobs, answers] = fifos.map((it) => openFd(it, O_RDWR));
     this.#jobs = jobs!;
     this.#answers = answers!;
-    this.pid = room.starter.start([
+    const { pid } = room.starter.start([
       ...withCache(),
       ...[Deno.execPath(), "run", "-q", "-A", `--config=${ROOT}deno.json`],
       `${ROOT}bench/library_program.ts`,
       ...[...fifos, room.rootfs, room.makeDir("states/library")],
       room.cgroup.slice(1).replace(/^rustyrun-/, ""),
-    ]).pid;
+    ]);
+    this.cpu = new CpuMeter(pid, { reaps: true });
   }
 
   [Symbol.dispose](): void {
@@ -64,16 +65,16 @@ export class Library implements Disposable {
    * @throws {BuildError} when it fails
    */
   async do(job: Job): Promise<Sample> {
-    const before = cpuOf(this.pid);
+    const before = this.cpu.read();
     writeFd(this.#jobs, new TextEncoder().encode(`${job}\n`));
     while (pollFds([this.#answers], TICK_MS).length === 0) {
       await this.#room.starter.check();
-      if (wait(this.pid, false) === undefined) continue;
+      if (wait(this.cpu.pid, false) === undefined) continue;
       throw new BuildError(
         `Cannot measure the library: ${job} failed\n${this.#room.starter.readErrors()}`,
       );
     }
     const ms = Number(new TextDecoder().decode(readFd(this.#answers, 64)));
-    return { ms, cpu: cpuOf(this.pid) - before + reap() };
+    return { ms, cpu: this.cpu.read() - before + reap() };
   }
 }

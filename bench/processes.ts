@@ -36,21 +36,43 @@ export function listDescendants(pid: number): number[] {
   return children.flatMap((it) => [it, ...listDescendants(it)]);
 }
 
-/** Returns milliseconds of CPU that a process and its descendants have used: of
- * those that live to the nanosecond, of those that were reaped in ticks of 10 ms,
- * fields 16 and 17 of proc_pid_stat(5). */
-export function cpuOf(pid: number): number {
+/** CPU time of a process, in milliseconds: of its threads to the nanosecond, of
+ * the children that it has reaped in ticks of 10 ms; fields 16 and 17 of
+ * proc_pid_stat(5). */
+function cpuOf(pid: number, reaped: boolean): number {
   let ms = 0;
-  for (const it of [pid, ...listDescendants(pid)]) {
-    for (const thread of threads(it)) {
-      const text = read(`/proc/${it}/task/${thread}/schedstat`);
-      ms += Number(text.split(" ")[0]) / 1e6;
-    }
-    const stat = read(`/proc/${it}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    ms += 10 * (Number(fields[13] ?? 0) + Number(fields[14] ?? 0));
+  for (const thread of threads(pid)) {
+    const text = read(`/proc/${pid}/task/${thread}/schedstat`);
+    ms += Number(text.split(" ")[0]) / 1e6;
   }
-  return ms;
+  if (!reaped) return ms;
+  const stat = read(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return ms + 10 * (Number(fields[13] ?? 0) + Number(fields[14] ?? 0));
+}
+
+/** Counts the CPU time of a process that lives on, and of its descendants; of one
+ * that has ended, as far as it was seen. */
+export class CpuMeter {
+  readonly pid: number;
+  readonly #reaps: boolean;
+  readonly #seen = new Map<number, number>();
+
+  /** @param reaps whether its own children are of the work, and not workers whose
+   * time was seen while they lived */
+  constructor(pid: number, { reaps }: { reaps: boolean }) {
+    this.pid = pid;
+    this.#reaps = reaps;
+  }
+
+  /** Returns milliseconds so far. */
+  read(): number {
+    for (const pid of [this.pid, ...listDescendants(this.pid)]) {
+      const now = cpuOf(pid, this.#reaps || pid !== this.pid);
+      this.#seen.set(pid, Math.max(now, this.#seen.get(pid) ?? 0));
+    }
+    return this.#seen.values().reduce((sum, ms) => sum + ms, 0);
+  }
 }
 
 /** The name of a process's program, up to 15 bytes. */

@@ -93,7 +93,7 @@ async function atOnce(
   runtime: Runtime,
   lines: readonly (readonly string[])[],
 ): Promise<Sample> {
-  const before = runtime.name === "front" ? field.servantsCpu() : 0;
+  const before = runtime.name === "front" ? field.engineCpu() : 0;
   const children = lines.map((words) =>
     room.starter.start([...runtime.command, ...words])
   );
@@ -104,7 +104,7 @@ async function atOnce(
     cpu += sample.cpu;
   }
   cpu += reap();
-  if (runtime.name === "front") cpu += field.servantsCpu() - before;
+  if (runtime.name === "front") cpu += field.engineCpu() - before;
   return { ms, cpu };
 }
 

@@ -7,7 +7,6 @@
 
 import { BuildError } from "../../scripts/build.ts";
 import { findProgram } from "../../tests/needs.ts";
-import { TITLES } from "../contenders.ts";
 import type { Series } from "../measure.ts";
 import {
   listDescendants,
@@ -68,11 +67,12 @@ async function measure(bench: Bench): Promise<Series[]> {
       ...STAYS,
     ]);
   }
-  for (const { what, pid } of field.servants) {
-    const all = [pid, ...listDescendants(pid)];
-    for (const [i, it] of all.entries()) {
-      found.push(...tell(`${what}, process ${i + 1}`, memoryOf([it])));
-    }
+  for (const { what, cpu } of field.servants) {
+    const workers = listDescendants(cpu.pid).map((it) => memoryOf([it]));
+    const [largest] = workers.toSorted((a, b) => b.anonymous - a.anonymous);
+    found.push(...tell(what, memoryOf([cpu.pid])));
+    if (largest === undefined) continue;
+    found.push(...tell(`${what}, largest of ${workers.length} more`, largest));
   }
   return found;
 }
@@ -81,6 +81,6 @@ export const CASES: readonly Case[] = [{
   name: "memory",
   title: "Memory",
   job:
-    `All processes that wait while \`run\` has a command that goes on, without the command; then each process of what lives on for every call (${TITLES.front}), at this point of the bench.`,
+    `All processes that wait while \`run\` has a command that goes on, without the command; then what lives on for all calls, at this point of the bench.`,
   run: measure,
 }];

@@ -45,13 +45,13 @@ async function measure(bench: Bench): Promise<Series[]> {
       ...[`--cgroup-parent=${room.cgroup}`, IMAGE, "/bin/true"],
     ];
     acts.set(runtime.name, async () => {
-      const before = field.servantsCpu();
+      const before = field.engineCpu();
       const { ms, cpu } = await room.starter.step(line);
       // conmon and its cleanup go on for a moment.
       const rest = await room.settle(field.servantPids);
       const run: Sample = {
         ms,
-        cpu: cpu + rest + field.servantsCpu() - before,
+        cpu: cpu + rest + field.engineCpu() - before,
       };
       return { run };
     });
