@@ -1,6 +1,7 @@
 /**
  * The floor: what is left of a start when nothing has to be planned any more.
- * floor.c runs the helper with a plan that is made here.
+ * floor.c runs the helper with a plan that is made here. On cgroup v2 it attaches
+ * no program for devices.
  *
  * @module
  */

@@ -9,10 +9,14 @@ import { readCaller } from "../mod/caller.ts";
 import { cgroupLayout, gatherFacts } from "../mod/host.ts";
 import { ROOT } from "../scripts/build.ts";
 import { findProgram, probe } from "../tests/needs.ts";
+import { listDescendants, ticksOf } from "./processes.ts";
 
 /** Above this share of the machine's CPU time, what others have used or the
  * hypervisor has kept makes figures doubtful. */
 const BUSY = 0.1;
+
+/** kthreadd, whose children the kernel's threads are. */
+const KTHREADD = 2;
 
 /** What is measured, and with what. */
 export interface Machine {
@@ -77,7 +81,8 @@ export interface Load {
   busy: boolean;
 }
 
-/** CPU time of the whole machine in milliseconds, proc_stat(5). */
+/** CPU time of the whole machine in milliseconds, proc_stat(5); busy: with tasks,
+ * since interrupts are of nobody. */
 function readTimes(): { busy: number; steal: number; all: number } {
   const line = Deno.readTextFileSync("/proc/stat").split("\n")[0]!;
   const [
@@ -90,16 +95,15 @@ function readTimes(): { busy: number; steal: number; all: number } {
     soft = 0,
     steal = 0,
   ] = line.split(/\s+/).slice(1).map((it) => Number(it) * 10);
-  const busy = user + nice + system + irq + soft;
-  return { busy, steal, all: busy + idle + io + steal };
+  const busy = user + nice + system;
+  return { busy, steal, all: busy + irq + soft + idle + io + steal };
 }
 
 /** CPU time of this process and of all children that it has reaped, in
- * milliseconds: fields 14 to 17 of proc_pid_stat(5), in ticks of 10 ms. */
+ * milliseconds, and that of the kernel's threads, which clean up after them. */
 function readOwn(): number {
-  const stat = Deno.readTextFileSync("/proc/self/stat");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields.slice(11, 15).reduce((sum, it) => sum + Number(it) * 10, 0);
+  return [Deno.pid, ...listDescendants(KTHREADD)]
+    .reduce((sum, pid) => sum + ticksOf(pid, 11, 15), 0);
 }
 
 /**

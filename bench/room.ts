@@ -15,7 +15,7 @@ import { reap, Starter } from "./starter.ts";
 
 /** What engines and runtimes keep outside of the directories that they can be
  * told. */
-const HIDDEN = ["/run", "/dev/shm", "/var/lib/containers"];
+export const HIDDEN = ["/run", "/dev/shm", "/var/lib/containers"];
 /** Waits for processes and cgroups to go: so often, so many milliseconds. */
 const TRIES = 1000, TICK_MS = 10;
 

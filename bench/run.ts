@@ -23,9 +23,9 @@ import { CASES as RUN } from "./cases/run.ts";
 import { checkCharts, writeDocs } from "./docs.ts";
 import { Field } from "./contenders.ts";
 import { goalsTable } from "./goals.ts";
-import { readMachine, watchLoad } from "./machine.ts";
+import { type Load, readMachine, watchLoad } from "./machine.ts";
 import { printCase, printHead, type Report, tellLoad } from "./report.ts";
-import { Room } from "./room.ts";
+import { HIDDEN, Room } from "./room.ts";
 import { Interrupted } from "./starter.ts";
 
 /** In the order of the tables; what makes the machine busy for a while is last. */
@@ -70,7 +70,8 @@ export function readOptions(args: readonly string[]): Options {
         break;
       case "--json":
         options.json = value();
-        break;
+        if (!HIDDEN.some((it) => options.json.startsWith(`${it}/`))) break;
+        return refuse(`--json: the bench has ${HIDDEN.join(", ")} of its own`);
       case "--rounds":
         options.rounds = Number(value());
         if (Number.isInteger(options.rounds) && options.rounds > 0) break;
@@ -94,7 +95,10 @@ export function readOptions(args: readonly string[]): Options {
   return options;
 }
 
-async function bench(options: Options): Promise<void> {
+/** Measures the cases. One that fails is told, and the others go on.
+ *
+ * @returns whether all of them worked */
+async function bench(options: Options): Promise<boolean> {
   for (const need of ["root", "runc", "busybox"] as const) {
     if (!hasNeed(need)) refuse(`this machine lacks ${need}`);
   }
@@ -120,17 +124,26 @@ async function bench(options: Options): Promise<void> {
       const done = { ...about, load: look(), series };
       report.cases.push(done);
       printCase(done);
+    } catch (error) {
+      if (!(error instanceof BuildError)) throw error;
+      console.error(`\n# ${about.title}\n\n${error.message}`);
     } finally {
       field.clear();
     }
+    report.load = sumUp(report, whole());
+    Deno.writeTextFileSync(options.json, JSON.stringify(report, null, 1));
   }
-  report.load = whole();
-  const { load, cases } = report;
-  load.busy ||= load.before > report.machine.cores / 2 ||
-    cases.some((it) => it.load.busy);
-  console.log(`\n# Goals\n\n${tellLoad(load)}\n\n${goalsTable(report)}`);
-  Deno.writeTextFileSync(options.json, JSON.stringify(report, null, 1));
+  console.log(`\n# Goals\n\n${tellLoad(report.load)}\n\n${goalsTable(report)}`);
   console.log(`\nWrote ${options.json}`);
+  return report.cases.length === options.cases.length;
+}
+
+/** The load of the whole run: busy also where the machine was before, or in one
+ * case. */
+function sumUp({ machine, cases }: Report, load: Load): Load {
+  const busy = load.busy || load.before > machine.cores / 2 ||
+    cases.some((it) => it.load.busy);
+  return { ...load, busy };
 }
 
 async function main(): Promise<number> {
@@ -141,11 +154,11 @@ async function main(): Promise<number> {
     using _lock = inside ? undefined : await lockProofs();
     if (options.docs && !inside) await checkCharts();
     const code = await enterRoom();
-    if (code === undefined) await bench(options);
-    else if (code === 0 && options.docs) {
+    if (code === undefined) return await bench(options) ? 0 : 1;
+    if (code === 0 && options.docs) {
       await writeDocs(JSON.parse(Deno.readTextFileSync(options.json)));
     }
-    return code ?? 0;
+    return code;
   } catch (error) {
     return tell(error);
   }

@@ -72,6 +72,7 @@ Deno.test("readOptions() refuses what it does not know", () => {
     [["--rounds", "0"], "--rounds needs a number from 1 on"],
     [["--rounds"], "--rounds needs a value"],
     [["--only", "nonesuch"], 'no case "nonesuch", but life, '],
+    [["--json=/run/a"], "--json: the bench has /run, "],
     [["--docs", "--quick"], "--docs wants all cases in full"],
     [["--docs", "--only=exec"], "--docs wants all cases in full"],
   ];

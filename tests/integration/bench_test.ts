@@ -6,6 +6,7 @@
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
+import { checkCharts } from "../../bench/docs.ts";
 import type { Report } from "../../bench/report.ts";
 import { findLeaks, ROOT, start, takeSnapshot } from "../harness.ts";
 import { findProgram, type Need, testOn } from "../needs.ts";
@@ -42,6 +43,8 @@ testOn(NEEDS, "the bench measures, and removes what it made", async () => {
   }
   assertEquals(await findLeaks(before, "rustyrun-bench-"), []);
 });
+
+Deno.test("the chart can be drawn", () => checkCharts());
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   testOn(NEEDS, `the bench removes what it made at ${signal}`, async () => {
