@@ -16,7 +16,17 @@ const O_RDWR = 2;
 const TICK_MS = 100;
 
 /** What it can be asked for. */
-export type Job = "run" | "bare" | "docker" | "exec" | "open" | "close";
+export type Job =
+  | "run"
+  | "bare"
+  | "docker"
+  | "exec"
+  /** Makes a container that stays, or 20 at once. */
+  | "open"
+  | "crowd"
+  /** Removes the last one, or all. */
+  | "closeLast"
+  | "close";
 
 /** The command line that gives a program Deno's own cache back: it holds the
  * packages. */

@@ -2,24 +2,42 @@
  * A program that uses the library: for each line that it reads it does a job, and
  * answers with the milliseconds that it took.
  *
- *     deno run -A bench/library_program.ts JOBS ANSWERS ROOTFS STATES NAME
+ *     deno run -A bench/library_program.ts JOBS ANSWERS ROOTFS STATES PREFIX
  *
- * JOBS and ANSWERS are fifos.
+ * JOBS and ANSWERS are fifos, PREFIX begins the containers' ids.
  *
  * @module
  */
 
 import { Sandbox, type SandboxOptions } from "../mod/mod.ts";
 
-const [jobs = "", answers = "", rootfs = "", stateDir = "", name = ""] =
+const [jobs = "", answers = "", rootfs = "", stateDir = "", prefix = ""] =
   Deno.args;
 
 /** What `runc spec` writes is read-only, too. */
-const options: SandboxOptions = { rootfs, stateDir, name, readOnly: true };
+const options: SandboxOptions = {
+  rootfs,
+  stateDir,
+  name: prefix,
+  readOnly: true,
+};
 const unfiltered = { ...options, securityOpt: ["seccomp=unconfined"] };
 const command = ["/bin/true"];
 
-let box: Sandbox | undefined;
+/** Containers at once. */
+const CROWD = 20;
+
+const boxes: Sandbox[] = [];
+let count = 0;
+
+async function open(): Promise<void> {
+  const name = `${prefix}-${count++}`;
+  boxes.push(await Sandbox.create({ ...unfiltered, name }));
+}
+
+async function close(): Promise<void> {
+  await Promise.all(boxes.splice(0).map((it) => it.close()));
+}
 
 /** The jobs, by name. */
 const JOBS: Record<string, () => Promise<unknown>> = {
@@ -28,14 +46,11 @@ const JOBS: Record<string, () => Promise<unknown>> = {
     Sandbox.run({ ...unfiltered, command, cgroupManager: "disabled" })
       .then(check),
   docker: () => Sandbox.run({ ...options, command }).then(check),
-  exec: () => box!.output(command).then(check),
-  open: async () => {
-    box = await Sandbox.create(unfiltered);
-  },
-  close: async () => {
-    await box?.close();
-    box = undefined;
-  },
+  exec: () => boxes[0]!.output(command).then(check),
+  open,
+  crowd: () => Promise.all(Array.from({ length: CROWD }, open)),
+  closeLast: () => boxes.pop()!.close(),
+  close,
 };
 
 function check({ code, stderr }: { code: number; stderr: string }): void {

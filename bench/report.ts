@@ -146,15 +146,15 @@ function byMetric(series: readonly Series[]): Map<string, Series[]> {
   return Map.groupBy(sorted, (it) => it.metric);
 }
 
-/** The tables of a case: the metrics beside each other where there are several,
- * and in full the one that has the case's own name, or is the only one. */
+/** The tables of a case: of each metric one in full, or, where there are many or
+ * they are no times, all beside each other and in full that which has the case's
+ * own name. */
 export function caseTables({ name, series }: CaseReport): string[] {
   const metrics = byMetric(series);
-  const full = [...metrics].filter(([metric]) =>
-    metrics.size === 1 || metric === name
-  );
+  const beside = metrics.size > 2 || series.some((it) => it.unit !== "ms");
+  const full = [...metrics].filter(([metric]) => !beside || metric === name);
   return [
-    ...(metrics.size > 1 ? [metricsTable(metrics)] : []),
+    ...(beside ? [metricsTable(metrics)] : []),
     ...full.map(([metric, its]) => metricTable(metric, its)),
   ];
 }

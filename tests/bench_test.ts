@@ -101,19 +101,20 @@ Deno.test("a table compares with the peers of the same run", () => {
   ]);
 });
 
-Deno.test("a case of several metrics has them beside each other", () => {
+Deno.test("a case of many metrics has them beside each other", () => {
   const { cases } = reportOf("life", [
     series("life", "create", "runc", 20, 10, 30),
     series("life", "life", "runc", 40, 30, 50),
     series("life", "create", "empty", 9),
+    series("life", "kill", "runc", 6, 5, 7),
   ]);
   const [all, own] = caseTables(cases[0]!);
   assertEquals(
     all,
-    `| median ms (min)     |      create |        life |
-| ------------------- | ----------: | ----------: |
-| runc                | 20.0 (10.0) | 40.0 (30.0) |
-| deno, empty program |        9.00 |             |`,
+    `| median ms (min)     |      create |        life |        kill |
+| ------------------- | ----------: | ----------: | ----------: |
+| runc                | 20.0 (10.0) | 40.0 (30.0) | 6.00 (5.00) |
+| deno, empty program |        9.00 |             |             |`,
   );
   assertEquals(own?.split("\n").length, 3);
 });

@@ -166,7 +166,7 @@ const burst: Case = {
   name: "burst",
   title: `${CROWD} at once`,
   job:
-    `${CROWD} creates started at the same moment, until the last one has ended; then, all killed and reaped, ${CROWD} deletes.`,
+    `${CROWD} creates started at the same moment, until the last one has ended; then, all killed and reaped, ${CROWD} deletes. The library's run already when they are made, and are killed by being closed.`,
   async run(bench): Promise<Series[]> {
     const acts = new Map<string, Act>();
     for (const runtime of bench.field.runtimes) {
@@ -185,6 +185,11 @@ const burst: Case = {
         return { create, delete: await atOnce(bench, runtime, words) };
       });
     }
+    const { library } = bench.field;
+    acts.set("library", async () => ({
+      create: await library.do("crowd"),
+      delete: await library.do("close"),
+    }));
     const rounds = { before: 1, count: Math.ceil(bench.rounds.count / 3) };
     return await interleave("burst", acts, rounds, bench.room.starter);
   },

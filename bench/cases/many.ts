@@ -4,10 +4,11 @@
  * @module
  */
 
-import type { Runtime } from "../contenders.ts";
+import type { Name, Runtime } from "../contenders.ts";
 import { type Act, interleave, type Series } from "../measure.ts";
 import { mustRun } from "../room.ts";
 import { BuildError } from "../../scripts/build.ts";
+import type { Sample } from "../starter.ts";
 import type { Bench, Case } from "./case.ts";
 import { Life } from "./life.ts";
 
@@ -19,35 +20,69 @@ const LISTED = 1000, QUICK_LISTED = 100;
 /** The metric of a start while so many are alive. */
 export const startAmong = (alive: number) => `start, ${alive} alive`;
 
-/** What one runtime's next container costs while more and more live. */
-async function growCrowd(
-  bench: Bench,
-  runtime: Runtime,
-  crowds: readonly number[],
-): Promise<Series[]> {
-  const found: Series[] = [];
+/** One contender's way to many containers. */
+interface Crowd {
+  name: Name;
+  /** Starts one more, which stays. */
+  grow(): Promise<unknown>;
+  /** Starts one more, and removes it again.
+   *
+   * @returns the start */
+  next(): Promise<Sample>;
+  clear(): Promise<unknown>;
+}
+
+function crowdOf(bench: Bench, runtime: Runtime): Crowd {
   const one = new Life(bench, runtime, "next");
   let alive = 0;
-  for (const size of crowds) {
-    for (; alive < size; alive++) {
-      const other = new Life(bench, runtime, `alive${alive}`);
+  return {
+    name: runtime.name,
+    async grow() {
+      const other = new Life(bench, runtime, `alive${alive++}`);
       await other.create();
       await other.start();
-      await bench.room.starter.check();
-    }
-    const act = async () => {
+    },
+    async next() {
       const create = await one.create();
       const start = await one.start();
       await one.kill();
       await one.delete();
-      const both = { ms: create.ms + start.ms, cpu: create.cpu + start.cpu };
-      return { [startAmong(size)]: both };
-    };
-    const acts = new Map([[runtime.name, act]]);
-    found.push(
-      ...await interleave("alive", acts, bench.rounds, bench.room.starter),
-    );
+      return { ms: create.ms + start.ms, cpu: create.cpu + start.cpu };
+    },
+    clear: () => Promise.resolve(bench.field.clear()),
+  };
+}
+
+function libraryCrowd({ field: { library } }: Bench): Crowd {
+  return {
+    name: "library",
+    grow: () => library.do("open"),
+    async next() {
+      const start = await library.do("open");
+      await library.do("closeLast");
+      return start;
+    },
+    clear: () => library.do("close"),
+  };
+}
+
+/** What the next container costs while more and more live. */
+async function growCrowd(
+  { quick, rounds, room: { starter } }: Bench,
+  { name, grow, next, clear }: Crowd,
+): Promise<Series[]> {
+  const found: Series[] = [];
+  let alive = 0;
+  for (const size of quick ? QUICK_CROWDS : CROWDS) {
+    for (; alive < size; alive++) {
+      await grow();
+      await starter.check();
+    }
+    const act = async () => ({ [startAmong(size)]: await next() });
+    const acts = new Map([[name, act]]);
+    found.push(...await interleave("alive", acts, rounds, starter));
   }
+  await clear();
   return found;
 }
 
@@ -55,17 +90,18 @@ const alive: Case = {
   name: "alive",
   title: "One more, while others live",
   job:
-    "create and start of one more container while 1, 10, 100 and 500 of the runtime's own are alive. One runtime after another, not interleaved: compare the columns of a row.",
+    "create and start of one more container while 1, 10, 100 and 500 of the runtime's own are alive; of the library, its container that lasts. One runtime after another, not interleaved: compare the columns of a row.",
   async run(bench): Promise<Series[]> {
     const found: Series[] = [];
-    const { runtimes } = bench.field;
-    const skipped = bench.field.find("front") === undefined ? "front" : "cold";
-    for (const runtime of runtimes) {
-      if (runtime.name === skipped || runtime.name === "executable") continue;
-      const crowds = bench.quick ? QUICK_CROWDS : CROWDS;
-      found.push(...await growCrowd(bench, runtime, crowds));
-      bench.field.clear();
+    const { field } = bench;
+    // Of ours in processes of its own, one: they differ in their start alone.
+    const own = field.find("front") ?? field.find("cold");
+    for (const runtime of field.runtimes) {
+      const ours = runtime.name !== "runc" && runtime.name !== "crun";
+      if (ours && runtime !== own) continue;
+      found.push(...await growCrowd(bench, crowdOf(bench, runtime)));
     }
+    found.push(...await growCrowd(bench, libraryCrowd(bench)));
     return found;
   },
 };
