@@ -153,7 +153,7 @@ export class Field {
     const socket = `${this.#room.makeDir("serve")}/socket`;
     const front = `${dir}/rustyrun`;
     mustRun([deno!, ...words, "front", "--socket", socket, front]);
-    const serve = [...DENO, BUNDLE, "serve", "--socket", socket, "--idle", "0"];
+    const serve = [...DENO, BUNDLE, "serve", "--socket", socket];
     const { pid } = starter.start(serve);
     this.#engine = new CpuMeter(pid, { reaps: false });
     for (let i = 0; !exists(socket); i++) {
