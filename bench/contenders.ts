@@ -180,7 +180,7 @@ export class Field {
     }
     await this.#warmUp(bundle);
     for (let i = 0; i < WARM_UP; i++) await this.library.do("run");
-    this.clear();
+    await this.clear();
   }
 
   /** Warms the engine up, and sees that it is the one that works: a front that is
@@ -202,7 +202,8 @@ export class Field {
   }
 
   /** Ends all containers and forgets their states. */
-  clear(): void {
+  async clear(): Promise<void> {
+    await this.library.do("close");
     this.#room.sweep(this.servantPids);
     for (const { root } of this.runtimes) {
       Deno.removeSync(root, { recursive: true });

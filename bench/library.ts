@@ -5,7 +5,7 @@
  * @module
  */
 
-import { closeFd, openFd, pollFds, readFd, writeFd } from "../ffi/libc.ts";
+import { openFd, pollFds, readFd, writeFd } from "../ffi/libc.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { CpuMeter } from "./processes.ts";
 import { mustRun, type Room } from "./room.ts";
@@ -38,7 +38,7 @@ function withCache(): string[] {
 }
 
 /** A program that uses the library. */
-export class Library implements Disposable {
+export class Library {
   readonly cpu: CpuMeter;
   readonly #room: Room;
   readonly #jobs: number;
@@ -60,11 +60,6 @@ export class Library implements Disposable {
       room.cgroup.slice(1).replace(/^rustyrun-/, ""),
     ]);
     this.cpu = new CpuMeter(pid, { reaps: true });
-  }
-
-  [Symbol.dispose](): void {
-    closeFd(this.#jobs);
-    closeFd(this.#answers);
   }
 
   /**

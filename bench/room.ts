@@ -145,15 +145,19 @@ export class Room implements Disposable {
 
   /** Waits until all have ended but `kept`, and reaps them.
    *
-   * @returns their CPU time in milliseconds */
+   * @returns their CPU time in milliseconds
+   * @throws {BuildError} when one does not end */
   async settle(kept: readonly number[]): Promise<number> {
     const all = new Set(kept.flatMap((it) => [it, ...listDescendants(it)]));
-    for (let cpu = 0;;) {
+    let cpu = 0;
+    for (let i = 0; i < TRIES; i++) {
       cpu += reap();
-      if (listDescendants(Deno.pid).every((it) => all.has(it))) return cpu;
+      const left = listDescendants(Deno.pid).filter((it) => !all.has(it));
+      if (left.length === 0) return cpu;
       pause();
       await this.starter.check();
     }
+    throw new BuildError("Something goes on after its command");
   }
 
   /** All are descendants of this process, orphans as well. */
@@ -184,7 +188,7 @@ export class Room implements Disposable {
     ]);
     // The library's are beside it, with its name and more.
     const named = (dir: string) =>
-      listDirs(dir).filter((it) => `/${it}`.startsWith(this.cgroup))
+      listDirs(dir).filter((it) => `/${it}-`.startsWith(`${this.cgroup}-`))
         .flatMap((it) => below(`${dir}/${it}`));
     return [...all].flatMap(named);
   }

@@ -127,9 +127,8 @@ async function bench(options: Options): Promise<boolean> {
     } catch (error) {
       if (!(error instanceof BuildError)) throw error;
       console.error(`\n# ${about.title}\n\n${error.message}`);
-    } finally {
-      field.clear();
     }
+    await field.clear();
     report.load = sumUp(report, whole());
     Deno.writeTextFileSync(options.json, JSON.stringify(report, null, 1));
   }

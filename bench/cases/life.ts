@@ -156,9 +156,7 @@ const exec: Case = {
     await library.do("open");
     acts.set("library", async () => ({ exec: await library.do("exec") }));
     const { starter } = bench.room;
-    const series = await interleave("exec", acts, bench.rounds, starter);
-    await library.do("close");
-    return series;
+    return await interleave("exec", acts, bench.rounds, starter);
   },
 };
 

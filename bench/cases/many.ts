@@ -29,7 +29,6 @@ interface Crowd {
    *
    * @returns the start */
   next(): Promise<Sample>;
-  clear(): Promise<unknown>;
 }
 
 function crowdOf(bench: Bench, runtime: Runtime): Crowd {
@@ -49,7 +48,6 @@ function crowdOf(bench: Bench, runtime: Runtime): Crowd {
       await one.delete();
       return { ms: create.ms + start.ms, cpu: create.cpu + start.cpu };
     },
-    clear: () => Promise.resolve(bench.field.clear()),
   };
 }
 
@@ -62,14 +60,13 @@ function libraryCrowd({ field: { library } }: Bench): Crowd {
       await library.do("closeLast");
       return start;
     },
-    clear: () => library.do("close"),
   };
 }
 
 /** What the next container costs while more and more live. */
 async function growCrowd(
-  { quick, rounds, room: { starter } }: Bench,
-  { name, grow, next, clear }: Crowd,
+  { quick, rounds, field, room: { starter } }: Bench,
+  { name, grow, next }: Crowd,
 ): Promise<Series[]> {
   const found: Series[] = [];
   let alive = 0;
@@ -82,7 +79,7 @@ async function growCrowd(
     const acts = new Map([[name, act]]);
     found.push(...await interleave("alive", acts, rounds, starter));
   }
-  await clear();
+  await field.clear();
   return found;
 }
 

@@ -49,7 +49,7 @@ async function measure(bench: Bench): Promise<Series[]> {
   const look = async (contender: string, argv: readonly string[]) => {
     const { pid } = room.starter.start(argv);
     found.push(...tell(contender, memoryOf(await findWaiting(bench, pid))));
-    field.clear();
+    await field.clear();
   };
   for (const { name, command } of field.runtimes) {
     const bundle = room.makeBundle({ args: STAYS });
