@@ -142,13 +142,6 @@ export function closeFd(fd: number): void {
   trySyscall("close", fd);
 }
 
-/** Another descriptor of the same, close-on-exec.
- *
- * @throws {SyscallError} */
-export function duplicateFd(fd: number): number {
-  return syscall("fcntl", fd, 1030, 3); // F_DUPFD_CLOEXEC
-}
-
 /** FD_CLOEXEC of a descriptor on or off; fcntl(2).
  *
  * @throws {SyscallError} when it is not open */

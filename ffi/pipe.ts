@@ -1,5 +1,6 @@
 /**
- * Pipes between this process and one that it starts; pipe(7).
+ * Pipes between this process and one that it starts, pipe(7), and what is done
+ * with descriptors of both.
  *
  * @module
  */
@@ -53,4 +54,11 @@ export function writePipe(fd: number, bytes: Uint8Array): number | undefined {
  * ours. */
 export function givePipe(fd: number, uid: number): void {
   trySyscall("fchown", fd, uid, -1);
+}
+
+/** Another descriptor of the same, close-on-exec.
+ *
+ * @throws {SyscallError} */
+export function duplicateFd(fd: number): number {
+  return syscall("fcntl", fd, 1030, 3); // F_DUPFD_CLOEXEC
 }

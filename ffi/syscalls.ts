@@ -66,6 +66,7 @@ export const SYSCALLS = {
   readlinkat: [267, 78],
   renameat2: [316, 276],
   epoll_create1: [291, 20],
+  eventfd2: [290, 19],
   epoll_ctl: [233, 21],
   epoll_pwait: [281, 22],
   pidfd_send_signal: [424, 424],

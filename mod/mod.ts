@@ -12,7 +12,12 @@
  * @module
  */
 
-export { doctor, Sandbox, type SandboxExit } from "./box/sandbox.ts";
+export {
+  doctor,
+  Sandbox,
+  type SandboxEvents,
+  type SandboxExit,
+} from "./box/sandbox.ts";
 export { Run } from "./box/run.ts";
 export type { Output } from "./box/output.ts";
 export type {

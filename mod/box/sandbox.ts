@@ -21,6 +21,7 @@ import type {
   SpawnOptions,
   WatchOptions,
 } from "./options.ts";
+import { type OomWatch, watchOom } from "./oom.ts";
 import { Run } from "./run.ts";
 import { untilReady } from "./watcher.ts";
 
@@ -71,6 +72,14 @@ export interface SandboxExit {
   readonly signal: string | null;
 }
 
+/** What a sandbox tells of. */
+export interface SandboxEvents {
+  /** It has ended. */
+  exit: CustomEvent<SandboxExit>;
+  /** It had no memory left, and a process in it was killed. */
+  oom: Event;
+}
+
 /**
  * A container in which commands are run, one after the other or at once. It goes,
  * with all that runs in it, when it is disposed of, and when this program ends in
@@ -82,7 +91,7 @@ export interface SandboxExit {
  * const { stdout } = await box.output(["hostname"]);
  * ```
  */
-export class Sandbox implements AsyncDisposable {
+export class Sandbox extends EventTarget implements AsyncDisposable {
   /** The container's id: `rustyrun list` shows it. */
   readonly id: string;
   /** Pid of its first process, on the host. */
@@ -96,8 +105,10 @@ export class Sandbox implements AsyncDisposable {
   readonly #runs = new Set<Run>();
   #count = 0;
   #closing: Promise<void> | undefined;
+  #oom: OomWatch | undefined;
 
   private constructor(box: StartedBox) {
+    super();
     this.#box = box;
     this.id = box.id;
     this.pid = box.pid;
@@ -111,10 +122,33 @@ export class Sandbox implements AsyncDisposable {
     // What could not be removed is told to who closes it.
     this.close().catch(() => {});
     const signal = status & 0x7f;
-    return {
+    const exit = {
       code: signal === 0 ? status >> 8 & 0xff : 128 + signal,
       signal: signal === 0 ? null : signalName(signal),
     };
+    this.dispatchEvent(new CustomEvent("exit", { detail: exit }));
+    return exit;
+  }
+
+  /**
+   * Hears of its end (`exit`, with a {@linkcode SandboxExit} as `detail`), and of
+   * each time that it runs out of memory and the kernel kills a process in it
+   * (`oom`).
+   *
+   * @throws {ContainerError} for `oom` where it has no memory cgroup
+   */
+  override addEventListener<K extends keyof SandboxEvents>(
+    type: K,
+    listener: ((event: SandboxEvents[K]) => void) | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void {
+    if (type === "oom" && this.#closing === undefined) {
+      this.#oom ??= watchOom(
+        this.#box.dirs,
+        () => void this.dispatchEvent(new Event("oom")),
+      );
+    }
+    super.addEventListener(type, listener as (event: Event) => void, options);
   }
 
   /**
@@ -252,6 +286,8 @@ export class Sandbox implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
+    // Its end would be told as an event, too.
+    this.#oom?.close();
     const runs = [...this.#runs];
     // One that is just being started is there before it can end.
     await Promise.allSettled(runs.map((it) => it.started));

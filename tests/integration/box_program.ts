@@ -277,6 +277,21 @@ const CASES: Record<string, () => Promise<unknown>> = {
     const { memoryLimit, pidsLimit, pids, cpuMs } = await box.stats();
     return [memoryLimit, pidsLimit, pids, cpuMs! >= 0];
   },
+  async events() {
+    const box = await Sandbox.create({
+      ...base(),
+      memory: "24m",
+      memorySwap: "24m",
+    });
+    const oom = Promise.withResolvers<string>();
+    const exit = Promise.withResolvers<string | null>();
+    box.addEventListener("oom", (event) => oom.resolve(event.type));
+    box.addEventListener("exit", (event) => exit.resolve(event.detail.signal));
+    const hog = box.output(["tail", "/dev/zero"]);
+    const told = [await oom.promise, (await hog).limit];
+    await box.close();
+    return [...told, await exit.promise];
+  },
   async closed() {
     const box = await Sandbox.create(base());
     const run = box.spawn(sh("echo begun; sleep 1000"));

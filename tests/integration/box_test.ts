@@ -56,6 +56,7 @@ const COUNTED: Record<string, unknown> = {
   limits: ["memory", "pids", null, "time"],
   paused: ["paused", 0],
   stats: [64 << 20, 9, 1, true],
+  events: ["oom", "memory", "SIGKILL"],
   explained: true,
 };
 

@@ -7,8 +7,8 @@
  * @module
  */
 
-import { closeFd, duplicateFd, syscall } from "../../../ffi/libc.ts";
-import { givePipe, makePipe } from "../../../ffi/pipe.ts";
+import { closeFd, syscall } from "../../../ffi/libc.ts";
+import { duplicateFd, givePipe, makePipe } from "../../../ffi/pipe.ts";
 import type { CgroupDir } from "../../cgroups.ts";
 import type { Config } from "../../config/config.ts";
 import { flagsHost } from "../../config/flags/here.ts";

@@ -1,0 +1,119 @@
+/**
+ * Hears of the OOM killer in a container: the kernel says it, nobody looks by the
+ * clock. v2: memory.events, which can be polled; v1: an eventfd(2) that is
+ * registered in cgroup.event_control (cgroup-v1/memory.rst, "OOM Control").
+ *
+ * @module
+ */
+
+import { EPOLL } from "../../ffi/epoll.ts";
+import { closeFd, openFd, readFd, syscall, writeFd } from "../../ffi/libc.ts";
+import type { CgroupDir } from "../cgroups.ts";
+import { ContainerError } from "../errors.ts";
+import { forget, untilReady } from "./watcher.ts";
+
+const WRONLY = 1;
+/** EFD_CLOEXEC and EFD_NONBLOCK. */
+const EFD_FLAGS = 0o2004000;
+
+/** A watch that goes on until it is closed. */
+export interface OomWatch {
+  close(): void;
+}
+
+/** What is waited for, and how it is made ready for the next time. */
+interface Bell {
+  fd: number;
+  events: number;
+  /** @returns whether it was the OOM killer */
+  answer(): boolean;
+}
+
+function readKills(fd: number): number {
+  syscall("lseek", fd, 0, 0);
+  const text = new TextDecoder().decode(readFd(fd, 4096));
+  return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
+}
+
+function watchEvents(path: string): Bell {
+  const fd = openFd(`${path}/memory.events`, 0);
+  let kills = readKills(fd);
+  return {
+    fd,
+    events: EPOLL.priority,
+    answer() {
+      const before = kills;
+      kills = readKills(fd);
+      return kills > before;
+    },
+  };
+}
+
+function watchControl(path: string): Bell {
+  const fd = syscall("eventfd2", 0, EFD_FLAGS);
+  const control = openFd(`${path}/memory.oom_control`, 0);
+  const registry = openFd(`${path}/cgroup.event_control`, WRONLY);
+  try {
+    writeFd(registry, new TextEncoder().encode(`${fd} ${control}`));
+  } catch (error) {
+    closeFd(fd);
+    throw error;
+  } finally {
+    closeFd(control);
+    closeFd(registry);
+  }
+  return {
+    fd,
+    events: EPOLL.in,
+    answer() {
+      readFd(fd, 8);
+      return true;
+    },
+  };
+}
+
+/**
+ * Watches a container's cgroups.
+ *
+ * @param ring is called each time
+ * @throws {ContainerError} where there is no memory cgroup
+ */
+export function watchOom(
+  dirs: readonly CgroupDir[],
+  ring: () => void,
+): OomWatch {
+  const v1 = dirs.find((it) =>
+    it.version === 1 && it.controllers.includes("memory")
+  );
+  const v2 = dirs.find((it) => it.version === 2);
+  let bell: Bell;
+  try {
+    if (v1 === undefined && v2 === undefined) throw new Error("no cgroup");
+    bell = v1 === undefined ? watchEvents(v2!.path) : watchControl(v1.path);
+  } catch (cause) {
+    throw new ContainerError(
+      "Cannot tell when the sandbox runs out of memory: it has no memory cgroup",
+      {
+        code: "controller-missing",
+        hint:
+          "A user needs a delegated cgroup v2 for that, root a memory controller",
+        cause,
+      },
+    );
+  }
+  let closed = false;
+  (async () => {
+    while (!closed) {
+      await untilReady(bell.fd, bell.events, false);
+      if (!closed && bell.answer()) ring();
+    }
+  })();
+  return {
+    close() {
+      if (closed) return;
+      closed = true;
+      forget(bell.fd);
+      closeFd(bell.fd);
+    },
+  };
+}
