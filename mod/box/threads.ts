@@ -15,6 +15,14 @@ export interface Thread {
   unref(): void;
 }
 
+/** Node's workers take a file, or a text: one that came from the network is
+ * imported by a text. */
+function entryOf(module: URL): URL {
+  if (module.protocol === "file:") return module;
+  const code = `import ${JSON.stringify(module.href)};`;
+  return new URL(`data:text/javascript,${encodeURIComponent(code)}`);
+}
+
 /**
  * Starts a thread, which does not keep the program alive.
  *
@@ -26,7 +34,7 @@ export function startThread(
   hear: (message: unknown) => void,
   data?: unknown,
 ): Thread {
-  const worker = new Worker(module, { workerData: data });
+  const worker = new Worker(entryOf(module), { workerData: data });
   worker.on("message", hear);
   // Nobody could answer any more: better a loud end than a silent wait.
   worker.on("error", (error: unknown) => {

@@ -8,7 +8,7 @@
 import type { Config } from "../config/config.ts";
 import type { Facts } from "../host.ts";
 import { hookState, runHooks } from "../hooks.ts";
-import { type Op } from "../plan.ts";
+import type { Op } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
 import { sweep } from "./delete.ts";
 import {
