@@ -32,5 +32,6 @@ export type {
   WatchOptions,
 } from "./box/options.ts";
 export { ContainerError, type ContainerErrorOptions } from "./errors.ts";
+export type { ListedFile } from "./container/inside/files.ts";
 export type { Explained } from "./explain.ts";
 export type { Finding } from "./doctor.ts";

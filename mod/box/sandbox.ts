@@ -5,13 +5,16 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { closeFd, waitProcess } from "../../ffi/libc.ts";
+import { O } from "../../ffi/constants.ts";
+import { closeFd, openFd, waitProcess } from "../../ffi/libc.ts";
 import type { Finding } from "../doctor.ts";
 import { ContainerError } from "../errors.ts";
 import type { Explained } from "../explain.ts";
 import { signalName } from "../signals.ts";
 import { callEngine } from "./engine.ts";
+import type { CallArgs, CallResult } from "./engine/calls.ts";
 import type { StartedBox } from "./engine/start.ts";
+import { type BoxCall, type Rest, SandboxFiles } from "./files.ts";
 import { invalidOption, SPAWN_FLAGS, WATCH_OPTIONS } from "./flags.ts";
 import type {
   RunOptions,
@@ -26,7 +29,6 @@ import { Run } from "./run.ts";
 import { untilReady } from "./watcher.ts";
 
 const SIGKILL = 9;
-
 type Options = Readonly<Record<string, unknown>>;
 
 /** What of options the engine reads, and what the run does. */
@@ -91,7 +93,7 @@ export interface SandboxEvents {
  * const { stdout } = await box.output(["hostname"]);
  * ```
  */
-export class Sandbox extends EventTarget implements AsyncDisposable {
+export class Sandbox extends SandboxFiles implements AsyncDisposable {
   /** The container's id: `rustyrun list` shows it. */
   readonly id: string;
   /** Pid of its first process, on the host. */
@@ -103,6 +105,7 @@ export class Sandbox extends EventTarget implements AsyncDisposable {
 
   readonly #box: StartedBox;
   readonly #runs = new Set<Run>();
+  readonly #asked = new Set<Promise<unknown>>();
   #count = 0;
   #closing: Promise<void> | undefined;
   #oom: OomWatch | undefined;
@@ -157,7 +160,18 @@ export class Sandbox extends EventTarget implements AsyncDisposable {
    * @throws {ContainerError} when it cannot be made as asked for; nothing is left
    */
   static async create(options: SandboxOptions): Promise<Sandbox> {
-    return new Sandbox(await callEngine("createBox", { ...options }));
+    const started = await callEngine("createBox", { ...options });
+    const box = new Sandbox(started);
+    try {
+      started.files = openFd(`/proc/${started.pid}/root`, O.PATH);
+    } catch (cause) {
+      await box.close();
+      throw new ContainerError(
+        "Cannot open the sandbox's root: its first process has ended",
+        { code: "sandbox-closed", hint: "Something has killed it", cause },
+      );
+    }
+    return box;
   }
 
   /**
@@ -244,10 +258,8 @@ export class Sandbox extends EventTarget implements AsyncDisposable {
 
   /** What it uses now. */
   async stats(): Promise<SandboxStats> {
-    this.#check();
-    const { oomKills: _, forksRefused: __, ...stats } = await callEngine(
+    const { oomKills: _, forksRefused: __, ...stats } = await this.ask(
       "countBox",
-      this.#box,
     );
     return stats;
   }
@@ -258,14 +270,25 @@ export class Sandbox extends EventTarget implements AsyncDisposable {
    * @throws {ContainerError} where it has no cgroup with a freezer
    */
   async pause(): Promise<void> {
-    this.#check();
-    await callEngine("pauseBox", this.#box);
+    await this.ask("pauseBox");
   }
 
   /** Lets it go on. */
   async resume(): Promise<void> {
+    await this.ask("resumeBox");
+  }
+
+  /** @ignore what is asked has its answer before the container is closed */
+  protected override ask<K extends BoxCall>(
+    name: K,
+    ...args: Rest<CallArgs<K>>
+  ): Promise<CallResult<K>> {
     this.#check();
-    await callEngine("resumeBox", this.#box);
+    const all = [this.#box, ...args] as unknown as CallArgs<K>;
+    const answer = callEngine(name, ...all);
+    this.#asked.add(answer);
+    answer.catch(() => {}).finally(() => this.#asked.delete(answer));
+    return answer;
   }
 
   #check(): void {
@@ -288,6 +311,9 @@ export class Sandbox extends EventTarget implements AsyncDisposable {
   async #close(): Promise<void> {
     // Its end would be told as an event, too.
     this.#oom?.close();
+    await Promise.allSettled(this.#asked);
+    // Its mounts stay while it is open.
+    if (this.#box.files >= 0) closeFd(this.#box.files);
     const runs = [...this.#runs];
     // One that is just being started is there before it can end.
     await Promise.allSettled(runs.map((it) => it.started));

@@ -235,6 +235,35 @@ const CASES: Record<string, () => Promise<unknown>> = {
     const { code } = await box.output(["kill", "-0", stdout.trim()]);
     return code;
   },
+  async files() {
+    await using box = await Sandbox.create({ ...base(), tmpfs: ["/work"] });
+    await box.writeFile("/work/a/b.sh", "echo in $0\n");
+    await box.writeFile("/work/a/b.sh", "exit 5\n", { append: true });
+    const { code, stdout } = await box.output(["sh", "/work/a/b.sh"]);
+    await box.output(
+      sh("printf 12345 >/work/five; ln -s /etc/passwd /work/a/l"),
+    );
+    const host = Deno.makeTempDirSync({ prefix: "rustyrun-test-copy-" });
+    try {
+      await box.copyOut("/work/a", `${host}/a`);
+      await box.copyIn(`${host}/a`, "/work/c");
+      const out = Deno.readTextFileSync(`${host}/a/b.sh`);
+      await box.remove("/work/a", { recursive: true });
+      return {
+        code,
+        stdout,
+        five: await box.readTextFile("/work/five"),
+        out,
+        list: (await box.list("/work")).map((it) => `${it.name} ${it.kind}`),
+        inside: (await box.output(["cat", "/work/c/b.sh"])).stdout === out,
+        missing: await codeOf(() => box.readFile("/work/a/b.sh")),
+        large: await codeOf(() => box.readFile("/work/five", { max: 4 })),
+        device: await codeOf(() => box.writeFile("/dev/null", "x")),
+      };
+    } finally {
+      Deno.removeSync(host, { recursive: true });
+    }
+  },
   async killed() {
     await using box = await Sandbox.create(base());
     const run = box.spawn(sh("echo begun; sleep 1000"));

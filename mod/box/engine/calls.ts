@@ -14,6 +14,14 @@ import {
   pauseBox,
   resumeBox,
 } from "./end.ts";
+import {
+  copyIntoBox,
+  copyOutOfBox,
+  listBoxFiles,
+  readBoxFile,
+  removeBoxFile,
+  writeBoxFile,
+} from "./files.ts";
 import { createBox, startOne, startRun } from "./start.ts";
 
 /** The calls. Each is synchronous, and what it takes and gives is data. */
@@ -27,6 +35,12 @@ export const CALLS = {
   pauseBox,
   resumeBox,
   endBox,
+  readBoxFile,
+  writeBoxFile,
+  listBoxFiles,
+  removeBoxFile,
+  copyIntoBox,
+  copyOutOfBox,
   explainBox,
   examineMachine,
 } as const;

@@ -38,6 +38,11 @@ export interface StartedBox {
   warden: number;
   wardenfd: number;
   control: number;
+  /** Its root, O_PATH, once somebody has opened it: its mounts are seen through
+   * it. */
+  files: number;
+  /** Its user on the host: who owns what is made in it. */
+  owner: { uid: number; gid: number };
   /** Its cgroups. */
   dirs: CgroupDir[];
   /** What it does not get of what was asked for, and need not. */
@@ -118,6 +123,16 @@ function toHost(
   return map && map.hostID + id - map.containerID;
 }
 
+/** The container's user on the host; root of this program's where the host knows
+ * no such id. */
+function ownerIn({ spec }: Config): { uid: number; gid: number } {
+  const { uid = 0, gid = 0 } = spec.process?.user ?? {};
+  return {
+    uid: toHost(spec.linux?.uidMappings, uid) ?? 0,
+    gid: toHost(spec.linux?.gidMappings, gid) ?? 0,
+  };
+}
+
 /** The configuration that options describe.
  *
  * @throws {ContainerError} for a value that cannot be */
@@ -170,6 +185,8 @@ function takeBox(
     warden: run.helper,
     wardenfd: openPidfd(run.helper),
     control: duplicateFd(control),
+    files: -1,
+    owner: ownerIn(prepared.config),
     dirs: prepared.cgroup.dirs,
     warnings,
   };

@@ -1,0 +1,129 @@
+/**
+ * The files of a sandbox, seen from the program.
+ *
+ * @module
+ */
+
+import { readCaller } from "../caller.ts";
+import { resolvePath } from "../config/flags/use.ts";
+import type { ListedFile } from "../container/inside/files.ts";
+import type { CallArgs, CallResult } from "./engine/calls.ts";
+
+/** How large a file may be that is read whole. */
+const FILE_MAX = 64 << 20;
+
+const resolve = (path: string) => resolvePath(readCaller().directory, path);
+
+/** What is asked about a container. */
+export type BoxCall =
+  | "readBoxFile"
+  | "writeBoxFile"
+  | "listBoxFiles"
+  | "removeBoxFile"
+  | "copyIntoBox"
+  | "copyOutOfBox"
+  | "countBox"
+  | "pauseBox"
+  | "resumeBox";
+/** What a call takes beside the container. */
+export type Rest<T> = T extends [unknown, ...infer R] ? R : never;
+
+/** What a sandbox has of files. Paths are those of the container, from its root;
+ * nothing in it leads out. */
+export abstract class SandboxFiles extends EventTarget {
+  /** @ignore asks the engine about this container */
+  protected abstract ask<K extends BoxCall>(
+    name: K,
+    ...args: Rest<CallArgs<K>>
+  ): Promise<CallResult<K>>;
+
+  /**
+   * Reads a regular file of the container; links are followed inside its root.
+   *
+   * @param options `max`: how many bytes it may have, 64 MiB unless told
+   * @throws {ContainerError} `file-missing`, `file-kind`, `file-too-large`,
+   * `file-access`, `file-path`
+   */
+  async readFile(
+    path: string,
+    options: { max?: number } = {},
+  ): Promise<Uint8Array<ArrayBuffer>> {
+    const { max = FILE_MAX } = options;
+    return await this.ask("readBoxFile", path, max);
+  }
+
+  /** Reads a regular file as text; as {@linkcode Sandbox.readFile}. */
+  async readTextFile(
+    path: string,
+    options: { max?: number } = {},
+  ): Promise<string> {
+    return new TextDecoder().decode(await this.readFile(path, options));
+  }
+
+  /**
+   * Writes a regular file in the container, and makes the directories of its path
+   * that are missing. What is made is the sandbox's user's.
+   *
+   * @param options `mode`: permissions, 0644 for a new one; `append`: behind what
+   * it holds
+   * @throws {ContainerError} `file-kind`, `file-access`, `file-path`
+   */
+  async writeFile(
+    path: string,
+    data: string | Uint8Array,
+    options: { mode?: number; append?: boolean } = {},
+  ): Promise<void> {
+    const bytes = typeof data === "string"
+      ? new TextEncoder().encode(data)
+      : data;
+    await this.ask("writeBoxFile", path, bytes, options);
+  }
+
+  /**
+   * Lists a directory of the container, by name.
+   *
+   * @throws {ContainerError} as {@linkcode Sandbox.readFile}
+   */
+  async list(path: string): Promise<ListedFile[]> {
+    return await this.ask("listBoxFiles", path);
+  }
+
+  /**
+   * Removes a file, a link or a directory of the container.
+   *
+   * @param options `recursive`: with all that is in it
+   * @throws {ContainerError} as {@linkcode Sandbox.readFile}
+   */
+  async remove(
+    path: string,
+    options: { recursive?: boolean } = {},
+  ): Promise<void> {
+    const { recursive = false } = options;
+    await this.ask("removeBoxFile", path, recursive);
+  }
+
+  /**
+   * Copies a file or a directory of the host into the container; links are copied
+   * as links, devices, FIFOs and sockets are refused.
+   *
+   * @param source a path of the host's
+   * @param path the name of the copy
+   * @throws {ContainerError} as {@linkcode Sandbox.readFile}
+   */
+  async copyIn(source: string, path: string): Promise<void> {
+    await this.ask("copyIntoBox", resolve(source), path);
+  }
+
+  /**
+   * Copies a file or a directory of the container to the host: at most 1 GiB, and
+   * 100,000 files.
+   *
+   * @param path what is copied
+   * @param destination the name of the copy on the host, in a directory that is
+   * there
+   * @throws {ContainerError} as {@linkcode Sandbox.readFile}
+   */
+  async copyOut(path: string, destination: string): Promise<void> {
+    await this.ask("copyOutOfBox", path, resolve(destination));
+  }
+}
