@@ -20,9 +20,10 @@ import { forget, untilReady } from "./watcher.ts";
 /** What is collected at most where nothing is said. */
 const COLLECT_MAX = 16 << 20;
 const SIGKILL = 9, SIGXCPU = 24;
-/** The kernel looks at RLIMIT_CPU by the ticks that a process was met at, and the
- * cgroup counts exactly: so much of the limit was at least used. */
-const TICKS = 0.8;
+/** RLIMIT_CPU counts a whole tick for whoever is met at its end, the cgroup what
+ * was really used: on a busy machine less, by far. Who was killed by somebody else
+ * and had used half of it is taken for one who met the limit. */
+const TICKS = 0.5;
 
 /** How a run is started, and what ends with it. */
 export interface RunDoor {

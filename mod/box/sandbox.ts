@@ -313,7 +313,9 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     this.#oom?.close();
     await Promise.allSettled(this.#asked);
     // Its mounts stay while it is open.
-    if (this.#box.files >= 0) closeFd(this.#box.files);
+    for (const fd of [this.#box.files, this.#box.upper]) {
+      if (fd >= 0) closeFd(fd);
+    }
     const runs = [...this.#runs];
     // One that is just being started is there before it can end.
     await Promise.allSettled(runs.map((it) => it.started));

@@ -20,7 +20,7 @@ import { changeProcess } from "../../container/exec_flags.ts";
 import { launchWarded, leaveLaunch } from "../../container/launched.ts";
 import type { Launched } from "../../container/launched.ts";
 import { dismissWarden } from "../../container/launch/warden.ts";
-import type { Place } from "../../container/model.ts";
+import { FD_TAG, type Place } from "../../container/model.ts";
 import { gatherFacts } from "../../host.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
@@ -41,6 +41,12 @@ export interface StartedBox {
   /** Its root, O_PATH, once somebody has opened it: its mounts are seen through
    * it. */
   files: number;
+  /** The directory of what it changes, O_PATH; -1: it has none of its own. */
+  upper: number;
+  /** The root file system, as it was looked at. */
+  lower: { path: string; dev: number; ino: number | null };
+  /** What in the upper directory it has not made itself. */
+  except: string[];
   /** Its user on the host: who owns what is made in it. */
   owner: { uid: number; gid: number };
   /** Its cgroups. */
@@ -169,6 +175,18 @@ function openPidfd(pid: number): number {
   return syscall("pidfd_open", pid, 0);
 }
 
+/** Where things are mounted in a container, and files are given other contents:
+ * an overlay has those names, too. */
+function listPlaces({ spec, files, overwrites }: Config): string[] {
+  return [
+    ...(spec.mounts ?? []).map((it) => it.destination),
+    ...files.map((it) => it.path),
+    ...overwrites.map((it) => it.path),
+    ...(spec.linux?.maskedPaths ?? []),
+    ...(spec.linux?.readonlyPaths ?? []),
+  ];
+}
+
 /** Takes what this program goes on with of a launch, and closes the rest. */
 function takeBox(
   launched: Launched,
@@ -177,6 +195,7 @@ function takeBox(
 ): StartedBox {
   const { run, control, prepared } = launched;
   run.reapForker();
+  const upper = run.received.get(FD_TAG.upper);
   const box = {
     id: prepared.config.id,
     root: place.root,
@@ -186,6 +205,9 @@ function takeBox(
     wardenfd: openPidfd(run.helper),
     control: duplicateFd(control),
     files: -1,
+    upper: upper === undefined ? -1 : duplicateFd(upper),
+    lower: { path: prepared.root.path, ...prepared.config.seenRoot! },
+    except: listPlaces(prepared.config),
     owner: ownerIn(prepared.config),
     dirs: prepared.cgroup.dirs,
     warnings,
