@@ -7,16 +7,21 @@
 
 import { errnoOf } from "./errno.ts";
 import { statSync } from "./files.ts";
+import { PACKED, type PackedHelper } from "./packed.ts";
 
 /** The helper cannot be had, or must not be used. */
 export class HelperError extends Error {
   override name = "HelperError";
   /** What is wrong with it. */
-  readonly reason: "missing" | "writable";
+  readonly reason: "missing" | "writable" | "changed";
   /** The file or directory in question. */
   readonly path: string;
 
-  constructor(message: string, reason: "missing" | "writable", path: string) {
+  constructor(
+    message: string,
+    reason: "missing" | "writable" | "changed",
+    path: string,
+  ) {
     super(message);
     this.reason = reason;
     this.path = path;
@@ -124,6 +129,26 @@ function findHelper(): { dir: string; program: string } {
 }
 
 /**
+ * Checks the helper that a package carries by its hash, once: what was cut or
+ * changed on its way is not run. Without one there is nothing to check.
+ *
+ * @throws {HelperError} when it is another
+ */
+export async function checkPacked(
+  packed: PackedHelper | undefined = PACKED[Deno.build.arch],
+): Promise<void> {
+  if (packed === undefined) return;
+  const bytes = Uint8Array.fromBase64(packed.base64);
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  if (new Uint8Array(digest).toHex() === packed.sha256) return;
+  throw new HelperError(
+    "Cannot use the helper that the package carries: it is not the one that was packed",
+    "changed",
+    "",
+  );
+}
+
+/**
  * Reads the helper for this machine.
  *
  * @returns the bytes of a static ELF executable
@@ -131,6 +156,8 @@ function findHelper(): { dir: string; program: string } {
  * somebody else
  */
 export function loadHelper(): Uint8Array<ArrayBuffer> {
+  const packed = PACKED[Deno.build.arch];
+  if (packed !== undefined) return Uint8Array.fromBase64(packed.base64);
   const { dir, program } = findHelper();
   const path = `${dir}/rustyrun-helper-${Deno.build.arch}`;
   try {

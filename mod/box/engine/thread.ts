@@ -5,6 +5,7 @@
  */
 
 import { parentPort } from "node:worker_threads";
+import { checkPacked, HelperError } from "../../../ffi/helper.ts";
 import { ContainerError } from "../../errors.ts";
 import { type Answer, type CallName, CALLS, type Failure } from "./calls.ts";
 
@@ -17,6 +18,14 @@ function toFailure(error: unknown): Failure {
       hint,
       exitCode,
       suppressed: suppressed.map(toFailure),
+    };
+  }
+  if (error instanceof HelperError) {
+    return {
+      message: error.message,
+      code: "helper-changed",
+      hint: "Load the package anew: deno cache --reload",
+      suppressed: [],
     };
   }
   return error instanceof Error
@@ -33,6 +42,16 @@ function answer(id: number, name: CallName, args: unknown[]): Answer {
   }
 }
 
-parentPort!.on("message", (message: [number, CallName, unknown[]]) => {
-  parentPort!.postMessage(answer(...message));
+const checked = checkPacked();
+// Each call has its failure to answer with.
+checked.catch(() => {});
+
+parentPort!.on("message", async (message: [number, CallName, unknown[]]) => {
+  const [id, name, args] = message;
+  try {
+    await checked;
+  } catch (error) {
+    return parentPort!.postMessage({ id, failure: toFailure(error) });
+  }
+  parentPort!.postMessage(answer(id, name, args));
 });
