@@ -32,6 +32,7 @@ export type {
   WatchOptions,
 } from "./box/options.ts";
 export { ContainerError, type ContainerErrorOptions } from "./errors.ts";
+export type { Change } from "./container/inside/changes.ts";
 export type { ListedFile } from "./container/inside/files.ts";
 export type { Explained } from "./explain.ts";
 export type { Finding } from "./doctor.ts";

@@ -6,6 +6,7 @@
 
 import { readCaller } from "../caller.ts";
 import { resolvePath } from "../config/flags/use.ts";
+import type { Change } from "../container/inside/changes.ts";
 import type { ListedFile } from "../container/inside/files.ts";
 import type { CallArgs, CallResult } from "./engine/calls.ts";
 
@@ -22,6 +23,8 @@ export type BoxCall =
   | "removeBoxFile"
   | "copyIntoBox"
   | "copyOutOfBox"
+  | "listBoxChanges"
+  | "applyBoxChanges"
   | "countBox"
   | "pauseBox"
   | "resumeBox";
@@ -125,5 +128,27 @@ export abstract class SandboxFiles extends EventTarget {
    */
   async copyOut(path: string, destination: string): Promise<void> {
     await this.ask("copyOutOfBox", path, resolve(destination));
+  }
+
+  /**
+   * What it has made, changed and removed of its throw-away root (`ephemeral`),
+   * by path; what is in other file systems (`tmpfs`, `volumes`) is not.
+   *
+   * @throws {ContainerError} `changes-unknown` where it has no such root
+   */
+  async changes(): Promise<Change[]> {
+    return await this.ask("listBoxChanges");
+  }
+
+  /**
+   * Takes changes over into the root file system that it was made of: directories
+   * that are missing on the way are made.
+   *
+   * @param paths of {@linkcode SandboxFiles.changes}
+   * @throws {ContainerError} `file-missing` where nothing has changed, and as
+   * {@linkcode SandboxFiles.changes}
+   */
+  async apply(paths: readonly string[]): Promise<void> {
+    await this.ask("applyBoxChanges", [...paths]);
   }
 }

@@ -264,6 +264,28 @@ const CASES: Record<string, () => Promise<unknown>> = {
       Deno.removeSync(host, { recursive: true });
     }
   },
+  async changes() {
+    await using box = await Sandbox.create({
+      ...base(),
+      ephemeral: true,
+      tmpfs: ["/work"],
+    });
+    const none = await box.changes();
+    await box.output(
+      sh("echo new >/etc/made; echo x >>/etc/passwd; rm /etc/group; mkdir /d"),
+    );
+    await box.output(["touch", "/work/elsewhere", "/tmp/a"]);
+    const list = (await box.changes()).map((it) => `${it.kind} ${it.path}`);
+    await box.apply(["/etc/made", "/etc/group"]);
+    return [
+      none,
+      list,
+      Deno.readTextFileSync(`${rootfs}/etc/made`),
+      [...Deno.readDirSync(`${rootfs}/etc`)].some((it) => it.name === "group"),
+      Deno.readTextFileSync(`${rootfs}/etc/passwd`).includes("x\n"),
+      await codeOf(() => box.apply(["/etc/hosts"])),
+    ];
+  },
   async killed() {
     await using box = await Sandbox.create(base());
     const run = box.spawn(sh("echo begun; sleep 1000"));

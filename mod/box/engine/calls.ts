@@ -14,6 +14,7 @@ import {
   pauseBox,
   resumeBox,
 } from "./end.ts";
+import { applyBoxChanges, listBoxChanges } from "./changes.ts";
 import {
   copyIntoBox,
   copyOutOfBox,
@@ -41,6 +42,8 @@ export const CALLS = {
   removeBoxFile,
   copyIntoBox,
   copyOutOfBox,
+  listBoxChanges,
+  applyBoxChanges,
   explainBox,
   examineMachine,
 } as const;

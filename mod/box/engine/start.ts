@@ -20,7 +20,12 @@ import { changeProcess } from "../../container/exec_flags.ts";
 import { launchWarded, leaveLaunch } from "../../container/launched.ts";
 import type { Launched } from "../../container/launched.ts";
 import { dismissWarden } from "../../container/launch/warden.ts";
-import { FD_TAG, type Place } from "../../container/model.ts";
+import {
+  FD_TAG,
+  type KeptUpper,
+  type Place,
+  type SeenRoot,
+} from "../../container/model.ts";
 import { gatherFacts } from "../../host.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
@@ -44,9 +49,9 @@ export interface StartedBox {
   /** The directory of what it changes, O_PATH; -1: it has none of its own. */
   upper: number;
   /** The root file system, as it was looked at. */
-  lower: { path: string; dev: number; ino: number | null };
-  /** What in the upper directory it has not made itself. */
-  except: string[];
+  lower: SeenRoot;
+  /** How the upper directory is read. */
+  kept: KeptUpper | undefined;
   /** Its user on the host: who owns what is made in it. */
   owner: { uid: number; gid: number };
   /** Its cgroups. */
@@ -175,18 +180,6 @@ function openPidfd(pid: number): number {
   return syscall("pidfd_open", pid, 0);
 }
 
-/** Where things are mounted in a container, and files are given other contents:
- * an overlay has those names, too. */
-function listPlaces({ spec, files, overwrites }: Config): string[] {
-  return [
-    ...(spec.mounts ?? []).map((it) => it.destination),
-    ...files.map((it) => it.path),
-    ...overwrites.map((it) => it.path),
-    ...(spec.linux?.maskedPaths ?? []),
-    ...(spec.linux?.readonlyPaths ?? []),
-  ];
-}
-
 /** Takes what this program goes on with of a launch, and closes the rest. */
 function takeBox(
   launched: Launched,
@@ -206,8 +199,8 @@ function takeBox(
     control: duplicateFd(control),
     files: -1,
     upper: upper === undefined ? -1 : duplicateFd(upper),
-    lower: { path: prepared.root.path, ...prepared.config.seenRoot! },
-    except: listPlaces(prepared.config),
+    lower: prepared.root,
+    kept: prepared.keptUpper,
     owner: ownerIn(prepared.config),
     dirs: prepared.cgroup.dirs,
     warnings,
@@ -229,6 +222,7 @@ function launch(
   const launched = launchWarded(config, gatherFacts(place.caller), {
     place,
     gate: "none",
+    keepUpper: config.idle === true,
     kind: { foreground: true, waits: false },
     warn,
     planned: (prepared) => planned?.(prepared.config),

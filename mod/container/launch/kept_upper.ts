@@ -8,7 +8,6 @@
 import { O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
 import type { Config } from "../../config/config.ts";
 import { hasUserNamespace } from "../../config/namespaces.ts";
-import { ContainerError } from "../../errors.ts";
 import type { Facts } from "../../host.ts";
 import type { MountHost } from "../../mounts/model.ts";
 import type { Phased } from "../../plan.ts";
@@ -18,11 +17,8 @@ const from = "ephemeral";
 const { DIRECTORY, NOFOLLOW } =
   O_BY_ARCH[Deno.build.arch === "aarch64" ? "aarch64" : "x86_64"];
 
-/**
- * Plans to hand it over, once it is made; nothing where there is none.
- *
- * @throws {ContainerError} where there are several
- */
+/** Plans to hand it over, once it is made; nothing where there is none, or where
+ * there are several. */
 export function planKeptUpper(
   config: Config,
   { top, veils }: Pick<MountHost, "top" | "veils">,
@@ -30,15 +26,8 @@ export function planKeptUpper(
 ): { phased: Phased; kept: KeptUpper | undefined } {
   const { ephemeral, spec, files, overwrites } = config;
   if (ephemeral === undefined) return { phased: {}, kept: undefined };
-  if (top !== undefined) {
-    throw new ContainerError(
-      "Cannot keep what a container changes of the machine's own root: without root's rights it has a layer for each directory of \"/\"",
-      {
-        code: "changes-layers",
-        hint: "Use a copy of it as the root file system",
-      },
-    );
-  }
+  // A layer for each directory: there is none over all of it.
+  if (top !== undefined) return { phased: {}, kept: undefined };
   return {
     phased: {
       root: [
