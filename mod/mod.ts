@@ -18,6 +18,7 @@ export {
   type SandboxEvents,
   type SandboxExit,
 } from "./box/sandbox.ts";
+export { SandboxPool } from "./box/pool.ts";
 export { Run } from "./box/run.ts";
 export type { Output } from "./box/output.ts";
 export type {

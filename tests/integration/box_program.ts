@@ -6,7 +6,12 @@
  * @module
  */
 
-import { ContainerError, Sandbox, type SandboxOptions } from "../../mod/mod.ts";
+import {
+  ContainerError,
+  Sandbox,
+  type SandboxOptions,
+  SandboxPool,
+} from "../../mod/mod.ts";
 
 const [rootfs = "", id = "", ...names] = Deno.args;
 let count = 0;
@@ -285,6 +290,26 @@ const CASES: Record<string, () => Promise<unknown>> = {
       Deno.readTextFileSync(`${rootfs}/etc/passwd`).includes("x\n"),
       await codeOf(() => box.apply(["/etc/hosts"])),
     ];
+  },
+  async pool() {
+    const pool = new SandboxPool({ rootfs, tmpfs: ["/work"] }, 2);
+    const told: unknown[] = [];
+    for (let i = 0; i < 4; i++) {
+      await using box = await pool.take();
+      told.push((await box.output(sh("ls /work; touch /work/used"))).stdout);
+    }
+    // One that somebody has killed is not given out.
+    const [box, other] = await Promise.all([pool.take(), pool.take()]);
+    Deno.kill(box!.pid, "SIGKILL");
+    await box!.exited;
+    told.push((await other!.output(["true"])).code);
+    await other!.close();
+    await pool.close();
+    told.push(await codeOf(() => pool.take()));
+    const bad = new SandboxPool({ rootfs: "/no/such" }, 1);
+    told.push(await codeOf(() => bad.take()));
+    await bad.close();
+    return told;
   },
   async killed() {
     await using box = await Sandbox.create(base());

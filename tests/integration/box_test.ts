@@ -51,6 +51,7 @@ const CASES: Record<string, unknown> = {
     large: "file-too-large",
     device: "file-kind",
   },
+  pool: ["", "", "", "", 0, "pool-closed", "rootfs-missing"],
   changes: [
     [],
     [
