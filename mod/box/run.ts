@@ -85,6 +85,7 @@ export class Run implements PromiseLike<RunResult> {
   #written = 0;
   #truncated = false;
   #reason: Reason | undefined;
+  readonly #kills: Promise<unknown>[] = [];
   #process: StartedRun | undefined;
   #result: Promise<Omit<RunResult, OutputKeys>>;
 
@@ -152,12 +153,14 @@ export class Run implements PromiseLike<RunResult> {
     const wallMs = performance.timeOrigin + performance.now() - run.began;
     clearTimeout(timer);
     this.#signal?.removeEventListener("abort", abort);
-    const status = waitProcess(run.pid) ?? SIGKILL;
     this.#process = undefined;
+    const ending = callEngine("endRun", run, door.own);
+    await Promise.allSettled([ending, ...this.#kills]);
+    // Until here the pid, which is given to kill(2), could be nobody else's.
+    const status = waitProcess(run.pid) ?? SIGKILL;
     try {
-      const end = await callEngine("endRun", run, door.own);
       for (const source of this.#sources) source.finish();
-      return this.#judge(status, wallMs, run, end);
+      return this.#judge(status, wallMs, run, await ending);
     } finally {
       this.#sink.close();
       for (const source of this.#sources) source.close();
@@ -226,9 +229,9 @@ export class Run implements PromiseLike<RunResult> {
     const run = this.#process;
     if (run === undefined) return;
     trySyscall("kill", run.pid, SIGKILL);
-    // What it has started goes the same way; who cannot be killed now ends with
-    // the run.
-    void callEngine("killRun", run).catch(() => {});
+    // What it has started goes the same way. An error is that of the run's end,
+    // which does the same once more.
+    this.#kills.push(callEngine("killRun", run).catch(() => {}));
   }
 
   /**

@@ -68,4 +68,4 @@ testOn(
   },
 );
 
-if (Deno.args[0] !== undefined) await look(Deno.args[0]);
+if (import.meta.main && Deno.args[0] !== undefined) await look(Deno.args[0]);
