@@ -39,10 +39,13 @@ const CLASSES: Record<string, new (message: string) => Error> = {
   ENOTDIR: Deno.errors.NotADirectory,
   EISDIR: Deno.errors.IsADirectory,
   ELOOP: Deno.errors.FilesystemLoop,
+  EPIPE: Deno.errors.BrokenPipe,
 };
 
-/** Calls what makes system calls, and words a failure as Deno does. */
-function asDeno<T>(path: string, call: () => T): T {
+/** Calls what makes system calls, and words a failure as Deno does.
+ *
+ * @param path "" for none */
+export function asDeno<T>(path: string, call: () => T): T {
   try {
     return call();
   } catch (error) {
@@ -50,7 +53,8 @@ function asDeno<T>(path: string, call: () => T): T {
     const words = errnoText(error.errno);
     const text = words.slice(0, 1).toUpperCase() + words.slice(1);
     throw new (CLASSES[error.code] ?? Error)(
-      `${text} (os error ${error.errno}): ${error.call} '${path}'`,
+      `${text} (os error ${error.errno})` +
+        (path === "" ? "" : `: ${error.call} '${path}'`),
     );
   }
 }

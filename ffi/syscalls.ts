@@ -32,6 +32,7 @@ export const SYSCALLS = {
   fchown: [93, 55],
   ftruncate: [77, 46],
   flock: [73, 32],
+  chdir: [80, 49],
   fchdir: [81, 50],
   setfsuid: [122, 151],
   setfsgid: [123, 152],

@@ -83,7 +83,10 @@ function readEnvironment(): readonly string[] {
     .filter((it) => it.indexOf("=") > 0 && !it.startsWith(`${GONE}=`));
 }
 
-function readDirectory(): string {
+/** The current directory of this process.
+ *
+ * @throws {ContainerError} when it was deleted */
+export function readDirectory(): string {
   try {
     if (Deno.env.get(GONE) === undefined) return Deno.cwd();
   } catch (error) {

@@ -10,8 +10,28 @@
 import { keepChildren } from "../ffi/children.ts";
 import { execProgram, spawnProgram, waitProcess } from "../ffi/libc.ts";
 
+/** Why a call goes no further here: nobody is told of it. */
+export class CallLeft extends Error {
+  override name = "CallLeft";
+}
+
+/** The caller has ended; what was made for it is undone. */
+export class CallerGone extends CallLeft {
+  override name = "CallerGone";
+}
+
 /** The outside of a command. */
 export interface Outlet {
+  /** A descriptor that can be read once the caller has ended: who waits for the
+   * child stage waits for that, too. Absent where this process is the caller. */
+  readonly end?: number;
+  /**
+   * Says, before anything has an effect, that the call needs a process of its own:
+   * it runs programs of others, or may wait for long.
+   *
+   * @throws {CallLeft} where it has none, and so is to be made in one
+   */
+  needProcess?(why: string): void;
   /** Writes all of it to standard output (1) or error (2).
    *
    * @throws when nobody reads it any more */

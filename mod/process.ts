@@ -11,7 +11,7 @@ import { SyscallError } from "../ffi/errno.ts";
 import { unlinkedProgram } from "../ffi/unlinked.ts";
 import { HelperError, loadHelper } from "../ffi/helper.ts";
 import { ContainerError } from "./errors.ts";
-import { lendSlots, type Outlet, ownOutlet } from "./outlet.ts";
+import { CallerGone, lendSlots, type Outlet, ownOutlet } from "./outlet.ts";
 import {
   decodeReport,
   type Op,
@@ -215,6 +215,7 @@ export class PlanRun {
     let held: Report | undefined;
     for (;;) {
       if (held !== undefined) this.#awaitFork();
+      this.#awaitPacket();
       const packet = receivePacket(this.channel, this.#buffer);
       if (packet === undefined) return exec ? "exec" : this.#ended();
       let report = decodeReport(this.#buffer.subarray(0, packet.length));
@@ -258,6 +259,16 @@ export class PlanRun {
     }
   }
 
+  /** A caller that is another process may end meanwhile.
+   *
+   * @throws {CallerGone} */
+  #awaitPacket(): void {
+    const { end } = this.#outlet;
+    if (end === undefined) return;
+    const [news, gone] = pollFds([this.channel, end]);
+    if (!news && gone) throw new CallerGone("it has ended");
+  }
+
   #operation(report: Report): Op {
     const op = this.ops[report.index];
     if (op !== undefined) return op;
@@ -291,11 +302,15 @@ export class PlanRun {
 
   /** Kills what the plan has started and reaps it: for failures. */
   abort(): void {
-    this.close();
-    if (this.pid > 0) {
-      trySyscall("kill", this.pid, 9);
-      this.#outlet.wait(this.pid);
+    if (this.pidfd >= 0) {
+      trySyscall("pidfd_send_signal", this.pidfd, SIGKILL, null, 0);
+      // Whoever reaps it: what is removed next must have nobody in it.
+      pollFds([this.pidfd]);
+    } else if (this.pid > 0) {
+      trySyscall("kill", this.pid, SIGKILL);
     }
+    this.close();
+    if (this.pid > 0) this.#outlet.wait(this.pid);
     if (this.#forker !== this.helper) this.reapForker();
   }
 

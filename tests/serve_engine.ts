@@ -9,8 +9,9 @@
 
 import { setCloexec } from "../ffi/libc.ts";
 import { spawnWithStreams } from "../ffi/spawn.ts";
-import { describeSelf, GoCold, isCurrent } from "../mod/serve/call.ts";
+import { describeSelf, isCurrent } from "../mod/serve/call.ts";
 import { keepDesk } from "../mod/serve/desk.ts";
+import { GoCold } from "../mod/serve/front.ts";
 import { Listener } from "../mod/serve/listener.ts";
 import { work } from "../mod/serve/worker.ts";
 
@@ -73,7 +74,7 @@ async function main(args: readonly string[]): Promise<void> {
     run(front, { strings: { words } }) {
       const [word = ""] = words;
       const said = `warm ${words.join(" ")} ${Deno.cwd()} ${Deno.umask()}\n`;
-      if (word !== "cold") front.print(1, encoder.encode(said));
+      if (word !== "cold") front.write(1, encoder.encode(said));
       return Promise.resolve(CALLS[word]!());
     },
   });

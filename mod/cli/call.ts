@@ -6,7 +6,8 @@
  */
 
 import { denoCacheDir, HelperError, refuseWritable } from "../../ffi/helper.ts";
-import { readOwnVariable } from "../caller.ts";
+import { findVariable, readOwnVariable } from "../caller.ts";
+import type { Config } from "../config/config.ts";
 import type { KeeperWords } from "../container/launch/keeper.ts";
 import type { Place } from "../container/model.ts";
 import { ContainerError } from "../errors.ts";
@@ -49,4 +50,31 @@ export function wordsOf(call: Call, id: string): KeeperWords {
     exit: (error: ContainerError) => exitCodeOf(call, error.exitCode),
     ...(json ? { json: `{"id":${JSON.stringify(id)},` } : {}),
   };
+}
+
+/** Names that lead to what is open in the process that looks. */
+export const OWN =
+  /\/(?:proc\/(?:self|thread-self|\d+)\/|dev\/(?:fd|stdin|stdout|stderr|tty)\b)/;
+
+/** Says of a container that is going to be made what only a process of its own can
+ * do for it: run hooks, wait until it is ready, name what is open in it.
+ *
+ * @throws {CallLeft} where there is none */
+export function needProcessFor(
+  { outlet, caller }: Call,
+  { spec, mode }: Config,
+): void {
+  if (outlet.needProcess === undefined) return;
+  const hooks = Object.values(spec.hooks ?? {});
+  if (hooks.some((it) => it?.length)) outlet.needProcess("it has hooks");
+  if (
+    mode === "oci" && findVariable(caller.environment, "NOTIFY_SOCKET")
+  ) outlet.needProcess("it tells when it is ready");
+  const paths = [
+    spec.root?.path,
+    ...(spec.mounts ?? []).map((it) => it.source),
+    ...(spec.linux?.namespaces ?? []).map((it) => it.path),
+  ];
+  const own = paths.find((it) => it !== undefined && OWN.test(it));
+  if (own !== undefined) outlet.needProcess(`${own} is a name of its own`);
 }

@@ -9,7 +9,7 @@ import { configFromBundle } from "../config/from_bundle.ts";
 import { createContainer } from "../container/create.ts";
 import { checkTerminal } from "../container/properties/handover.ts";
 import { gatherFacts } from "../host.ts";
-import { type Call, refuseSharedCache } from "./call.ts";
+import { type Call, needProcessFor, refuseSharedCache } from "./call.ts";
 import { load } from "./load.ts";
 import { warnTo } from "./report.ts";
 
@@ -21,6 +21,7 @@ export async function create(call: Call): Promise<number> {
     const { explain } = await load<typeof import("./rare.ts")>("rare");
     return explain(config, facts, call, "fifo");
   }
+  needProcessFor(call, config);
   refuseSharedCache();
   checkTerminal(config, { caller: call.caller, detached: true });
   createContainer(config, facts, call, warnTo(call));

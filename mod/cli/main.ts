@@ -12,6 +12,7 @@ import {
   flagValue,
   resolvePath,
 } from "../config/flags/use.ts";
+import { CallLeft } from "../outlet.ts";
 import type { Call, CommandFunction } from "./call.ts";
 import { load } from "./load.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
@@ -48,7 +49,10 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   poststop: async () => (await startDelete()).poststop,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
-  serve: async () => (await rare()).serve,
+  serve: async () => {
+    const { serve } = await rare();
+    return (call) => serve(call, main);
+  },
   front: async () => (await rare()).front,
   spec: async () => (await rare()).spec,
   validate: async () => (await rare()).validate,
@@ -128,6 +132,7 @@ export function checkDeno(version: string): void {
  *
  * @param outside who called, and where what it does goes
  * @returns the exit code
+ * @throws {CallLeft} for a caller that is another process
  */
 export async function main(outside: Outside): Promise<number> {
   const { caller } = outside;
@@ -165,6 +170,7 @@ export async function main(outside: Outside): Promise<number> {
     const run = await find();
     return await run({ ...parsed, ...outside, root, reporting });
   } catch (error) {
+    if (error instanceof CallLeft) throw error;
     reporting ??= {
       ...reportingOf(outside, global, new Map()),
       json: caller.words.includes("--json"),

@@ -13,7 +13,12 @@ import { checkTerminal } from "../container/properties/handover.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
 import { selfCommand } from "../program.ts";
-import { type Call, refuseSharedCache, wordsOf } from "./call.ts";
+import {
+  type Call,
+  needProcessFor,
+  refuseSharedCache,
+  wordsOf,
+} from "./call.ts";
 import { runDetached } from "./detach.ts";
 import { imageMeant } from "./elsewhere.ts";
 import { load } from "./load.ts";
@@ -51,6 +56,7 @@ export async function run(call: Call): Promise<number> {
     const { explain } = await load<typeof import("./rare.ts")>("rare");
     return explain(config, facts, call);
   }
+  needProcessFor(call, config);
   refuseSharedCache();
   checkTerminal(config, { caller: call.caller, detached: detach });
   // Docker's way. To an engine, which has chosen the id, nothing is said.

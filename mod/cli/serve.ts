@@ -18,7 +18,9 @@ import {
 } from "../config/flags/use.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
+import { openHelper } from "../process.ts";
 import { selfCommand } from "../program.ts";
+import { makeFrontCaller } from "../serve/caller.ts";
 import { describeSelf, isCurrent, type Program } from "../serve/call.ts";
 import { keepDesk } from "../serve/desk.ts";
 import { Listener, takeListener, usualSocket } from "../serve/listener.ts";
@@ -28,17 +30,34 @@ import { work } from "../serve/worker.ts";
 import type { Call } from "./call.ts";
 import { printStderr, printStdout } from "./report.ts";
 import { parseDuration } from "./resources.ts";
+import { isWarm, loadAll } from "./warm.ts";
 
 /** A worker's socket to the desk. */
 const DESK = 3;
 /** Workers that stay, and workers at most. */
 const LEAST = 2, MOST = 8;
 
-/** What the engine serves. */
-const program: Program = {
-  isWarm: () => false,
-  run: () => Promise.resolve(1),
-};
+/** The whole of rustyrun: mod/cli/main.ts. */
+type Main = (outside: Pick<Call, "caller" | "outlet">) => Promise<number>;
+
+/** A worker's life. */
+async function serveCalls(call: Call, main: Main): Promise<number> {
+  setCloexec(DESK, true);
+  await loadAll();
+  openHelper(call.root);
+  const program: Program = {
+    isWarm,
+    run: (front, asked) =>
+      main({ caller: makeFrontCaller(front, asked), outlet: front }),
+  };
+  const held = await work(DESK, selfCommand([]), program);
+  if (held === undefined) return 0;
+  printStderr(
+    call,
+    `rustyrun: warning: a process of serve ends: it holds ${held}\n`,
+  );
+  return 1;
+}
 
 function socketOf({ flags, caller }: Call): string | undefined {
   const given = flagValue(flags, "socket");
@@ -84,19 +103,10 @@ function writeUnits(dir: string, call: Call): void {
 }
 
 /** `rustyrun serve`. */
-export async function serve(call: Call): Promise<number> {
+export async function serve(call: Call, main: Main): Promise<number> {
   const { caller } = call;
   const units = flagValue(call.flags, "units");
-  if (call.flags.has("worker")) {
-    setCloexec(DESK, true);
-    const held = await work(DESK, selfCommand([]), program);
-    if (held === undefined) return 0;
-    printStderr(
-      call,
-      `rustyrun: warning: serve: a process ends, it holds ${held}\n`,
-    );
-    return 1;
-  }
+  if (call.flags.has("worker")) return await serveCalls(call, main);
   if (units !== undefined) {
     writeUnits(resolvePath(call.caller.directory, units), call);
     return 0;

@@ -165,7 +165,9 @@ export function deleteContainer(
 ): void {
   const { root } = place;
   checkId(id);
-  if (readState(root, id) === undefined) {
+  const found = readState(root, id);
+  if (found?.hasPoststop) place.outlet.needProcess?.("it has hooks");
+  if (found === undefined) {
     if (!force) findState(root, id);
     removeRubbish(root, id);
     return;

@@ -138,7 +138,9 @@ function runPoststart(state: State, saved: Saved, place: Place): void {
  */
 export function startContainer(id: string, facts: Facts, place: Place): void {
   const { root } = place;
-  findState(root, id);
+  const { hasPoststart, notifySocket } = findState(root, id);
+  if (hasPoststart) place.outlet.needProcess?.("it has hooks");
+  if (notifySocket) place.outlet.needProcess?.("it waits for readiness");
   let lock = lockState(root, id);
   let fifo = -1;
   let pidfd = -1;

@@ -6,9 +6,10 @@
 
 import { statSync } from "../../ffi/files.ts";
 import { errnoOf } from "../../ffi/errno.ts";
-import { closeFd, openFd, syscall, trySyscall } from "../../ffi/libc.ts";
+import { cstring, syscall, trySyscall } from "../../ffi/libc.ts";
 import { readIdentity } from "./equal.ts";
-import { type Asked, Front, FrontGone } from "./front.ts";
+import { CallerGone } from "../outlet.ts";
+import { type Asked, Front, GoCold } from "./front.ts";
 
 /** What the full program would do for a call. */
 export interface Program {
@@ -19,14 +20,9 @@ export interface Program {
    *
    * @returns its exit code
    * @throws {GoCold} before anything has an effect
-   * @throws {FrontGone} when the front has ended; everything is undone
+   * @throws {CallerGone} when the front has ended; everything is undone
    */
   run(front: Front, asked: Asked): Promise<number>;
-}
-
-/** The full program is to do it. */
-export class GoCold extends Error {
-  override name = "GoCold";
 }
 
 /** This process, as it is between two calls. */
@@ -103,7 +99,6 @@ export async function serveCall(
   self: Self,
   program: Program,
 ): Promise<string | undefined> {
-  const root = openFd("/", 0o10000000); // O_PATH
   using front = new Front(socket);
   try {
     const asked = front.hear();
@@ -124,15 +119,16 @@ export async function serveCall(
       return error.message;
     }
   } catch (error) {
-    if (!(error instanceof FrontGone)) throw error;
+    if (!(error instanceof CallerGone)) throw error;
     return undefined;
   } finally {
-    // No caller's directory is kept busy.
-    syscall("fchdir", root);
-    closeFd(root);
-    Deno.umask(UMASK);
+    beNobodys();
   }
 }
 
-/** Between two calls; each brings its own. */
-const UMASK = 0o077;
+/** As a worker is between two calls, so that it keeps no caller's directory busy;
+ * each call brings its own. */
+export function beNobodys(): void {
+  syscall("chdir", cstring("/"));
+  Deno.umask(0o077);
+}

@@ -6,8 +6,10 @@
  */
 
 import { SyscallError } from "../../ffi/errno.ts";
+import { CallerGone, CallLeft, type Outlet } from "../outlet.ts";
 import { closeFd, pollFds, syscall, trySyscall } from "../../ffi/libc.ts";
 import { askForSender, readPeer } from "../../ffi/listening.ts";
+import { asDeno } from "../../ffi/files.ts";
 import { receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import {
   type Answer,
@@ -34,9 +36,9 @@ const GET_SEALS = 1034;
 /** Descriptors that sendWithFds takes. */
 const FDS = 8;
 
-/** The front has ended before its call has: what was made for it is undone. */
-export class FrontGone extends Error {
-  override name = "FrontGone";
+/** The full program is to do it. */
+export class GoCold extends CallLeft {
+  override name = "GoCold";
 }
 
 /** What a front's first packet brings. */
@@ -47,13 +49,19 @@ export interface Asked {
   directory: number;
 }
 
-/** The connection to a front. Whoever makes one disposes of it. */
-export class Front implements Disposable {
+/** How long a process that was killed may take to be gone. */
+const GONE_MS = 10_000;
+
+/** The connection to a front, which is the outside of its call. Whoever makes one
+ * disposes of it. */
+export class Front implements Disposable, Outlet {
   /** Its pid, while {@linkcode isThere}. */
   readonly pid: number;
   readonly uid: number;
   readonly socket: number;
   #pidfd: number;
+  /** By pid: what it has started. */
+  #children = new Map<number, number>();
   #descriptors: number[] = [];
   #over = false;
 
@@ -66,6 +74,7 @@ export class Front implements Disposable {
 
   [Symbol.dispose](): void {
     for (const fd of this.#descriptors) closeFd(fd);
+    for (const fd of this.#children.values()) closeFd(fd);
     if (this.#pidfd >= 0) closeFd(this.#pidfd);
     closeFd(this.socket);
   }
@@ -126,21 +135,35 @@ export class Front implements Disposable {
       this.isThere();
   }
 
-  /** Prints on the front's standard output (1) or error (2).
-   *
-   * @throws {SyscallError} as write(2) of the front */
-  print(stream: 1 | 2, bytes: Uint8Array): void {
+  /** Its socket says nothing that is not asked for, but its end. */
+  get end(): number {
+    return this.socket;
+  }
+
+  /** Every call that asks is to be cold: nothing has had an effect yet. */
+  needProcess(why: string): never {
+    throw new GoCold(why);
+  }
+
+  /** Its standard input is its own. */
+  readInput(): never {
+    throw new GoCold("it reads standard input");
+  }
+
+  /** As Deno's, which the full program prints by. */
+  write(stream: 1 | 2, bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; at += FRONT_INLINE) {
-      const part = bytes.subarray(at, at + FRONT_INLINE);
-      this.#ask("write", VERB.print, encodeRecord(VERB.print, stream, 0, part));
+      const part = encodeRecord(
+        VERB.print,
+        stream,
+        0,
+        bytes.subarray(at, at + FRONT_INLINE),
+      );
+      asDeno("", () => this.#ask("write", VERB.print, part));
     }
   }
 
-  /**
-   * Hands descriptors to the front.
-   *
-   * @returns their numbers there; close-on-exec
-   */
+  /** As {@linkcode Outlet.lend}; all of them are close-on-exec there. */
   lend(fds: readonly number[]): number[] {
     const numbers: number[] = [];
     for (let at = 0; at < fds.length; at += FDS) {
@@ -148,67 +171,69 @@ export class Front implements Disposable {
       const record = encodeRecord(VERB.lend);
       const answer = this.#ask("recvmsg", VERB.lend, record, some);
       if (answer.numbers.length !== some.length) {
-        throw new FrontGone("it has not taken the descriptors");
+        throw new CallerGone("it has not taken the descriptors");
       }
       numbers.push(...answer.numbers);
     }
     return numbers;
   }
 
-  /**
-   * Has the front start a program, without an environment: posix_spawn(3).
-   *
-   * @param program number of its file in the front
-   * @param fds numbers that go along; all of them are closed there afterwards
-   * @returns its pid
-   * @throws {SyscallError}
-   */
   spawn(
     program: number,
     argv: readonly string[],
     fds: readonly number[],
   ): number {
-    return this.#ask(
+    const { result: pid } = this.#ask(
       "posix_spawn",
       VERB.spawn,
       encodeProgram(VERB.spawn, program, argv, fds),
-    ).result;
-  }
-
-  /** {@linkcode waitProcess} of the front. */
-  wait(pid: number, hang = true): number | undefined {
-    const { result, numbers } = this.#ask(
-      "wait4",
-      VERB.wait,
-      encodeRecord(VERB.wait, pid, hang ? 0 : 1),
-      [],
-      -10, // ECHILD
     );
-    return result === pid ? numbers[0] : undefined;
+    // Nobody has waited for it yet, so this is it.
+    const pidfd = trySyscall("pidfd_open", pid, 0);
+    if (pidfd >= 0) this.#children.set(pid, pidfd);
+    return pid;
   }
 
-  /**
-   * Has the front become a program: execve(2). Its call is over then.
-   *
-   * @throws {SyscallError} when that fails
-   */
+  /** As {@linkcode Outlet.wait}; when the front has ended, until the child has. */
+  wait(pid: number, hang = true): number | undefined {
+    try {
+      const { result, numbers } = this.#ask(
+        "wait4",
+        VERB.wait,
+        encodeRecord(VERB.wait, pid, hang ? 0 : 1),
+        [],
+        -10, // ECHILD
+      );
+      return result === pid ? numbers[0] : undefined;
+    } catch (error) {
+      if (!(error instanceof CallerGone)) throw error;
+      const pidfd = this.#children.get(pid);
+      if (pidfd !== undefined) pollFds([pidfd], hang ? GONE_MS : 0);
+      return undefined;
+    }
+  }
+
+  /** As {@linkcode Outlet.become}: the call is over then. */
   become(
     program: number,
     argv: readonly string[],
     fds: readonly number[],
-  ): void {
+  ): number {
     this.#send(encodeProgram(VERB.become, program, argv, fds));
     const answer = this.#receive(-1);
-    this.#over = true;
-    if (answer === undefined) return;
-    this.#over = false;
-    if (answer.verb !== VERB.become) throw new FrontGone("it answers nonsense");
+    if (answer === undefined) {
+      this.#over = true;
+      return 0;
+    }
+    if (answer.verb !== VERB.become) {
+      throw new CallerGone("it answers nonsense");
+    }
     throw new SyscallError("execve", -answer.result);
   }
 
   /** Ends the call.
    *
-   * @throws {FrontGone} when the front has ended before */
+   * @throws {CallerGone} when the front has ended before */
   exit(code: number): void {
     this.#over = true;
     this.#send(encodeRecord(VERB.exit, code));
@@ -218,13 +243,6 @@ export class Front implements Disposable {
   goCold(): void {
     this.#over = true;
     this.#send(encodeRecord(VERB.cold));
-  }
-
-  /** Throws once the front has ended: what waits for something else asks.
-   *
-   * @throws {FrontGone} */
-  check(): void {
-    if (!this.isThere()) throw new FrontGone("it has ended");
   }
 
   #send(bytes: Uint8Array, fds: readonly number[] = []): void {
@@ -238,7 +256,7 @@ export class Front implements Disposable {
     } catch (cause) {
       if (!(cause instanceof SyscallError)) throw cause;
       if (cause.code !== "EPIPE" && cause.code !== "ECONNRESET") throw cause;
-      throw new FrontGone("it has ended", { cause });
+      throw new CallerGone("it has ended", { cause });
     }
   }
 
@@ -277,8 +295,8 @@ export class Front implements Disposable {
   ): Answer {
     this.#send(bytes, fds);
     const answer = this.#receive(-1);
-    if (answer === undefined) throw new FrontGone("it has ended");
-    if (answer.verb !== verb) throw new FrontGone("it answers nonsense");
+    if (answer === undefined) throw new CallerGone("it has ended");
+    if (answer.verb !== verb) throw new CallerGone("it answers nonsense");
     if (answer.result >= 0 || answer.result === fine) return answer;
     throw new SyscallError(call, -answer.result);
   }

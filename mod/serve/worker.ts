@@ -8,7 +8,7 @@
 import { readDirSync } from "../../ffi/files.ts";
 import { trySyscall } from "../../ffi/libc.ts";
 import { receivePacket } from "../../ffi/packets.ts";
-import { describeSelf, type Program, serveCall } from "./call.ts";
+import { beNobodys, describeSelf, type Program, serveCall } from "./call.ts";
 import { sayFree } from "./desk.ts";
 
 const ECHILD = -10;
@@ -34,6 +34,7 @@ export async function work(
   command: readonly string[],
   program: Program,
 ): Promise<string | undefined> {
+  beNobodys();
   const self = describeSelf(command);
   const buffer = new Uint8Array(1);
   const before = listDescriptors();

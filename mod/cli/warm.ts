@@ -1,0 +1,60 @@
+/**
+ * What the warm engine serves of the command line.
+ *
+ * @module
+ */
+
+import { flagOn, flagValue } from "../config/flags/use.ts";
+import { ContainerError } from "../errors.ts";
+import { OWN } from "./call.ts";
+import { FILES, load } from "./load.ts";
+import { parseArgs, type Parsed } from "./parse.ts";
+
+/** Commands that engines and people call again and again, and that wait for
+ * nobody. */
+const WARM: ReadonlySet<string> = new Set([
+  "run",
+  "create",
+  "start",
+  "state",
+  "kill",
+  "delete",
+  "exec",
+  "list",
+  "pause",
+  "resume",
+  "update",
+  "features",
+  "version",
+]);
+
+/** Whether a command needs a process of its own, as far as its words say. */
+function needsProcess({ command, flags, global }: Parsed): boolean {
+  return !WARM.has(command) ||
+    // Its number is one of the process that was given it.
+    global.has("detached-fd") ||
+    flagOn(flags, "explain") ||
+    // It waits with the container that it is in.
+    flagOn(flags, "ignore-paused") ||
+    (command === "update" && flagValue(flags, "resources") === "-") ||
+    // It goes on in the background: the same command line once more.
+    (command === "run" && flagOn(flags, "detach"));
+}
+
+/** Whether the warm engine serves a command line. */
+export function isWarm(words: readonly string[]): boolean {
+  if (words.some((it) => OWN.test(it))) return false;
+  let parsed: Parsed;
+  try {
+    parsed = parseArgs(words, new Map());
+  } catch (error) {
+    if (!(error instanceof ContainerError)) throw error;
+    return false;
+  }
+  return !needsProcess(parsed);
+}
+
+/** Loads all that a command may need: later another program may lie there. */
+export async function loadAll(): Promise<void> {
+  for (const name of FILES) await load(name);
+}

@@ -1,0 +1,227 @@
+/**
+ * The warm engine for tests: `rustyrun serve` beside a front that cannot go cold,
+ * and a relay between a front and the engine, which sees each packet.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { closeFd, pollFds } from "../ffi/libc.ts";
+import {
+  acceptPackets,
+  connectPackets,
+  listenPackets,
+} from "../ffi/listening.ts";
+import { receivePacket, sendWithFds } from "../ffi/packets.ts";
+import {
+  encodeFront,
+  FRONT_PACKET,
+  REQUEST_SIZE,
+  VERB,
+} from "../mod/serve/protocol.ts";
+import { helperPath } from "../scripts/build.ts";
+import {
+  cliCommand,
+  type CliOptions,
+  type CliResult,
+  type Running,
+  start,
+} from "./harness.ts";
+import { waitFor } from "./wait.ts";
+
+/** How long a front waits for the engine: a test's machine may be busy. */
+const PATIENCE_MS = 60_000;
+const RELAYED = REQUEST_SIZE + FRONT_PACKET;
+
+/** Who ends at a packet of the engine's. */
+export type Victim = "front" | "worker" | undefined;
+
+/** `rustyrun serve`, and fronts of it. */
+export class WarmRoom implements AsyncDisposable {
+  readonly dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-warm-" });
+  readonly root = `${this.dir}/root`;
+  /** A front that fails where it should go cold: what it is to become is this
+   * program by a name that leads to no chunk of it. */
+  readonly front = `${this.dir}/rustyrun`;
+  /** One whose packets go through {@linkcode WarmRoom.relay}. */
+  readonly relayed = `${this.dir}/relayed`;
+  readonly #serve: Deno.ChildProcess;
+  readonly #listener: number;
+  #calls = 0;
+
+  private constructor() {
+    const file = cliCommand().at(-1)!;
+    const extension = /\.[jt]s$/.exec(file)?.[0] ?? "";
+    // As mod/program.ts calls it again.
+    const program = extension === ""
+      ? [file]
+      : [Deno.execPath(), "run", "-q", "-A", file];
+    const strict = `${this.dir}/strict${extension}`;
+    Deno.symlinkSync(file, strict);
+    const own = [...program.slice(0, -1), strict];
+    const helper = Deno.readFileSync(
+      helperPath(Deno.build.arch as "x86_64" | "aarch64"),
+    );
+    const write = (path: string, words: string[], socket: string) =>
+      Deno.writeFileSync(
+        path,
+        encodeFront(helper, { program: words, socket, patience: PATIENCE_MS }),
+        { mode: 0o755 },
+      );
+    write(this.front, own, `${this.dir}/s`);
+    write(this.relayed, program, `${this.dir}/r`);
+    this.#listener = listenPackets(`${this.dir}/r`, 8);
+    const words = ["serve", "--socket", `${this.dir}/s`, "--idle", "0"];
+    // Not by the harness: it stays while leaks are looked for.
+    this.#serve = new Deno.Command(program[0]!, {
+      args: [...program.slice(1), ...words],
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+  }
+
+  /** Starts the engine, and waits until its workers are there. */
+  static async open(): Promise<WarmRoom> {
+    const room = new WarmRoom();
+    const isReady = (pid: number) =>
+      [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) =>
+        Deno.readLinkSync(`/proc/${pid}/fd/${name}`).includes("rustyrun-helper")
+      );
+    await waitFor(() =>
+      room.workers().length === 2 && room.workers().every(isReady)
+    );
+    return room;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const workers = this.workers();
+    this.#serve.kill("SIGTERM");
+    const stderr = await new Response(this.#serve.stderr).text();
+    await this.#serve.status;
+    for (const pid of workers) {
+      await waitFor(() => {
+        try {
+          return !Deno.readTextFileSync(`/proc/${pid}/cmdline`).includes(
+            "serve",
+          );
+        } catch {
+          return true;
+        }
+      });
+    }
+    closeFd(this.#listener);
+    Deno.removeSync(this.dir, { recursive: true });
+    assertEquals(stderr, "");
+  }
+
+  /** The pids of the workers. */
+  workers(): number[] {
+    const { pid } = this.#serve;
+    return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`)
+      .split(" ").filter(Boolean).map(Number);
+  }
+
+  /** A call that must be warm. */
+  call(words: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    return this.#run([this.front], words, options).done;
+  }
+
+  /** The same call in a process of its own. */
+  cold(words: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    return this.#run(cliCommand(), words, options).done;
+  }
+
+  /** A container that stays keeps what it was started with: so that is files. */
+  #run(
+    program: readonly string[],
+    words: readonly string[],
+    options: CliOptions,
+  ): { pid: number; done: Promise<CliResult>; kill: Running["kill"] } {
+    const name = `${this.dir}/${++this.#calls}`;
+    const line = 'exec "$@" >"$0.out" 2>"$0.err"';
+    const running = start(
+      ["sh", "-c", line, name, ...program, "--root", this.root, ...words],
+      options,
+    );
+    const finish = async () => {
+      if (options.stdin !== undefined) await running.closeStdin();
+      const { code, signal } = await running.done;
+      const [stdout, stderr] = ["out", "err"].map((it) => {
+        const text = Deno.readTextFileSync(`${name}.${it}`);
+        Deno.removeSync(`${name}.${it}`);
+        return text;
+      });
+      return { code, signal, stdout: stdout!, stderr: stderr! };
+    };
+    return { pid: running.pid, done: finish(), kill: running.kill };
+  }
+
+  /**
+   * A call whose packets pass through here.
+   *
+   * @param victim who is killed by SIGKILL instead of the engine's packet number
+   * `step`, counted from 0 at "take"
+   * @returns how it ended, and how many packets the engine has sent
+   */
+  async relay(
+    words: readonly string[],
+    { victim, step = Infinity }: { victim?: Victim; step?: number } = {},
+    options: CliOptions = {},
+  ): Promise<CliResult & { steps: number }> {
+    const running = this.#run([this.relayed], words, options);
+    assertEquals(pollFds([this.#listener], PATIENCE_MS).length, 1);
+    const front = acceptPackets(this.#listener)!;
+    const engine = connectPackets(`${this.dir}/s`);
+    let steps = 0;
+    const pass = (from: number, to: number): boolean => {
+      const buffer = new Uint8Array(RELAYED);
+      let packet;
+      try {
+        packet = receivePacket(from, buffer);
+      } catch {
+        return false; // ECONNRESET: it has ended with a packet unread
+      }
+      if (packet === undefined) return false;
+      const bytes = buffer.subarray(0, packet.length);
+      if (from === engine && bytes[0] !== VERB.queued && steps++ === step) {
+        if (victim === "front") running.kill("SIGKILL");
+        else this.#killWorker();
+      }
+      try {
+        sendWithFds(to, bytes, packet.fds);
+      } catch {
+        // EPIPE: the end follows.
+      }
+      for (const fd of packet.fds) closeFd(fd);
+      return true;
+    };
+    for (;;) {
+      const [a = 0, b = 0] = pollFds([front, engine], PATIENCE_MS);
+      assert(a || b, "nothing goes on");
+      if (a && !pass(front, engine)) break;
+      if (b && !pass(engine, front)) break;
+    }
+    closeFd(engine);
+    closeFd(front);
+    return { ...await running.done, steps };
+  }
+
+  /** The one that serves: it is the only one that has the relay's connection. */
+  #killWorker(): void {
+    const pid = this.workers().find((it) => countSockets(it) > 1);
+    assert(pid !== undefined, "no worker serves");
+    Deno.kill(pid, "SIGKILL");
+  }
+}
+
+/** A worker between two calls has one: to the desk. */
+function countSockets(pid: number): number {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].filter(({ name }) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/fd/${name}`).startsWith("socket:");
+    } catch {
+      return false;
+    }
+  }).length;
+}
