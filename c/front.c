@@ -80,25 +80,31 @@ static void open_streams(void)
 			return;
 }
 
-/* Without a program in the file: the one beside its directory. */
+bool is_front(void)
+{
+	return front_place.program > 0;
+}
+
+/* Puts the directory above this file's own before a path that needs one. */
 static void find_program(void)
 {
-	char *words = front_place.words;
-	const size_t room = sizeof(front_place.words) - sizeof(FRONT_BESIDE);
+	static char words[FRONT_PROGRAM];
+	const size_t size = front_place.size;
 	ssize_t n;
 
-	if (front_place.program)
+	if (front_place.words[0] == '/')
 		return;
-	n = readlink("/proc/self/exe", words, room);
-	if (n < 0 || n == (ssize_t)room)
-		give_up("/proc/self/exe",
-			strerror(n < 0 ? errno : ENAMETOOLONG));
+	memcpy(words, front_place.words, sizeof(words));
+	n = readlink("/proc/self/exe", front_place.words, FRONT_PROGRAM);
+	if (n < 0)
+		give_up("/proc/self/exe", strerror(errno));
 	for (int parts = 0; n > 0 && parts < 2; n--)
-		parts += words[n - 1] == '/';
-	words[n++] = '/';
-	memcpy(words + n, FRONT_BESIDE, sizeof(FRONT_BESIDE));
-	front_place.program = 1;
-	front_place.size = (uint32_t)((size_t)n + sizeof(FRONT_BESIDE));
+		parts += front_place.words[n - 1] == '/';
+	front_place.words[n++] = '/';
+	if (size > FRONT_PROGRAM - (size_t)n)
+		give_up(words, strerror(ENAMETOOLONG));
+	memcpy(front_place.words + n, words, size);
+	front_place.size = (uint32_t)((size_t)n + size);
 }
 
 /* The strings of argv or environ as the one piece that execve makes of them;

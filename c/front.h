@@ -31,6 +31,7 @@
 #ifndef RUSTYRUN_FRONT_H
 #define RUSTYRUN_FRONT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FRONT_MAGIC 0x544e4f5246595452ull /* "RTYFRONT" */
@@ -51,8 +52,6 @@
 #define FRONT_MARK "rustyrun's front"
 #define FRONT_PROGRAM 4096
 #define FRONT_SOCKET 108
-/* Without a word of the full program in the file: beside its directory. */
-#define FRONT_BESIDE "lib/rustyrun/rustyrun"
 
 #define FRONT_QUEUED 1
 #define FRONT_TAKE 2
@@ -102,21 +101,26 @@ struct front_answer {
 	int32_t number[FRONT_FDS];
 };
 
-/* In the file's data, found by its mark: where the engine listens and the full
- * program is. Empty: the usual place, FRONT_BESIDE. */
+/* In the file's data, found by its mark: what the full program is, and where the
+ * engine listens (empty: the usual place). Without a word in it the file is no
+ * front: what a container can start as its interpreter line must not be one. */
 struct front_place {
 	char mark[16];
 	uint32_t program; /* how many words */
 	uint32_t size;	  /* of them */
 	uint32_t patience; /* milliseconds that the engine's first word may take */
 	char socket[FRONT_SOCKET];
-	char words[FRONT_PROGRAM]; /* each with its NUL */
+	/* Each with its NUL. A path without "/" before it begins at the directory
+	 * above the file's own: bin/rustyrun has "lib/rustyrun/rustyrun". */
+	char words[FRONT_PROGRAM];
 };
 
 _Static_assert(sizeof(struct front_request) == 88, "protocol.ts reads 88 bytes");
 _Static_assert(sizeof(struct front_record) == 16, "protocol.ts writes 16 bytes");
 _Static_assert(sizeof(struct front_answer) == 76, "protocol.ts reads 76 bytes");
 
+/* Whether this file has been made a front. */
+bool is_front(void);
 _Noreturn void front_main(int argc, char **argv);
 
 #endif

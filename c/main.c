@@ -1,8 +1,7 @@
 /*
- * The helper's roles, by the first words of its command line. Nothing else knows
- * more than one of them.
+ * The helper's roles: the front's by what is written in the file, the others by
+ * the first word of the command line. Nothing else knows more than one of them.
  */
-#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,23 +23,13 @@ static int parse_fd(const char *s)
 	return n;
 }
 
-/* By any other name it is the front, which people call as they like. */
-static bool is_helper(const char *name)
-{
-	const char *slash = strrchr(name, '/');
-
-	name = slash ? slash + 1 : name;
-	return !strncmp(name, "rustyrun-helper", 15) ||
-	       !strncmp(name, "rustyrun-keeper", 15);
-}
-
 int main(int argc, char **argv)
 {
 	static const char usage[] =
 		"rustyrun-helper: started by rustyrun, not by hand\n";
 	int fd = argc >= 3 ? parse_fd(argv[2]) : -1;
 
-	if (argc < 1 || !is_helper(argv[0]))
+	if (is_front())
 		front_main(argc, argv);
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child"))
 		child_main(fd, argv[1]);

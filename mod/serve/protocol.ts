@@ -213,7 +213,8 @@ export function decodeAnswer(bytes: Uint8Array): Answer | undefined {
 
 /** Where a front finds what it asks, and what it becomes. */
 export interface FrontPlace {
-  /** The command line of the full program. */
+  /** The command line of the full program; a path that begins with no "/" begins
+   * at the directory above the front's own. */
   program: readonly string[];
   /** The engine's socket; undefined: where it listens unless told. */
   socket?: string;

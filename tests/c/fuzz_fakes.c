@@ -604,7 +604,12 @@ pid_t fake_waitpid(pid_t pid, int *status, int options)
 	return init_pid();
 }
 
-/* Only by another name than the helper's. */
+/* The fuzzer is no front. */
+bool fake_is_front(void)
+{
+	return false;
+}
+
 _Noreturn void fake_front_main(int argc, char **argv)
 {
 	(void)argc;

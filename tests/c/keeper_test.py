@@ -1067,10 +1067,10 @@ def run_copy(helper):
                      "tests/c/keeper_test.py"):
             os.makedirs(os.path.dirname(f"{top}/{path}"), exist_ok=True)
             shutil.copy(f"{HERE}/../../{path}", f"{top}/{path}")
-        shutil.copy(helper, f"{top}/rustyrun-helper")
-        os.chmod(f"{top}/rustyrun-helper", 0o755)
+        shutil.copy(helper, f"{top}/helper")
+        os.chmod(f"{top}/helper", 0o755)
         sys.exit(subprocess.call(
-            [sys.executable, f"{top}/tests/c/keeper_test.py", f"{top}/rustyrun-helper",
+            [sys.executable, f"{top}/tests/c/keeper_test.py", f"{top}/helper",
              *sys.argv[2:]], env={**os.environ, "KEEPER_TEST_COPY": "1"}))
 
 

@@ -453,7 +453,7 @@ testOn(
         'rustyrun: Cannot start the full program "/nowhere/rustyrun": No such file or directory\n' +
         "  hint: rustyrun front FILE, of the full program, writes a front that knows it\n",
     });
-    using other = new FrontRoom([]);
+    using other = new FrontRoom(["lib/rustyrun/rustyrun"]);
     Deno.mkdirSync(`${other.dir}/bin`);
     Deno.mkdirSync(`${other.dir}/lib/rustyrun`, { recursive: true });
     Deno.copyFileSync(other.path, `${other.dir}/bin/rustyrun`);
