@@ -128,11 +128,12 @@ const life: Case = {
         return { ...parts, life: sum(Object.values(parts)) };
       });
     }
-    // The floors of each small command.
+    // The floors of each command.
     for (const { name, line } of bench.field.empties) {
       acts.set(name, async () => {
         const start = await bench.room.starter.step(line);
-        return { start, state: start, kill: start, delete: start };
+        const small = { start, state: start, kill: start, delete: start };
+        return { create: start, ...small };
       });
     }
     return await interleave("life", acts, bench.rounds, bench.room.starter);
@@ -156,6 +157,9 @@ const exec: Case = {
     await library.do("open");
     acts.set("library", async () => ({ exec: await library.do("exec") }));
     const { starter } = bench.room;
+    for (const { name, line } of bench.field.empties) {
+      acts.set(name, async () => ({ exec: await starter.step(line) }));
+    }
     return await interleave("exec", acts, bench.rounds, starter);
   },
 };
