@@ -173,19 +173,14 @@ export function writeFd(fd: number, bytes: Uint8Array): void {
 }
 
 /**
- * Makes a memfd that holds `bytes` and can not change any more: sealed against
- * writing, growing, shrinking and further seals; memfd_create(2). It is said
- * whether it may be executed, MFD_EXEC or MFD_NOEXEC_SEAL, where the kernel knows
- * that (6.3): under vm.memfd_noexec=2 some take no other.
+ * Makes an empty memfd; memfd_create(2). It is said whether it may be executed,
+ * MFD_EXEC or MFD_NOEXEC_SEAL, where the kernel knows that (6.3): under
+ * vm.memfd_noexec=2 some take no other.
  *
  * @returns the descriptor, close-on-exec
  * @throws {SyscallError} also EACCES under vm.memfd_noexec=2
  */
-export function sealedMemfd(
-  name: string,
-  bytes: Uint8Array,
-  executable = false,
-): number {
+export function makeMemfd(name: string, executable = false): number {
   const flags = 3; // MFD_CLOEXEC | MFD_ALLOW_SEALING
   let fd = trySyscall(
     "memfd_create",
@@ -194,8 +189,26 @@ export function sealedMemfd(
   );
   if (fd === -22) fd = trySyscall("memfd_create", cstring(name), flags);
   if (fd < 0) throw new SyscallError("memfd_create", -fd);
+  return fd;
+}
+
+/** Writes `bytes` into a memfd, which can not change any more then: sealed against
+ * writing, growing, shrinking and further seals.
+ *
+ * @throws {SyscallError} */
+export function fillMemfd(fd: number, bytes: Uint8Array): void {
   writeFd(fd, bytes);
   syscall("fcntl", fd, 1033, 15); // F_ADD_SEALS: seal, shrink, grow, write
+}
+
+/** {@linkcode makeMemfd} and {@linkcode fillMemfd} in one. */
+export function sealedMemfd(
+  name: string,
+  bytes: Uint8Array,
+  executable = false,
+): number {
+  const fd = makeMemfd(name, executable);
+  fillMemfd(fd, bytes);
   return fd;
 }
 

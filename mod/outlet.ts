@@ -117,15 +117,3 @@ export const ownOutlet: Outlet = {
   wait: waitProcess,
   become: (program, argv, fds) => execProgram(pathOf(program), argv, [], fds),
 };
-
-/** Lends the descriptors of slots.
- *
- * @returns slot name -> number */
-export function lendSlots(
-  outlet: Outlet,
-  slots: Iterable<readonly [string, number]>,
-): Map<string, number> {
-  const all = [...slots];
-  const numbers = outlet.lend(all.map(([, fd]) => fd));
-  return new Map(all.map(([name], at) => [name, numbers[at]!]));
-}

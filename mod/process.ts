@@ -5,13 +5,20 @@
  * @module
  */
 
-import { closeFd, pollFds, sealedMemfd, trySyscall } from "../ffi/libc.ts";
+import {
+  closeFd,
+  fillMemfd,
+  makeMemfd,
+  pollFds,
+  sealedMemfd,
+  trySyscall,
+} from "../ffi/libc.ts";
 import { packetPair, receivePacket } from "../ffi/packets.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { unlinkedProgram } from "../ffi/unlinked.ts";
 import { HelperError, loadHelper } from "../ffi/helper.ts";
 import { ContainerError } from "./errors.ts";
-import { CallerGone, lendSlots, type Outlet, ownOutlet } from "./outlet.ts";
+import { CallerGone, type Outlet, ownOutlet } from "./outlet.ts";
 import {
   decodeReport,
   type Op,
@@ -351,48 +358,72 @@ export class PlanRun {
     inherited: ReadonlyMap<string, number>,
   ): number {
     const outlet = this.#outlet;
-    const slots = lendSlots(outlet, inherited);
-    const plan = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
+    const memfd = makeMemfd(PLAN);
     try {
-      const [helper, memfd] = outlet.lend([openHelper(room), plan]);
+      const { helper, plan, slots } = lendAll(outlet, room, memfd, inherited);
+      fillMemfd(memfd, encodePlan(ops, slots));
       return outlet.become(
-        helper!,
-        ["rustyrun-keeper", "keeper", String(memfd)],
-        [memfd!, ...slots.values()],
+        helper,
+        ["rustyrun-keeper", "keeper", String(plan)],
+        [plan, ...slots.values()],
       );
     } finally {
-      closeFd(plan);
+      closeFd(memfd);
     }
   }
+}
+
+const PLAN = "rustyrun-plan";
+
+/** Lends all that a start of the helper takes, in one go: the plan, still empty,
+ * has the numbers of the others in it. */
+function lendAll(
+  outlet: Outlet,
+  room: string,
+  memfd: number,
+  inherited: Iterable<readonly [string, number]>,
+): { helper: number; plan: number; slots: Map<string, number> } {
+  const all = [...inherited];
+  const [helper, plan, ...numbers] = outlet.lend([
+    openHelper(room),
+    memfd,
+    ...all.map(([, fd]) => fd),
+  ]);
+  const slots = new Map(all.map(([name], at) => [name, numbers[at]!]));
+  return { helper: helper!, plan: plan!, slots };
 }
 
 /**
  * Starts the helper on a plan.
  *
- * @param ops the plan
+ * @param plan the operations, or what gives them for the slots as they are lent
  * @param room directory of the states, see {@linkcode openHelper}
- * @param inherited slot name -> descriptor that goes along, lent by `outlet`
+ * @param inherited slot name -> descriptor that goes along
  * @param outlet whose child it is; without one, this process's
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startPlan(
-  ops: readonly Op[],
+  plan:
+    | readonly Op[]
+    | ((slots: ReadonlyMap<string, number>) => readonly Op[]),
   room: string,
-  inherited: ReadonlyMap<string, number> = new Map(),
+  inherited: Iterable<readonly [string, number]> = [],
   outlet = ownOutlet,
 ): PlanRun {
-  const program = openHelper(room);
   const [channel, child] = packetPair();
   let memfd = -1;
   try {
-    const [helper, end] = outlet.lend([program, child]);
-    const slots = new Map([["channel", end!], ...inherited]);
-    memfd = sealedMemfd("rustyrun-plan", encodePlan(ops, slots));
-    const [plan] = outlet.lend([memfd]);
+    memfd = makeMemfd(PLAN);
+    const lent = lendAll(outlet, room, memfd, [
+      ["channel", child],
+      ...inherited,
+    ]);
+    const ops = typeof plan === "function" ? plan(lent.slots) : plan;
+    fillMemfd(memfd, encodePlan(ops, lent.slots));
     const pid = outlet.spawn(
-      helper!,
-      ["rustyrun-helper", "child", String(plan)],
-      [plan!, ...slots.values()],
+      lent.helper,
+      ["rustyrun-helper", "child", String(lent.plan)],
+      [lent.plan, ...lent.slots.values()],
     );
     return new PlanRun(ops, channel, pid, outlet);
   } catch (cause) {

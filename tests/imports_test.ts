@@ -322,8 +322,12 @@ const MAY_ASK: Record<string, { what: string[]; why: string }> = {
     why: "it is the outside of this process",
   },
   "mod/serve/call.ts": {
-    what: ["/proc/self", "Deno.umask"],
-    why: "who may be served: an equal of this process, as which it then acts",
+    what: ["Deno.umask"],
+    why: "each call brings its own",
+  },
+  "mod/serve/equal.ts": {
+    what: ["/proc/self"],
+    why: "who is served: an equal of this process, as which it then acts",
   },
   "mod/serve/worker.ts": {
     what: ["/proc/self"],

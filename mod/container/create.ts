@@ -12,7 +12,6 @@ import { wordPlanError } from "../failure.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
-import { lendSlots } from "../outlet.ts";
 import { type PlanRun, startPlan } from "../process.ts";
 import {
   disownState,
@@ -59,11 +58,8 @@ function startWaiting(
 ): PlanRun {
   const fifo = makeExecFifo(dir);
   try {
-    const slots = lendSlots(outlet, [
-      ["fifo", fifo],
-      ...sharedSlots(prepared),
-    ]);
-    return startPlan(prepared.ops, root, slots, outlet);
+    const inherited = [["fifo", fifo], ...sharedSlots(prepared)] as const;
+    return startPlan(prepared.ops, root, inherited, outlet);
   } finally {
     closeFd(fifo);
   }

@@ -7,7 +7,7 @@
 import { statSync } from "../../ffi/files.ts";
 import { errnoOf } from "../../ffi/errno.ts";
 import { cstring, syscall, trySyscall } from "../../ffi/libc.ts";
-import { readIdentity } from "./equal.ts";
+import { Identity } from "./equal.ts";
 import { CallerGone } from "../outlet.ts";
 import { type Asked, Front, GoCold } from "./front.ts";
 
@@ -27,8 +27,7 @@ export interface Program {
 
 /** This process, as it is between two calls. */
 export interface Self {
-  /** {@linkcode readIdentity} */
-  identity: string;
+  identity: Identity;
   /** The command line of the full program. */
   program: readonly string[];
   /** Its file, when this process started. */
@@ -49,7 +48,7 @@ export function identifyFile(path: string): string {
 /** What this process is. */
 export function describeSelf(program: readonly string[]): Self {
   return {
-    identity: readIdentity("/proc/self") ?? "",
+    identity: new Identity(),
     program,
     file: identifyFile(program.at(-1)!),
   };
@@ -80,7 +79,7 @@ function judge(
 ): string | undefined {
   if (asked === undefined) return "it does not say what it wants";
   if (!meansUs(asked.strings.program, self)) return "another program";
-  if (readIdentity(`/proc/${front.pid}`) !== self.identity) return "no equal";
+  if (!self.identity.isOf(front.pid)) return "no equal";
   if (!program.isWarm(asked.strings.words)) return "not served";
   // May this process be where it is? Its directory may be closed to us.
   if (trySyscall("fchdir", asked.directory) < 0) return "its directory";

@@ -27,44 +27,51 @@ const FIELDS = [
   "Seccomp_filters",
 ] as const;
 
-/** Security modules say different errors where they have nothing to say. */
-function readLabel(path: string): string {
+/** Labels of security modules; those of none that is on cannot be read. */
+const LABELS = ["attr/current", "attr/apparmor/current"];
+
+function tryRead(path: string): string | undefined {
   try {
     return readTextFileSync(path);
   } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "") throw error;
-    return errno;
+    if (errnoOf(error) === "") throw error;
+    return undefined;
   }
 }
 
-/**
- * What a process is: ids, groups, capabilities, filters, namespaces, root
- * directory, labels.
- *
- * @param proc "/proc/self", or "/proc/PID"
- * @returns a text that is the same for an equal; undefined when it is gone, or
- * may not be looked at
- */
-export function readIdentity(proc: string): string | undefined {
-  try {
+/** What this process is to the kernel: ids, groups, capabilities, filters,
+ * namespaces, root directory, labels. */
+export class Identity {
+  readonly #spaces = readDirSync("/proc/self/ns").map(({ name }) => name);
+  readonly #labels = LABELS.filter((it) =>
+    tryRead(`/proc/self/${it}`) !== undefined
+  );
+  readonly #own = this.#describe("/proc/self");
+
+  /** Whether another process is the same.
+   *
+   * @returns false for one that is gone, or may not be looked at */
+  isOf(pid: number): boolean {
+    try {
+      return this.#describe(`/proc/${pid}`) === this.#own;
+    } catch (error) {
+      if (errnoOf(error) === "") throw error;
+      return false;
+    }
+  }
+
+  #describe(proc: string): string {
     const status = `\n${readTextFileSync(`${proc}/status`)}`;
     const lines = FIELDS.map((name) => {
       const at = status.indexOf(`\n${name}:`);
       return at < 0 ? "" : status.slice(at, status.indexOf("\n", at + 1));
     });
-    const spaces = readDirSync(`${proc}/ns`).map(({ name }) => name).sort()
-      .map((name) => readLinkSync(`${proc}/ns/${name}`));
     return [
       ...lines,
-      ...spaces,
+      ...this.#spaces.map((it) => readLinkSync(`${proc}/ns/${it}`)),
       // As seen from ours: "/" for the same one alone.
       readLinkSync(`${proc}/root`),
-      readLabel(`${proc}/attr/current`),
-      readLabel(`${proc}/attr/apparmor/current`),
+      ...this.#labels.map((it) => readTextFileSync(`${proc}/${it}`)),
     ].join("\n");
-  } catch (error) {
-    if (errnoOf(error) === "") throw error;
-    return undefined;
   }
 }

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { readDirSync } from "../../ffi/files.ts";
+import { errnoOf } from "../../ffi/errno.ts";
+import { readDirSync, readLinkSync } from "../../ffi/files.ts";
 import { trySyscall } from "../../ffi/libc.ts";
 import { receivePacket } from "../../ffi/packets.ts";
 import { beNobodys, describeSelf, type Program, serveCall } from "./call.ts";
@@ -13,9 +14,20 @@ import { sayFree } from "./desk.ts";
 
 const ECHILD = -10;
 
-/** The open descriptors of this process. */
-function listDescriptors(): string {
-  return readDirSync("/proc/self/fd").map((it) => it.name).sort().join(" ");
+/** The open descriptors of this process, and the one that lists them. */
+function listDescriptors(): ReadonlySet<string> {
+  return new Set(readDirSync("/proc/self/fd").map((it) => it.name));
+}
+
+/** What a descriptor leads to. */
+function describe(fd: string): string {
+  try {
+    return `${fd}: ${readLinkSync(`/proc/self/fd/${fd}`)}`;
+  } catch (error) {
+    // The one that listed them.
+    if (errnoOf(error) === "ENOENT") return "";
+    throw error;
+  }
 }
 
 /**
@@ -42,8 +54,9 @@ export async function work(
     const packet = receivePacket(desk, buffer);
     if (packet === undefined) return undefined;
     await serveCall(packet.fds[0]!, self, program);
-    const after = listDescriptors();
-    if (after !== before) return `descriptors ${after}, and not ${before}`;
+    const more = [...listDescriptors()].filter((it) => !before.has(it));
+    const held = more.map(describe).filter((it) => it !== "");
+    if (held.length > 0) return held.join(", ");
     const child = trySyscall("wait4", -1, null, 1, null);
     if (child !== ECHILD) return `a child of a call, ${child}`;
   }

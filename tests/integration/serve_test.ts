@@ -311,7 +311,7 @@ testOn(
     served.engine.kill("SIGTERM");
     assertStringIncludes(
       (await served.engine.done).stdout,
-      "holds descriptors",
+      "/dev/null",
     );
   },
 );

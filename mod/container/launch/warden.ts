@@ -10,7 +10,6 @@ import { packetPair } from "../../../ffi/packets.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import type { Op } from "../../plan.ts";
 import { encodePlan } from "../../plan/encode.ts";
-import { lendSlots } from "../../outlet.ts";
 import { type PlanRun, startPlan } from "../../process.ts";
 import { planLeftovers } from "../kept/leftovers.ts";
 import type { Place, Prepared } from "../model.ts";
@@ -74,8 +73,8 @@ export function startWarded(
 ): Warded {
   const [control, wardens] = packetPair();
   try {
-    const slots = lendSlots(outlet, [["control", wardens], ...inherited]);
-    return { run: startPlan(plan(slots), root, slots, outlet), control };
+    const slots = [["control", wardens], ...inherited] as const;
+    return { run: startPlan(plan, root, slots, outlet), control };
   } catch (error) {
     closeFd(control);
     throw error;
