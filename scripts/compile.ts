@@ -18,6 +18,7 @@ import {
   helperPath,
   ROOT,
 } from "./build.ts";
+import { encodeFront } from "../mod/serve/protocol.ts";
 import { makeProgram } from "./bundle.ts";
 
 /** The command line of the Deno that compiles. */
@@ -68,10 +69,11 @@ export function compile(): void {
       throw new BuildError(
         `Cannot compile dist/rustyrun: "${line.join(" ")} compile" failed\n${
           new TextDecoder().decode(stderr).trimEnd()
-        }\n  hint: DENORT_BIN can name a denort that is already here; README.md (Under an engine) has two lines of shell that do without`,
+        }\n  hint: DENORT_BIN can name a denort that is already here; README.md (Under an engine) says what does without`,
       );
     }
     Deno.renameSync(part, out);
+    writeFront(helper);
   } finally {
     Deno.removeSync(dir, { recursive: true });
     try {
@@ -85,6 +87,17 @@ export function compile(): void {
       Math.ceil(Deno.statSync(out).size / (1 << 20))
     } MiB`,
   );
+}
+
+/** Writes dist/rustyrun-front: bin/rustyrun of an installation, which has the
+ * executable as lib/rustyrun/rustyrun beside that directory. */
+function writeFront(helper: string): void {
+  const path = `${ROOT}dist/rustyrun-front`;
+  const bytes = encodeFront(Deno.readFileSync(helper), {
+    program: ["lib/rustyrun/rustyrun"],
+  });
+  Deno.writeFileSync(path, bytes);
+  Deno.chmodSync(path, 0o755);
 }
 
 if (import.meta.main) {

@@ -9,7 +9,9 @@ import { assertEquals } from "@std/assert";
 import { ROOT } from "./harness.ts";
 
 const FILE = `rustyrun-${Deno.build.arch}`;
+const FRONT = `rustyrun-front-${Deno.build.arch}`;
 const PROGRAM = new TextEncoder().encode("#!/bin/sh\necho rustyrun\n");
+const SMALL = new TextEncoder().encode("#!/bin/sh\necho front\n");
 
 /** What a server answers by file name; a file that is not there is a 404. */
 type Release = Record<string, Uint8Array<ArrayBuffer> | string>;
@@ -48,43 +50,56 @@ async function install(release: Release, before?: string) {
       },
     }).output();
     const decoder = new TextDecoder();
-    const listing = [...Deno.readDirSync(prefix)].map((entry) => entry.name);
-    const bin = listing.includes("bin")
-      ? [...Deno.readDirSync(`${prefix}/bin`)].map((entry) => entry.name)
-      : [];
+    const list = (dir: string): string[] =>
+      [...Deno.readDirSync(`${prefix}${dir}`)].flatMap((entry) => [
+        `${dir}/${entry.name}`.slice(1),
+        ...(entry.isDirectory ? list(`${dir}/${entry.name}`) : []),
+      ]);
+    const left = list("").sort();
+    const read = (name: string) =>
+      left.includes(name)
+        ? Deno.readTextFileSync(`${prefix}/${name}`)
+        : undefined;
     return {
       code,
       stdout: decoder.decode(stdout).replaceAll(prefix, "PREFIX"),
       stderr: decoder.decode(stderr),
-      left: [...listing, ...bin.map((name) => `bin/${name}`)],
-      text: bin.includes("rustyrun")
-        ? Deno.readTextFileSync(`${prefix}/bin/rustyrun`)
-        : undefined,
-      mode: bin.includes("rustyrun")
-        ? Deno.statSync(`${prefix}/bin/rustyrun`).mode! & 0o777
-        : undefined,
+      left,
+      text: read("bin/rustyrun"),
+      full: read("lib/rustyrun/rustyrun"),
+      modes: left.filter((it) => it.endsWith("/rustyrun"))
+        .map((it) => Deno.statSync(`${prefix}/${it}`))
+        .filter((it) => it.isFile).map((it) => it.mode! & 0o777),
     };
   } finally {
     Deno.removeSync(prefix, { recursive: true });
   }
 }
 
-Deno.test("install.sh installs the executable of a good release", async () => {
-  const digest = await sum(PROGRAM);
+Deno.test("install.sh installs the executable and the front of a good release", async () => {
+  const [digest, small] = [await sum(PROGRAM), await sum(SMALL)];
   const other = "0".repeat(64);
   const end = await install({
     [FILE]: PROGRAM,
+    [FRONT]: SMALL,
     SHA256SUMS:
-      `${other}  rustyrun-other\n${digest}  ${FILE}\n${other}  ${FILE}.old\n`,
+      `${other}  rustyrun-other\n${digest}  ${FILE}\n${small}  ${FRONT}\n${other}  ${FILE}.old\n`,
   }, "the old one");
   assertEquals(end, {
     code: 0,
     stdout:
       "Installed PREFIX/bin/rustyrun\n  hint: PREFIX/bin is not in PATH\n",
     stderr: "",
-    left: ["bin", "bin/rustyrun"],
-    text: new TextDecoder().decode(PROGRAM),
-    mode: 0o755,
+    left: [
+      "bin",
+      "bin/rustyrun",
+      "lib",
+      "lib/rustyrun",
+      "lib/rustyrun/rustyrun",
+    ],
+    text: new TextDecoder().decode(SMALL),
+    full: new TextDecoder().decode(PROGRAM),
+    modes: [0o755, 0o755],
   });
 });
 
@@ -115,6 +130,29 @@ for (
         SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}.old\n`,
       }),
       why: `SHA256SUMS does not name ${FILE}`,
+    },
+    {
+      name: "a release without the front",
+      release: async () => ({
+        [FILE]: PROGRAM,
+        SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}\n${await sum(
+          SMALL,
+        )}  ${FRONT}\n`,
+      }),
+      why: `cannot download URL/${FRONT}`,
+      noise: true,
+    },
+    {
+      name: "a tampered front",
+      release: async () => ({
+        [FILE]: PROGRAM,
+        [FRONT]: PROGRAM,
+        SHA256SUMS: `${await sum(PROGRAM)}  ${FILE}\n${await sum(
+          SMALL,
+        )}  ${FRONT}\n`,
+      }),
+      why:
+        `the checksum of ${FRONT} is wrong: the download is damaged, or is not what was released`,
     },
     {
       name: "an empty SHA256SUMS",
