@@ -9,6 +9,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,9 @@
 #include "held.h"
 #include "keeper.h"
 #include "kernel.h"
+#include "measure.h"
 #include "proc.h"
+#include "result.h"
 #include "signals.h"
 #include "teardown.h"
 #include "tty.h"
@@ -54,7 +57,7 @@ static int take_run(struct keeper *k, const struct arg *a)
 static void close_foreign(struct keeper *k)
 {
 	struct op op;
-	int keep[16];
+	int keep[20];
 	unsigned int n = 0;
 
 	for (int fd = 0; fd < 3; fd++)
@@ -66,6 +69,8 @@ static void close_foreign(struct keeper *k)
 	if (find_op(&k->plan, OP_K_STATE, &op))
 		keep[n++] = take_slot(k, op.a[2].n);
 	if (find_op(&k->plan, OP_K_MOUNT, &op))
+		keep[n++] = take_slot(k, op.a[0].n);
+	if (find_op(&k->plan, OP_K_RESULT, &op))
 		keep[n++] = take_slot(k, op.a[0].n);
 	if (find_op(&k->plan, OP_K_DETACH, &op)) {
 		keep[n++] = k->caller = take_slot(k, op.a[0].n);
@@ -135,14 +140,17 @@ static void hold_userns(struct keeper *k)
 
 static void reap(struct keeper *k)
 {
+	struct rusage usage;
 	int status;
 	pid_t pid;
 
 	hold_userns(k);
-	while ((pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0) {
+	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
 		if (pid == k->init) {
 			k->ended = true;
 			k->status = status;
+			k->usage = usage;
+			k->over = now_ms();
 		} else if (pid == k->warden) {
 			k->warden = 0;
 		}
@@ -161,9 +169,28 @@ static void release_held(struct keeper *k)
 	}
 }
 
+static void start_timer(struct keeper *k)
+{
+	struct itimerspec end = { 0 };
+	struct op op;
+
+	if (!find_op(&k->plan, OP_K_TIME, &op))
+		return;
+	end.it_value.tv_sec = (time_t)(op.a[0].n / 1000);
+	end.it_value.tv_nsec = (long)(op.a[0].n % 1000) * 1000000;
+	k->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	if (timerfd_settime(k->timer, 0, &end, NULL) < 0) {
+		kill_init(k);
+		give_up("timerfd");
+	}
+}
+
 /* From here on the container runs. */
 static void open_gate(struct keeper *k)
 {
+	measure_before(k);
+	k->began = k->over = now_ms();
+	start_timer(k);
 	if (k->tty.master < 0)
 		leave_stdio();
 	/* Where nobody reads it, the channel's end is read next. */
@@ -278,17 +305,27 @@ static void read_signals(struct keeper *k)
 	} while (n == (ssize_t)sizeof(info));
 }
 
+/* Once. */
+static void stop_for_time(struct keeper *k)
+{
+	close(k->timer);
+	k->timer = -1;
+	k->cause = TIME_IS_UP;
+	kill_init(k);
+}
+
 static void run(struct keeper *k)
 {
-	struct pollfd p[TTY_POLLS + 2];
+	struct pollfd p[TTY_POLLS + 3];
 	int timeout, n;
 
 	while (!k->ended) {
 		tty_polls(&k->tty, p);
 		p[3] = (struct pollfd){ .fd = k->signals, .events = POLLIN };
 		p[4] = (struct pollfd){ .fd = k->channel, .events = POLLIN };
+		p[5] = (struct pollfd){ .fd = k->timer, .events = POLLIN };
 		timeout = held_timeout(k, tty_timeout(&k->tty));
-		n = poll(p, TTY_POLLS + 2, timeout);
+		n = poll(p, TTY_POLLS + 3, timeout);
 		if (n < 0)
 			continue;
 		if (n == 0)
@@ -302,6 +339,8 @@ static void run(struct keeper *k)
 			typed(k, SIGQUIT);
 		if (p[3].revents)
 			read_signals(k);
+		if (p[5].revents && !k->ended)
+			stop_for_time(k);
 	}
 	read_channel(k);
 }
@@ -344,23 +383,23 @@ static void dismiss_warden(struct keeper *k)
 
 _Noreturn static void finish(struct keeper *k)
 {
-	bool shared = k->td.flags & TEARDOWN_SHARED_PID, oom;
-	int code;
+	const bool shared = k->td.flags & TEARDOWN_SHARED_PID;
 
 	if (shared)
 		cgroup_kill(k->td.cgroup, k->td.cgroups);
 	if (k->about_to_exec && !k->aborted)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);
-	code = tell_end(k, &oom);
-	if (keep_code(k, code))
+	judge(k);
+	write_result(k);
+	if (keep_code(k))
 		teardown_spare(&k->td);
 	run_delete(k);
 	if (teardown_run(&k->td, REMOVE_ALL | (shared ? REMOVE_KILL : 0)) < 0)
 		tell_leftover(k);
 	dismiss_warden(k);
-	print_json(k, code, oom);
-	_exit(code);
+	tell_end(k);
+	_exit(k->code);
 }
 
 _Noreturn void keeper_main(int plan_fd)
@@ -379,7 +418,7 @@ _Noreturn void keeper_main(int plan_fd)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "rustyrun");
 	teardown_init(&k->td);
-	k->tty.master = k->caller = -1;
+	k->tty.master = k->caller = k->timer = -1;
 	read_keeper_plan(k, plan_fd);
 	tty_open(&k->tty, k->tty.master);
 	tty_enter(&k->tty);

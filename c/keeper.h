@@ -15,7 +15,8 @@
  *            same name: others may rename what is in parent
  *   kOom     file with the counter, its key, the line to print
  *   kText    a late failure's line: op (-1: any; KEEPER_DIED: the helper died
- *            and errno is its signal), errno (-1: any), exit code. First match
+ *            and errno is its signal), errno (-1: any), exit code, and the
+ *            same as kResult's object. First match
  *   kJson    head: what comes before `"exitCode":N,...}`; signals: the name of
  *            each signal as JSON, by number. With it, the lines of kOom and
  *            kRefuse are members of that object, each with a comma behind it
@@ -30,6 +31,14 @@
  *   kDetach  caller: the socket of who waits for the start (-1: nobody), and
  *            text: what it is told then; dir: the state's directory, where the
  *            file "exit" gets the exit code (-1: it is not kept)
+ *   kTime    ms: how long the command may run before it is killed; then its exit
+ *            code, and the line to print
+ *   kResult  fd: where one JSON object goes when all has ended; cpu: hard
+ *            RLIMIT_CPU in seconds (-1: none); signals: as of kJson; failed: the
+ *            object for a start that failed without a kText
+ *   kCount   a number that the kernel keeps of the container's cgroup: what
+ *            (kept.h, COUNT_*), file, key of its line (empty: it stands alone),
+ *            and how many make a millisecond or a byte
  */
 #ifndef RUSTYRUN_KEEPER_H
 #define RUSTYRUN_KEEPER_H

@@ -7,12 +7,19 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
 #include "decode.h"
 #include "teardown.h"
 #include "tty.h"
+
+/* Why the keeper itself ended the container. */
+enum cause { NO_CAUSE, TIME_IS_UP };
+
+/* kCount's what, as mod/container/launch/result.ts writes it. */
+enum count { COUNT_OOM, COUNT_PIDS, COUNT_CPU, COUNT_PEAK, COUNTS };
 
 struct keeper {
 	struct plan plan;
@@ -26,6 +33,12 @@ struct keeper {
 	int caller;    /* of a detached start: waits for it, -1 then */
 	pid_t warden;
 	int status;    /* of init, as waitpid gives it */
+	struct rusage usage; /* of init and of all it has waited for */
+	int64_t began; /* when the command was let go, in milliseconds, */
+	int64_t over;  /* and when init was reaped */
+	int timer;     /* timerfd of kTime, -1: there is none */
+	enum cause cause;
+	int64_t before[COUNTS]; /* what kCount's counters said before it ran */
 	bool ended;
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */
@@ -38,6 +51,8 @@ struct keeper {
 	struct signalfd_siginfo held[64];
 	int64_t pressed[2]; /* when Ctrl-C came, before the last time and then */
 	struct report late;
+	int code;      /* ours, once it is judged */
+	bool oom;      /* the kernel killed it for its memory */
 };
 
 #endif

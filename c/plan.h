@@ -104,14 +104,17 @@ struct plan_record {
 	X(K_STATE, 91, "ssf") \
 	X(K_TREE, 92, "ssn") \
 	X(K_OOM, 93, "sss") \
-	X(K_TEXT, 94, "nnns") \
+	X(K_TEXT, 94, "nnnss") \
 	X(K_JSON, 95, "sl") \
 	X(K_DELETE, 96, "ll") \
 	X(K_FLAGS, 97, "n") \
 	X(K_REFUSE, 98, "s") \
 	X(K_MOUNT, 99, "f") \
 	X(K_DETACH, 100, "fsf") \
-	X(K_EXEC, 101, "ss")
+	X(K_EXEC, 101, "ss") \
+	X(K_TIME, 102, "nns") \
+	X(K_RESULT, 103, "fnls") \
+	X(K_COUNT, 104, "nssn")
 
 #define X(name, code, args) OP_##name = (code),
 enum plan_op { PLAN_OPS(X) };

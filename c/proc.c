@@ -21,6 +21,20 @@ const char *proc_path(char path[32], pid_t pid, const char *tail)
 	return path;
 }
 
+const char *fd_path(char path[32], const char *directory, int fd)
+{
+	char digits[12];
+	size_t n = sizeof(digits), len = strlen(directory);
+
+	do
+		digits[--n] = (char)('0' + fd % 10);
+	while ((fd /= 10));
+	memcpy(path, directory, len);
+	memcpy(path + len, digits + n, sizeof(digits) - n);
+	path[len + sizeof(digits) - n] = 0;
+	return path;
+}
+
 ssize_t read_whole(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -15,6 +15,7 @@
 
 #include "calls.h"
 #include "kernel.h"
+#include "proc.h"
 #include "tree.h"
 
 static bool is_dot(const char *name)
@@ -84,18 +85,13 @@ int open_private(int parent, const char *name, int64_t owner)
  * fchmod does not take O_PATH, the name of such a descriptor does. */
 static void make_accessible(int dir, const char *name)
 {
-	char path[32] = "/proc/self/fd/", digits[12];
-	size_t n = sizeof(digits), len = 14;
+	char path[32];
 	int fd = open_below(dir, name, O_PATH);
 
 	if (fd < 0)
 		return;
-	for (int v = fd; v; v /= 10)
-		digits[--n] = (char)('0' + v % 10);
-	memcpy(path + len, digits + n, sizeof(digits) - n);
-	path[len + sizeof(digits) - n] = 0;
 	/* Where that does not help, the next try says so. */
-	(void)fchmodat(AT_FDCWD, path, 0700, 0);
+	(void)fchmodat(AT_FDCWD, fd_path(path, "/proc/self/fd/", fd), 0700, 0);
 	close(fd);
 }
 

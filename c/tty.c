@@ -7,35 +7,11 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "calls.h"
+#include "relay.h"
 #include "tty.h"
-
-/* O_NONBLOCK belongs to the open file, which the caller shares: so stdout is
- * opened again. The end of a PTY master would become another terminal, and a
- * file keeps its offset to itself: those stay as they are. */
-static int open_out(struct tty *t)
-{
-	struct stat st;
-	int n, fd;
-
-	if (fstat(1, &st) < 0)
-		return 1;
-	t->socket = S_ISSOCK(st.st_mode);
-	if (t->socket || S_ISREG(st.st_mode))
-		return 1;
-	fd = -1;
-	/* Not ioctl(): the two libcs disagree about the request's type. */
-	if (syscall(SYS_ioctl, 1, TIOCGPTN, &n) < 0)
-		fd = open("/proc/self/fd/1",
-			  O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	t->small = fd < 0;
-	return fd < 0 ? 1 : fd;
-}
 
 void tty_open(struct tty *t, int master)
 {
@@ -48,7 +24,7 @@ void tty_open(struct tty *t, int master)
 	fcntl(master, F_SETFL, flags | O_NONBLOCK);
 	t->in = 0;
 	t->in_is_tty = tcgetattr(0, &t->saved) == 0;
-	t->out = open_out(t);
+	sink_open(&t->out, 1);
 	t->last = '\n';
 }
 
@@ -127,7 +103,7 @@ void tty_polls(const struct tty *t, struct pollfd p[TTY_POLLS])
 	if (p[1].events && !t->hung)
 		p[1].fd = t->master;
 	if (down)
-		p[2].fd = t->out;
+		p[2].fd = t->out.fd;
 }
 
 int tty_timeout(struct tty *t)
@@ -226,19 +202,8 @@ static bool read_master(struct tty *t)
 /* A reader that went away takes the output with it, not the container. */
 static void write_out(struct tty *t)
 {
-	struct relay *r = &t->down;
-	size_t size = r->end - r->at;
-	ssize_t n;
-
-	if (t->small && size > 256)
-		size = 256;
-	n = t->socket ? send(t->out, r->room + r->at, size,
-			     MSG_DONTWAIT | MSG_NOSIGNAL) :
-			write(t->out, r->room + r->at, size);
-	if (n > 0)
-		r->at += (size_t)n;
-	else if (n < 0 && errno != EINTR && errno != EAGAIN)
-		r->at = r->end;
+	if (!relay_write(&t->down, &t->out))
+		t->down.at = t->down.end;
 }
 
 void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS])

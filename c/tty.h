@@ -11,21 +11,15 @@
 #include <sys/types.h>
 #include <termios.h>
 
-struct relay {
-	char room[4096];
-	size_t at; /* what is still to be written: room[at..end] */
-	size_t end;
-};
+#include "relay.h"
 
 struct tty {
 	int master; /* -1: there is no terminal, or it is gone */
 	int in;	    /* the caller's stdin, -1 at its end */
-	int out;
+	struct sink out;
 	bool in_is_tty;
 	bool raw;    /* the caller's terminal is in raw mode */
 	bool paused; /* we are in the background: no reading */
-	bool small;  /* out may block: write little at a time */
-	bool socket; /* out is one: it need not block */
 	bool hung;   /* nobody has the other end open: look again later */
 	char last;   /* what the terminal sent last */
 	int interrupts; /* characters of the last tty_move that will be SIGINT, */

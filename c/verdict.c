@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "decode.h"
-#include "proc.h"
+#include "measure.h"
 #include "verdict.h"
 
 /* kText's op for a helper that died without a word. */
@@ -53,6 +53,12 @@ static void print_number(int64_t v)
 	print(digits + at, sizeof(digits) - at);
 }
 
+/* The signal that ended the first process; 0: it ended by itself. */
+static int death_signal(const struct keeper *k)
+{
+	return WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+}
+
 _Noreturn void give_up(const char *why)
 {
 	print_text("rustyrun: Cannot keep the container: ");
@@ -61,8 +67,7 @@ _Noreturn void give_up(const char *why)
 	_exit(125);
 }
 
-/* A name of a list; NULL beyond its end. */
-static const char *list_at(const struct arg *list, uint32_t index)
+const char *list_at(const struct arg *list, uint32_t index)
 {
 	const char *p = list->p;
 
@@ -73,116 +78,138 @@ static const char *list_at(const struct arg *list, uint32_t index)
 	return p;
 }
 
-/* The counter behind "key " at the start of a line. */
-static bool was_out_of_memory(const struct op *oom)
+bool find_late(const struct keeper *k, struct op *op)
 {
-	char text[1024];
-	size_t len = oom->a[1].len;
+	const bool died = !k->failed;
+	const int64_t index = died ? KEEPER_DIED : (int64_t)k->late.index;
+	const int64_t err = died ? death_signal(k) : k->late.err;
+	struct plan walk = k->plan;
 
-	if (!len || read_whole(oom->a[0].p, text, sizeof(text)) < 0)
-		return false;
-	for (const char *p = text; p; p = strchr(p, '\n')) {
-		p += *p == '\n';
-		if (strncmp(p, oom->a[1].p, len) || p[len] != ' ')
+	while (plan_next(&walk, op) == 0) {
+		if (op->code != OP_K_TEXT)
 			continue;
-		return p[len + 1] >= '1' && p[len + 1] <= '9';
+		if (op->a[0].n != index && (op->a[0].n != -1 || died))
+			continue;
+		if (op->a[1].n == err || op->a[1].n == -1)
+			return true;
 	}
 	return false;
 }
 
-/* The words for a failure after the hand-over; 0 when the plan has none. */
-static int print_late(const struct keeper *k, int64_t op_index, int64_t err)
+bool has_started(const struct keeper *k)
 {
-	struct plan walk = k->plan;
-	struct op op;
-
-	while (plan_next(&walk, &op) == 0) {
-		if (op.code != OP_K_TEXT)
-			continue;
-		if (op.a[0].n != op_index &&
-		    (op.a[0].n != -1 || op_index == KEEPER_DIED))
-			continue;
-		if (op.a[1].n != err && op.a[1].n != -1)
-			continue;
-		print(op.a[3].p, op.a[3].len);
-		return op.a[2].n > 0 && op.a[2].n < 256 ? (int)op.a[2].n : 125;
-	}
-	return 0;
-}
-
-static int tell_failure(const struct keeper *k)
-{
-	int code = print_late(k, k->late.index, k->late.err);
-
-	if (code)
-		return code;
-	print_text("rustyrun: Cannot start the command: operation ");
-	print_number(k->late.index);
-	print_text(" failed with errno ");
-	print_number(k->late.err);
-	print_text("\n");
-	return 125;
-}
-
-static int tell_death(const struct keeper *k)
-{
-	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
-	int code = print_late(k, KEEPER_DIED, sig);
-
-	if (code)
-		return code;
-	print_text("rustyrun: Cannot start the command: the helper ended with ");
-	print_text(sig ? "signal " : "code ");
-	print_number(sig ? sig : WEXITSTATUS(k->status));
-	print_text("\n");
-	return 125;
+	return k->aborted || k->cause || (k->about_to_exec && !k->failed);
 }
 
 /* What ended it: the kill that stands for a signal counts as that one. */
-static int find_signal(const struct keeper *k)
+int find_signal(const struct keeper *k)
 {
-	int sig = WIFSIGNALED(k->status) ? WTERMSIG(k->status) : 0;
+	int sig = death_signal(k);
 
 	return sig == SIGKILL && k->dropped && !k->refused ? k->dropped : sig;
 }
 
-static int find_exit_code(const struct keeper *k)
+/* A code of the plan's: what cannot be one is 125. */
+static int plan_code(int64_t code)
 {
+	return code > 0 && code < 256 ? (int)code : 125;
+}
+
+static int find_code(const struct keeper *k)
+{
+	struct op op;
+
 	if (k->aborted)
 		return 128 + k->aborted;
-	if (WIFSIGNALED(k->status))
-		return 128 + find_signal(k);
-	return WEXITSTATUS(k->status);
+	if (k->cause && find_op(&k->plan, OP_K_TIME, &op))
+		return plan_code(op.a[1].n);
+	return WIFSIGNALED(k->status) ? 128 + find_signal(k) :
+					WEXITSTATUS(k->status);
+}
+
+void judge(struct keeper *k)
+{
+	struct op op;
+
+	/* It had just ended by itself, or could not start. */
+	if (k->failed || death_signal(k) != SIGKILL)
+		k->cause = NO_CAUSE;
+	k->code = find_code(k);
+	k->oom = k->code == 128 + SIGKILL && !k->aborted && !k->refused &&
+		 find_op(&k->plan, OP_K_OOM, &op) &&
+		 read_counter(&op.a[0], &op.a[1]) > 0;
+	if (!has_started(k))
+		k->code = find_late(k, &op) ? plan_code(op.a[2].n) : 125;
 }
 
 /* Why the container was killed, when it was not the user who asked for it. */
-static void print_killed(const struct keeper *k, bool oom)
+static void print_killed(const struct keeper *k)
 {
 	struct op op;
 
-	if (oom && find_op(&k->plan, OP_K_OOM, &op))
+	if (k->oom && find_op(&k->plan, OP_K_OOM, &op))
 		print(op.a[2].p, op.a[2].len);
 	if (k->refused && find_op(&k->plan, OP_K_REFUSE, &op))
 		print(op.a[0].p, op.a[0].len);
+	if (k->cause && find_op(&k->plan, OP_K_TIME, &op))
+		print(op.a[2].p, op.a[2].len);
 }
 
-/* What the user is told beside the exit code. */
-int tell_end(const struct keeper *k, bool *oom)
+static void print_failure(const struct keeper *k)
 {
-	int code = find_exit_code(k);
+	const int sig = death_signal(k);
 	struct op op;
 
-	*oom = code == 128 + SIGKILL && !k->aborted && !k->refused &&
-	       find_op(&k->plan, OP_K_OOM, &op) && was_out_of_memory(&op);
+	if (find_late(k, &op)) {
+		print(op.a[3].p, op.a[3].len);
+		return;
+	}
+	print_text("rustyrun: Cannot start the command: ");
+	if (k->failed) {
+		print_text("operation ");
+		print_number(k->late.index);
+		print_text(" failed with errno ");
+		print_number(k->late.err);
+	} else {
+		print_text(sig ? "the helper ended with signal " :
+				 "the helper ended with code ");
+		print_number(sig ? sig : WEXITSTATUS(k->status));
+	}
+	print_text("\n");
+}
+
+static void print_json(const struct keeper *k, const struct op *json)
+{
+	int sig = find_signal(k);
+	const char *name = list_at(&json->a[1], (uint32_t)sig);
+
+	print(json->a[0].p, json->a[0].len);
+	/* One object: in there the words are members of it. */
+	print_killed(k);
+	print_text("\"exitCode\":");
+	print_number(k->code);
+	print_text(",\"signal\":");
+	if (!sig)
+		print_text("null");
+	else if (name)
+		print_text(name);
+	else
+		print_number(sig);
+	print_text(k->oom ? ",\"oom\":true}\n" : ",\"oom\":false}\n");
+}
+
+void tell_end(const struct keeper *k)
+{
+	const bool started = has_started(k);
+	struct op op;
+
 	if (!find_op(&k->plan, OP_K_JSON, &op))
-		print_killed(k, *oom);
-	if (k->aborted)
-		return code;
-	if (k->failed)
-		return tell_failure(k);
-	if (!k->about_to_exec)
-		return tell_death(k);
-	return code;
+		print_killed(k);
+	else if (started && (k->about_to_exec || k->cause) && !k->failed)
+		print_json(k, &op);
+	/* It has words of its own, once. */
+	if (!started)
+		print_failure(k);
 }
 
 bool tell_caller(struct keeper *k)
@@ -204,8 +231,9 @@ bool tell_caller(struct keeper *k)
 }
 
 /* Whole or not at all: a reader may come at any time. */
-bool keep_code(const struct keeper *k, int code)
+bool keep_code(const struct keeper *k)
 {
+	const int code = k->code;
 	char text[4] = { 0 };
 	struct op op;
 	int fd, dir, n = 0;
@@ -226,30 +254,19 @@ bool keep_code(const struct keeper *k, int code)
 	return true;
 }
 
-void print_json(const struct keeper *k, int code, bool oom)
+void tell_lost(const struct keeper *k, int fd, int err)
 {
-	int sig = find_signal(k);
-	const char *name;
 	struct op op;
 
-	/* A command that did not start has its own words, once. */
-	if (!k->about_to_exec || k->failed ||
-	    !find_op(&k->plan, OP_K_JSON, &op))
+	/* With --json that promises one object. */
+	if (find_op(&k->plan, OP_K_JSON, &op))
 		return;
-	print(op.a[0].p, op.a[0].len);
-	/* One object: in there the words are members of it. */
-	print_killed(k, oom);
-	print_text("\"exitCode\":");
-	print_number(code);
-	print_text(",\"signal\":");
-	name = list_at(&op.a[1], (uint32_t)sig);
-	if (!sig)
-		print_text("null");
-	else if (name)
-		print_text(name);
-	else
-		print_number(sig);
-	print_text(oom ? ",\"oom\":true}\n" : ",\"oom\":false}\n");
+	print_text("rustyrun: Cannot write the result to descriptor ");
+	print_number(fd);
+	print_text(": ");
+	print_text(err == EAGAIN ? "it is full, and nobody reads it" :
+				   strerror(err));
+	print_text("\n");
 }
 
 void tell_leftover(const struct keeper *k)

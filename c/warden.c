@@ -198,14 +198,10 @@ static void wait_for_init(struct warden *w)
  * which process a pidfd is of, and -1 when it has ended. */
 static pid_t find_pid(int pidfd)
 {
-	char path[48] = "/proc/self/fdinfo/", text[1024], digits[12];
-	size_t n = sizeof(digits);
+	char path[32], text[1024];
 
-	do
-		digits[--n] = (char)('0' + pidfd % 10);
-	while ((pidfd /= 10));
-	memcpy(path + strlen(path), digits + n, sizeof(digits) - n);
-	if (read_whole(path, text, sizeof(text)) < 0)
+	if (read_whole(fd_path(path, "/proc/self/fdinfo/", pidfd), text,
+		       sizeof(text)) < 0)
 		return 0;
 	return (pid_t)read_field(text, "\nPid:", 10);
 }

@@ -18,6 +18,7 @@ export const SYSCALLS = {
   getpid: [39, 172],
   socket: [41, 198],
   connect: [42, 203],
+  sendto: [44, 206],
   sendmsg: [46, 211],
   recvmsg: [47, 212],
   bind: [49, 200],

@@ -8,6 +8,7 @@
  */
 
 import { keepChildren } from "../ffi/children.ts";
+import { writeAtOnce } from "../ffi/at_once.ts";
 import { execProgram, spawnProgram, waitProcess } from "../ffi/libc.ts";
 
 /** Why a call goes no further here: nobody is told of it. */
@@ -36,6 +37,9 @@ export interface Outlet {
    *
    * @throws when nobody reads it any more */
   write(stream: 1 | 2, bytes: Uint8Array): void;
+  /** Writes to a descriptor that the caller has handed on, without waiting for
+   * whoever reads it: all of it, or what there is room for. */
+  writeTo(fd: number, bytes: Uint8Array): void;
   /** Reads standard input to its end. */
   readInput(): Uint8Array;
   /**
@@ -91,6 +95,7 @@ export const ownOutlet: Outlet = {
       at += out.writeSync(bytes.subarray(at));
     }
   },
+  writeTo: writeAtOnce,
   readInput() {
     const chunks: Uint8Array[] = [];
     let size = 0;

@@ -139,7 +139,10 @@ export const OPS = {
   kState: { code: 91, args: ["parent:s", "name:s", "dir:f"] },
   kTree: { code: 92, args: ["parent:s", "name:s", "owner:n"] },
   kOom: { code: 93, args: ["file:s", "key:s", "text:s"] },
-  kText: { code: 94, args: ["op:n", "errno:n", "exit:n", "text:s"] },
+  kText: {
+    code: 94,
+    args: ["op:n", "errno:n", "exit:n", "text:s", "result:s"],
+  },
   kJson: { code: 95, args: ["head:s", "signals:l"] },
   kDelete: { code: 96, args: ["argv:l", "env:l"] },
   kFlags: { code: 97, args: ["flags:n"] },
@@ -147,6 +150,12 @@ export const OPS = {
   kMount: { code: 99, args: ["tree:f"] },
   kDetach: { code: 100, args: ["caller:f", "text:s", "dir:f"] },
   kExec: { code: 101, args: ["freezer:s", "thaw:s"] },
+  kTime: { code: 102, args: ["ms:n", "exit:n", "text:s"] },
+  kResult: {
+    code: 103,
+    args: ["fd:f", "cpu:n", "signals:l", "failed:s"],
+  },
+  kCount: { code: 104, args: ["what:n", "file:s", "key:s", "unit:n"] },
 } as const;
 
 /** The name of an operation. */

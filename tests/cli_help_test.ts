@@ -205,7 +205,7 @@ const bash: [string[], string[]][] = [
   [["--rootfs", "R", "--netw"], ["--network"]],
   [["--rootfs", "/et"], ["/etc"]],
   [["completions", ""], ["bash", "zsh", "fish"]],
-  [["run", "-r", "R", "--ephemeral", "--re"], ["--read-only"]],
+  [["run", "-r", "R", "--ephemeral", "--rea"], ["--read-only"]],
 ];
 for (const [words, want] of bash) {
   testWith("bash", `bash completes: rustyrun ${words.join(" ")}`, () => {

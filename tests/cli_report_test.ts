@@ -16,7 +16,7 @@ import {
   toContainerError,
   warnTo,
 } from "../mod/cli/report.ts";
-import { parseDuration } from "../mod/cli/resources.ts";
+import { parseDuration } from "../mod/config/flags/numbers.ts";
 import { ContainerError } from "../mod/errors.ts";
 import { formatFindings } from "../mod/cli/doctor.ts";
 import { makeCaller, makeOutlet } from "./manager_fixtures.ts";

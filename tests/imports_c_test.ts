@@ -17,12 +17,12 @@ const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
  * is that of a .c file and its header, or of a header alone. */
 const FLOORS = {
   ground: ["plan", "kernel", "calls", "proc", "decode", "vector"],
-  parts: ["stage", "tree", "cgroup", "teardown", "tty"],
+  parts: ["stage", "tree", "cgroup", "teardown", "relay", "tty"],
   operations: [
     ..."files copy mounts namespaces process init forget".split(" "),
     ..."remove warden".split(" "),
   ],
-  keeper: ["kept", "held", "signals", "verdict"],
+  keeper: ["kept", "held", "signals", "measure", "verdict", "result"],
   roles: ["child", "front", "keeper"],
   main: ["main"],
 };

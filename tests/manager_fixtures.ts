@@ -83,6 +83,7 @@ export function makeOutlet(input = ""): { outlet: Outlet; said: Said } {
       write(stream, bytes) {
         said[stream] += new TextDecoder().decode(bytes);
       },
+      writeTo: refuse,
       readInput: () => new TextEncoder().encode(input),
       lend: (fds) => [...fds],
       spawn: refuse,

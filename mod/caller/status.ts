@@ -121,19 +121,29 @@ export function isNull(proc: string, fd: number): boolean {
 }
 
 const O_CLOEXEC = 0o2000000;
+const O_ACCMODE = 3;
 
 /** Whether a process hands a descriptor on to what it executes: it is open, and
  * not close-on-exec; proc_pid_fdinfo(5). */
 export function isHandedOn(proc: string, fd: number): boolean {
-  let info: string;
+  const flags = readFlags(proc, fd);
+  return flags !== undefined && (flags & O_CLOEXEC) === 0;
+}
+
+/** Whether it is open for writing, too. */
+export function isWritable(proc: string, fd: number): boolean {
+  return isHandedOn(proc, fd) && (readFlags(proc, fd)! & O_ACCMODE) !== 0;
+}
+
+/** The flags of open(2), proc_pid_fdinfo(5); undefined where it is not open. */
+function readFlags(proc: string, fd: number): number | undefined {
   try {
-    info = readTextFileSync(`${proc}/fdinfo/${fd}`);
+    const info = readTextFileSync(`${proc}/fdinfo/${fd}`);
+    return parseInt(/^flags:\s*([0-7]+)$/m.exec(info)?.[1] ?? "", 8);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
-  const flags = /^flags:\s*([0-7]+)$/m.exec(info)?.[1] ?? "";
-  return (parseInt(flags, 8) & O_CLOEXEC) === 0;
 }
 
 const NS_GET_USERNS = 0xb701;

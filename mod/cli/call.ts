@@ -13,7 +13,12 @@ import type { Place } from "../container/model.ts";
 import { ContainerError } from "../errors.ts";
 import { mainFile } from "../program.ts";
 import type { Parsed } from "./parse.ts";
-import { exitCodeOf, formatError, type Reporting } from "./report.ts";
+import {
+  exitCodeOf,
+  formatError,
+  formatResult,
+  type Reporting,
+} from "./report.ts";
 
 /** What every command gets. */
 export interface Call extends Parsed, Place {
@@ -49,6 +54,7 @@ export function wordsOf(call: Call, id: string): KeeperWords {
       json ? JSON.stringify(error) + "\n" : formatError(error),
     exit: (error: ContainerError) => exitCodeOf(call, error.exitCode),
     ...(json ? { json: `{"id":${JSON.stringify(id)},` } : {}),
+    ...(call.reporting.resultFd === undefined ? {} : { result: formatResult }),
   };
 }
 

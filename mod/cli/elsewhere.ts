@@ -180,7 +180,6 @@ const runFlags = (): [string, string][] => [
   ["shm-size", "Write --tmpfs /dev/shm:size=SIZE"],
   ["stop-signal stop-timeout", STOPPING],
   ["storage-opt", "--ephemeral=DIR chooses the disk that changes go to"],
-  ["timeout", "Write timeout SECONDS before rustyrun run"],
   ["tz", "Write --env TZ=NAME"],
   ["umask", "An OCI bundle can: process.user.umask"],
   ["unsetenv unsetenv-all", "Only what --env names is passed on"],

@@ -95,6 +95,12 @@ export function runFlags(): Row[] {
       flag("--cpuset-cpus LIST", "CPUs to run on: 0-2,4"),
       flag("--pids-limit N", "Limit of processes and threads; -1: no limit"),
     ]),
+    ...group({ group: "Limits" }, [
+      flag(
+        "--timeout DURATION",
+        "Kill the container when its command has run so long, and exit 124: 500ms, 30s, 5m",
+      ),
+    ]),
     ...group({ group: "Isolation", form: "friendly" }, [
       flag("--hostname NAME", "Host name (rustyrun-container)"),
       flag("--network none|host", "An empty network, or the host's (none)"),
@@ -138,6 +144,10 @@ export function runFlags(): Row[] {
     ]),
     ...group({ group: "Output and callers" }, [
       ...launchFlags(),
+      flag(
+        "--result-fd N",
+        "Write how it ended, or the error, to descriptor N as one JSON object",
+      ),
       flag("--no-subreaper", "Do not adopt orphans while running"),
     ]),
     ...group({ group: "OCI bundle", form: "oci" }, [BUNDLE(), CONFIG()]),

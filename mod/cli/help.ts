@@ -17,6 +17,7 @@ import {
 export const EXIT_CODES: readonly (readonly [string, string])[] = [
   ["N", "the command's own exit code"],
   ["128+N", "the command was ended by signal N"],
+  ["124", "--timeout ended it"],
   ["125", "rustyrun itself failed"],
   ["126", "the command cannot be executed"],
   ["127", "the command was not found"],

@@ -6,6 +6,7 @@
 
 import { ContainerError } from "../errors.ts";
 import { claimSharedRoot, ownRoot } from "../state/place.ts";
+import { readResultFd } from "../config/flags/result_fd.ts";
 import {
   flagOn,
   type Flags,
@@ -92,8 +93,10 @@ function reportingOf(
   command: Flags,
 ): Reporting {
   const log = flagValue(global, "log");
+  const resultFd = readResultFd(command);
   return {
     ...(log === undefined ? {} : { log }),
+    ...(resultFd === undefined ? {} : { resultFd }),
     logFormat: flagValue(global, "log-format") === "json" ? "json" : "text",
     logLevel: LOG_LEVELS.find((it) => it === flagValue(global, "log-level")) ??
       "warning",
@@ -139,9 +142,10 @@ export async function main(outside: Outside): Promise<number> {
   let reporting: Reporting | undefined;
   let parsed: Parsed | undefined;
   const global: Uses = new Map();
+  const flags: Uses = new Map();
   try {
     checkDeno(Deno.version.deno);
-    parsed = parseArgs(caller.words, global);
+    parsed = parseArgs(caller.words, global, flags);
     reporting = reportingOf(outside, parsed.global, parsed.flags);
     const own = flagValue(parsed.global, "root");
     if (own !== undefined && /^\/+$/.test(own)) {
@@ -172,7 +176,7 @@ export async function main(outside: Outside): Promise<number> {
   } catch (error) {
     if (error instanceof CallLeft) throw error;
     reporting ??= {
-      ...reportingOf(outside, global, new Map()),
+      ...reportingOf(outside, global, flags),
       json: caller.words.includes("--json"),
     };
     const code = printError(error, reporting);

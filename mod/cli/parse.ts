@@ -181,6 +181,7 @@ const HELP: Row = { row: "-h, --help", help: "Show help", more: {} };
  * Reads a command line.
  *
  * @param global gets the flags before the command, also when this throws
+ * @param flags gets the flags of the command, as far as they were read
  * @throws {ContainerError} when it makes no sense; the text holds runc's words
  * where callers look for them ("flag needs an argument", "requires exactly 1
  * argument(s)")
@@ -188,6 +189,7 @@ const HELP: Row = { row: "-h, --help", help: "Show help", more: {} };
 export function parseArgs(
   argv: readonly string[],
   global: Uses = new Map(),
+  flags: Uses = new Map(),
 ): Parsed {
   const globals = globalFlags();
   const reader = new Reader(argv);
@@ -243,7 +245,14 @@ export function parseArgs(
     reader.at++;
     rows = [...command.flags(), HELP];
   }
-  return readCommand(reader, command, rows, globals, global, implied);
+  return readCommand(
+    reader,
+    command,
+    rows,
+    globals,
+    { global, flags },
+    implied,
+  );
 }
 
 /** What "help COMMAND" comes to. */
@@ -257,11 +266,10 @@ function readCommand(
   command: Command,
   rows: Rows,
   globals: Rows,
-  global: Uses,
+  { global, flags }: { global: Uses; flags: Uses },
   implied: boolean,
 ): Parsed {
   const { argv } = reader;
-  const flags: Uses = new Map();
   const args: string[] = [];
   const run = command.name === "run";
   reader.implied = implied;

@@ -5,6 +5,7 @@
  */
 
 import type { Caller } from "../caller.ts";
+import { isWritable } from "../caller/status.ts";
 import { resolvePath } from "../config/flags/use.ts";
 import { errnoOf } from "../../ffi/errno.ts";
 import { writeTextFileSync } from "../../ffi/files.ts";
@@ -27,10 +28,12 @@ export interface Reporting {
   logLevel: LogLevel;
   /** --json: one object on standard error instead of text. */
   json: boolean;
+  /** --result-fd: a descriptor of the caller's that gets the error as well. */
+  resultFd?: number;
   verbose: boolean;
   /** Where standard error is, and what the log's path begins at. */
   outlet: Outlet;
-  caller: Pick<Caller, "directory">;
+  caller: Pick<Caller, "directory" | "proc">;
 }
 
 /** Code of the error that the log cannot be written. */
@@ -149,6 +152,12 @@ export function formatError(error: ContainerError): string {
   return `rustyrun: ${toPlain(error.message)}\n${hint}`;
 }
 
+/** An error in place of the result. */
+export function formatResult({ code, message, hint }: ContainerError): string {
+  return JSON.stringify({ error: { code, message, hint: hint ?? null } }) +
+    "\n";
+}
+
 /** One line for --log, as runc and crun write it and engines parse it. */
 export function formatLogLine(
   level: "error" | "warning",
@@ -182,6 +191,16 @@ function writeLog(
       `rustyrun: Cannot write the log "${log}": ${describeFileError(cause)}\n`,
     );
   }
+}
+
+/** Writes an error where the result would have gone; one that is itself about
+ * the descriptor has been told of. */
+function writeResult(
+  { resultFd, caller, outlet }: Reporting,
+  error: ContainerError,
+): void {
+  if (resultFd === undefined || !isWritable(caller.proc, resultFd)) return;
+  outlet.writeTo(resultFd, encoder.encode(formatResult(error)));
 }
 
 /** Returns what says warnings: in the log where there is one, else on standard
@@ -235,6 +254,7 @@ export function printError(thrown: unknown, reporting: Reporting): number {
       it = it.cause
     ) printStderr(reporting, `  ${it.stack ?? it.message}\n`);
   }
+  writeResult(reporting, error);
   // A log that cannot be opened has been told of.
   if (error.code !== LOG) writeLog(reporting, "error", error.message);
   return error.exitCode;

@@ -15,7 +15,11 @@ import {
 } from "../cgroups/stats.ts";
 import { updateCgroups } from "../cgroups/update.ts";
 import { readCpus } from "../config/flags/limits.ts";
-import { parseInteger, parseSize } from "../config/flags/numbers.ts";
+import {
+  parseDuration,
+  parseInteger,
+  parseSize,
+} from "../config/flags/numbers.ts";
 import {
   type Flags,
   flagValue,
@@ -181,26 +185,6 @@ export function update(call: Call): number {
     if (lock !== undefined) closeFd(lock);
   }
   return 0;
-}
-
-/** Go's durations: "5s", "500ms", "1m30s"; milliseconds. */
-export function parseDuration(text: string): number | undefined {
-  const units: Record<string, number> = {
-    ns: 1e-6,
-    us: 1e-3,
-    ms: 1,
-    s: 1000,
-    m: 60_000,
-    h: 3_600_000,
-  };
-  if (!/^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(text)) return undefined;
-  let sum = 0;
-  for (
-    const [, value, , unit] of text.matchAll(/(\d+(\.\d+)?)(ns|us|ms|s|m|h)/g)
-  ) {
-    sum += Number(value) * units[unit!]!;
-  }
-  return sum;
 }
 
 function printEvent(call: Call, type: string, data?: Stats): void {

@@ -4,11 +4,15 @@
  * @module
  */
 
+import { isWritable } from "../caller/status.ts";
 import type { Config } from "../config/config.ts";
+import { readBounds } from "../config/flags/bounds.ts";
+import { checkResultFd } from "../config/flags/result_fd.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { runForeground } from "../container/foreground.ts";
 import { createAndStart } from "../container/detached.ts";
+import { countListenFds } from "../container/properties/activation.ts";
 import { checkTerminal } from "../container/properties/handover.ts";
 import { ContainerError } from "../errors.ts";
 import { gatherFacts } from "../host.ts";
@@ -45,20 +49,26 @@ export async function run(call: Call): Promise<number> {
   // To whoever takes the terminal, we are the runtime that leaves it alone.
   const kept = call.friendly && detach &&
     flagValue(call.flags, "console-socket") === undefined;
+  const bounds = readBounds(call.flags, kept || !detach);
   if (kept && fd === undefined && !flagOn(call.flags, "explain")) {
     return runDetached(call);
   }
   const config = call.friendly
     ? (await load<typeof import("./friendly.ts")>("friendly")).readFlags(call)
     : readBundle(call);
+  if (bounds.resultFd !== undefined) config.counted = true;
   const facts = gatherFacts(call.caller);
   if (flagOn(call.flags, "explain")) {
     const { explain } = await load<typeof import("./rare.ts")>("rare");
     return explain(config, facts, call);
   }
   needProcessFor(call, config);
+  const { caller } = call;
+  const passedOn = config.preserveFds +
+    countListenFds(caller.environment, caller.pid);
+  checkResultFd(bounds.resultFd, passedOn, (it) => isWritable(caller.proc, it));
   refuseSharedCache();
-  checkTerminal(config, { caller: call.caller, detached: detach });
+  checkTerminal(config, { caller, detached: detach });
   // Docker's way. To an engine, which has chosen the id, nothing is said.
   const answer = call.reporting.json
     ? JSON.stringify({ id: config.id }) + "\n"
@@ -73,6 +83,7 @@ export async function run(call: Call): Promise<number> {
   return runForeground(config, facts, {
     place: call,
     words,
+    bounds,
     keep: flagOn(call.flags, "keep") || remove === false,
     ...(fd === undefined ? {} : { detached: { fd: Number(fd), text: answer } }),
     warn: warnTo(call),

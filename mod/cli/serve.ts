@@ -10,6 +10,7 @@ import { chmodSync, renameSync, writeFileSync } from "../../ffi/files.ts";
 import { closeFd, setCloexec } from "../../ffi/libc.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { findVariable } from "../caller.ts";
+import { parseDuration } from "../config/flags/numbers.ts";
 import {
   flagTyped,
   flagValue,
@@ -29,7 +30,6 @@ import { describeUnits } from "../serve/units.ts";
 import { work } from "../serve/worker.ts";
 import type { Call } from "./call.ts";
 import { printStderr, printStdout } from "./report.ts";
-import { parseDuration } from "./resources.ts";
 import { isWarm, loadAll } from "./warm.ts";
 
 /** A worker's socket to the desk. */

@@ -31,8 +31,8 @@ const WARM: ReadonlySet<string> = new Set([
 /** Whether a command needs a process of its own, as far as its words say. */
 function needsProcess({ command, flags, global }: Parsed): boolean {
   return !WARM.has(command) ||
-    // Its number is one of the process that was given it.
-    global.has("detached-fd") ||
+    // Their numbers are those of the process that was given them.
+    global.has("detached-fd") || flags.has("result-fd") ||
     flagOn(flags, "explain") ||
     // It waits with the container that it is in.
     flagOn(flags, "ignore-paused") ||

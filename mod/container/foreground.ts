@@ -6,6 +6,7 @@
  */
 
 import type { Config } from "../config/config.ts";
+import type { Bounds } from "../config/flags/bounds.ts";
 import type { Facts } from "../host.ts";
 import { hookState, runHooks } from "../hooks.ts";
 import type { Op } from "../plan.ts";
@@ -18,12 +19,15 @@ import {
   leaveLaunch,
 } from "./launched.ts";
 import { type KeeperWords, planEnd, planWatch } from "./launch/keeper.ts";
+import { planBounds } from "./launch/result.ts";
 import { FD_TAG, type Place, type Warn } from "./model.ts";
 
 /** How a container is run in the foreground. */
 export interface ForegroundOptions {
   place: Place;
   words: KeeperWords;
+  /** How long it may run, and who gets the result. */
+  bounds: Bounds;
   /** Leave the state and the cgroups to `delete`, and its poststop hooks. */
   keep: boolean;
   /** Says of what could not be swept, of hooks that may only warn, and of what
@@ -76,13 +80,16 @@ export function runForeground(
     kind: { foreground: !keep, waits: false },
     warn: options.warn,
     forked(prepared) {
-      end = planEnd(
-        prepared,
-        place.root,
-        options.words,
-        // One that does not start is not kept: nobody has its id.
-        keep && detached === undefined,
-      );
+      end = [
+        ...planEnd(
+          prepared,
+          place.root,
+          options.words,
+          // One that does not start is not kept: nobody has its id.
+          keep && detached === undefined,
+        ),
+        ...planBounds(prepared, options.bounds, options.words),
+      ];
     },
   });
   try {
@@ -97,7 +104,7 @@ export function runForeground(
 /** Hands on what is launched; as {@linkcode runForeground}. */
 function becomeKeeper(
   { run, control, prepared, dir }: Launched,
-  { place, keep, detached, poststop }: ForegroundOptions,
+  { place, keep, detached, poststop, bounds }: ForegroundOptions,
   end: readonly Op[],
 ): number {
   const { config } = prepared;
@@ -116,6 +123,7 @@ function becomeKeeper(
       why: "run the poststop hooks",
     });
   }
+  if (bounds.resultFd !== undefined) slots.set("result", bounds.resultFd);
   if (detached !== undefined) slots.set("caller", detached.fd);
   if (detached !== undefined || keep) {
     plan.push({

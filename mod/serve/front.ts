@@ -150,6 +150,11 @@ export class Front implements Disposable, Outlet {
     throw new GoCold("it reads standard input");
   }
 
+  /** Its descriptors are its own. */
+  writeTo(): never {
+    throw new GoCold("it has a descriptor for the result");
+  }
+
   /** As Deno's, which the full program prints by. */
   write(stream: 1 | 2, bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length; at += FRONT_INLINE) {

@@ -12,6 +12,7 @@ import { defaultSpec } from "../../mod/config/default_spec.ts";
 import { configFromFlags } from "../../mod/config/from_flags.ts";
 import type { Spec } from "../../mod/config/schema.ts";
 import { planKeeper, planWatch } from "../../mod/container/launch/keeper.ts";
+import { planBounds } from "../../mod/container/launch/result.ts";
 import { prepare } from "../../mod/container/launch/prepare.ts";
 import { addWarden } from "../../mod/container/launch/warden.ts";
 import type { Facts } from "../../mod/host.ts";
@@ -79,6 +80,11 @@ function makePlans(
       text: "out of memory\n",
       why: "",
     },
+    ...planBounds(
+      prepared,
+      { timeout: { ms: 1, typed: "--timeout 1ms" }, resultFd: 9 },
+      { ...WORDS, result: () => "{}\n" },
+    ),
     { do: "kDelete", argv: ["/bin/delete", "box"], env: ["A=1"], why: "" },
   ] satisfies Op[];
   const slots: [string, number][] = [["state", 1030]];

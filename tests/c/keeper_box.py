@@ -144,9 +144,13 @@ def stop_maps(spec, pid, channel):
 def keeper_ops(spec, pid, warden, master):
     ops = [("K_RUN", pid, warden, 0, 1, 2 if master >= 0 else -1, -1)]
     ops += teardown_ops(spec, 3)
-    ops += [("K_TEXT", *t) for t in spec.get("texts", [])]
+    ops += [("K_TEXT", *t, *[""] * (5 - len(t))) for t in spec.get("texts", [])]
+    ops += [("K_COUNT", *c) for c in spec.get("counts", [])]
+    if "result" in spec:
+        ops.append(("K_RESULT", 4, *spec["result"][1:]))
     for key, name in (("oom", "K_OOM"), ("json", "K_JSON"),
-                      ("refuse", "K_REFUSE"), ("delete", "K_DELETE")):
+                      ("refuse", "K_REFUSE"), ("delete", "K_DELETE"),
+                      ("time", "K_TIME")):
         if key in spec:
             ops.append((name, *spec[key]))
     return ops
@@ -219,7 +223,8 @@ def launch(spec):
     stop_here(spec, "start", init=pid, warden=helper.pid)
     if spec.get("kill_init"):
         os.kill(pid, spec["kill_init"])
-    inherited = [channel.fileno(), control.fileno(), master, state]
+    inherited = [channel.fileno(), control.fileno(), master, state,
+                 spec.get("result", [-1])[0]]
     for i, n in enumerate(inherited):
         if n < 0:
             inherited[i] = channel.fileno()

@@ -16,6 +16,7 @@ import secrets
 import select
 import shutil
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -175,6 +176,179 @@ class Codes(Case):
     def test_command_substitution_never_hangs(self):
         # A background process of the container has stdout, and dies with it.
         self.assertEqual(self.run_sh("sleep 600 & echo hi"), (0, "hi\n", ""))
+
+
+class Results(Case):
+    """kTime, kResult, kCount."""
+
+    NAMES = ["null"] + [f'"S{n}"' for n in range(1, 65)]
+
+    def run_for_result(self, script, argv=None, cpu=-1, **spec):
+        """Its exit code and standard error, and its result."""
+        ours, theirs = os.pipe()
+        self.addCleanup(os.close, ours)
+        box = Box(argv or [SH, "-c", script], popen={"pass_fds": [theirs]},
+                  result=[theirs, cpu, self.NAMES, '{"error":"none"}\n'],
+                  **spec)
+        os.close(theirs)
+        code, _, err = box.end()
+        # Nobody else has it open.
+        with os.fdopen(os.dup(ours)) as f:
+            text = f.read()
+        return code, err, json.loads(text)
+
+    def test_time_is_up(self):
+        time_up = (200, 124, "time is up\n")
+        code, err, got = self.run_for_result("sleep 600", time=time_up)
+        self.assertEqual((code, err), (124, "time is up\n"))
+        self.assertGreaterEqual(got["wallMs"], 200)
+        self.assertEqual(
+            [got[it] for it in ("code", "signal", "limit", "timedOut")],
+            [124, "S9", "time", True])
+
+    def test_time_is_up_for_who_handles_or_stops(self):
+        for script in ("trap '' TERM INT HUP; while :; do sleep 0.1; done",
+                       "kill -STOP $$; sleep 600",
+                       "sleep 600 & setsid sleep 600 & exec >&- 2>&-; wait"):
+            box = Box([SH, "-c", script], time=(200, 124, ""), pidns=True)
+            self.assertEqual(box.end()[0], 124)
+        box = Box([SH, "-c", "kill -STOP $$"], time=(200, 124, ""), pidns=False)
+        self.assertEqual(box.end()[0], 124)
+
+    def test_time_is_up_under_our_init(self):
+        code, err, got = self.run_for_result("sleep 600", init=True,
+                                             time=(200, 124, "up\n"))
+        self.assertEqual((code, err, got["limit"]), (124, "up\n", "time"))
+
+    def test_time_is_not_up(self):
+        code, err, got = self.run_for_result("exit 9", time=(600000, 124, "x"))
+        self.assertEqual((code, err), (9, ""))
+        self.assertEqual(
+            [got[it] for it in ("code", "signal", "limit", "timedOut")],
+            [9, None, None, False])
+
+    def test_time_is_up_as_json(self):
+        code, _, err = Box([SH, "-c", "sleep 600"], json=('{', self.NAMES),
+                           time=(200, 124, '"error":"up",')).end()
+        self.assertEqual((code, json.loads(err)), (
+            124, {"error": "up", "exitCode": 124, "signal": "S9",
+                  "oom": False}))
+
+    def test_signal(self):
+        code, _, got = self.run_for_result("kill -11 $$", pidns=False)
+        self.assertEqual((code, got["code"], got["signal"], got["limit"]),
+                         (139, 139, "S11", None))
+
+    def test_signal_before_the_start(self):
+        code, _, got = self.run_for_result("echo ran",
+                                           pending=[signal.SIGTERM])
+        self.assertEqual((code, got["code"], got["signal"]), (143, 143, "S15"))
+
+    def test_start_that_fails(self):
+        texts = [(-1, -1, 99, "no\n", '{"error":"no"}\n'),
+                 (-2, 9, 98, "died\n", '{"error":"died"}\n')]
+        self.assertEqual(
+            self.run_for_result("", kill_init=9, texts=texts),
+            (98, "died\n", {"error": "died"}))
+        code, _, got = self.run_for_result("", kill_init=9, texts=texts[:1])
+        self.assertEqual((code, got), (125, {"error": "none"}))
+
+    def test_processor_time(self):
+        """Without a cgroup it is what wait4(2) says, of all descendants."""
+        spin = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done"
+        _, _, got = self.run_for_result(f"({spin}) & wait; ({spin})")
+        self.assertGreater(got["cpuMs"], 10)
+        self.assertIsNone(got["peakBytes"])
+
+    def counter(self, text):
+        f = tempfile.NamedTemporaryFile("w")
+        self.addCleanup(f.close)
+        f.write(text)
+        f.flush()
+        os.chmod(f.name, 0o666)
+        return f.name
+
+    def test_counters(self):
+        """Of what was counted before, nothing is the command's."""
+        cpu = self.counter("user_usec 1\nusage_usec 5000\n")
+        pids = self.counter("max 3\n")
+        peak = self.counter("4096\n")
+        counts = [(1, pids, "max", 1), (2, cpu, "usage_usec", 1000),
+                  (3, peak, "", 1)]
+        more = f"echo usage_usec 12345 >{cpu}; echo max 4 >{pids};"
+        _, _, got = self.run_for_result(f"{more} exit 1", counts=counts)
+        self.assertEqual([got[it] for it in ("cpuMs", "peakBytes", "limit")],
+                         [7, 4096, "pids"])
+        for script in (f"{more} exit 0", "exit 1"):
+            for name, text in ((pids, "max 4\n"), (cpu, "usage_usec 0\n")):
+                with open(name, "w") as f:
+                    f.write(text)
+            _, _, got = self.run_for_result(script, counts=counts)
+            self.assertIsNone(got["limit"], script)
+
+    def test_memory_before_time(self):
+        oom = self.counter("oom_kill 0\n")
+        code, err, got = self.run_for_result(
+            f"echo oom_kill 1 >{oom}; sleep 600", time=(300, 124, "up\n"),
+            counts=[(0, oom, "oom_kill", 1)])
+        self.assertEqual((code, err, got["limit"], got["timedOut"]),
+                         (124, "up\n", "memory", True))
+
+    def test_no_counter_is_null(self):
+        missing = [(n, f, key, 1) for n, f, key in (
+            (0, "/nonexistent", "x"), (1, self.counter("a 1\n"), "b"),
+            (3, self.counter("max\n"), ""))]
+        _, _, got = self.run_for_result("exit 1", counts=missing)
+        self.assertEqual((got["limit"], got["peakBytes"]), (None, None))
+
+    def test_processor_limit(self):
+        for script, cpu, want in (("exit 152", 1, "cpu"), ("exit 152", -1, None),
+                                  ("exit 137", 0, "cpu"),
+                                  ("exit 137", 1000, None)):
+            got = self.run_for_result(script, cpu=cpu)[2]
+            self.assertEqual(got["limit"], want, script)
+        got = self.run_for_result("kill -XCPU $$", pidns=False)[2]
+        self.assertEqual((got["limit"], got["signal"]), ("cpu", "S24"))
+
+    def lose(self, theirs, why):
+        box = Box([SH, "-c", "exit 4"], popen={"pass_fds": [theirs]},
+                  result=[theirs, -1, self.NAMES, ""])
+        code, _, err = box.end()
+        self.assertEqual(code, 4)
+        self.assertRegex(err, rf"^rustyrun: Cannot write the result to "
+                         rf"descriptor \d+: {why}\n$")
+
+    def test_nobody_reads(self):
+        ours, theirs = os.pipe()
+        os.set_blocking(theirs, False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                os.write(theirs, bytes(4096))
+        os.set_blocking(theirs, True)
+        self.lose(theirs, "it is full, and nobody reads it")
+        os.close(ours)
+        self.lose(theirs, "Broken pipe")
+        os.close(theirs)
+
+    def test_nobody_reads_a_socket(self):
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        with self.assertRaises(BlockingIOError):
+            while True:
+                theirs.send(bytes(4096))
+        theirs.setblocking(True)
+        self.lose(theirs.fileno(), "it is full, and nobody reads it")
+        ours.close()
+        self.lose(theirs.fileno(), "Broken pipe")
+
+    def test_a_file_is_written_at_its_place(self):
+        with tempfile.TemporaryFile() as f:
+            f.write(b"before\n")
+            f.flush()
+            Box([SH, "-c", "exit 4"], popen={"pass_fds": [f.fileno()]},
+                result=[f.fileno(), -1, self.NAMES, ""]).end()
+            f.seek(0)
+            self.assertRegex(f.read(), rb'^before\n{"code":4,')
 
 
 class Signals(Case):
@@ -1067,10 +1241,10 @@ def run_copy(helper):
                      "tests/c/keeper_test.py"):
             os.makedirs(os.path.dirname(f"{top}/{path}"), exist_ok=True)
             shutil.copy(f"{HERE}/../../{path}", f"{top}/{path}")
-        shutil.copy(helper, f"{top}/helper")
-        os.chmod(f"{top}/helper", 0o755)
+        shutil.copy(helper, f"{top}/rustyrun-helper")
+        os.chmod(f"{top}/rustyrun-helper", 0o755)
         sys.exit(subprocess.call(
-            [sys.executable, f"{top}/tests/c/keeper_test.py", f"{top}/helper",
+            [sys.executable, f"{top}/tests/c/keeper_test.py", f"{top}/rustyrun-helper",
              *sys.argv[2:]], env={**os.environ, "KEEPER_TEST_COPY": "1"}))
 
 

@@ -26,6 +26,27 @@ export function parseSize(text: string): number | undefined {
   return bytes <= Number.MAX_SAFE_INTEGER ? bytes : undefined;
 }
 
+/** Returns the milliseconds of one of Go's durations: "5s", "500ms", "1m30s";
+ * undefined for anything else. */
+export function parseDuration(text: string): number | undefined {
+  const units: Record<string, number> = {
+    ns: 1e-6,
+    us: 1e-3,
+    ms: 1,
+    s: 1000,
+    m: 60_000,
+    h: 3_600_000,
+  };
+  if (!/^(\d+(\.\d+)?(ns|us|ms|s|m|h))+$/.test(text)) return undefined;
+  let sum = 0;
+  for (
+    const [, value, , unit] of text.matchAll(/(\d+(\.\d+)?)(ns|us|ms|s|m|h)/g)
+  ) {
+    sum += Number(value) * units[unit!]!;
+  }
+  return sum;
+}
+
 /** Returns a whole decimal number between `least` and `most`, undefined for
  * anything else: no sign but for a negative number, no leading zero, no space,
  * no exponent. */

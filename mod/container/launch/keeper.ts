@@ -24,6 +24,8 @@ export interface KeeperWords {
   /** Result as one JSON object: what comes before `"exitCode":N}`; undefined
    * without --json. */
   json?: string;
+  /** An error as --result-fd gets it; undefined without a descriptor. */
+  result?(error: ContainerError): string;
 }
 
 /** Where a plan searches the command. */
@@ -51,6 +53,7 @@ export function planLateErrors(
       errno,
       exit: words.exit(error),
       text: words.error(error),
+      result: words.result?.(error) ?? "",
       why: "say why the command could not be executed",
     };
   };
@@ -67,6 +70,7 @@ export function planLateErrors(
       errno,
       exit: words.exit(error),
       text: words.error(error),
+      result: words.result?.(error) ?? "",
       why: "say why the container could not be started",
     };
   };
@@ -193,7 +197,7 @@ export function planRefusal(
 }
 
 /** Why the container was killed: with --json, members of its result. */
-function wordKill(words: KeeperWords, error: ContainerError): string {
+export function wordKill(words: KeeperWords, error: ContainerError): string {
   if (words.json === undefined) return words.error(error);
   const { exitCode: _, ...members } = error.toJSON();
   return `${JSON.stringify(members).slice(1, -1)},`;
@@ -214,7 +218,7 @@ export function planEnd(
 }
 
 /** By number, as JSON; 0 stands for no signal. */
-function signalNames(): string[] {
+export function signalNames(): string[] {
   return Array.from(
     { length: 65 },
     (_, signal) => signal === 0 ? "null" : `"${signalName(signal)}"`,
