@@ -20,6 +20,7 @@
 #include "keeper.h"
 #include "kernel.h"
 #include "measure.h"
+#include "output.h"
 #include "proc.h"
 #include "result.h"
 #include "signals.h"
@@ -72,6 +73,10 @@ static void close_foreign(struct keeper *k)
 		keep[n++] = take_slot(k, op.a[0].n);
 	if (find_op(&k->plan, OP_K_RESULT, &op))
 		keep[n++] = take_slot(k, op.a[0].n);
+	if (find_op(&k->plan, OP_K_OUTPUT, &op)) {
+		keep[n++] = take_slot(k, op.a[0].n);
+		keep[n++] = take_slot(k, op.a[1].n);
+	}
 	if (find_op(&k->plan, OP_K_DETACH, &op)) {
 		keep[n++] = k->caller = take_slot(k, op.a[0].n);
 		keep[n++] = take_slot(k, op.a[2].n);
@@ -167,6 +172,17 @@ static void release_held(struct keeper *k)
 			deliver(k, &k->held[i]);
 		k->held[i].ssi_signo = 0;
 	}
+}
+
+static void open_output(struct keeper *k)
+{
+	struct op op;
+
+	if (!find_op(&k->plan, OP_K_OUTPUT, &op))
+		output_none(&k->out);
+	else
+		output_open(&k->out, take_slot(k, op.a[0].n),
+			    take_slot(k, op.a[1].n), op.a[2].n);
 }
 
 static void start_timer(struct keeper *k)
@@ -305,18 +321,19 @@ static void read_signals(struct keeper *k)
 	} while (n == (ssize_t)sizeof(info));
 }
 
-/* Once. */
-static void stop_for_time(struct keeper *k)
+/* The first cause is the one that counts. */
+static void stop(struct keeper *k, enum cause cause)
 {
-	close(k->timer);
+	if (k->timer >= 0)
+		close(k->timer);
 	k->timer = -1;
-	k->cause = TIME_IS_UP;
+	k->cause = cause;
 	kill_init(k);
 }
 
 static void run(struct keeper *k)
 {
-	struct pollfd p[TTY_POLLS + 3];
+	struct pollfd p[TTY_POLLS + 3 + OUTPUT_POLLS];
 	int timeout, n;
 
 	while (!k->ended) {
@@ -325,7 +342,8 @@ static void run(struct keeper *k)
 		p[4] = (struct pollfd){ .fd = k->channel, .events = POLLIN };
 		p[5] = (struct pollfd){ .fd = k->timer, .events = POLLIN };
 		timeout = held_timeout(k, tty_timeout(&k->tty));
-		n = poll(p, TTY_POLLS + 3, timeout);
+		output_polls(&k->out, p + TTY_POLLS + 3);
+		n = poll(p, TTY_POLLS + 3 + OUTPUT_POLLS, timeout);
 		if (n < 0)
 			continue;
 		if (n == 0)
@@ -340,7 +358,10 @@ static void run(struct keeper *k)
 		if (p[3].revents)
 			read_signals(k);
 		if (p[5].revents && !k->ended)
-			stop_for_time(k);
+			stop(k, TIME_IS_UP);
+		output_move(&k->out, p + TTY_POLLS + 3);
+		if (k->out.over && !k->cause && !k->ended)
+			stop(k, TOO_MUCH_OUTPUT);
 	}
 	read_channel(k);
 }
@@ -381,6 +402,37 @@ static void dismiss_warden(struct keeper *k)
 			;
 }
 
+static bool is_asked_to_end(const struct keeper *k)
+{
+	struct signalfd_siginfo info;
+
+	while (read(k->signals, &info, sizeof(info)) == sizeof(info))
+		if (ends_start((int)info.ssi_signo) &&
+		    !is_ignored_here((int)info.ssi_signo))
+			return true;
+	return false;
+}
+
+/* What the container still had to say. Nothing is left of it but that, and its
+ * reader may take the time that it needs; but what was killed must end. */
+static void drain_output(struct keeper *k)
+{
+	struct pollfd p[OUTPUT_POLLS + 1];
+	int n;
+
+	while (output_waits(&k->out)) {
+		output_polls(&k->out, p);
+		p[OUTPUT_POLLS] = (struct pollfd){ .fd = k->signals,
+						   .events = POLLIN };
+		n = poll(p, OUTPUT_POLLS + 1, k->cause ? GONE_MS : -1);
+		if (n == 0 || (n > 0 && p[OUTPUT_POLLS].revents &&
+			       is_asked_to_end(k)))
+			return;
+		if (n > 0)
+			output_move(&k->out, p);
+	}
+}
+
 _Noreturn static void finish(struct keeper *k)
 {
 	const bool shared = k->td.flags & TEARDOWN_SHARED_PID;
@@ -390,6 +442,7 @@ _Noreturn static void finish(struct keeper *k)
 	if (k->about_to_exec && !k->aborted)
 		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
 	tty_restore(&k->tty);
+	output_count(&k->out);
 	judge(k);
 	write_result(k);
 	if (keep_code(k))
@@ -398,6 +451,7 @@ _Noreturn static void finish(struct keeper *k)
 	if (teardown_run(&k->td, REMOVE_ALL | (shared ? REMOVE_KILL : 0)) < 0)
 		tell_leftover(k);
 	dismiss_warden(k);
+	drain_output(k);
 	tell_end(k);
 	_exit(k->code);
 }
@@ -420,6 +474,7 @@ _Noreturn void keeper_main(int plan_fd)
 	teardown_init(&k->td);
 	k->tty.master = k->caller = k->timer = -1;
 	read_keeper_plan(k, plan_fd);
+	open_output(k);
 	tty_open(&k->tty, k->tty.master);
 	tty_enter(&k->tty);
 	/* It may have ended already. */

@@ -39,6 +39,10 @@
  *   kCount   a number that the kernel keeps of the container's cgroup: what
  *            (kept.h, COUNT_*), file, key of its line (empty: it stands alone),
  *            and how many make a millisecond or a byte
+ *   kOutput  out, err: pipes, which do not block, with what the command writes
+ *            to its standard output and error; how many bytes of both together
+ *            are copied to ours before it is killed; then its exit code, and the
+ *            line to print
  */
 #ifndef RUSTYRUN_KEEPER_H
 #define RUSTYRUN_KEEPER_H

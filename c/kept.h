@@ -12,11 +12,12 @@
 #include <sys/types.h>
 
 #include "decode.h"
+#include "output.h"
 #include "teardown.h"
 #include "tty.h"
 
 /* Why the keeper itself ended the container. */
-enum cause { NO_CAUSE, TIME_IS_UP };
+enum cause { NO_CAUSE, TIME_IS_UP, TOO_MUCH_OUTPUT };
 
 /* kCount's what, as mod/container/launch/result.ts writes it. */
 enum count { COUNT_OOM, COUNT_PIDS, COUNT_CPU, COUNT_PEAK, COUNTS };
@@ -25,7 +26,6 @@ struct keeper {
 	struct plan plan;
 	int slot[PLAN_SLOTS];
 	struct teardown td;
-	struct tty tty;
 	int signals;   /* signalfd */
 	int channel;   /* -1: the command runs, or nothing reports any more */
 	int control;   /* of the warden */
@@ -53,6 +53,9 @@ struct keeper {
 	struct report late;
 	int code;      /* ours, once it is judged */
 	bool oom;      /* the kernel killed it for its memory */
+	/* Last, with room that is not touched where nothing is relayed. */
+	struct tty tty;
+	struct output out;
 };
 
 #endif

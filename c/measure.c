@@ -58,13 +58,11 @@ int64_t measure(const struct keeper *k, enum count what)
 	return now < 0 ? -1 : now / op.a[3].n;
 }
 
-int64_t measure_cpu(const struct keeper *k)
+int64_t measure_process(const struct keeper *k)
 {
 	const struct timeval *user = &k->usage.ru_utime;
 	const struct timeval *system = &k->usage.ru_stime;
-	int64_t ms = measure(k, COUNT_CPU);
 
-	return ms >= 0 ? ms :
-			 (user->tv_sec + system->tv_sec) * 1000 +
-				 (user->tv_usec + system->tv_usec) / 1000;
+	return (int64_t)(user->tv_sec + system->tv_sec) * 1000 +
+	       (user->tv_usec + system->tv_usec) / 1000;
 }

@@ -17,8 +17,8 @@ void measure_before(struct keeper *k);
 /* What it has come to since, in kCount's unit; -1 when the kernel does not say.
  * The most memory that was used is no matter of before and after. */
 int64_t measure(const struct keeper *k, enum count what);
-/* Processor time in milliseconds: of the cgroup, else of the first process and
- * of what it has waited for, wait4(2). */
-int64_t measure_cpu(const struct keeper *k);
+/* Processor time in milliseconds of the first process and of what it has waited
+ * for; wait4(2). */
+int64_t measure_process(const struct keeper *k);
 
 #endif

@@ -114,7 +114,8 @@ struct plan_record {
 	X(K_EXEC, 101, "ss") \
 	X(K_TIME, 102, "nns") \
 	X(K_RESULT, 103, "fnls") \
-	X(K_COUNT, 104, "nssn")
+	X(K_COUNT, 104, "nssn") \
+	X(K_OUTPUT, 105, "ffnns")
 
 #define X(name, code, args) OP_##name = (code),
 enum plan_op { PLAN_OPS(X) };

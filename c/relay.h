@@ -9,10 +9,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* As much as a pipe holds, pipe(7): a system call for less costs as much. */
+#define RELAY_ROOM 65536
+
 struct relay {
-	char room[4096];
 	size_t at; /* what is still to be written: room[at..end] */
 	size_t end;
+	char room[RELAY_ROOM];
 };
 
 struct sink {

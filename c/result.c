@@ -54,17 +54,12 @@ static void add_number(struct object *o, int64_t v)
  * SIGKILL that nobody else had a reason for. */
 static bool is_cpu_limit(const struct keeper *k, int64_t seconds)
 {
-	const struct timeval *user = &k->usage.ru_utime;
-	const struct timeval *system = &k->usage.ru_stime;
-	const int64_t ms = (user->tv_sec + system->tv_sec) * 1000 +
-			   (user->tv_usec + system->tv_usec) / 1000;
-
 	if (find_signal(k) == SIGXCPU)
 		return true;
 	if (seconds < 0)
 		return false;
 	return k->code == 128 + SIGXCPU ||
-	       (k->code == 128 + SIGKILL && ms / 500 >= seconds);
+	       (k->code == 128 + SIGKILL && measure_process(k) / 500 >= seconds);
 }
 
 static const char *find_limit(const struct keeper *k, int64_t cpu)
@@ -75,8 +70,8 @@ static const char *find_limit(const struct keeper *k, int64_t cpu)
 		return "\"memory\"";
 	if (measure(k, COUNT_PIDS) > 0)
 		return "\"pids\"";
-	if (k->cause == TIME_IS_UP)
-		return "\"time\"";
+	if (k->cause)
+		return k->cause == TIME_IS_UP ? "\"time\"" : "\"output\"";
 	return is_cpu_limit(k, cpu) ? "\"cpu\"" : "null";
 }
 
@@ -85,6 +80,7 @@ static void add_end(struct object *o, const struct keeper *k,
 {
 	const int sig = k->aborted ? k->aborted : find_signal(k);
 	const char *name = list_at(&op->a[2], (uint32_t)sig);
+	const int64_t cpu = measure(k, COUNT_CPU);
 
 	add(o, "{\"code\":");
 	add_number(o, k->code);
@@ -97,8 +93,10 @@ static void add_end(struct object *o, const struct keeper *k,
 	add(o, find_limit(k, op->a[1].n));
 	add(o, ",\"timedOut\":");
 	add(o, k->cause == TIME_IS_UP ? "true" : "false");
+	add(o, ",\"truncated\":");
+	add(o, k->out.over ? "true" : "false");
 	add(o, ",\"cpuMs\":");
-	add_number(o, measure_cpu(k));
+	add_number(o, cpu >= 0 ? cpu : measure_process(k));
 	add(o, ",\"wallMs\":");
 	add_number(o, k->over - k->began);
 	add(o, ",\"peakBytes\":");

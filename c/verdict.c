@@ -115,14 +115,23 @@ static int plan_code(int64_t code)
 	return code > 0 && code < 256 ? (int)code : 125;
 }
 
+/* The operation that says what to tell when we ended it ourselves. */
+static bool find_cause(const struct keeper *k, struct op *op)
+{
+	return k->cause && find_op(&k->plan,
+				   k->cause == TIME_IS_UP ? OP_K_TIME :
+							    OP_K_OUTPUT,
+				   op);
+}
+
 static int find_code(const struct keeper *k)
 {
 	struct op op;
 
 	if (k->aborted)
 		return 128 + k->aborted;
-	if (k->cause && find_op(&k->plan, OP_K_TIME, &op))
-		return plan_code(op.a[1].n);
+	if (find_cause(k, &op))
+		return plan_code(op.a[op.code == OP_K_TIME ? 1 : 3].n);
 	return WIFSIGNALED(k->status) ? 128 + find_signal(k) :
 					WEXITSTATUS(k->status);
 }
@@ -131,8 +140,13 @@ void judge(struct keeper *k)
 {
 	struct op op;
 
-	/* It had just ended by itself, or could not start. */
-	if (k->failed || death_signal(k) != SIGKILL)
+	/* It had just ended by itself. */
+	if (k->cause == TIME_IS_UP && death_signal(k) != SIGKILL)
+		k->cause = NO_CAUSE;
+	/* Whether it did so before we had read all or after: one verdict. */
+	if (k->out.over && !k->cause)
+		k->cause = TOO_MUCH_OUTPUT;
+	if (k->failed)
 		k->cause = NO_CAUSE;
 	k->code = find_code(k);
 	k->oom = k->code == 128 + SIGKILL && !k->aborted && !k->refused &&
@@ -151,8 +165,11 @@ static void print_killed(const struct keeper *k)
 		print(op.a[2].p, op.a[2].len);
 	if (k->refused && find_op(&k->plan, OP_K_REFUSE, &op))
 		print(op.a[0].p, op.a[0].len);
-	if (k->cause && find_op(&k->plan, OP_K_TIME, &op))
-		print(op.a[2].p, op.a[2].len);
+	if (find_cause(k, &op)) {
+		const struct arg *text = &op.a[op.code == OP_K_TIME ? 2 : 4];
+
+		print(text->p, text->len);
+	}
 }
 
 static void print_failure(const struct keeper *k)

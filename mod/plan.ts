@@ -156,6 +156,10 @@ export const OPS = {
     args: ["fd:f", "cpu:n", "signals:l", "failed:s"],
   },
   kCount: { code: 104, args: ["what:n", "file:s", "key:s", "unit:n"] },
+  kOutput: {
+    code: 105,
+    args: ["out:f", "err:f", "bytes:n", "exit:n", "text:s"],
+  },
 } as const;
 
 /** The name of an operation. */

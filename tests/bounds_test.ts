@@ -6,7 +6,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { listMeasured } from "../mod/cgroups/measured.ts";
-import { readBounds } from "../mod/config/flags/bounds.ts";
+import { checkMaxOutput, readBounds } from "../mod/config/flags/bounds.ts";
 import { checkResultFd, readResultFd } from "../mod/config/flags/result_fd.ts";
 import type { Flags } from "../mod/config/flags/use.ts";
 import type { KeeperWords } from "../mod/container/launch/keeper.ts";
@@ -68,7 +68,7 @@ for (
 }
 
 Deno.test("readBounds() wants somebody who stays", () => {
-  for (const name of ["timeout", "result-fd"]) {
+  for (const name of ["timeout", "max-output", "result-fd"]) {
     const flags = makeFlags({ [name]: "5", detach: true });
     assertThrows(() => readBounds(flags, false), ContainerError, name);
   }
@@ -84,6 +84,33 @@ Deno.test("checkResultFd() wants one that is open and nobody else's", () => {
   checkResultFd(5, 2, (fd) => fd === 5);
   assertThrows(() => checkResultFd(4, 2, () => true), ContainerError, "gets");
   assertThrows(() => checkResultFd(5, 2, () => false), ContainerError, "open");
+});
+
+for (
+  const [text, bytes] of [["0", 0], ["512", 512], ["1m", 1 << 20]] as const
+) {
+  Deno.test(`readBounds() of --max-output ${text} is ${bytes}`, () => {
+    assertEquals(readBounds(makeFlags({ "max-output": text }), true), {
+      maxOutput: { bytes, typed: `--max-output ${text}` },
+    });
+  });
+}
+
+for (const text of ["", "-1", "x", "1x", "9".repeat(17)]) {
+  Deno.test(`readBounds() refuses --max-output ${JSON.stringify(text)}`, () => {
+    const error = assertThrows(
+      () => readBounds(makeFlags({ "max-output": text }), true),
+      ContainerError,
+    );
+    assertEquals(error.code, "invalid-max-output");
+  });
+}
+
+Deno.test("checkMaxOutput() refuses a terminal", () => {
+  const bounds = readBounds(makeFlags({ "max-output": "1" }), true);
+  checkMaxOutput(bounds, false);
+  checkMaxOutput({}, true);
+  assertThrows(() => checkMaxOutput(bounds, true), ContainerError, "terminal");
 });
 
 const dir = (path: string, version: 1 | 2, controllers: string[]) => ({
@@ -144,6 +171,8 @@ Deno.test("planBounds() plans what was asked for", () => {
     ).map((it) =>
       it.do === "kTime"
         ? [it.do, it.ms, it.exit, it.text]
+        : it.do === "kOutput"
+        ? [it.do, it.out, it.err, it.bytes, it.exit, it.text]
         : it.do === "kResult"
         ? [it.do, it.fd, it.cpu, it.signals[9], it.failed]
         : it
@@ -151,6 +180,9 @@ Deno.test("planBounds() plans what was asked for", () => {
   assertEquals(plan([], {}), []);
   assertEquals(plan([], { timeout: { ms: 5, typed: "--timeout 5ms" } }), [
     ["kTime", 5, 124, "time-limit\n"],
+  ]);
+  assertEquals(plan([], { maxOutput: { bytes: 5, typed: "--max-output 5" } }), [
+    ["kOutput", "stdout", "stderr", 5, 137, "output-limit\n"],
   ]);
   const result = (cpu: bigint | number) => [
     ["kResult", "result", cpu, '"SIGKILL"', '{"start"}\n'],

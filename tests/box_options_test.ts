@@ -30,6 +30,9 @@ const NO_OPTION: Record<string, string> = {
   "no-subreaper": "the library adopts nothing",
   bundle: "a bundle says its own command: rustyrun run --bundle",
   config: "as --bundle",
+  timeout: "the option of that name is the library's own",
+  "max-output": "as --timeout",
+  "result-fd": "a run is awaited for the same members",
 };
 
 /** The same of `exec`. */

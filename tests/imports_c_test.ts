@@ -22,7 +22,7 @@ const FLOORS = {
     ..."files copy mounts namespaces process init forget".split(" "),
     ..."remove warden".split(" "),
   ],
-  keeper: ["kept", "held", "signals", "measure", "verdict", "result"],
+  keeper: ["kept", "held", "signals", "output", "measure", "verdict", "result"],
   roles: ["child", "front", "keeper"],
   main: ["main"],
 };

@@ -100,6 +100,10 @@ export function runFlags(): Row[] {
         "--timeout DURATION",
         "Kill the container when its command has run so long, and exit 124: 500ms, 30s, 5m",
       ),
+      flag(
+        "--max-output SIZE",
+        "Kill the container when it has written more, standard output and error together, and exit 137",
+      ),
     ]),
     ...group({ group: "Isolation", form: "friendly" }, [
       flag("--hostname NAME", "Host name (rustyrun-container)"),

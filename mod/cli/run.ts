@@ -6,7 +6,7 @@
 
 import { isWritable } from "../caller/status.ts";
 import type { Config } from "../config/config.ts";
-import { readBounds } from "../config/flags/bounds.ts";
+import { checkMaxOutput, readBounds } from "../config/flags/bounds.ts";
 import { checkResultFd } from "../config/flags/result_fd.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
@@ -56,6 +56,7 @@ export async function run(call: Call): Promise<number> {
   const config = call.friendly
     ? (await load<typeof import("./friendly.ts")>("friendly")).readFlags(call)
     : readBundle(call);
+  checkMaxOutput(bounds, config.spec.process?.terminal ?? false);
   if (bounds.resultFd !== undefined) config.counted = true;
   const facts = gatherFacts(call.caller);
   if (flagOn(call.flags, "explain")) {

@@ -20,6 +20,7 @@ import {
 } from "./launched.ts";
 import { type KeeperWords, planEnd, planWatch } from "./launch/keeper.ts";
 import { planBounds } from "./launch/result.ts";
+import { makeOutputPipes, type OutputPipes } from "./properties/output.ts";
 import { FD_TAG, type Place, type Warn } from "./model.ts";
 
 /** How a container is run in the foreground. */
@@ -72,6 +73,9 @@ export function runForeground(
 ): number {
   const { place, keep, detached } = options;
   sweep(place, options.warn);
+  using pipes = options.bounds.maxOutput === undefined
+    ? undefined
+    : makeOutputPipes();
   let end: Op[] = [];
   const launched = launchWarded(config, facts, {
     place,
@@ -79,6 +83,7 @@ export function runForeground(
     detached: detached !== undefined,
     kind: { foreground: !keep, waits: false },
     warn: options.warn,
+    streams: pipes?.theirs,
     forked(prepared) {
       end = [
         ...planEnd(
@@ -93,7 +98,7 @@ export function runForeground(
     },
   });
   try {
-    return becomeKeeper(launched, options, end);
+    return becomeKeeper(launched, options, end, pipes?.ours);
   } catch (error) {
     throw abandonLaunch(launched, error);
   } finally {
@@ -106,10 +111,15 @@ function becomeKeeper(
   { run, control, prepared, dir }: Launched,
   { place, keep, detached, poststop, bounds }: ForegroundOptions,
   end: readonly Op[],
+  output: OutputPipes["ours"] = new Map(),
 ): number {
   const { config } = prepared;
   const runs = runPoststart(run, config);
-  const slots = new Map([["control", control], ["state", dir.fd]]);
+  const slots = new Map<string, number>([
+    ["control", control],
+    ["state", dir.fd],
+    ...output,
+  ]);
   if (prepared.sharedRoot) slots.set("root", prepared.sharedRoot.tree);
   if (!runs) slots.set("channel", run.channel);
   const master = run.received.get(FD_TAG.master);

@@ -15,6 +15,7 @@ import { hookState } from "../hooks.ts";
 import { type StateDir, writeLeftovers } from "../state.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
+import { streamSlot } from "./launch/order.ts";
 import { makeToken, prepare } from "./launch/prepare.ts";
 import {
   type LaunchKind,
@@ -50,6 +51,8 @@ export interface LaunchOptions {
   keepUpper?: boolean;
   /** Hears of what the container does not get and need not. */
   warn: Warn;
+  /** Standard streams that are not this process's: by number. */
+  streams?: ReadonlyMap<number, number> | undefined;
   /** Once it is planned: nothing is made yet. */
   planned?: (prepared: Prepared) => void;
   /** While the child stage works. */
@@ -106,20 +109,21 @@ export function launchWarded(
   facts: Facts,
   options: LaunchOptions,
 ): Launched {
-  const { place } = options;
+  const { place, streams = new Map<number, number>() } = options;
   const prepared = prepare(config, facts, {
     place,
     gate: options.gate,
     token: makeToken(),
     detached: options.detached ?? false,
     keepUpper: options.keepUpper ?? false,
+    streams: [...streams.keys()],
   });
   options.planned?.(prepared);
   const noted = planNoted(prepared);
   const dir = claimContainer(place.root, config.id);
   let warded: Warded;
   try {
-    warded = start(prepared, noted, dir, place);
+    warded = start(prepared, noted, dir, place, streams);
   } catch (error) {
     // Nothing was made for it yet.
     removeState(dir);
@@ -144,6 +148,7 @@ function start(
   noted: Noted,
   dir: StateDir,
   place: Place,
+  streams: ReadonlyMap<number, number>,
 ): Warded {
   holdSharedRoot(prepared, noted, dir, place);
   // The plan makes it before it waits for this process.
@@ -155,6 +160,7 @@ function start(
   return startWarded(place, plan, [
     ["state", dir.fd],
     ...sharedSlots(prepared),
+    ...[...streams].map(([fd, it]): [string, number] => [streamSlot(fd), it]),
   ]);
 }
 

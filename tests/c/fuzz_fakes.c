@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 
@@ -311,6 +312,8 @@ int fake_ioctl(int fd, unsigned long request, ...)
 		if (!memchr(p, 0, IFNAMSIZ))
 			fuzz_bad("a device's name without its NUL");
 	}
+	if (request == FIONREAD)
+		*(int *)p = (int)fuzz_below(70000);
 	if (request == TIOCSPTLCK)
 		take(p, sizeof(int));
 	return 0;
@@ -608,6 +611,32 @@ pid_t fake_waitpid(pid_t pid, int *status, int options)
 bool fake_is_front(void)
 {
 	return false;
+}
+
+pid_t fake_wait4(pid_t pid, int *status, int options, struct rusage *usage)
+{
+	pid_t found = fake_waitpid(pid, status, options);
+
+	if (found > 0) {
+		memset(usage, 0, sizeof(*usage));
+		usage->ru_utime.tv_sec = fuzz_below(4);
+		usage->ru_stime.tv_usec = fuzz_below(1000000);
+	}
+	return found;
+}
+
+int fake_timerfd_create(int clock, int flags)
+{
+	(void)clock, (void)flags;
+	return fails() ? -1 : new_fd();
+}
+
+int fake_timerfd_settime(int fd, int flags, const struct itimerspec *value,
+			 struct itimerspec *old)
+{
+	(void)fd, (void)flags, (void)old;
+	take(value, sizeof(*value));
+	return simple();
 }
 
 _Noreturn void fake_front_main(int argc, char **argv)

@@ -82,7 +82,11 @@ function makePlans(
     },
     ...planBounds(
       prepared,
-      { timeout: { ms: 1, typed: "--timeout 1ms" }, resultFd: 9 },
+      {
+        timeout: { ms: 1, typed: "--timeout 1ms" },
+        maxOutput: { bytes: 1, typed: "--max-output 1" },
+        resultFd: 9,
+      },
       { ...WORDS, result: () => "{}\n" },
     ),
     { do: "kDelete", argv: ["/bin/delete", "box"], env: ["A=1"], why: "" },

@@ -12,9 +12,10 @@ import {
   type CliOptions,
   type CliResult,
   makeBox,
+  ROOT as REPOSITORY,
   runToEnd,
 } from "../harness.ts";
-import { type Need, testOn } from "../needs.ts";
+import { findPython, type Need, testOn } from "../needs.ts";
 
 const ROOT: Need[] = ["root", "helper", "busybox"];
 
@@ -182,6 +183,7 @@ testOn(ROOT, "run --result-fd says what was used", async () => {
     "signal",
     "limit",
     "timedOut",
+    "truncated",
     "cpuMs",
     "wallMs",
     "peakBytes",
@@ -238,6 +240,31 @@ testOn(
     assertEquals([code, result.limit, result.timedOut], [124, "time", true]);
   },
 );
+
+testOn(ROOT, "docs/using.md: the program in Python runs", async () => {
+  await using box = makeBox();
+  const dir = Deno.makeTempDirSync({ prefix: "docs-" });
+  try {
+    const text = Deno.readTextFileSync(`${REPOSITORY}/docs/using.md`);
+    const [, program = ""] = /^```py\n(.*?)^```$/ms.exec(text) ?? [];
+    Deno.writeTextFileSync(
+      `${dir}/rustyrun`,
+      `#!/bin/sh\nexec ${
+        cliCommand({}).map((it) => `'${it}'`).join(" ")
+      } "$@"\n`,
+      { mode: 0o755 },
+    );
+    Deno.symlinkSync(box.rootfs, `${dir}/rootfs`);
+    const { code, stdout, stderr } = await runToEnd(
+      [findPython()!, "-c", program],
+      { cwd: dir, env: { PATH: `${dir}:${Deno.env.get("PATH")}` } },
+    );
+    assertEquals([code, stderr], [0, ""]);
+    assertMatch(stdout, /^\{'code': 0, 'signal': None, 'limit': None, /);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
 
 testOn(ROOT, "run --result-fd is not the command's", async () => {
   await using box = makeBox();

@@ -6,13 +6,15 @@
  */
 
 import { flagOn, type Flags, flagTyped, flagValue, refuse } from "./use.ts";
-import { parseDuration } from "./numbers.ts";
+import { parseDuration, parseSize } from "./numbers.ts";
 import { readResultFd } from "./result_fd.ts";
 
 /** What is watched. */
 export interface Bounds {
   /** --timeout: milliseconds from the command's start, and the flag as typed. */
   timeout?: { ms: number; typed: string };
+  /** --max-output: bytes of standard output and error together. */
+  maxOutput?: { bytes: number; typed: string };
   /** --result-fd: the caller's descriptor that gets the result. */
   resultFd?: number;
 }
@@ -52,6 +54,28 @@ export function readBounds(flags: Flags, attended: boolean): Bounds {
     }
     bounds.timeout = { ms, typed };
   }
+  const size = flagValue(flags, "max-output");
+  if (size !== undefined) {
+    const typed = flagTyped(flags, "max-output");
+    const bytes = parseSize(size);
+    if (bytes === undefined) {
+      throw refuse(
+        typed,
+        `"${size}" is not a size`,
+        "max-output",
+        "Write a number and a unit: 512k, 1m, 1.5g",
+      );
+    }
+    if (flagOn(flags, "detach")) {
+      throw refuse(
+        typed,
+        "with --detach nothing of the output is kept",
+        "max-output",
+        "Leave --detach out, or limit the file that it writes: --ulimit fsize=BYTES",
+      );
+    }
+    bounds.maxOutput = { bytes, typed };
+  }
   if (flags.has("result-fd")) {
     const typed = flagTyped(flags, "result-fd");
     const fd = readResultFd(flags);
@@ -76,4 +100,20 @@ export function readBounds(flags: Flags, attended: boolean): Bounds {
     bounds.resultFd = fd;
   }
   return bounds;
+}
+
+/**
+ * Checks that what is to be counted comes by a pipe.
+ *
+ * @param terminal whether the command gets a terminal
+ * @throws {ContainerError} when it does: its bytes are for a person
+ */
+export function checkMaxOutput({ maxOutput }: Bounds, terminal: boolean): void {
+  if (maxOutput === undefined || !terminal) return;
+  throw refuse(
+    maxOutput.typed,
+    "the command writes to a terminal",
+    "max-output",
+    "Leave -t (process.terminal) out: a terminal is for somebody who looks on",
+  );
 }

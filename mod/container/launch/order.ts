@@ -62,10 +62,13 @@ export function planSteps(options: {
   filter?: Filter | undefined;
   /** Which of 0, 1 and 2 are the null device. */
   nulls?: readonly number[];
+  /** Which of them are given: in the slots of {@linkcode streamSlot}. */
+  streams?: readonly number[];
 }): Phased {
   const { config, gate, filter } = options;
   const phased: Phased = {};
   planStdio(phased, config, options.nulls ?? []);
+  planStreams(phased, options.streams ?? []);
   planCgroupJoin(phased, [
     ...options.tasks.map(cgroupTasks),
     ...(options.classes ?? []).map(classTasks),
@@ -143,6 +146,24 @@ function planStdio(
       slot: "stdio",
       fd,
       why: `make it descriptor ${fd}`,
+    })),
+  ];
+}
+
+/** The slot that holds what becomes standard stream `fd`. */
+export function streamSlot(fd: number): string {
+  return `stream${fd}`;
+}
+
+function planStreams(phased: Phased, streams: readonly number[]): void {
+  if (streams.length === 0) return;
+  phased.console = [
+    ...phased.console ?? [],
+    ...streams.map((fd): Op => ({
+      do: "dup",
+      slot: streamSlot(fd),
+      fd,
+      why: `make it descriptor ${fd}, whose bytes are counted`,
     })),
   ];
 }

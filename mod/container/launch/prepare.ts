@@ -44,6 +44,8 @@ export interface PrepareOptions {
   gate: Gate;
   /** Nobody reads what the command writes. */
   detached?: boolean;
+  /** The standard streams that are given by slot (order.ts). */
+  streams?: readonly number[];
   /** 8 hex digits that no other container has. */
   token: string;
   /** The upper layer of a throw-away root is handed over to the host. */
@@ -171,8 +173,10 @@ export function prepare(
       classes: resctrl?.tasks,
       filter,
       nulls: [0, 1, 2].filter((fd) =>
-        options.detached || caller.streams[fd] === "null"
+        !options.streams?.includes(fd) &&
+        (options.detached || caller.streams[fd] === "null")
       ),
+      streams: options.streams ?? [],
     }),
     planNamespaces(config, facts, {
       judged,

@@ -1,6 +1,7 @@
 /**
- * The keeper's part of --timeout and --result-fd: when it ends the container, and
- * what it reads for the result (c/keeper.h says what each operation means).
+ * The keeper's part of --timeout, --max-output and --result-fd: when it ends the
+ * container, and what it reads for the result (c/keeper.h says what each operation
+ * means).
  *
  * @module
  */
@@ -14,6 +15,8 @@ import { type KeeperWords, signalNames, wordKill } from "./keeper.ts";
 
 /** The exit code when time is up: timeout(1)'s. */
 const TIMED_OUT = 124;
+/** The one when it has written too much: SIGKILL's. */
+const KILLED = 137;
 /** c/kept.h: enum count. */
 const COUNT = { oom: 0, pids: 1, cpu: 2, peak: 3 } as const;
 /** RLIMIT_CPU of prlimit(2), and RLIM_INFINITY. */
@@ -25,7 +28,7 @@ const INFINITY = 0xffffffffffffffffn;
  * @param words with {@linkcode KeeperWords.result} where there is a descriptor */
 export function planBounds(
   { rlimits, cgroup }: Pick<Prepared, "rlimits" | "cgroup">,
-  { timeout, resultFd }: Bounds,
+  { timeout, maxOutput, resultFd }: Bounds,
   words: KeeperWords,
 ): Op[] {
   const ops: Op[] = [];
@@ -46,6 +49,27 @@ export function planBounds(
         ),
       ),
       why: "end the container when its time is up",
+    });
+  }
+  if (maxOutput !== undefined) {
+    ops.push({
+      do: "kOutput",
+      out: "stdout",
+      err: "stderr",
+      bytes: maxOutput.bytes,
+      exit: KILLED,
+      text: wordKill(
+        words,
+        new ContainerError(
+          `The container was killed: it wrote more than ${maxOutput.bytes} bytes (${maxOutput.typed})`,
+          {
+            code: "output-limit",
+            hint: "Let it write more, or make it write less",
+            exitCode: KILLED,
+          },
+        ),
+      ),
+      why: "copy what the command writes, as much of it as it may write",
     });
   }
   if (resultFd === undefined) return ops;
