@@ -87,10 +87,9 @@ for (
       "SIGKILL",
       true,
     ]);
-    assertEquals(
-      result.limit,
-      what === "forks on and on" ? "pids" : "time",
-    );
+    // A slow machine has not come to the limit by then.
+    const limits = what === "forks on and on" ? ["pids", "time"] : ["time"];
+    assert(limits.includes(`${result.limit}`), `${result.limit}`);
   });
 }
 
