@@ -170,6 +170,16 @@ testOn(
       await room.call(words, options),
       await room.cold(words, options),
     );
+    for (
+      const bound of [
+        ["--timeout", "300ms", "--", "sleep", "600"],
+        ["--max-output", "10", "--", "yes"],
+        ["--max-output", "10", "--", "echo", "out"],
+      ]
+    ) {
+      const words = ["run", "--rootfs", rootfs, ...bound];
+      assertEquals(await room.call(words), await room.cold(words));
+    }
     assertEquals(
       await room.call(["run", "--rootfs", rootfs, "--", "nothing"]),
       await room.cold(["run", "--rootfs", rootfs, "--", "nothing"]),
@@ -320,6 +330,7 @@ testOn(
       ["exec", "--ignore-paused", ID, "true"],
       ["exec", "--process", "/proc/self/fd/5", ID],
       ["run", "--explain", "--rootfs", "/", "--", "true"],
+      ["run", "--result-fd", "9", "--rootfs", "/", "--", "true"],
       ["run", "--bundle", bundle.dir, ID],
       ["create", "--bundle", bundle.dir, ID],
       ["nonsense"],
