@@ -47,7 +47,7 @@ export interface Outlet {
    *
    * @returns their numbers there: what {@linkcode Outlet.spawn},
    * {@linkcode Outlet.become} and the plans of both take. A number is good for
-   * one of these calls
+   * one of these calls, which closes it there, also where it fails
    */
   lend(fds: readonly number[]): number[];
   /**

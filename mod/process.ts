@@ -230,11 +230,13 @@ export class PlanRun {
         case REPORT.split:
           this.#forker = report.detail;
           break;
-        case REPORT.error:
-          throw new OperationError(this.#operation(report), report);
+        case REPORT.error: {
+          const failed = new OperationError(this.#operation(report), report);
+          this.#learnPid();
+          throw failed;
+        }
         case REPORT.forked:
-          this.pid = report.detail;
-          this.pidfd = packet.fds[0] ?? -1;
+          this.#know(report, packet.fds);
           handlers.forked?.();
           if (held === undefined) break;
           report = held;
@@ -282,6 +284,23 @@ export class PlanRun {
     throw new RangeError(
       `Cannot understand the child stage: no operation ${report.index}`,
     );
+  }
+
+  /** The error of the first process may have overtaken the news of its pid, which
+   * {@linkcode PlanRun.abort} needs. Whoever sends one ends, and so does the
+   * process that forks. */
+  #learnPid(): void {
+    while (this.pid === 0) {
+      const packet = receivePacket(this.channel, this.#buffer);
+      if (packet === undefined) return;
+      const report = decodeReport(this.#buffer.subarray(0, packet.length));
+      if (report.kind === REPORT.forked) this.#know(report, packet.fds);
+    }
+  }
+
+  #know({ detail }: Report, [pidfd = -1]: readonly number[]): void {
+    this.pid = detail;
+    this.pidfd = pidfd;
   }
 
   /** The process that forks tells of the first one right after; killed in

@@ -86,6 +86,7 @@ export function startWarded(
 /** Lets go what goes on without this process. */
 export function dismissWarden(warded: Warded): void {
   tellWarden(warded.control, "D");
+  warded.run.reapForker();
   warded.run.reap();
   leaveWarded(warded);
 }
