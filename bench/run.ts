@@ -28,6 +28,10 @@ import { printCase, printHead, type Report, tellLoad } from "./report.ts";
 import { HIDDEN, Room } from "./room.ts";
 import { Interrupted } from "./starter.ts";
 
+/** Rounds before those that count: a warm engine needs some calls of each command
+ * until V8 has compiled it. */
+const WARM_UP = 20;
+
 /** In the order of the tables; what makes the machine busy for a while is last. */
 const CASES: readonly Case[] = [...LIFE, ...RUN, ...PODMAN, ...MANY, ...MEMORY];
 
@@ -115,7 +119,7 @@ async function bench(options: Options): Promise<boolean> {
     cases: [],
   };
   printHead(report);
-  const rounds = { before: options.quick ? 1 : 5, count: options.rounds };
+  const rounds = { before: options.quick ? 1 : WARM_UP, count: options.rounds };
   const whole = watchLoad(() => field.servantsCpu());
   for (const { run, ...about } of options.cases) {
     const look = watchLoad(() => field.servantsCpu());

@@ -192,7 +192,10 @@ const burst: Case = {
       create: await library.do("crowd"),
       delete: await library.do("close"),
     }));
-    const rounds = { before: 1, count: Math.ceil(bench.rounds.count / 3) };
+    const rounds = {
+      before: Math.ceil(bench.rounds.before / 6),
+      count: Math.ceil(bench.rounds.count / 3),
+    };
     return await interleave("burst", acts, rounds, bench.room.starter);
   },
 };

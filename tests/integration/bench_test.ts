@@ -26,7 +26,7 @@ testOn(NEEDS, "the bench measures, and removes what it made", async () => {
     const { cases }: Report = JSON.parse(Deno.readTextFileSync(json));
     for (const { name, series } of cases) {
       const seen = new Set(series.map((it) => it.contender));
-      const runtimes = ["cold", "runc", "crun"];
+      const runtimes = ["cold", "front", "runc", "crun"];
       if (name === "run" || name === "exec") runtimes.push("library");
       if (findProgram("bwrap") && (name === "run" || name === "memory")) {
         runtimes.push("bwrap");
