@@ -1,63 +1,136 @@
 /**
- * The examples, as people start them.
+ * docs/examples/, as people start them. RUSTYRUN_SUBMISSIONS says how many the
+ * judge gets; one of each kind unless told.
  *
  * @module
  */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { makeBox, ROOT, runToEnd, start } from "../harness.ts";
+import { assertEquals, assertMatch } from "@std/assert";
+import { makeSubmissions } from "../../docs/examples/submissions.ts";
+import {
+  type CliResult,
+  findLeaks,
+  ROOT,
+  runToEnd,
+  takeSnapshot,
+} from "../harness.ts";
 import { testOn } from "../needs.ts";
+import { readProcessState } from "../wait.ts";
 
-const example = (name: string, ...words: string[]) => [
-  ...[Deno.execPath(), "run", "-A", "--no-check", "-q"],
-  ...[`--config=${ROOT}/deno.json`, `${ROOT}/examples/${name}`, ...words],
-];
+const DIR = `${ROOT}/docs/examples`;
+
+/** `deno run`, or `deno test`, with the library of this clone. */
+function deno(command: "run" | "test", name: string, ...words: string[]) {
+  return runToEnd([
+    ...[Deno.execPath(), command, "-A", "--no-check", "-q"],
+    ...[`--config=${ROOT}/deno.json`, `${DIR}/${name}`, ...words],
+  ], { timeout: 600 });
+}
+
+/** Runs an example; nothing may be left of it.
+ *
+ * @param word what the names of its containers begin with */
+async function runExample(
+  word: string,
+  ...words: string[]
+): Promise<CliResult> {
+  const before = takeSnapshot();
+  const result = await deno("run", `${word}.ts`, ...words);
+  assertEquals(await findLeaks(before, `${word}-`), []);
+  return result;
+}
+
+/** What of the machine submissions try to change. */
+function readMachine(): Record<string, string> {
+  return Object.fromEntries(
+    [
+      "/etc/hostname",
+      "/proc/sys/kernel/hostname",
+      "/proc/sys/kernel/core_pattern",
+      "/proc/sys/kernel/random/boot_id",
+    ].map((path) => [path, Deno.readTextFileSync(path)]),
+  );
+}
 
 testOn(
-  ["helper", "busybox", "root"],
-  "examples/judge.ts: 500 submissions, every verdict right, nothing left",
+  ["helper", "root", "python3"],
+  "docs/examples/judge.ts: every verdict is right, and the machine as it was",
   async () => {
-    await using box = makeBox();
-    const { stdout, stderr } = await start(example("judge.ts", box.rootfs), {
-      timeout: 600,
-    }).done;
-    assertEquals(stderr, "");
-    assertEquals(stdout.split("\n"), [
-      "25 memory limit",
-      "25 output limit",
-      "25 process limit",
-      "75 right",
-      "275 runtime error",
-      "25 time limit",
-      "50 wrong answer",
-      "every verdict is right",
-      "",
-    ]);
+    const given = Deno.env.get("RUSTYRUN_SUBMISSIONS");
+    const all = makeSubmissions(given === undefined ? undefined : +given);
+    const machine = readMachine();
+    // A process of the very user that the submissions are.
+    const other = new Deno.Command("sleep", {
+      args: ["100000"],
+      uid: 65534,
+      gid: 65534,
+    }).spawn();
+    try {
+      const { code, stdout, stderr } = await runExample(
+        "judge",
+        `${all.length}`,
+      );
+      assertEquals({ code, stderr }, { code: 0, stderr: "" }, stdout);
+      const lines = stdout.trim().split("\n");
+      assertMatch(lines.pop()!, /^\d+ in .* s, 0 wrong$/);
+      const groups = Object.groupBy(all, ({ wanted }) => wanted);
+      assertEquals(
+        lines.sort(),
+        Object.entries(groups).map(([verdict, { length }]) =>
+          `${verdict} ${length}`
+        ).sort(),
+      );
+      assertEquals(readProcessState(other.pid), "S");
+      assertEquals(readMachine(), machine);
+    } finally {
+      other.kill("SIGKILL");
+      await other.status;
+    }
   },
 );
 
 testOn(
-  ["helper", "root"],
-  "examples/agent.ts: its calls share files, and end",
+  ["helper", "root", "python3"],
+  "docs/examples/agent.ts: its calls share files, and each end is explained",
   async () => {
-    const { code, stdout, stderr } = await runToEnd(example("agent.ts"));
+    const { code, stdout, stderr } = await runExample("agent");
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
-    assertStringIncludes(stdout, "rustyrun-container\n\nIt ended with 0.");
-    assertStringIncludes(stdout, "42\n");
-    assertStringIncludes(stdout, "It was ended by its limit: output.");
+    const lines = stdout.trimEnd().split("\n");
+    const removed = lines.findIndex((it) => it.startsWith("rm:"));
+    assertMatch(lines[removed] ?? stdout, /\/bin\/sh/);
+    const traceback = lines.indexOf("Traceback (most recent call last):");
+    const error = lines.indexOf("ZeroDivisionError: division by zero");
+    lines.splice(traceback, error - traceback);
+    lines.splice(removed, 1);
+    assertEquals(lines, [
+      "  step 0",
+      "  step 1",
+      "  step 2",
+      "Exit code 0.",
+      "result: { answer: 42 }",
+      "  main.py",
+      "  main.sh",
+      "  result.json",
+      "Exit code 1.",
+      "Exit code 1.",
+      "ZeroDivisionError: division by zero",
+      "Stopped: it needs more than 256m of memory.",
+      "Stopped: it starts more than 64 processes.",
+      "Stopped: it writes more than 256 KiB.",
+    ]);
   },
 );
 
 testOn(
   ["helper", "root"],
-  "examples/isolation_test.ts: passes, and the machine is as it was",
+  "docs/examples/isolation_test.ts: passes, and the machine is as it was",
   async () => {
-    const before = Deno.statSync("/usr/share/doc").ino;
-    const { code, stderr, stdout } = await runToEnd([
-      ...[Deno.execPath(), "test", "-A", "--no-check", "-q"],
-      ...[`--config=${ROOT}/deno.json`, `${ROOT}/examples/isolation_test.ts`],
-    ]);
+    const before = Deno.statSync("/var/log").ino;
+    const files = takeSnapshot();
+    const { code, stdout, stderr } = await deno("test", "isolation_test.ts");
     assertEquals(code, 0, stdout + stderr);
-    assertEquals(Deno.statSync("/usr/share/doc").ino, before);
+    assertMatch(stdout, /\b3 passed \| 0 failed/);
+    assertEquals(Deno.statSync("/var/log").ino, before);
+    assertEquals(await findLeaks(files, "tool"), []);
   },
 );

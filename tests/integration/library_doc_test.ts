@@ -1,5 +1,5 @@
 /**
- * docs/library.md: each block of TypeScript is a program, and prints what its
+ * docs/library.md and README.md: each block of TypeScript is a program, and prints what its
  * comments say. And the package that people load.
  *
  * @module
@@ -12,8 +12,30 @@ import { makePackage } from "../../scripts/package.ts";
 import { makeRootfs, ROOT, runToEnd } from "../harness.ts";
 import { testOn } from "../needs.ts";
 
-const text = Deno.readTextFileSync(`${ROOT}/docs/library.md`);
-const blocks = [...text.matchAll(/^## (.*)\n|^```ts\n([^]*?)^```$/gm)];
+/** A program in a document, and where it stands. */
+interface Block {
+  place: string;
+  code: string;
+}
+
+function listBlocks(file: string): Block[] {
+  const text = Deno.readTextFileSync(`${ROOT}/${file}`);
+  let heading = "";
+  const blocks: Block[] = [];
+  for (
+    const [, title, code] of text.matchAll(
+      /^##? (.*)\n|^```ts\n([^]*?)^```$/gm,
+    )
+  ) {
+    if (title !== undefined) heading = title;
+    if (code !== undefined) {
+      blocks.push({ place: `${file}, "${heading}"`, code });
+    }
+  }
+  return blocks;
+}
+
+const blocks = [...listBlocks("README.md"), ...listBlocks("docs/library.md")];
 
 /** The program, with the library of this clone. */
 const here = (code: string) =>
@@ -22,13 +44,12 @@ const here = (code: string) =>
     JSON.stringify(`${ROOT}/mod/mod.ts`),
   );
 
-Deno.test("docs/library.md: its programs are of the right types", async () => {
+Deno.test("the documents' programs are of the right types", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-library-" });
   try {
-    const files = blocks.flatMap(([, , code], at) => {
-      if (code === undefined) return [];
+    const files = blocks.map(({ code }, at) => {
       Deno.writeTextFileSync(`${dir}/${at}.ts`, here(code));
-      return [`${dir}/${at}.ts`];
+      return `${dir}/${at}.ts`;
     });
     const { code, stderr } = await runToEnd([
       ...[Deno.execPath(), "check", "-q", `--config=${ROOT}/deno.json`],
@@ -40,13 +61,10 @@ Deno.test("docs/library.md: its programs are of the right types", async () => {
   }
 });
 
-let heading = "";
-for (const [, title, code] of blocks) {
-  if (title !== undefined) heading = title;
-  if (code === undefined) continue;
+for (const { place, code } of blocks) {
   testOn(
     ["helper", "root"],
-    `docs/library.md, "${heading}": prints what it says`,
+    `${place}: prints what it says`,
     async () => {
       const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-library-" });
       try {

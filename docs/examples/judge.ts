@@ -1,0 +1,117 @@
+/**
+ * A judge: runs programs that nobody trusts, a few at once, and says what is wrong
+ * with each.
+ *
+ *     deno run -A docs/examples/judge.ts [COUNT]
+ *
+ * judges so many submissions (500) of submissions.ts, and says whether every
+ * verdict was right.
+ *
+ * @module
+ */
+
+import { type RunResult, Sandbox } from "@rustyrun/rustyrun";
+import { makeSubmissions } from "./submissions.ts";
+
+/** What a judge says. */
+export type Verdict =
+  | "right"
+  | "wrong answer"
+  | "runtime error"
+  | "time limit"
+  | "memory limit"
+  | "process limit"
+  | "output limit";
+
+/** A program that somebody has sent in. */
+export interface Submission {
+  /** What it is run with, and its text. */
+  command: readonly string[];
+  /** What it reads. */
+  input: string;
+  /** What it should write. */
+  answer: string;
+}
+
+/**
+ * Runs a submission in a container of its own, from which nothing leads out: no
+ * network, no rights, nothing that it can write to but 4 MB of /tmp. It sees this
+ * machine's programs; a judge that has its own takes them as `rootfs`.
+ */
+export async function judge(
+  { command, input, answer }: Submission,
+): Promise<Verdict> {
+  const result = await Sandbox.run({
+    name: `judge-${crypto.randomUUID()}`,
+    rootfs: "/",
+    readOnly: true,
+    tmpfs: ["/tmp:size=4m"],
+    cwd: "/tmp",
+    user: "65534:65534",
+    capDrop: ["ALL"],
+    memory: "64m",
+    memorySwap: "64m",
+    pids: 16,
+    // Seconds of CPU: how busy the machine is does not change a verdict. The
+    // timeout is for who sleeps, or starts ever more processes.
+    ulimits: { cpu: 1, core: 0 },
+    timeout: 10_000,
+    maxOutput: "64k",
+    command,
+    stdin: { text: input },
+  });
+  return verdictOf(result, answer);
+}
+
+function verdictOf(
+  { limit, success, stdout }: RunResult,
+  answer: string,
+): Verdict {
+  switch (limit) {
+    case "memory":
+      return "memory limit";
+    case "pids":
+      return "process limit";
+    case "cpu":
+    case "time":
+      return "time limit";
+    case "output":
+      return "output limit";
+  }
+  if (!success) return "runtime error";
+  return stdout.trim() === answer ? "right" : "wrong answer";
+}
+
+/** Judges all of them, so many at once; the verdicts are in their order. */
+export async function judgeAll(
+  submissions: readonly Submission[],
+  atOnce = 4 * navigator.hardwareConcurrency,
+): Promise<Verdict[]> {
+  const verdicts: Verdict[] = [];
+  // Each takes the next one that nobody has taken.
+  const rest = submissions.entries();
+  const work = async () => {
+    for (const [at, it] of rest) verdicts[at] = await judge(it);
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return verdicts;
+}
+
+if (import.meta.main) {
+  const all = makeSubmissions(Number(Deno.args[0] ?? 500));
+  const began = performance.now();
+  const verdicts = await judgeAll(all.map(({ submission }) => submission));
+  const seconds = (performance.now() - began) / 1000;
+  const groups = Object.groupBy(verdicts, (it) => it);
+  for (const [verdict, { length }] of Object.entries(groups)) {
+    console.log(verdict, length);
+  }
+  let wrong = 0;
+  for (const [at, { submission, wanted }] of all.entries()) {
+    if (verdicts[at] === wanted) continue;
+    wrong++;
+    console.log(`${verdicts[at]} and not ${wanted}:`, submission.command);
+  }
+  console.log(`${all.length} in ${seconds.toFixed(1)} s, ${wrong} wrong`);
+  if (wrong > 0) Deno.exitCode = 1;
+}
