@@ -80,6 +80,17 @@ export function receivePacket(
 }
 
 /**
+ * How long the next packet is, which stays; recv(2) with MSG_PEEK. Blocks.
+ *
+ * @returns 0 at the end of the file
+ * @throws {SyscallError}
+ */
+export function peekPacket(fd: number): number {
+  // MSG_PEEK | MSG_TRUNC
+  return syscall("recvfrom", fd, null, 0, 0x22, null, null);
+}
+
+/**
  * Sends bytes with descriptors (at most 8); sendmsg(2), MSG_NOSIGNAL.
  *
  * @throws {SyscallError}

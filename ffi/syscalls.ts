@@ -20,6 +20,7 @@ export const SYSCALLS = {
   connect: [42, 203],
   sendto: [44, 206],
   sendmsg: [46, 211],
+  recvfrom: [45, 207],
   recvmsg: [47, 212],
   bind: [49, 200],
   listen: [50, 201],

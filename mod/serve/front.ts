@@ -10,7 +10,7 @@ import { CallerGone, CallLeft, type Outlet } from "../outlet.ts";
 import { closeFd, pollFds, syscall, trySyscall } from "../../ffi/libc.ts";
 import { askForSender, readPeer } from "../../ffi/listening.ts";
 import { asDeno } from "../../ffi/files.ts";
-import { receivePacket, sendWithFds } from "../../ffi/packets.ts";
+import { peekPacket, receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import {
   type Answer,
   ANSWER_SIZE,
@@ -96,12 +96,15 @@ export class Front implements Disposable, Outlet {
    * @throws {SyscallError}
    */
   hear(): Asked | undefined {
-    const buffer = new Uint8Array(REQUEST_SIZE + FRONT_INLINE + 1);
     if (pollFds([this.socket], ASK_MS).length === 0) return undefined;
+    // No more memory than it takes: there are many calls until V8 collects it.
+    const buffer = new Uint8Array(
+      Math.min(peekPacket(this.socket), REQUEST_SIZE + FRONT_INLINE + 1),
+    );
     const packet = receivePacket(this.socket, buffer);
     if (packet === undefined) return undefined;
     this.#descriptors.push(...packet.fds);
-    const request = decodeRequest(buffer.subarray(0, packet.length));
+    const request = decodeRequest(buffer);
     const [directory, memory, ...more] = packet.fds;
     const apart = (request?.size ?? 0) > FRONT_INLINE;
     if (
@@ -109,7 +112,7 @@ export class Front implements Disposable, Outlet {
       apart !== (memory !== undefined)
     ) return undefined;
     const bytes = memory === undefined
-      ? buffer.slice(REQUEST_SIZE, packet.length)
+      ? buffer.subarray(REQUEST_SIZE)
       : readMemory(memory, request.size);
     const strings = bytes && decodeStrings(bytes, request);
     return strings && { request, strings, directory };

@@ -13,6 +13,9 @@ import { beNobodys, describeSelf, type Program, serveCall } from "./call.ts";
 import { sayFree } from "./desk.ts";
 
 const ECHILD = -10;
+/** Calls of one process: V8 has taken 60 MB by then, and twice that at the
+ * double. */
+const CALLS = 1000;
 
 /** The open descriptors of this process, and the one that lists them. */
 function listDescriptors(): ReadonlySet<string> {
@@ -31,14 +34,14 @@ function describe(fd: string): string {
 }
 
 /**
- * Serves calls until the desk has none any more.
+ * Serves calls until the desk has none any more, or there were many.
  *
  * A worker that holds anything of a call at its end would hand it to the next
  * one: it ends instead, and the desk starts another.
  *
  * @param desk the socket to it
  * @param command the command line of the full program
- * @returns what it holds; undefined at the end of the desk
+ * @returns what it holds of a call; undefined for nothing
  * @throws {SyscallError}
  */
 export async function work(
@@ -50,7 +53,7 @@ export async function work(
   const self = describeSelf(command);
   const buffer = new Uint8Array(1);
   const before = listDescriptors();
-  while (sayFree(desk)) {
+  for (let calls = 0; calls < CALLS && sayFree(desk); calls++) {
     const packet = receivePacket(desk, buffer);
     if (packet === undefined) return undefined;
     await serveCall(packet.fds[0]!, self, program);
