@@ -27,7 +27,7 @@ const self = (words: string[]) => [
 ];
 
 /** What a call may be: its first word. */
-const CALLS: Record<string, () => number> = {
+const CALLS: Record<string, (word: string) => number> = {
   /** Says in which directory and with which umask it runs. */
   where: () => 0,
   /** Ends the worker that serves it. */
@@ -35,6 +35,17 @@ const CALLS: Record<string, () => number> = {
   /** Never comes to an end. */
   hang: () => {
     for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  },
+  /** Waits until there is a file of that name. */
+  until: (path) => {
+    for (;;) {
+      try {
+        Deno.statSync(path);
+        return 0;
+      } catch {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+      }
+    }
   },
   /** Leaves a descriptor open. */
   leak: () => {
@@ -72,10 +83,10 @@ async function main(args: readonly string[]): Promise<void> {
   const held = await work(DESK, program, {
     isWarm: ([word = ""]) => word in CALLS,
     run(front, { strings: { words } }) {
-      const [word = ""] = words;
+      const [word = "", argument = ""] = words;
       const said = `warm ${words.join(" ")} ${Deno.cwd()} ${Deno.umask()}\n`;
       if (word !== "cold") front.write(1, encoder.encode(said));
-      return Promise.resolve(CALLS[word]!());
+      return Promise.resolve(CALLS[word]!(argument));
     },
   });
   if (held !== undefined) console.log(`holds ${held}`);

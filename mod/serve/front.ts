@@ -98,10 +98,11 @@ export class Front implements Disposable, Outlet {
   hear(): Asked | undefined {
     if (pollFds([this.socket], ASK_MS).length === 0) return undefined;
     // No more memory than it takes: there are many calls until V8 collects it.
+    const length = orEnd(() => peekPacket(this.socket)) ?? 0;
     const buffer = new Uint8Array(
-      Math.min(peekPacket(this.socket), REQUEST_SIZE + FRONT_INLINE + 1),
+      Math.min(length, REQUEST_SIZE + FRONT_INLINE + 1),
     );
-    const packet = receivePacket(this.socket, buffer);
+    const packet = orEnd(() => receivePacket(this.socket, buffer));
     if (packet === undefined) return undefined;
     this.#descriptors.push(...packet.fds);
     const request = decodeRequest(buffer);
@@ -274,15 +275,7 @@ export class Front implements Disposable, Outlet {
     if (
       milliseconds >= 0 && pollFds([this.socket], milliseconds).length === 0
     ) return undefined;
-    let packet;
-    try {
-      packet = receivePacket(this.socket, buffer);
-    } catch (error) {
-      if (error instanceof SyscallError && error.code === "ECONNRESET") {
-        return undefined;
-      }
-      throw error;
-    }
+    const packet = orEnd(() => receivePacket(this.socket, buffer));
     if (packet === undefined) return undefined;
     // It has none to give.
     this.#descriptors.push(...packet.fds);
@@ -307,6 +300,21 @@ export class Front implements Disposable, Outlet {
     if (answer.verb !== verb) throw new CallerGone("it answers nonsense");
     if (answer.result >= 0 || answer.result === fine) return answer;
     throw new SyscallError(call, -answer.result);
+  }
+}
+
+/** A front that ends with a packet unread is an error to the next who reads;
+ * unix(7).
+ *
+ * @returns undefined for that */
+function orEnd<T>(receive: () => T): T | undefined {
+  try {
+    return receive();
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === "ECONNRESET") {
+      return undefined;
+    }
+    throw error;
   }
 }
 

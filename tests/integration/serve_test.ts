@@ -279,6 +279,31 @@ testOn(
 
 testOn(
   ["helper"],
+  "serve: who leaves the queue without a word is no worker's misfortune",
+  async () => {
+    await using served = await ServedRoom.open({ least: 1, most: 1 });
+    const file = `${served.room.dir}/go`;
+    const busy = served.room.start(["until", file]);
+    await busy.waitFor("warm until");
+    const workers = served.workers();
+    const here = openFd("/", 0o10000000);
+    for (const asks of [true, false]) {
+      const fd = connectPackets(served.room.socket);
+      if (asks) sendWithFds(fd, makeRequest(PROGRAM, "where"), [here]);
+      // "queued" is there, and stays unread.
+      assertEquals(pollFds([fd], 60_000).length, 1);
+      closeFd(fd);
+    }
+    closeFd(here);
+    Deno.writeTextFileSync(file, "");
+    assertEquals((await busy.done).code, 0);
+    assert((await served.call(["where"])).startsWith("warm where"));
+    assertEquals(served.workers(), workers);
+  },
+);
+
+testOn(
+  ["helper"],
   "serve: a worker that dies ends its call alone",
   async () => {
     await using served = await ServedRoom.open();
