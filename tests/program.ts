@@ -1,12 +1,14 @@
 /**
  * The program under test, for root and for an unprivileged user: the bundle
  * (dist/rustyrun.js and what lies beside it) where it is newer than its sources, as `deno task test`
- * makes it, else `deno run -A main.ts`. RUSTYRUN_BIN names another one: an
+ * makes it, else `deno run -A main.ts`. RUSTYRUN_WARM puts a front with a warm
+ * engine before it, for its own user. RUSTYRUN_BIN names another program: an
  * executable, or a .js bundle.
  *
  * @module
  */
 
+import { serveWarm } from "./warm_program.ts";
 import { asUser, isFile, type User, USERS } from "./needs.ts";
 
 /** The repository's root, without a slash at the end. */
@@ -176,6 +178,19 @@ function findTested(): string | undefined {
   return tested;
 }
 
+let front: string | undefined;
+
+/** The front of the program under test, where RUSTYRUN_WARM asks for it. */
+function findFront(): string | undefined {
+  if (!Deno.env.has("RUSTYRUN_WARM")) return undefined;
+  const file = findTested() ?? `${ROOT}/main.ts`;
+  const program = /\.[jt]s$/.test(file)
+    ? [Deno.execPath(), "run", "-q", "-A", file]
+    : [file];
+  const helper = `${ROOT}/dist/rustyrun-helper-${Deno.build.arch}`;
+  return front ??= serveWarm(program, helper);
+}
+
 /** The command line of rustyrun under test, without its arguments. */
 export function cliCommand(
   { user, sources }: { user?: boolean | User; sources?: boolean } = {},
@@ -183,6 +198,8 @@ export function cliCommand(
   const other = otherUser(user);
   const places = other ? findPlaces(other) : undefined;
   const deno = places?.deno ?? Deno.execPath();
+  const served = other || sources ? undefined : findFront();
+  if (served !== undefined) return [served];
   const bin = sources ? undefined : findTested();
   if (bin === undefined) {
     return [deno, "run", "-A", other ? findMain(other) : `${ROOT}/main.ts`];

@@ -368,7 +368,7 @@ async function killAtEachStep(
 for (const victim of ["front", "worker"] as const) {
   testOn(
     ["root", "busybox"],
-    `warm: a ${victim} that is killed at any step of create, run or exec leaves nothing`,
+    `warm: a ${victim} that is killed at any step of create, start, delete, run or exec leaves nothing`,
     async () => {
       await using room = await WarmRoom.open();
       using bundle = makeBundle("sleep 1000");
@@ -391,6 +391,13 @@ for (const victim of ["front", "worker"] as const) {
       };
       const create = ["create", "--bundle", bundle.dir, ID];
       assert(await killAtEachStep(room, victim, create, { judge: check }) > 4);
+      const prepare = () => room.cold(create);
+      for (const words of [["start", ID], ["delete", "--force", ID]]) {
+        assert(
+          await killAtEachStep(room, victim, words, { prepare, judge: check }) >
+            0,
+        );
+      }
       const run = ["run", "--bundle", short.dir, ID];
       assert(await killAtEachStep(room, victim, run, { judge: check }) > 4);
       await room.cold(create);
