@@ -4,7 +4,9 @@
  * @module
  */
 
-import { flagOn, flagValue } from "../config/flags/use.ts";
+import { errnoOf } from "../../ffi/errno.ts";
+import { statSync } from "../../ffi/files.ts";
+import { flagOn, flagUses, flagValue } from "../config/flags/use.ts";
 import { ContainerError } from "../errors.ts";
 import { OWN } from "./call.ts";
 import { FILES, load } from "./load.ts";
@@ -28,8 +30,30 @@ const WARM: ReadonlySet<string> = new Set([
   "version",
 ]);
 
+/** Files that a command line names to be read. */
+function listFiles({ command, flags, friendly }: Parsed): string[] {
+  const named = ["config", "process", "resources", "env-file"]
+    .flatMap((name) => flagUses(flags, name).map((it) => it.value));
+  const bundle = command === "create" || (command === "run" && !friendly);
+  return bundle && !flags.has("config")
+    ? [...named, `${flagValue(flags, "bundle") || "."}/config.json`]
+    : named;
+}
+
+/** Whether whoever reads a file may wait for another process: a FIFO's reader does
+ * for ever. */
+function mayWait(path: string): boolean {
+  try {
+    return !statSync(path).isFile;
+  } catch (error) {
+    if (errnoOf(error) === "") throw error;
+    return false;
+  }
+}
+
 /** Whether a command needs a process of its own, as far as its words say. */
-function needsProcess({ command, flags, global }: Parsed): boolean {
+function needsProcess(parsed: Parsed): boolean {
+  const { command, flags, global } = parsed;
   return !WARM.has(command) ||
     // Their numbers are those of the process that was given them.
     global.has("detached-fd") || flags.has("result-fd") ||
@@ -38,10 +62,12 @@ function needsProcess({ command, flags, global }: Parsed): boolean {
     flagOn(flags, "ignore-paused") ||
     (command === "update" && flagValue(flags, "resources") === "-") ||
     // It goes on in the background: the same command line once more.
-    (command === "run" && flagOn(flags, "detach"));
+    (command === "run" && flagOn(flags, "detach")) ||
+    listFiles(parsed).some(mayWait);
 }
 
-/** Whether the warm engine serves a command line. */
+/** Whether the warm engine serves a command line, from the directory that this
+ * process is in. */
 export function isWarm(words: readonly string[]): boolean {
   if (words.some((it) => OWN.test(it))) return false;
   let parsed: Parsed;

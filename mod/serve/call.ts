@@ -13,7 +13,7 @@ import { type Asked, Front, GoCold } from "./front.ts";
 
 /** What the full program would do for a call. */
 export interface Program {
-  /** Whether the engine serves these words; without an effect. */
+  /** Whether the engine serves these words, where it is now; without an effect. */
   isWarm(words: readonly string[]): boolean;
   /**
    * Runs a call.
@@ -80,9 +80,9 @@ function judge(
   if (asked === undefined) return "it does not say what it wants";
   if (!meansUs(asked.strings.program, self)) return "another program";
   if (!self.identity.isOf(front.pid)) return "no equal";
-  if (!program.isWarm(asked.strings.words)) return "not served";
   // May this process be where it is? Its directory may be closed to us.
   if (trySyscall("fchdir", asked.directory) < 0) return "its directory";
+  if (!program.isWarm(asked.strings.words)) return "not served";
   return undefined;
 }
 

@@ -318,7 +318,15 @@ testOn(
     await using room = await WarmRoom.open();
     const hooks = { poststop: [{ path: "/bin/true" }] };
     using bundle = makeBundle("true", { hooks });
+    const fifo = `${room.dir}/fifo`;
+    Deno.mkdirSync(fifo);
+    new Deno.Command("mkfifo", { args: [`${fifo}/config.json`] }).outputSync();
     const cold: (readonly string[])[] = [
+      ["create", "--bundle", fifo, ID],
+      ["create", "--config", `${fifo}/config.json`, ID],
+      ["run", "--bundle", fifo, ID],
+      ["exec", "--process", `${fifo}/config.json`, ID],
+      ["update", "--resources", `${fifo}/config.json`, ID],
       ["doctor"],
       ["help"],
       ["spec"],
