@@ -62,7 +62,7 @@ function needsProcess(parsed: Parsed): boolean {
     flagOn(flags, "ignore-paused") ||
     (command === "update" && flagValue(flags, "resources") === "-") ||
     // It goes on in the background: the same command line once more.
-    (command === "run" && flagOn(flags, "detach")) ||
+    (command === "run" && parsed.friendly && flagOn(flags, "detach")) ||
     listFiles(parsed).some(mayWait);
 }
 

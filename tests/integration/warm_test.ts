@@ -153,6 +153,14 @@ testOn(
       await room.call(["run", "--bundle", bundle.dir, ID], { stdin: "in\n" }),
       { code: 3, signal: null, stdout: "out\nin\n", stderr: "err\n" },
     );
+    using staying = makeBundle("sleep 1000");
+    assertEquals(
+      await room.call(["run", "--detach", "--bundle", staying.dir, ID]),
+      FINE,
+    );
+    const { stdout } = await room.call(["state", ID]);
+    assertEquals(JSON.parse(stdout).status, "running");
+    assertEquals(await room.call(["delete", "--force", ID]), FINE);
     const rootfs = makeRootfs();
     const words = [
       "run",
@@ -338,6 +346,7 @@ testOn(
       ["exec", "--ignore-paused", ID, "true"],
       ["exec", "--process", "/proc/self/fd/5", ID],
       ["run", "--explain", "--rootfs", "/", "--", "true"],
+      ["run", "--detach", "--rootfs", "/", "--", "true"],
       ["run", "--result-fd", "9", "--rootfs", "/", "--", "true"],
       ["run", "--bundle", bundle.dir, ID],
       ["create", "--bundle", bundle.dir, ID],
