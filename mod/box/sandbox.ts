@@ -6,7 +6,7 @@
 
 import { EPOLL } from "../../ffi/epoll.ts";
 import { O } from "../../ffi/constants.ts";
-import { closeFd, openFd, waitProcess } from "../../ffi/libc.ts";
+import { closeFd, openFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
 import type { Finding } from "../doctor.ts";
 import { ContainerError } from "../errors.ts";
 import type { Explained } from "../explain.ts";
@@ -62,6 +62,8 @@ function checkCommand(command: unknown): readonly string[] {
 async function removeBox(box: StartedBox, ended: Promise<unknown>) {
   closeFd(box.control);
   await untilReady(box.wardenfd, EPOLL.in);
+  // By the warden it has ended; something may have killed that.
+  trySyscall("pidfd_send_signal", box.pidfd, SIGKILL, null, 0);
   await ended;
   await callEngine("endBox", box);
 }

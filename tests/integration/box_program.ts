@@ -389,6 +389,26 @@ const CASES: Record<string, () => Promise<unknown>> = {
     await box.close();
     return [signal, code];
   },
+  /** Something has killed its warden: it goes all the same. */
+  async wardenless() {
+    const box = await Sandbox.create(base());
+    const run = box.spawn(sh("echo begun; sleep 1000"));
+    await run.stdout.lines().next();
+    const wardens = [...Deno.readDirSync("/proc")].filter(({ name }) => {
+      if (!/^\d+$/.test(name)) return false;
+      try {
+        const status = Deno.readTextFileSync(`/proc/${name}/status`);
+        return status.startsWith("Name:\trustyrun-warden\n") &&
+          status.includes(`\nPPid:\t${Deno.pid}\n`);
+      } catch (error) {
+        if (error instanceof Deno.errors.NotFound) return false;
+        throw error;
+      }
+    });
+    for (const { name } of wardens) Deno.kill(Number(name), "SIGKILL");
+    await box.close();
+    return [wardens.length, (await run).signal];
+  },
   async free() {
     const box = Sandbox.create(base());
     const counts = [await turns(box)];
