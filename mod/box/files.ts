@@ -119,7 +119,8 @@ export abstract class SandboxFiles extends EventTarget {
 
   /**
    * Copies a file or a directory of the container to the host: at most 1 GiB, and
-   * 100,000 files.
+   * 100,000 files. Links are copied as links, which may point anywhere: who opens
+   * one on the host follows it there.
    *
    * @param path what is copied
    * @param destination the name of the copy on the host, in a directory that is
@@ -142,7 +143,8 @@ export abstract class SandboxFiles extends EventTarget {
 
   /**
    * Takes changes over into the root file system that it was made of: directories
-   * that are missing on the way are made.
+   * that are missing on the way are made. A link may point anywhere: who opens it
+   * on the host follows it there. What was applied before an error stays.
    *
    * @param paths of {@linkcode SandboxFiles.changes}
    * @throws {ContainerError} `file-missing` where nothing has changed, and as

@@ -10,7 +10,6 @@ import { type Box, makeBox, ROOT, start } from "../harness.ts";
 import { type Need, testOn, type User } from "../needs.ts";
 import { findPlaces, otherUser } from "../program.ts";
 
-const KILLED = { code: 137, signal: "SIGKILL" };
 const FINE = { limit: null, timedOut: false, truncated: false };
 
 /** What each case gives; those of the second list need cgroups. */
@@ -21,14 +20,7 @@ const CASES: Record<string, unknown> = {
   much: [true, true],
   backpressure: [false, 4000000, 0],
   missing: ["command-not-found", "rootfs-missing"],
-  timeout: {
-    ...KILLED,
-    stdout: "begun\n",
-    stderr: "",
-    limit: "time",
-    timedOut: true,
-    truncated: false,
-  },
+  timeout: [137, "SIGKILL", "time", true],
   abort: ["Error: enough", "Error: too early"],
   output: [4096, "output", true, "SIGKILL"],
   flood: [16 << 20, "output"],
