@@ -429,6 +429,18 @@ const CASES: Record<string, () => Promise<unknown>> = {
     );
     return runs.every((it, i) => it.stdout === `${i}\n` && it.code === 0);
   },
+  /** 200 at once, in as many threads as ever. */
+  async crowd() {
+    const boxes = await Promise.all(
+      Array.from({ length: 200 }, () => Sandbox.create(base())),
+    );
+    const threads = [...Deno.readDirSync("/proc/self/task")].length;
+    const said = await Promise.all(
+      boxes.map((it, at) => it.output(["echo", `${at}`])),
+    );
+    await Promise.all(boxes.map((it) => it.close()));
+    return [said.every((it, at) => it.stdout === `${at}\n`), threads < 50];
+  },
   /** Is killed while it has much. */
   async victim() {
     const boxes = await Promise.all(

@@ -77,6 +77,7 @@ const COUNTED: Record<string, unknown> = {
   stats: [64 << 20, 9, 1, true],
   events: ["oom", "memory", "SIGKILL"],
   explained: true,
+  crowd: [true, true],
 };
 
 function program(box: Box, names: string[], user: User | false) {
