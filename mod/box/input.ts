@@ -17,6 +17,9 @@ export class Sink {
   #fd = -1;
   #closed = false;
   #opened = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<undefined>();
+  /** The process reads no more; undefined, for who races it with something. */
+  readonly gone: Promise<undefined> = this.#gone.promise;
 
   constructor() {
     this.#opened.promise.catch(() => {});
@@ -25,13 +28,13 @@ export class Sink {
   /** The process is there; -1: it reads nothing. */
   open(fd: number): void {
     this.#fd = fd;
-    if (fd < 0) this.#closed = true;
+    if (fd < 0) this.close();
     this.#opened.resolve();
   }
 
   /** There will be no process. */
   fail(error: unknown): void {
-    this.#closed = true;
+    this.close();
     this.#opened.reject(error);
   }
 
@@ -59,6 +62,7 @@ export class Sink {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#gone.resolve(undefined);
     if (this.#fd < 0) return;
     forget(this.#fd);
     closeFd(this.#fd);
@@ -91,8 +95,17 @@ export async function feed(
   input: Exclude<Input, "piped" | "null">,
 ): Promise<void> {
   if (input instanceof ReadableStream) {
-    for await (const chunk of input) {
-      if (!await sink.write(chunk)) break;
+    const reader = input.getReader();
+    try {
+      for (;;) {
+        // One that never ends does not hold up the end of the process.
+        const next = await Promise.race([reader.read(), sink.gone]);
+        if (next === undefined || next.done) break;
+        if (!await sink.write(next.value)) break;
+      }
+    } finally {
+      // It may have failed itself: that is thrown already.
+      reader.cancel().catch(() => {});
     }
   } else {
     await sink.write(

@@ -86,8 +86,14 @@ export class Run implements PromiseLike<RunResult> {
   #truncated = false;
   #reason: Reason | undefined;
   readonly #kills: Promise<unknown>[] = [];
+  /** It runs. */
   #process: StartedRun | undefined;
-  #result: Promise<Omit<RunResult, OutputKeys>>;
+  /** It was killed before it ran. */
+  #doomed = false;
+  /** What it is to read is written. */
+  #fed: Promise<void> | undefined;
+  #settled: Promise<RunResult> | undefined;
+  readonly #result: Promise<Omit<RunResult, OutputKeys>>;
 
   /** @ignore made by Sandbox */
   constructor(door: RunDoor, options: WatchOptions) {
@@ -118,8 +124,6 @@ export class Run implements PromiseLike<RunResult> {
     }
   }
 
-  #fed: Promise<void> | undefined;
-
   async #start(door: RunDoor, input: boolean): Promise<StartedRun> {
     try {
       this.#signal?.throwIfAborted();
@@ -129,6 +133,7 @@ export class Run implements PromiseLike<RunResult> {
       this.#sink.open(stdin);
       this.#sources[0].open(stdout);
       this.#sources[1].open(stderr);
+      if (this.#doomed) this.#kill();
       return started;
     } catch (error) {
       this.#sink.fail(error);
@@ -227,7 +232,10 @@ export class Run implements PromiseLike<RunResult> {
 
   #kill(): void {
     const run = this.#process;
-    if (run === undefined) return;
+    if (run === undefined) {
+      this.#doomed = true;
+      return;
+    }
     trySyscall("kill", run.pid, SIGKILL);
     // What it has started goes the same way. An error is that of the run's end,
     // which does the same once more.
@@ -269,8 +277,6 @@ export class Run implements PromiseLike<RunResult> {
       stderrBytes,
     };
   }
-
-  #settled: Promise<RunResult> | undefined;
 
   /**
    * Its result; a command that fails is no error.

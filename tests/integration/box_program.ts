@@ -83,6 +83,30 @@ const CASES: Record<string, () => Promise<unknown>> = {
       (await run("null")).stdout,
     ];
   },
+  /** An input that never ends, one that fails, and a kill before it runs. */
+  async inputEnds() {
+    let cancelled = false;
+    const endless = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array([65, 66])),
+      cancel() {
+        cancelled = true;
+      },
+    });
+    const head = await Sandbox.run({
+      ...base(),
+      command: ["head", "-c", "1"],
+      stdin: endless,
+    });
+    const failing = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.error(new Error("no more")),
+    });
+    const failed = await codeOf(() =>
+      Sandbox.run({ ...base(), command: ["cat"], stdin: failing })
+    );
+    const early = Sandbox.run({ ...base(), command: ["sleep", "1000"] });
+    early.kill();
+    return [head.stdout, cancelled, failed, (await early).signal];
+  },
   async piped() {
     const run = Sandbox.run({ ...base(), command: ["cat"], stdin: "piped" });
     const writer = run.stdin.getWriter();

@@ -16,6 +16,7 @@ const FINE = { limit: null, timedOut: false, truncated: false };
 const CASES: Record<string, unknown> = {
   one: { code: 3, signal: null, stdout: "out\n", stderr: "err\n", ...FINE },
   inputs: ["text", [0, 255, 10], 6, ""],
+  inputEnds: ["A", true, "Error: no more", "SIGKILL"],
   piped: ["a", ["bc", "d"], 0, ""],
   much: [true, true],
   backpressure: [false, 4000000, 0],
