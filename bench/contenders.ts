@@ -21,6 +21,8 @@ export const TITLES = {
   front: "rustyrun, front + serve",
   library: "rustyrun, library",
   "library-bare": "rustyrun, library, no cgroups",
+  pool: "rustyrun, pool",
+  "pool-bare": "rustyrun, pool, no cgroups",
   runc: "runc",
   crun: "crun",
   bwrap: "bwrap",

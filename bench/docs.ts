@@ -38,7 +38,8 @@ const SHOWN = [
 
 /** Who is shown, from top to bottom, with a colour: ours are of one kind. */
 const COLOURS: readonly (readonly [Name, string])[] = [
-  ["library-bare", "#1a5f8a"],
+  ["pool-bare", "#0f3d5c"],
+  ["pool", "#1a5f8a"],
   ["library", "#1f77b4"],
   ["front", "#4f9fd0"],
   ["cold", "#9cc9e8"],

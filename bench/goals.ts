@@ -82,7 +82,7 @@ const GOALS: readonly Goal[] = [
   {
     case: "run",
     metric: "run",
-    who: "library-bare",
+    who: "pool-bare",
     title: "run",
     bounds: [{ of: "bwrap", must: 0.6, aim: 0.45 }],
   },

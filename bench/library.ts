@@ -21,6 +21,9 @@ export type Job =
   | "bare"
   | "docker"
   | "exec"
+  /** Takes a sandbox that is ready, runs in it, and closes it. */
+  | "pool"
+  | "poolBare"
   /** Makes a container that stays, or 20 at once. */
   | "open"
   | "crowd"
@@ -57,8 +60,8 @@ export class Library {
       ...[Deno.execPath(), "run", "-q", "-A", `--config=${ROOT}deno.json`],
       `${ROOT}bench/library_program.ts`,
       ...[...fifos, room.rootfs, room.makeDir("states/library")],
-      room.cgroup.slice(1).replace(/^rustyrun-/, ""),
     ]);
+    room.moveInto(pid);
     this.cpu = new CpuMeter(pid, { reaps: true });
   }
 

@@ -19,6 +19,9 @@ export const HIDDEN = ["/run", "/dev/shm", "/var/lib/containers"];
 /** Waits for processes and cgroups to go: so often, so many milliseconds. */
 const TRIES = 1000, TICK_MS = 10;
 
+/** Name of the cgroup for what lives on. */
+const STAYS = "stays";
+
 /** How a container's bundle differs from what `runc spec` writes. */
 export interface BundleOptions {
   args?: string[];
@@ -113,33 +116,37 @@ export class Room implements Disposable {
    *
    * @throws {BuildError} when something stays */
   sweep(kept: readonly number[] = []): void {
-    this.#removeAll(kept);
-    this.#makeCgroups();
-  }
-
-  #removeAll(kept: readonly number[]): void {
     this.#end(new Set(kept.flatMap((it) => [it, ...listDescendants(it)])));
-    for (const path of this.#listCgroups()) removeCgroup(path);
-    const left = this.#listCgroups();
-    if (left.length > 0) {
-      throw new BuildError(`Cannot remove the cgroups ${left.join(", ")}`);
+    for (const path of this.#listCgroups()) {
+      if (!path.includes(`${this.cgroup}/${STAYS}`)) removeCgroup(path);
     }
     Deno.removeSync(this.makeDir("bundles"), { recursive: true });
     this.starter.forget();
   }
 
   /** Makes the cgroup above all containers, as engines have one: else some make and
-   * remove it with each container, and others leave it. */
+   * remove it with each container, and others leave it; and one for what lives on. */
   #makeCgroups(): void {
     for (const { path } of listHierarchies()) {
-      const dir = path + this.cgroup;
-      Deno.mkdirSync(dir);
-      for (const name of ["cpuset.cpus", "cpuset.mems"]) {
-        // v1: without them no process may join.
-        if (!isFile(`${dir}/tasks`) || !isFile(`${dir}/${name}`)) continue;
-        const value = Deno.readTextFileSync(`${path}/${name}`);
-        Deno.writeTextFileSync(`${dir}/${name}`, value);
+      for (const name of [this.cgroup, `${this.cgroup}/${STAYS}`]) {
+        const dir = path + name;
+        Deno.mkdirSync(dir);
+        for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+          // v1: without them no process may join.
+          if (!isFile(`${dir}/tasks`) || !isFile(`${dir}/${file}`)) continue;
+          const value = Deno.readTextFileSync(`${path}/${file}`);
+          Deno.writeTextFileSync(`${dir}/${file}`, value);
+        }
       }
+    }
+  }
+
+  /** Moves a process into the cgroup of what lives on: its containers are then
+   * below the bench's cgroup as well. */
+  moveInto(pid: number): void {
+    for (const { path } of listHierarchies()) {
+      const file = `${path}${this.cgroup}/${STAYS}/cgroup.procs`;
+      Deno.writeTextFileSync(file, `${pid}`);
     }
   }
 
@@ -172,29 +179,27 @@ export class Room implements Disposable {
     throw new BuildError("Cannot end what the bench has started");
   }
 
-  /** Paths of the bench's cgroups, innermost first. */
-  #listCgroups(): string[] {
-    const below = (dir: string): string[] => [
-      ...listDirs(dir).flatMap((it) => below(`${dir}/${it}`)),
-      dir,
-    ];
+  /** The bench's cgroup in each hierarchy. */
+  #listTops(): string[] {
     // podman makes plain directories where it looks for a hierarchy.
-    const mounts = listDirs("/sys/fs/cgroup").map((it) =>
+    const places = listDirs("/sys/fs/cgroup").map((it) =>
       `/sys/fs/cgroup/${it}`
     );
-    const all = new Set([
-      ...mounts,
-      ...listHierarchies().flatMap(({ path, own }) => [path, path + own]),
-    ]);
-    // The library's are beside it, with its name and more.
-    const named = (dir: string) =>
-      listDirs(dir).filter((it) => `/${it}-`.startsWith(`${this.cgroup}-`))
-        .flatMap((it) => below(`${dir}/${it}`));
-    return [...all].flatMap(named);
+    const mounts = listHierarchies().map((it) => it.path);
+    return [...new Set([...places, ...mounts])].map((it) => it + this.cgroup);
+  }
+
+  /** Paths of cgroups below it, innermost first. */
+  #listCgroups(): string[] {
+    const below = (dir: string): string[] =>
+      listDirs(dir).flatMap((it) => [...below(`${dir}/${it}`), `${dir}/${it}`]);
+    return this.#listTops().flatMap(below);
   }
 
   [Symbol.dispose](): void {
-    this.#removeAll([]);
+    this.sweep();
+    const all = [...this.#listCgroups(), ...this.#listTops()];
+    for (const path of all) removeCgroup(path);
     this.starter[Symbol.dispose]();
   }
 }

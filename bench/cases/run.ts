@@ -31,6 +31,8 @@ async function measure(
   acts.set("library", async () => ({ run: await library.do(job) }));
   if (!docker) {
     acts.set("library-bare", async () => ({ run: await library.do("bare") }));
+    acts.set("pool", async () => ({ run: await library.do("pool") }));
+    acts.set("pool-bare", async () => ({ run: await library.do("poolBare") }));
     const bwrap = findProgram("bwrap");
     if (bwrap === undefined) bench.field.leaveOut("bwrap", "not installed");
     else {
@@ -55,7 +57,7 @@ const run: Case = {
   name: "run",
   title: "run",
   job:
-    "run of what `runc spec` writes, with /bin/true, until it has ended and everything is removed. The library makes its own container of the same root, with the same namespaces, read-only and here without a filter, and collects what the command writes. bwrap has the namespaces, but no cgroups, masked paths or device rules.",
+    "run of what `runc spec` writes, with /bin/true, until it has ended and everything is removed. The library makes its own container of the same root, with the same namespaces, read-only and here without a filter, and collects what the command writes; a pool has made it before, and makes the next one meanwhile. bwrap has the namespaces, but no cgroups, masked paths or device rules.",
   run: (bench) => measure(bench, "run", false),
 };
 

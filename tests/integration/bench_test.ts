@@ -31,7 +31,9 @@ testOn(NEEDS, "the bench measures, and removes what it made", async () => {
       if (findProgram("bwrap") && (name === "run" || name === "memory")) {
         runtimes.push("bwrap");
       }
-      if (name === "run") runtimes.push("floor", "floor-bare", "empty");
+      if (name === "run") {
+        runtimes.push("floor", "floor-bare", "empty", "pool", "pool-bare");
+      }
       assertEquals(runtimes.filter((it) => !seen.has(it)), [], name);
       for (const { values } of series) {
         assertEquals(values.every((it) => it > 0), true, name);
