@@ -7,21 +7,17 @@
 
 import { errnoOf } from "./errno.ts";
 import { statSync } from "./files.ts";
-import { PACKED, type PackedHelper } from "./packed.ts";
+import { type LoadPacked, PACKED } from "./packed.ts";
 
 /** The helper cannot be had, or must not be used. */
 export class HelperError extends Error {
   override name = "HelperError";
   /** What is wrong with it. */
   readonly reason: "missing" | "writable" | "changed";
-  /** The file or directory in question. */
+  /** The file or directory in question; "" where it is no file. */
   readonly path: string;
 
-  constructor(
-    message: string,
-    reason: "missing" | "writable" | "changed",
-    path: string,
-  ) {
+  constructor(message: string, reason: HelperError["reason"], path: string) {
     super(message);
     this.reason = reason;
     this.path = path;
@@ -116,11 +112,14 @@ const SOURCE = "/ffi/helper.ts";
  * Where the helper is, and what of the program is written by whoever may write
  * there: beside a bundle's chunk that is the directory itself, since the program
  * lies in it.
+ *
+ * @returns undefined for a module that was loaded from the network: it has no
+ * file
  */
-function findHelper(): { dir: string; program: string } {
-  // Cutting strings is cheaper than a URL. A module that was loaded from the
-  // network has no file.
-  const file = import.meta.filename ?? SOURCE;
+function findHelper(): { dir: string; program: string } | undefined {
+  const file = import.meta.filename;
+  if (file === undefined) return undefined;
+  // Cutting strings is cheaper than a URL.
   if (file.endsWith(SOURCE)) {
     return { dir: `${file.slice(0, -SOURCE.length)}/dist`, program: file };
   }
@@ -128,24 +127,49 @@ function findHelper(): { dir: string; program: string } {
   return { dir, program: dir };
 }
 
+/** What a package carried. */
+let unpacked: Uint8Array<ArrayBuffer> | undefined;
+
+function decode(base64: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Uint8Array.fromBase64(base64);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    // No helper has the hash of nothing.
+    return new Uint8Array(0);
+  }
+}
+
 /**
- * Checks the helper that a package carries by its hash, once: what was cut or
- * changed on its way is not run. Without one there is nothing to check.
+ * Gets the helper that a package carries, for {@linkcode loadHelper}, and checks
+ * it by its hash: what was cut or changed on its way is not run. In a clone and
+ * in the bundle there is nothing to get.
  *
- * @throws {HelperError} when it is another
+ * @param load loads its module
+ * @throws {HelperError} with the reason "missing" when that cannot be loaded,
+ * "changed" when it is another helper
  */
-export async function checkPacked(
-  packed: PackedHelper | undefined = PACKED[Deno.build.arch],
+export async function unpackHelper(
+  load: LoadPacked | undefined = PACKED[Deno.build.arch],
 ): Promise<void> {
-  if (packed === undefined) return;
-  const bytes = Uint8Array.fromBase64(packed.base64);
+  if (load === undefined) return;
+  const { HELPER } = await load().catch((cause: Error) => {
+    throw new HelperError(
+      `Cannot load the helper that the package carries: ${cause.message}`,
+      "missing",
+      "",
+    );
+  });
+  const bytes = decode(HELPER.base64);
   const digest = await crypto.subtle.digest("SHA-256", bytes);
-  if (new Uint8Array(digest).toHex() === packed.sha256) return;
-  throw new HelperError(
-    "Cannot use the helper that the package carries: it is not the one that was packed",
-    "changed",
-    "",
-  );
+  if (new Uint8Array(digest).toHex() !== HELPER.sha256) {
+    throw new HelperError(
+      "Cannot use the helper that the package carries: it is not the one that was packed",
+      "changed",
+      "",
+    );
+  }
+  unpacked = bytes;
 }
 
 /**
@@ -156,15 +180,21 @@ export async function checkPacked(
  * somebody else
  */
 export function loadHelper(): Uint8Array<ArrayBuffer> {
-  const packed = PACKED[Deno.build.arch];
-  if (packed !== undefined) return Uint8Array.fromBase64(packed.base64);
-  const { dir, program } = findHelper();
-  const path = `${dir}/rustyrun-helper-${Deno.build.arch}`;
+  if (unpacked !== undefined) return unpacked;
+  const place = findHelper();
+  if (place === undefined) {
+    throw new HelperError(
+      "Cannot find the helper: these sources come from the network and carry none",
+      "missing",
+      "",
+    );
+  }
+  const path = `${place.dir}/rustyrun-helper-${Deno.build.arch}`;
   try {
     const bytes = Deno.readFileSync(path);
     if (!Deno.build.standalone) {
-      refuseWritable(dir, program);
-      refuseWritable(path, program);
+      refuseWritable(place.dir, place.program);
+      refuseWritable(path, place.program);
     }
     return bytes;
   } catch (error) {

@@ -1,8 +1,9 @@
 /**
- * Writes dist/package: what is published on JSR. That is the sources, and the
- * helpers of both architectures in a module.
+ * Writes dist/package: what is published on JSR. That is the library's sources,
+ * and the helpers of both architectures as modules. Helpers in dist/ that are
+ * newer than their sources are taken as they are.
  *
- *     deno task package [DIRECTORY]
+ *     deno task package
  *     (cd dist/package && deno publish)
  *
  * @module
@@ -16,7 +17,8 @@ import {
   ROOT,
 } from "./build.ts";
 
-const ARCHITECTURES: Arch[] = ["x86_64", "aarch64"];
+const ARCHITECTURES: readonly Arch[] = ["x86_64", "aarch64"];
+const PACKAGE = `${ROOT}dist/package`;
 
 /** Copies a file, or a directory with all its files. */
 function copy(from: string, to: string): void {
@@ -27,30 +29,43 @@ function copy(from: string, to: string): void {
   }
 }
 
-/** The module ffi/packed.ts with these helpers. */
-async function packHelpers(archs: readonly Arch[]): Promise<string> {
+/** The text of the module that has a helper. */
+async function packHelper(arch: Arch): Promise<string> {
+  buildHelper({ arch });
+  const bytes = Deno.readFileSync(helperPath(arch));
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return `/** The helper of ${arch}. @module */
+
+import type { PackedHelper } from "../packed.ts";
+
+export const HELPER: PackedHelper = {
+  sha256: "${new Uint8Array(digest).toHex()}",
+  base64: "${bytes.toBase64()}",
+};
+`;
+}
+
+/** ffi/packed.ts where it loads these helpers. */
+function packIndex(archs: readonly Arch[]): string {
   const source = Deno.readTextFileSync(`${ROOT}ffi/packed.ts`);
-  const rows: string[] = [];
-  for (const arch of archs) {
-    buildHelper({ arch });
-    const bytes = Deno.readFileSync(helperPath(arch));
-    const sha256 = new Uint8Array(
-      await crypto.subtle.digest("SHA-256", bytes),
-    ).toHex();
-    rows.push(
-      `  ${arch}: {\n    sha256: "${sha256}",\n    base64:\n      "${bytes.toBase64()}",\n  },\n`,
-    );
-  }
-  const empty = "Readonly<Record<string, PackedHelper>> = {};";
+  const empty = "Readonly<Record<string, LoadPacked>> = {};";
   if (!source.includes(empty)) {
     throw new BuildError(
       "Cannot pack the helpers: ffi/packed.ts has no place for them",
     );
   }
-  return source.replace(
-    empty,
-    () => empty.replace("{}", `{\n${rows.join("")}}`),
-  );
+  const rows = archs.map((it) => `  ${it}: () => import("./packed/${it}.ts"),`);
+  return source.replace(empty, empty.replace("{}", `{\n${rows.join("\n")}\n}`));
+}
+
+/** Removes what an earlier run left: nothing that is gone may be published. */
+function makeAnew(dir: string): void {
+  try {
+    Deno.removeSync(dir, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  Deno.mkdirSync(dir, { recursive: true });
 }
 
 /**
@@ -63,20 +78,33 @@ export async function makePackage(
   dir: string,
   archs: readonly Arch[] = ARCHITECTURES,
 ): Promise<void> {
-  const packed = await packHelpers(archs);
+  const index = packIndex(archs);
   const config = Deno.readTextFileSync(`${ROOT}deno.jsr.json`);
   const { publish } = JSON.parse(config) as { publish: { include: string[] } };
-  Deno.mkdirSync(dir, { recursive: true });
+  makeAnew(dir);
   for (const path of publish.include) copy(`${ROOT}${path}`, `${dir}/${path}`);
   Deno.writeTextFileSync(`${dir}/deno.json`, config);
-  Deno.writeTextFileSync(`${dir}/ffi/packed.ts`, packed);
+  Deno.writeTextFileSync(`${dir}/ffi/packed.ts`, index);
+  Deno.mkdirSync(`${dir}/ffi/packed`);
+  for (const arch of archs) {
+    Deno.writeTextFileSync(
+      `${dir}/ffi/packed/${arch}.ts`,
+      await packHelper(arch),
+    );
+  }
 }
 
 if (import.meta.main) {
-  const dir = Deno.args[0] ?? `${ROOT}dist/package`;
   try {
-    await makePackage(dir);
-    console.log(`Wrote ${dir}: publish it from there`);
+    if (Deno.args.length > 0) {
+      throw new BuildError(
+        `Cannot make the package: unknown argument "${
+          Deno.args[0]
+        }"\n  hint: deno task package`,
+      );
+    }
+    await makePackage(PACKAGE);
+    console.log("Wrote dist/package: publish it from there");
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;
     console.error(error.message);

@@ -430,18 +430,3 @@ for (const path of ["/nonexistent/rustyrun", "/dev/null/x"]) {
     refuseWritable(path, undefined);
   });
 }
-
-Deno.test("the package of deno.jsr.json can be published", async () => {
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "publish",
-      "--config=deno.jsr.json",
-      "--dry-run",
-      "--allow-dirty",
-    ],
-    cwd: ROOT,
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-  }).output();
-  assertEquals(success, true, new TextDecoder().decode(stderr));
-});

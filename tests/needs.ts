@@ -201,6 +201,9 @@ export const NEEDS = {
     Deno.build.arch === "aarch64" ||
     findProgram("qemu-aarch64-static") !== undefined &&
       links("aarch64-linux-gnu-gcc", ["-static"]),
+  /** A compiler for x86_64 with a static libc. */
+  x86_64: () =>
+    Deno.build.arch === "x86_64" || links("x86_64-linux-gnu-gcc", ["-static"]),
   python3: () => probe(findPython(), "-c", "").code === 0,
   /** libseccomp itself, as the oracle of the seccomp compiler. */
   libseccomp: () => {

@@ -1,6 +1,5 @@
 /**
  * `@std/assert` from the npm registry, with the types that its republish lacks.
- * deno.jsr.json maps the same name to the original.
  *
  * @module
  */

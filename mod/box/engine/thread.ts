@@ -5,7 +5,7 @@
  */
 
 import { parentPort } from "node:worker_threads";
-import { checkPacked, HelperError } from "../../../ffi/helper.ts";
+import { HelperError, unpackHelper } from "../../../ffi/helper.ts";
 import { ContainerError } from "../../errors.ts";
 import { type Answer, type CallName, CALLS, type Failure } from "./calls.ts";
 
@@ -23,7 +23,7 @@ function toFailure(error: unknown): Failure {
   if (error instanceof HelperError) {
     return {
       message: error.message,
-      code: "helper-changed",
+      code: `helper-${error.reason}`,
       hint: "Load the package anew: deno cache --reload",
       suppressed: [],
     };
@@ -42,14 +42,14 @@ function answer(id: number, name: CallName, args: unknown[]): Answer {
   }
 }
 
-const checked = checkPacked();
+const unpacked = unpackHelper();
 // Each call has its failure to answer with.
-checked.catch(() => {});
+unpacked.catch(() => {});
 
 parentPort!.on("message", async (message: [number, CallName, unknown[]]) => {
   const [id, name, args] = message;
   try {
-    await checked;
+    await unpacked;
   } catch (error) {
     return parentPort!.postMessage({ id, failure: toFailure(error) });
   }
