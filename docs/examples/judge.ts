@@ -1,17 +1,11 @@
 /**
  * A judge: runs programs that nobody trusts, a few at once, and says what is wrong
- * with each.
- *
- *     deno run -A docs/examples/judge.ts [COUNT]
- *
- * judges so many submissions (500) of submissions.ts, and says whether every
- * verdict was right.
+ * with each. submissions.ts shows it at work.
  *
  * @module
  */
 
 import { type RunResult, Sandbox } from "@rustyrun/rustyrun";
-import { makeSubmissions } from "./submissions.ts";
 
 /** What a judge says. */
 export type Verdict =
@@ -95,23 +89,4 @@ export async function judgeAll(
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   return verdicts;
-}
-
-if (import.meta.main) {
-  const all = makeSubmissions(Number(Deno.args[0] ?? 500));
-  const began = performance.now();
-  const verdicts = await judgeAll(all.map(({ submission }) => submission));
-  const seconds = (performance.now() - began) / 1000;
-  const groups = Object.groupBy(verdicts, (it) => it);
-  for (const [verdict, { length }] of Object.entries(groups)) {
-    console.log(verdict, length);
-  }
-  let wrong = 0;
-  for (const [at, { submission, wanted }] of all.entries()) {
-    if (verdicts[at] === wanted) continue;
-    wrong++;
-    console.log(`${verdicts[at]} and not ${wanted}:`, submission.command);
-  }
-  console.log(`${all.length} in ${seconds.toFixed(1)} s, ${wrong} wrong`);
-  if (wrong > 0) Deno.exitCode = 1;
 }

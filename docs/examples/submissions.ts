@@ -2,10 +2,14 @@
  * Submissions for the judge: "read two numbers, write their sum", as it should be
  * done, and in every other way.
  *
+ *     deno run -A docs/examples/submissions.ts [COUNT]
+ *
+ * has so many judged (500), and says whether every verdict was right.
+ *
  * @module
  */
 
-import type { Submission, Verdict } from "./judge.ts";
+import { judgeAll, type Submission, type Verdict } from "./judge.ts";
 
 const sh = (source: string) => ["sh", "-c", source];
 const python = (source: string) => ["python3", "-c", source];
@@ -120,4 +124,23 @@ export function makeSubmissions(
       wanted,
     };
   });
+}
+
+if (import.meta.main) {
+  const all = makeSubmissions(Number(Deno.args[0] ?? 500));
+  const began = performance.now();
+  const verdicts = await judgeAll(all.map(({ submission }) => submission));
+  const seconds = (performance.now() - began) / 1000;
+  const groups = Object.groupBy(verdicts, (it) => it);
+  for (const [verdict, { length }] of Object.entries(groups)) {
+    console.log(verdict, length);
+  }
+  let wrong = 0;
+  for (const [at, { submission, wanted }] of all.entries()) {
+    if (verdicts[at] === wanted) continue;
+    wrong++;
+    console.log(`${verdicts[at]} and not ${wanted}:`, submission.command);
+  }
+  console.log(`${all.length} in ${seconds.toFixed(1)} s, ${wrong} wrong`);
+  if (wrong > 0) Deno.exitCode = 1;
 }

@@ -29,14 +29,15 @@ function deno(command: "run" | "test", name: string, ...words: string[]) {
 
 /** Runs an example; nothing may be left of it.
  *
- * @param word what the names of its containers begin with */
+ * @param prefix what the names of its containers begin with */
 async function runExample(
-  word: string,
+  prefix: string,
+  name: string,
   ...words: string[]
 ): Promise<CliResult> {
   const before = takeSnapshot();
-  const result = await deno("run", `${word}.ts`, ...words);
-  assertEquals(await findLeaks(before, `${word}-`), []);
+  const result = await deno("run", name, ...words);
+  assertEquals(await findLeaks(before, prefix), []);
   return result;
 }
 
@@ -67,7 +68,8 @@ testOn(
     }).spawn();
     try {
       const { code, stdout, stderr } = await runExample(
-        "judge",
+        "judge-",
+        "submissions.ts",
         `${all.length}`,
       );
       assertEquals({ code, stderr }, { code: 0, stderr: "" }, stdout);
@@ -93,7 +95,7 @@ testOn(
   ["helper", "root", "python3"],
   "docs/examples/agent.ts: its calls share files, and each end is explained",
   async () => {
-    const { code, stdout, stderr } = await runExample("agent");
+    const { code, stdout, stderr } = await runExample("agent-", "agent.ts");
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
     const lines = stdout.trimEnd().split("\n");
     const removed = lines.findIndex((it) => it.startsWith("rm:"));
