@@ -90,10 +90,8 @@ int64_t now_ms(void)
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
-void close_others(int *keep, unsigned int count)
+void close_others(unsigned int from, int *keep, unsigned int count)
 {
-	unsigned int from = 0;
-
 	for (unsigned int i = 1; i < count; i++)
 		for (unsigned int j = i; j && keep[j] < keep[j - 1]; j--) {
 			int fd = keep[j];
@@ -102,7 +100,7 @@ void close_others(int *keep, unsigned int count)
 			keep[j - 1] = fd;
 		}
 	for (unsigned int i = 0; i < count; i++) {
-		if (keep[i] < 0)
+		if (keep[i] < (int)from)
 			continue;
 		if ((unsigned int)keep[i] > from)
 			syscall(SYS_close_range, from,

@@ -13,8 +13,9 @@ int open_at2(int at, const char *path, uint64_t flags, uint64_t mode,
 /* fork for a helper of this process: an ordinary child of it. With a clone3
  * flag set of its own, and the pidfd when `pidfd` is given. */
 pid_t clone_child(uint64_t flags, int cgroup, int *pidfd);
-/* Closes every descriptor that is not in the list; sorts the list. */
-void close_others(int *keep, unsigned int count);
+/* Closes every descriptor from a number on that is not in the list; sorts the
+ * list. */
+void close_others(unsigned int from, int *keep, unsigned int count);
 
 /* A signal's si_code, of the keeper's making: for the command's whole group. */
 #define SIGNAL_TO_GROUP (-1061)

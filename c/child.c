@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -98,13 +99,28 @@ static void close_last(const struct op *op)
 	}
 }
 
+/* Closes what is neither a slot nor to be preserved: whatever the caller left
+ * open. The fork would copy it, and who may trace the copy could take it. */
+static void close_strangers(void)
+{
+	int keep[PLAN_SLOTS];
+	struct op op;
+	int64_t preserved = 0;
+
+	if (find_op(&child.plan, OP_CLOSE_FDS, &op))
+		preserved = op.a[0].n;
+	if (preserved < 0 || preserved > PRESERVED_MAX)
+		fail(EBADF, "preserved descriptors");
+	memcpy(keep, child.slot, sizeof(keep));
+	close_others(3 + (unsigned int)preserved, keep, PLAN_SLOTS);
+}
+
 _Noreturn void child_main(int fd, char *word)
 {
 	struct op op;
 	const void *bytes;
 	size_t size;
 
-	/* Whatever the caller left open goes no further than this process. */
 	if (syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(125);
 	child.word = word;
@@ -118,6 +134,7 @@ _Noreturn void child_main(int fd, char *word)
 		_exit(125);
 	close(fd);
 	child.channel = child.slot[0];
+	close_strangers();
 	while (plan_next(&child.plan, &op) == 0) {
 		child.index = op.index;
 		run_op(&op);

@@ -81,7 +81,7 @@ static void close_foreign(struct keeper *k)
 		keep[n++] = k->caller = take_slot(k, op.a[0].n);
 		keep[n++] = take_slot(k, op.a[2].n);
 	}
-	close_others(keep, n);
+	close_others(0, keep, n);
 	syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC);
 }
 

@@ -11,6 +11,8 @@
 #define PLAN_VERSION 1
 #define PLAN_MAX (16u << 20)
 #define PLAN_SLOTS 1024
+/* Most descriptors of the caller that a command may get. */
+#define PRESERVED_MAX 65536
 /* execve(2) takes 6 MiB of strings and of pointers to them. */
 #define PLAN_LIST 699050
 #define PLAN_ARGS 8

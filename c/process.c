@@ -283,7 +283,7 @@ static void run_close_fds(const struct op *op)
 	unsigned int at = first, stay[2] = { (unsigned int)child.channel };
 	int count = 1;
 
-	if (op->a[0].n < 0 || op->a[0].n > 65536 || stay[0] < first)
+	if (op->a[0].n < 0 || op->a[0].n > PRESERVED_MAX || stay[0] < first)
 		fail(EBADF, NULL);
 	if (op->a[1].n >= 0) {
 		stay[count++] = (unsigned int)slot_fd(op->a[1].n);

@@ -235,7 +235,7 @@ _Noreturn static void warden_main(struct warden *w)
 	keep[n++] = w->parent;
 	if (w->has_terminal)
 		keep[n++] = 0;
-	close_others(keep, n);
+	close_others(0, keep, n);
 	setsid();
 	if (chdir("/") < 0)
 		_exit(125);

@@ -14,7 +14,7 @@ const AF_UNIX = 1;
 const SEQPACKET = 5;
 const CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
-const SO_TYPE = 3, SO_PASSCRED = 16, SO_PEERCRED = 17, SO_ACCEPTCONN = 30;
+const SO_TYPE = 3, SO_PEERCRED = 17, SO_ACCEPTCONN = 30;
 const SO_DOMAIN = 39;
 const EAGAIN = -11, ECONNABORTED = -103;
 
@@ -118,16 +118,4 @@ export function readPeer(
 ): { pid: number; uid: number; gid: number } {
   const [pid = 0, uid = -1, gid = -1] = readOption(fd, SO_PEERCRED, 3);
   return { pid, uid: uid >>> 0, gid: gid >>> 0 };
-}
-
-/** Has every packet from now on say which process sent it: SO_PASSCRED. */
-export function askForSender(fd: number): void {
-  syscall(
-    "setsockopt",
-    fd,
-    SOL_SOCKET,
-    SO_PASSCRED,
-    new Uint8Array([1, 0, 0, 0]),
-    4,
-  );
 }

@@ -34,7 +34,19 @@ function fillMessage(data: Uint8Array, controlLength: number): void {
   }
 }
 
-const SOL_SOCKET = 1, SCM_RIGHTS = 1, SCM_CREDENTIALS = 2;
+const SOL_SOCKET = 1, SO_PASSCRED = 16, SCM_RIGHTS = 1, SCM_CREDENTIALS = 2;
+
+/** Has every packet from now on say which process sent it: SO_PASSCRED. */
+export function askForSender(fd: number): void {
+  syscall(
+    "setsockopt",
+    fd,
+    SOL_SOCKET,
+    SO_PASSCRED,
+    new Uint8Array([1, 0, 0, 0]),
+    4,
+  );
+}
 
 /** A packet as it came. */
 export interface Packet {

@@ -13,7 +13,12 @@ import {
   sealedMemfd,
   trySyscall,
 } from "../ffi/libc.ts";
-import { packetPair, receivePacket } from "../ffi/packets.ts";
+import {
+  askForSender,
+  type Packet,
+  packetPair,
+  receivePacket,
+} from "../ffi/packets.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { unlinkedProgram } from "../ffi/unlinked.ts";
 import { HelperError, loadHelper } from "../ffi/helper.ts";
@@ -228,7 +233,8 @@ export class PlanRun {
       let report = decodeReport(this.#buffer.subarray(0, packet.length));
       switch (report.kind) {
         case REPORT.split:
-          this.#forker = report.detail;
+          // The first packet of all.
+          this.#forker ??= packet.pid;
           break;
         case REPORT.error: {
           const failed = new OperationError(this.#operation(report), report);
@@ -236,15 +242,16 @@ export class PlanRun {
           throw failed;
         }
         case REPORT.forked:
-          this.#know(report, packet.fds);
+          this.#checkSender(packet);
+          this.#know(report, packet);
           handlers.forked?.();
           if (held === undefined) break;
           report = held;
           held = undefined;
           break;
         case REPORT.fd:
-          if (packet.fds[0] !== undefined) {
-            this.received.set(report.detail, packet.fds[0]);
+          if (!this.received.has(report.detail) && packet.fds.length > 0) {
+            this.received.set(report.detail, packet.fds.shift()!);
           }
           break;
         case REPORT.aboutToExec:
@@ -254,8 +261,12 @@ export class PlanRun {
           handlers.stays?.(this.#operation(report), report);
           break;
       }
+      packet.fds.forEach(closeFd);
+      const before = report.kind === REPORT.sync &&
+        BEFORE_FORK.has(report.detail);
+      if (before) this.#checkSender(packet);
       const early = report.kind === REPORT.waiting ||
-        (report.kind === REPORT.sync && !BEFORE_FORK.has(report.detail));
+        report.kind === REPORT.sync && !before;
       if (early && this.pid === 0) {
         held = report;
       } else if (report.kind === REPORT.waiting) {
@@ -278,6 +289,24 @@ export class PlanRun {
     if (!news && gone) throw new CallerGone("it has ended");
   }
 
+  /** Whoever may trace the first process speaks for it on this channel: a pid is
+   * believed of the process that forks alone, which is outside of the container;
+   * SO_PASSCRED of unix(7).
+   *
+   * @throws {ContainerError} when another one sent the packet */
+  #checkSender({ pid, fds }: Packet): void {
+    if (pid === this.#forker && this.pid === 0) return;
+    fds.forEach(closeFd);
+    throw new ContainerError(
+      "Cannot trust what the container's process says: it names a process, which only rustyrun itself may",
+      {
+        code: "report-forged",
+        hint:
+          "Something in the container traces what enters it (CAP_SYS_PTRACE)",
+      },
+    );
+  }
+
   #operation(report: Report): Op {
     const op = this.ops[report.index];
     if (op !== undefined) return op;
@@ -294,13 +323,16 @@ export class PlanRun {
       const packet = receivePacket(this.channel, this.#buffer);
       if (packet === undefined) return;
       const report = decodeReport(this.#buffer.subarray(0, packet.length));
-      if (report.kind === REPORT.forked) this.#know(report, packet.fds);
+      if (report.kind === REPORT.forked && packet.pid === this.#forker) {
+        this.#know(report, packet);
+      }
+      packet.fds.forEach(closeFd);
     }
   }
 
-  #know({ detail }: Report, [pidfd = -1]: readonly number[]): void {
+  #know({ detail }: Report, { fds }: Packet): void {
     this.pid = detail;
-    this.pidfd = pidfd;
+    this.pidfd = fds.shift() ?? -1;
   }
 
   /** The process that forks tells of the first one right after; killed in
@@ -432,6 +464,7 @@ export function startPlan(
   const [channel, child] = packetPair();
   let memfd = -1;
   try {
+    askForSender(channel);
     memfd = makeMemfd(PLAN);
     const lent = lendAll(outlet, room, memfd, [
       ["channel", child],

@@ -200,11 +200,19 @@ Deno.test("planSteps() makes null devices among the streams the container's own"
   }
 });
 
-Deno.test("planSteps() with a terminal leaves standard input to it", () => {
+Deno.test("planSteps() with a terminal lets go of the caller's streams at once", () => {
   const process = { cwd: "/", args: ["sh"], env: ["A=1"], terminal: true };
   assertEquals(
     steps("none", { process }, {}, { stdin: false }),
-    steps("none"),
+    [
+      "# sources",
+      "open stdio - /dev/null 2 0 0",
+      "verify stdio 0x2000 0x103 0",
+      "dup stdio 0",
+      "dup stdio 1",
+      "dup stdio 2",
+      ...steps("none"),
+    ],
   );
 });
 

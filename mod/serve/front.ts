@@ -8,9 +8,14 @@
 import { SyscallError } from "../../ffi/errno.ts";
 import { CallerGone, CallLeft, type Outlet } from "../outlet.ts";
 import { closeFd, pollFds, syscall, trySyscall } from "../../ffi/libc.ts";
-import { askForSender, readPeer } from "../../ffi/listening.ts";
+import { readPeer } from "../../ffi/listening.ts";
 import { asDeno } from "../../ffi/files.ts";
-import { peekPacket, receivePacket, sendWithFds } from "../../ffi/packets.ts";
+import {
+  askForSender,
+  peekPacket,
+  receivePacket,
+  sendWithFds,
+} from "../../ffi/packets.ts";
 import {
   type Answer,
   ANSWER_SIZE,

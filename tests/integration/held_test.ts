@@ -226,45 +226,64 @@ testOn(
   },
 );
 
-testOn(
-  NEEDS,
-  "exec holds nothing right behind its fork that leads to the host",
-  async () => {
-    await using caller = makeCaller();
-    const { id } = caller;
-    const spec = makeSpec(id);
-    spec["linux"].namespaces.push({ type: "cgroup" });
-    caller.write(spec);
-    await caller.hold(["create", "--bundle", caller.bundle, id]);
-    assertEquals(await caller.call(["start", id]), QUIET);
-    const { pid } = await caller.state();
-    await caller.waitForCommand(pid, "sleep");
-    const dir = unifiedOf(pid);
-    // A v2 freezer stops what is forked into its cgroup before its first step.
-    Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "1");
-    const before = new Set(readPids(dir));
-    const { pid: exec } = await caller.hold(
-      ["exec", "--ignore-paused", id, "sleep", "1000"],
-      { background: true },
-    );
-    const inside = await waitFor(
-      () => readPids(dir).find((it) => !before.has(it)),
-    );
-    const held = Deno.realPathSync(`/proc/${inside}/fd`);
-    const leads = [...Deno.readDirSync(held)].map(({ name }) => Number(name))
-      .filter((fd) => fd > 2 && leadsOut(`${held}/${fd}`))
-      .map((fd) => Deno.readLinkSync(`${held}/${fd}`));
-    const same = ["root", "cwd"].map((it) =>
-      identify(`/proc/${inside}/${it}/.`) === identify(`/proc/${pid}/root/.`)
-    );
-    Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "0");
-    await caller.waitForCommand(inside!, "sleep");
-    Deno.kill(inside!, "SIGKILL");
-    await caller.ask({ do: "reap", pid: exec });
-    assertEquals(leads, []);
-    assertEquals(same, [true, true]);
-  },
-);
+for (const terminal of [false, true]) {
+  testOn(
+    NEEDS,
+    `exec ${
+      terminal ? "-t " : ""
+    }holds nothing right behind its fork that leads to the host`,
+    async () => {
+      await using caller = makeCaller();
+      const { id } = caller;
+      const spec = makeSpec(id);
+      spec["linux"].namespaces.push({ type: "cgroup" });
+      caller.write(spec);
+      await caller.hold(["create", "--bundle", caller.bundle, id]);
+      assertEquals(await caller.call(["start", id]), QUIET);
+      const { pid } = await caller.state();
+      await caller.waitForCommand(pid, "sleep");
+      const dir = unifiedOf(pid);
+      // A v2 freezer stops what is forked into its cgroup before its first step.
+      Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "1");
+      const before = new Set(readPids(dir));
+      const socket = `${caller.dir}/console.sock`;
+      if (terminal) await caller.ask({ do: "listen", path: socket });
+      const { pid: exec } = await caller.hold(
+        [
+          "exec",
+          ...terminal ? ["-t", "-d", "--console-socket", socket] : [],
+          "--ignore-paused",
+          id,
+          "sleep",
+          "1000",
+        ],
+        // What the caller has left open.
+        { background: true, fds: ["/", "/etc/passwd"] },
+      );
+      const inside = await waitFor(
+        () => readPids(dir).find((it) => !before.has(it)),
+      );
+      const held = Deno.realPathSync(`/proc/${inside}/fd`);
+      const link = (fd: number) => Deno.readLinkSync(`${held}/${fd}`);
+      const leads = [...Deno.readDirSync(held)].map(({ name }) => Number(name))
+        .filter((fd) => fd > 2 && leadsOut(`${held}/${fd}`)).map(link);
+      const streams = [0, 1, 2].map(link);
+      const same = ["root", "cwd"].map((it) =>
+        identify(`/proc/${inside}/${it}/.`) ===
+          identify(`/proc/${pid}/root/.`)
+      );
+      Deno.writeTextFileSync(`${dir}/cgroup.freeze`, "0");
+      await caller.waitForCommand(inside!, "sleep");
+      Deno.kill(inside!, "SIGKILL");
+      await caller.ask({ do: "reap", pid: exec });
+      // Nobody of rustyrun's has stayed with it.
+      if (terminal) await caller.ask({ do: "reap", pid: inside });
+      assertEquals(leads, []);
+      assertEquals(same, [true, true]);
+      if (terminal) assertEquals(streams, Array(3).fill("/dev/null"));
+    },
+  );
+}
 
 /** Whether whoever opens it gets further, or can write there. A namespace is the
  * container's own; the list of a cgroup's tasks takes nobody but who is in the

@@ -107,19 +107,24 @@ export function planSteps(options: {
 }
 
 /** Without -i the command reads nothing; and what is the host's null device
- * becomes the container's own, as under runc: another inode is another owner. */
+ * becomes the container's own, as under runc: another inode is another owner.
+ * What gets a terminal has none of the caller's streams until then: whoever may
+ * trace it would type into the caller's terminal. */
 function planStdio(
   phased: Phased,
   config: Config,
   nulls: readonly number[],
 ): void {
   const { process, mounts } = config.spec;
-  if (process?.terminal) return;
-  const fds = config.stdin ? nulls : [...new Set([0, ...nulls])];
+  const terminal = process?.terminal === true;
+  const fds = terminal
+    ? [0, 1, 2]
+    : config.stdin
+    ? nulls
+    : [...new Set([0, ...nulls])];
   if (fds.length === 0) return;
-  const fresh = mounts?.some((it) =>
-    it.destination === "/dev" && it.type === "tmpfs"
-  );
+  const fresh = !terminal &&
+    mounts?.some((it) => it.destination === "/dev" && it.type === "tmpfs");
   const place: Phase = fresh ? "console" : "sources";
   phased[place] = [{
     do: "open",
@@ -139,8 +144,9 @@ function planStdio(
     magic: 0,
     why: "make sure that it is the null device",
   }];
-  phased.console = [
-    ...phased.console ?? [],
+  const dup: Phase = terminal ? "sources" : "console";
+  phased[dup] = [
+    ...phased[dup] ?? [],
     ...fds.map((fd): Op => ({
       do: "dup",
       slot: "stdio",

@@ -1,0 +1,104 @@
+/**
+ * What the host stage believes of the child stage's packets: whoever may trace
+ * the container's first process speaks for it.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { closeFd, openFd } from "../ffi/libc.ts";
+import { askForSender, packetPair, sendWithFds } from "../ffi/packets.ts";
+import { ContainerError } from "../mod/errors.ts";
+import { ownOutlet } from "../mod/outlet.ts";
+import { REPORT, REPORT_SIZE, SYNC } from "../mod/plan.ts";
+import { PlanRun } from "../mod/process.ts";
+
+function makePacket(kind: number, detail: number): Uint8Array {
+  const packet = new Uint8Array(REPORT_SIZE);
+  const view = new DataView(packet.buffer);
+  view.setUint32(0, kind, true);
+  view.setInt32(12, detail, true);
+  return packet;
+}
+
+/** Runs a test with a plan's run and the other end of its channel.
+ *
+ * @param helper the pid that counts as the one that forks */
+function withRun(
+  helper: number,
+  test: (
+    run: PlanRun,
+    send: (kind: number, detail: number, fds?: number[]) => void,
+    end: () => void,
+  ) => void,
+): void {
+  const [channel, child] = packetPair();
+  askForSender(channel);
+  const run = new PlanRun([], channel, helper, ownOutlet);
+  let open = true;
+  const end = () => {
+    if (open) closeFd(child);
+    open = false;
+  };
+  try {
+    test(
+      run,
+      (kind, detail, fds) => sendWithFds(child, makePacket(kind, detail), fds),
+      end,
+    );
+  } finally {
+    end();
+    run.close();
+  }
+}
+
+/** Descriptors of this process. */
+const countOpen = () => [...Deno.readDirSync("/proc/self/fd")].length;
+
+const refuse = (run: PlanRun) =>
+  assertEquals(
+    assertThrows(() => run.serve({}), ContainerError).code,
+    "report-forged",
+  );
+
+Deno.test("serve() takes the first process's pid of the one that forks, once", () => {
+  withRun(Deno.pid, (run, send) => {
+    send(REPORT.forked, 4711);
+    send(REPORT.forked, 4712);
+    refuse(run);
+    assertEquals(run.pid, 4711);
+  });
+});
+
+for (
+  const [what, kind, detail] of [
+    ["a pid", REPORT.forked, 1],
+    ["who asks for its id maps", REPORT.sync, SYNC.idMaps],
+    ["who asks for its cgroups", REPORT.sync, SYNC.cgroups],
+  ] as const
+) {
+  Deno.test(`serve() does not take ${what} of anybody else`, () => {
+    withRun(Deno.pid + 1, (run, send) => {
+      const before = countOpen();
+      send(kind, detail, [openFd("/", 0)]);
+      refuse(run);
+      // The one that was sent is ours alone.
+      assertEquals([run.pid, countOpen()], [0, before + 1]);
+    });
+  });
+}
+
+Deno.test("serve() keeps one descriptor of each kind that it is sent, and no other", () => {
+  withRun(Deno.pid, (run, send, end) => {
+    const fd = openFd("/", 0);
+    const before = countOpen();
+    send(REPORT.fd, 1, [fd, fd]);
+    send(REPORT.fd, 1, [fd]);
+    send(REPORT.aboutToExec, 0, [fd]);
+    end();
+    assertEquals(run.serve({}), "exec");
+    // The child's end is closed.
+    assertEquals(countOpen(), before);
+    closeFd(fd);
+  });
+});
