@@ -85,7 +85,8 @@ def teardown_ops(spec, state_slot):
 
 
 def child_ops(spec, config):
-    """slots: 0 channel, 1 control, 2 devpts, 3 master, 4 peer"""
+    """slots: 0 channel, 1 control, 2 the state up to the warden, then devpts,
+    3 master, 4 peer"""
     ops = []
     if spec.get("warden", True):
         ops.append(("WARDEN", 1, config))
@@ -187,10 +188,11 @@ def launch(spec):
         fcntl.flock(state, fcntl.LOCK_EX)
         os.set_inheritable(state, True)
     config = encode(teardown_ops(spec, 0), [state] if state >= 0 else [])
-    fd = sealed(encode(child_ops(spec, config),
-                       [theirs.fileno(), far.fileno()]), "plan")
-    keep = [fd, theirs.fileno(), far.fileno()] + [state] * (state >= 0)
-    helper = subprocess.Popen([Box.helper, "child", str(fd)], pass_fds=keep)
+    # The warden's are the plan's as well: anything else is closed.
+    slots = [theirs.fileno(), far.fileno()] + [state] * (state >= 0)
+    fd = sealed(encode(child_ops(spec, config), slots), "plan")
+    helper = subprocess.Popen([Box.helper, "child", str(fd)],
+                              pass_fds=[fd] + slots)
     lingering = theirs.dup() if spec.get("lingers") else None
     theirs.close()
     far.close()
