@@ -81,6 +81,7 @@ function roomOf(path: string): typeof ROOMS[number] {
 function judgeImport({ from, to, typeOnly }: Import): string[] {
   const broken: string[] = [];
   if (to === "@std/assert") broken.push("@std/assert is for tests");
+  if (to === "@std/fs") broken.push("@std/fs is for the release's scripts");
   if (to === "zod" && from !== "mod/config/schema.ts") {
     broken.push("zod is for mod/config/schema.ts");
   }
