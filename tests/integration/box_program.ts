@@ -45,7 +45,8 @@ async function lengthOf(stream: ReadableStream<Uint8Array>): Promise<number> {
   return size;
 }
 
-/** Counts how often the event loop comes round while something is done. */
+/** Counts how often the event loop comes round while something is done: not at
+ * all, where that blocks it. */
 async function turns(what: Promise<unknown>): Promise<number> {
   let done = false;
   let count = 0;
@@ -292,10 +293,13 @@ const CASES: Record<string, () => Promise<unknown>> = {
       Deno.removeSync(host, { recursive: true });
     }
   },
+  /** Its layer is in a directory: one in memory is in docs/library.md, and needs
+   * kernel 6.6 for a user. */
   async changes() {
-    await using box = await Sandbox.create({
+    const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-layer-" });
+    const box = await Sandbox.create({
       ...base(),
-      ephemeral: true,
+      ephemeral: dir,
       tmpfs: ["/work"],
     });
     const none = await box.changes();
@@ -305,13 +309,17 @@ const CASES: Record<string, () => Promise<unknown>> = {
     await box.output(["touch", "/work/elsewhere", "/tmp/a"]);
     const list = (await box.changes()).map((it) => `${it.kind} ${it.path}`);
     await box.apply(["/etc/made", "/etc/group"]);
+    const refused = await codeOf(() => box.apply(["/etc/hosts"]));
+    await box.close();
+    // It is empty again.
+    Deno.removeSync(dir);
     return [
       none,
       list,
       Deno.readTextFileSync(`${rootfs}/etc/made`),
       [...Deno.readDirSync(`${rootfs}/etc`)].some((it) => it.name === "group"),
       Deno.readTextFileSync(`${rootfs}/etc/passwd`).includes("x\n"),
-      await codeOf(() => box.apply(["/etc/hosts"])),
+      refused,
     ];
   },
   async pool() {
@@ -437,7 +445,7 @@ const CASES: Record<string, () => Promise<unknown>> = {
     const counts = [await turns(box)];
     counts.push(await turns((await box).output(["true"])));
     counts.push(await turns((await box).close()));
-    return counts.every((it) => it > 1);
+    return counts.every((it) => it > 0);
   },
   async explained() {
     const steps = await Sandbox.explain({ ...base(), memory: "64m" });
