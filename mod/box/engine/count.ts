@@ -82,6 +82,15 @@ export function killCgroups(dirs: readonly CgroupDir[]): void {
   signalCgroups(dirs, SIGKILL, (pid) => trySyscall("kill", pid, SIGKILL));
 }
 
+/** Waits until those that were killed are reaped, but for the first one, which is
+ * this program's to reap: until then they count against the limit of processes. */
+export function awaitReaped(dirs: readonly CgroupDir[]): void {
+  for (let tries = 0; tries < GONE_TRIES; tries++) {
+    if ((readPids(dirs) ?? 0) <= 1) return;
+    sleep(1);
+  }
+}
+
 /** What was counted; null where the kernel does not count it here. */
 export interface Counts {
   cpuMs: number | null;
@@ -125,6 +134,13 @@ const divide = (value: number | null, by: number) =>
 /** v1 writes no limit as the largest number of pages. */
 const bounded = (value: number | null) =>
   value !== null && value < 2 ** 62 ? value : null;
+
+function readPids(dirs: readonly CgroupDir[]): number | null {
+  const dir =
+    dirs.find((it) => it.version === 1 && it.controllers.includes("pids")) ??
+      dirs.find((it) => it.version === 2);
+  return dir === undefined ? null : number(read(`${dir.path}/pids.current`));
+}
 
 /** Reads what cgroups have counted. */
 export function readCounts(dirs: readonly CgroupDir[]): Counts {

@@ -12,6 +12,7 @@ import { examine, type Finding } from "../../doctor.ts";
 import { gatherFacts } from "../../host.ts";
 import { prepare } from "../../container/launch/prepare.ts";
 import {
+  awaitReaped,
   type Counts,
   killCgroups,
   readCounts,
@@ -53,7 +54,10 @@ export function endRun(run: StartedRun, own: boolean): EndedRun {
   const rise = above === null || run.refusedBefore === null
     ? 0
     : above - run.refusedBefore;
-  if (own) removeRunCgroups(run.dirs);
+  if (own) {
+    awaitReaped(run.dirs);
+    removeRunCgroups(run.dirs);
+  }
   return { counts, refused: Math.max(counts.forksRefused ?? 0, rise) };
 }
 
