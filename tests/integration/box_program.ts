@@ -482,7 +482,9 @@ const CASES: Record<string, () => Promise<unknown>> = {
       it.spawn(sh("echo begun; sleep 1000 & wait"))
     );
     for (const run of runs) await run.stdout.lines().next();
-    Sandbox.run({ ...base(), command: ["sleep", "1000"] });
+    // Killed before there is a warden, it would leave the name of its state, which
+    // the next start takes for rubbish.
+    await Sandbox.run({ ...base(), command: ["sleep", "1000"] }).started;
     console.log("ready");
     await new Promise((resolve) => setTimeout(resolve, 1e9));
   },
