@@ -15,7 +15,6 @@ export const EPOLL = { in: 1, priority: 2, out: 4 } as const;
 const ONESHOT = 1 << 30;
 const ADD = 1, DELETE = 2, MODIFY = 3;
 const CLOEXEC = 0o2000000;
-const EEXIST = -17;
 const EINTR = -4;
 
 // struct epoll_event is packed on x86_64 alone.
@@ -36,6 +35,7 @@ export function makeEpoll(): number {
  *
  * @param events bits of {@linkcode EPOLL}
  * @param key what {@linkcode waitEpoll} names it by
+ * @param again it was armed before, and not disarmed
  * @throws {SyscallError} EPERM for a file, which is always ready
  */
 export function armEpoll(
@@ -43,14 +43,13 @@ export function armEpoll(
   fd: number,
   events: number,
   key: number,
+  again = false,
 ): void {
   const event = new Uint8Array(SIZE);
   const view = new DataView(event.buffer);
   view.setUint32(0, events | ONESHOT, true);
   view.setUint32(DATA, key, true);
-  let done = trySyscall("epoll_ctl", epoll, ADD, fd, event);
-  if (done === EEXIST) done = trySyscall("epoll_ctl", epoll, MODIFY, fd, event);
-  if (done < 0) throw new SyscallError("epoll_ctl", -done);
+  syscall("epoll_ctl", epoll, again ? MODIFY : ADD, fd, event);
 }
 
 /** Forgets a descriptor, before it is closed; one that was never armed is fine. */

@@ -26,7 +26,7 @@ import type {
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
 import { Run } from "./run.ts";
-import { untilReady } from "./watcher.ts";
+import { forget, untilReady } from "./watcher.ts";
 
 const SIGKILL = 9;
 type Options = Readonly<Record<string, unknown>>;
@@ -62,6 +62,7 @@ function checkCommand(command: unknown): readonly string[] {
 async function removeBox(box: StartedBox, ended: Promise<unknown>) {
   closeFd(box.control);
   await untilReady(box.wardenfd, EPOLL.in);
+  forget(box.wardenfd);
   // By the warden it has ended; something may have killed that.
   trySyscall("pidfd_send_signal", box.pidfd, SIGKILL, null, 0);
   await ended;
@@ -123,6 +124,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
 
   async #watch(): Promise<SandboxExit> {
     await untilReady(this.#box.pidfd, EPOLL.in, false);
+    forget(this.#box.pidfd);
     const status = waitProcess(this.pid) ?? SIGKILL;
     // What could not be removed is told to who closes it.
     this.close().catch(() => {});

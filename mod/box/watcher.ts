@@ -19,6 +19,8 @@ interface Wait {
 const waits = new Map<number, Wait>();
 /** The wait for each descriptor: one at a time. */
 const keys = new Map<number, number>();
+/** Those that the epoll knows. */
+const known = new Set<number>();
 let next = 1;
 let counted = 0;
 let epoll = -1;
@@ -42,7 +44,8 @@ function settle(key: number, events: number): void {
 }
 
 /**
- * Waits until something can be done with a descriptor.
+ * Waits until something can be done with a descriptor. Before it is closed, it is
+ * to be forgotten.
  *
  * @param events bits of EPOLL
  * @param counts whether the program stays alive for it
@@ -67,13 +70,15 @@ export function untilReady(
     waits.set(key, { fd, done, counts });
     keys.set(fd, key);
     if (counts && counted++ === 0) thread!.ref();
-    armEpoll(epoll, fd, events, key);
+    armEpoll(epoll, fd, events, key, known.has(fd));
+    known.add(fd);
   });
 }
 
-/** Ends the wait for a descriptor that is about to be closed. */
+/** Ends the wait for a descriptor that is about to be closed. One that was never
+ * waited for is fine. */
 export function forget(fd: number): void {
-  if (epoll < 0) return;
+  if (!known.delete(fd)) return;
   disarmEpoll(epoll, fd);
   const key = keys.get(fd);
   if (key !== undefined) settle(key, 0);

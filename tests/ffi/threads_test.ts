@@ -57,7 +57,7 @@ Deno.test("waitEpoll() names what can be read, once for each time that it is arm
   writePipe(write, new Uint8Array(1));
   writePipe(last, new Uint8Array(1));
   assertEquals([...waitEpoll(epoll)], [9, EPOLL.in]);
-  armEpoll(epoll, read, EPOLL.in, 8);
+  armEpoll(epoll, read, EPOLL.in, 8, true);
   assertEquals([...waitEpoll(epoll)], [8, EPOLL.in]);
   disarmEpoll(epoll, read);
   disarmEpoll(epoll, write);
