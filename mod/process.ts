@@ -10,7 +10,6 @@ import {
   fillMemfd,
   makeMemfd,
   pollFds,
-  sealedMemfd,
   trySyscall,
 } from "../ffi/libc.ts";
 import {
@@ -20,8 +19,6 @@ import {
   receivePacket,
 } from "../ffi/packets.ts";
 import { SyscallError } from "../ffi/errno.ts";
-import { unlinkedProgram } from "../ffi/unlinked.ts";
-import { HelperError, loadHelper } from "../ffi/helper.ts";
 import { ContainerError } from "./errors.ts";
 import { CallerGone, type Outlet, ownOutlet } from "./outlet.ts";
 import {
@@ -33,115 +30,10 @@ import {
   SYNC,
 } from "./plan.ts";
 import { encodePlan } from "./plan/encode.ts";
+import { HelperDied, OperationError } from "./process/errors.ts";
+import { openHelper } from "./process/helper.ts";
 
-/** An operation of the plan that failed in the child stage. */
-export class OperationError extends Error {
-  override name = "OperationError";
-  /** What was wanted. */
-  readonly op: Op;
-  readonly errno: number;
-  /** Exit status of a hook; else 0. */
-  readonly detail: number;
-  /** The path that failed, or the kernel's own words. */
-  readonly text: string;
-
-  constructor(op: Op, report: Report) {
-    super(`${op.do}: ${report.text}`);
-    this.op = op;
-    this.errno = report.errno;
-    this.detail = report.detail;
-    this.text = report.text;
-  }
-}
-
-/** The helper ended without a word. */
-export class HelperDied extends Error {
-  override name = "HelperDied";
-  /** The signal that killed it, 0 when it exited. */
-  readonly signal: number;
-  constructor(signal: number) {
-    super(`the helper died of signal ${signal}`);
-    this.signal = signal;
-  }
-}
-
-let helperFd: number | undefined;
-
-/** Where a file without a name can be, if not in memory: Debian runs no programs
- * in /run. That others may write there does not matter to it. */
-const PLACES = ["/var/tmp", "/tmp"];
-
-/** Puts the helper into an unlinked file, for a kernel that runs nothing from
- * memory.
- *
- * @param refusal the kernel's
- * @throws {ContainerError} when no place for it runs programs */
-function openUnlinked(
-  room: string,
-  bytes: Uint8Array<ArrayBuffer>,
-  refusal: SyscallError,
-): number {
-  const failures: string[] = [];
-  for (const dir of [room, ...PLACES]) {
-    try {
-      return unlinkedProgram(dir, bytes);
-    } catch (error) {
-      if (!(error instanceof SyscallError)) throw error;
-      failures.push(
-        error.call === "faccessat"
-          ? `"${dir}" is mounted noexec`
-          : `"${dir}": ${error.message}`,
-      );
-    }
-  }
-  throw new ContainerError(
-    `Cannot start the helper: the kernel runs no programs from memory (vm.memfd_noexec=2), and ${
-      failures.join(", ")
-    }`,
-    {
-      code: "memfd",
-      hint:
-        "Keep the states where programs may run (--root DIR), or set vm.memfd_noexec to 1 or 0",
-      cause: refusal,
-    },
-  );
-}
-
-/**
- * The helper as a sealed memfd or, where the kernel runs no program from one, as
- * an unlinked file; made once per process.
- *
- * @param room directory for that file: of the states
- * @throws {ContainerError} when there is no helper, or no way to run it
- */
-export function openHelper(room: string): number {
-  if (helperFd !== undefined) return helperFd;
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = loadHelper();
-  } catch (cause) {
-    if (!(cause instanceof HelperError)) throw cause;
-    throw new ContainerError(cause.message, {
-      code: cause.reason === "missing" ? "helper-missing" : "helper-writable",
-      hint: cause.reason === "missing"
-        ? "Build it once: deno task build"
-        : "Let root or the clone's owner own it, and nobody else write it",
-      cause,
-    });
-  }
-  try {
-    return helperFd = sealedMemfd("rustyrun-helper", bytes, true);
-  } catch (cause) {
-    if (!(cause instanceof SyscallError)) throw cause;
-    if (cause.code === "EACCES") {
-      return helperFd = openUnlinked(room, bytes, cause);
-    }
-    throw new ContainerError(
-      `Cannot put the helper into memory: ${cause.message}`,
-      { code: "memfd", cause },
-    );
-  }
-}
+export { HelperDied, OperationError };
 
 /** What the host stage does while a plan runs. */
 export interface PlanHandlers {

@@ -9,7 +9,7 @@ import { libc } from "../ffi/libc.ts";
 import { readCaller } from "../mod/caller.ts";
 import { examine, type Finding } from "../mod/doctor.ts";
 import { gatherFacts } from "../mod/host.ts";
-import { openHelper } from "../mod/process.ts";
+import { openHelper } from "../mod/process/helper.ts";
 import { cliCommand, findLeaks, runToEnd, takeSnapshot } from "./harness.ts";
 import { hasNeed, testOn } from "./needs.ts";
 

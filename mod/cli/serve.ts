@@ -19,7 +19,7 @@ import {
 } from "../config/flags/use.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
-import { openHelper } from "../process.ts";
+import { openHelper } from "../process/helper.ts";
 import { selfCommand } from "../program.ts";
 import { makeFrontCaller } from "../serve/caller.ts";
 import { describeSelf, isCurrent, type Program } from "../serve/call.ts";

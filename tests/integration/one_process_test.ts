@@ -13,7 +13,7 @@ import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { readCaller } from "../../mod/caller.ts";
 import { main } from "../../mod/cli/main.ts";
 import type { Outlet } from "../../mod/outlet.ts";
-import { openHelper } from "../../mod/process.ts";
+import { openHelper } from "../../mod/process/helper.ts";
 import { runToEnd } from "../harness.ts";
 import { makeLentOutlet } from "../lent_outlet.ts";
 import { makeOutlet } from "../manager_fixtures.ts";

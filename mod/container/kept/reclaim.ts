@@ -13,7 +13,7 @@ import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
 import { ContainerError } from "../../errors.ts";
 import { REMOVE } from "../../plan.ts";
-import { openHelper } from "../../process.ts";
+import { openHelper } from "../../process/helper.ts";
 import {
   claimState,
   holdState,

@@ -1,0 +1,38 @@
+/**
+ * How a plan that runs can fail, for `mod/failure.ts` to word.
+ *
+ * @module
+ */
+
+import type { Op, Report } from "../plan.ts";
+
+/** An operation of the plan that failed in the child stage. */
+export class OperationError extends Error {
+  override name = "OperationError";
+  /** What was wanted. */
+  readonly op: Op;
+  readonly errno: number;
+  /** Exit status of a hook; else 0. */
+  readonly detail: number;
+  /** The path that failed, or the kernel's own words. */
+  readonly text: string;
+
+  constructor(op: Op, report: Report) {
+    super(`${op.do}: ${report.text}`);
+    this.op = op;
+    this.errno = report.errno;
+    this.detail = report.detail;
+    this.text = report.text;
+  }
+}
+
+/** The helper ended without a word. */
+export class HelperDied extends Error {
+  override name = "HelperDied";
+  /** The signal that killed it, 0 when it exited. */
+  readonly signal: number;
+  constructor(signal: number) {
+    super(`the helper died of signal ${signal}`);
+    this.signal = signal;
+  }
+}
