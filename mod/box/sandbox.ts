@@ -239,7 +239,8 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
       own: true,
       start: (input) => {
         this.#check();
-        return callEngine("startRun", this.#box, name, words, own, input);
+        return callEngine("startRun", this.#box, name, words, own, input)
+          .catch((cause) => this.#word(cause));
       },
       ended: () => Promise.resolve(),
     }, watch);
@@ -289,18 +290,28 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   ): Promise<CallResult<K>> {
     this.#check();
     const all = [this.#box, ...args] as unknown as CallArgs<K>;
-    const answer = callEngine(name, ...all);
+    const answer = callEngine(name, ...all).catch((cause) => this.#word(cause));
     this.#asked.add(answer);
     answer.catch(() => {}).finally(() => this.#asked.delete(answer));
     return answer;
   }
 
   #check(): void {
-    if (this.#closing === undefined) return;
-    throw new ContainerError(
+    if (this.#closing !== undefined) throw this.#closed();
+  }
+
+  #closed(cause?: unknown): ContainerError {
+    return new ContainerError(
       `Cannot use the sandbox "${this.id}": it is closed`,
-      { code: "sandbox-closed", hint: "Make another one" },
+      { code: "sandbox-closed", hint: "Make another one", cause },
     );
+  }
+
+  /** It has ended, and the news of that is on its way. */
+  #word(cause: unknown): never {
+    const ended = cause instanceof ContainerError &&
+      cause.code === "not-running";
+    throw ended ? this.#closed(cause) : cause;
   }
 
   /**

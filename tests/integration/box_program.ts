@@ -39,6 +39,17 @@ async function codeOf(what: () => PromiseLike<unknown>): Promise<string> {
   }
 }
 
+/** Whether a process runs: a zombie does not, proc_pid_stat(5). */
+function isRunning(pid: number): boolean {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
 async function lengthOf(stream: ReadableStream<Uint8Array>): Promise<number> {
   let size = 0;
   for await (const chunk of stream) size += chunk.length;
@@ -415,10 +426,13 @@ const CASES: Record<string, () => Promise<unknown>> = {
   async gone() {
     const box = await Sandbox.create(base());
     Deno.kill(box.pid, "SIGKILL");
+    // No news of it comes in while this loop turns.
+    while (isRunning(box.pid));
+    const early = await codeOf(() => box.output(["true"]));
     const { signal } = await box.exited;
     const code = await codeOf(() => box.output(["true"]));
     await box.close();
-    return [signal, code];
+    return [signal, early, code];
   },
   /** Something has killed its warden: it goes all the same. */
   async wardenless() {

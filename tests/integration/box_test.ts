@@ -61,7 +61,7 @@ const CASES: Record<string, unknown> = {
   ],
   killed: ["SIGTERM", "SIGKILL"],
   closed: ["SIGKILL", "SIGKILL", "sandbox-closed"],
-  gone: ["SIGKILL", "sandbox-closed"],
+  gone: ["SIGKILL", "sandbox-closed", "sandbox-closed"],
   wardenless: [1, "SIGKILL"],
   free: true,
   many: true,
