@@ -13,9 +13,9 @@ import { beNobodys, describeSelf, type Program, serveCall } from "./call.ts";
 import { sayFree } from "./desk.ts";
 
 const ECHILD = -10;
-/** Calls of one process: V8 has taken 60 MB by then, and twice that at the
- * double. */
-const CALLS = 1000;
+/** Calls of one process: V8 has taken 65 MB by then (of `run`), and 136 MB at
+ * 1,000; what it puts off until nothing runs has no turn in a synchronous loop. */
+const CALLS = 400;
 
 /** The open descriptors of this process, and the one that lists them. */
 function listDescriptors(): ReadonlySet<string> {
