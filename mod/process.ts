@@ -58,6 +58,17 @@ const BEFORE_FORK: ReadonlySet<number> = new Set([
   SYNC.idMaps,
 ]);
 
+/** Whoever may trace the first process speaks for it. */
+function forged(what: string): ContainerError {
+  return new ContainerError(
+    `Cannot trust what the container's process says: ${what}`,
+    {
+      code: "report-forged",
+      hint: "Something in the container traces what enters it (CAP_SYS_PTRACE)",
+    },
+  );
+}
+
 /** A plan that runs. */
 export class PlanRun {
   readonly ops: readonly Op[];
@@ -142,9 +153,7 @@ export class PlanRun {
           held = undefined;
           break;
         case REPORT.fd:
-          if (!this.received.has(report.detail) && packet.fds.length > 0) {
-            this.received.set(report.detail, packet.fds.shift()!);
-          }
+          this.#keep(report.detail, packet.fds);
           break;
         case REPORT.aboutToExec:
           exec = true;
@@ -189,22 +198,26 @@ export class PlanRun {
   #checkSender({ pid, fds }: Packet): void {
     if (pid === this.#forker && this.pid === 0) return;
     fds.forEach(closeFd);
-    throw new ContainerError(
-      "Cannot trust what the container's process says: it names a process, which only rustyrun itself may",
-      {
-        code: "report-forged",
-        hint:
-          "Something in the container traces what enters it (CAP_SYS_PTRACE)",
-      },
-    );
+    throw forged("it names a process, which only rustyrun itself may");
+  }
+
+  /** A descriptor that the plan sends, once. */
+  #keep(tag: number, fds: number[]): void {
+    const isAsked = !this.received.has(tag) &&
+      this.ops.some((it) => it.do === "sendFd" && it.tag === tag);
+    const fd = isAsked ? fds.shift() : undefined;
+    if (fd !== undefined) {
+      this.received.set(tag, fd);
+      return;
+    }
+    fds.forEach(closeFd);
+    throw forged("it sends a descriptor that nobody has asked for");
   }
 
   #operation(report: Report): Op {
     const op = this.ops[report.index];
     if (op !== undefined) return op;
-    throw new RangeError(
-      `Cannot understand the child stage: no operation ${report.index}`,
-    );
+    throw forged(`it names an operation ${report.index}, and there is none`);
   }
 
   /** The error of the first process may have overtaken the news of its pid, which

@@ -10,7 +10,7 @@ import { closeFd, openFd } from "../ffi/libc.ts";
 import { askForSender, packetPair, sendWithFds } from "../ffi/packets.ts";
 import { ContainerError } from "../mod/errors.ts";
 import { ownOutlet } from "../mod/outlet.ts";
-import { REPORT, REPORT_SIZE, SYNC } from "../mod/plan.ts";
+import { type Op, REPORT, REPORT_SIZE, SYNC } from "../mod/plan.ts";
 import { PlanRun } from "../mod/process.ts";
 
 function makePacket(kind: number, detail: number): Uint8Array {
@@ -31,10 +31,11 @@ function withRun(
     send: (kind: number, detail: number, fds?: number[]) => void,
     end: () => void,
   ) => void,
+  ops: readonly Op[] = [],
 ): void {
   const [channel, child] = packetPair();
   askForSender(channel);
-  const run = new PlanRun([], channel, helper, ownOutlet);
+  const run = new PlanRun(ops, channel, helper, ownOutlet);
   let open = true;
   const end = () => {
     if (open) closeFd(child);
@@ -88,17 +89,44 @@ for (
   });
 }
 
-Deno.test("serve() keeps one descriptor of each kind that it is sent, and no other", () => {
+const SEND: Op = { do: "sendFd", slot: "master", tag: 1, why: "test" };
+
+Deno.test("serve() keeps the descriptors that the plan sends, and no other", () => {
   withRun(Deno.pid, (run, send, end) => {
     const fd = openFd("/", 0);
     const before = countOpen();
     send(REPORT.fd, 1, [fd, fd]);
-    send(REPORT.fd, 1, [fd]);
     send(REPORT.aboutToExec, 0, [fd]);
     end();
     assertEquals(run.serve({}), "exec");
-    // The child's end is closed.
-    assertEquals(countOpen(), before);
+    // One is kept; the child's end is closed.
+    assertEquals([[...run.received.keys()], countOpen()], [[1], before]);
     closeFd(fd);
+  }, [SEND]);
+});
+
+for (
+  const [what, ops, tags] of [
+    ["that no plan sends", [], [1]],
+    ["of another kind", [SEND], [2]],
+    ["for the second time", [SEND], [1, 1]],
+  ] as [string, Op[], number[]][]
+) {
+  Deno.test(`serve() does not take a descriptor ${what}`, () => {
+    withRun(Deno.pid, (run, send) => {
+      const fd = openFd("/", 0);
+      const before = countOpen();
+      for (const tag of tags) send(REPORT.fd, tag, [fd]);
+      refuse(run);
+      assertEquals(countOpen() - before, tags.length - 1);
+      closeFd(fd);
+    }, ops);
+  });
+}
+
+Deno.test("serve() does not take an operation that is not in the plan", () => {
+  withRun(Deno.pid, (run, send) => {
+    send(REPORT.error, 0);
+    refuse(run);
   });
 });

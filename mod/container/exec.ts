@@ -33,6 +33,7 @@ import { loadFilter } from "./properties/seccomp.ts";
 import {
   planAffinity,
   planHeld,
+  planNull,
   planProc,
   planRoot,
   planTerminal,
@@ -357,6 +358,7 @@ function launch(
         ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
       },
     ),
+    planNull(config, { saved: saved.config, first, streams: caller.streams }),
     planProc(config, facts),
     planRoot(saved.config, first),
     planTerminal(config),

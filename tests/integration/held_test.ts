@@ -265,9 +265,12 @@ for (const terminal of [false, true]) {
       );
       const held = Deno.realPathSync(`/proc/${inside}/fd`);
       const link = (fd: number) => Deno.readLinkSync(`${held}/${fd}`);
+      const isNull = (fd: number) =>
+        identify(`${held}/${fd}`) === identify(`/proc/${pid}/root/dev/null`);
       const leads = [...Deno.readDirSync(held)].map(({ name }) => Number(name))
         .filter((fd) => fd > 2 && leadsOut(`${held}/${fd}`)).map(link);
-      const streams = [0, 1, 2].map(link);
+      // The container's own: the host's could be given another mode.
+      const nulls = [0, 1, 2].filter(isNull);
       const same = ["root", "cwd"].map((it) =>
         identify(`/proc/${inside}/${it}/.`) ===
           identify(`/proc/${pid}/root/.`)
@@ -280,7 +283,7 @@ for (const terminal of [false, true]) {
       if (terminal) await caller.ask({ do: "reap", pid: inside });
       assertEquals(leads, []);
       assertEquals(same, [true, true]);
-      if (terminal) assertEquals(streams, Array(3).fill("/dev/null"));
+      assertEquals(nulls, terminal ? [0, 1, 2] : [0]);
     },
   );
 }

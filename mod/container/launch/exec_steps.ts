@@ -6,6 +6,9 @@
  */
 
 import { MAGIC, MOUNT_ATTR, O, RESOLVE, S_IF } from "../../../ffi/constants.ts";
+import { findBelow, isType, statFd } from "../../../ffi/at.ts";
+import { closeFd, openFd } from "../../../ffi/libc.ts";
+import type { Caller } from "../../caller.ts";
 import type { Thaw } from "../../cgroups/join.ts";
 import type { Config } from "../../config/config.ts";
 import { hasUserNamespace, sharesMounts } from "../../config/namespaces.ts";
@@ -17,6 +20,8 @@ import { planLeftovers } from "../kept/leftovers.ts";
 import { FD_TAG } from "../model.ts";
 
 const FROM = "process.terminal";
+/** 1:3, as st_rdev has it. */
+const RDEV_NULL = 0x103;
 
 /** A terminal of the container's devpts. */
 export function planTerminal(config: Config): Phased {
@@ -98,6 +103,69 @@ export function planTerminal(config: Config): Phased {
     })),
   );
   return { console };
+}
+
+const NULL = "dev/null";
+
+/** Whether a process finds the null device in the root of the container. */
+function hasNull(first: string): boolean {
+  const root = openFd(`${first}/root`, O.PATH);
+  const found = findBelow(root, NULL);
+  closeFd(root);
+  if (found < 0) return false;
+  const { mode, rdev } = statFd(found);
+  closeFd(found);
+  return isType({ mode }, S_IF.CHR) && Number(rdev) === RDEV_NULL;
+}
+
+/**
+ * What is the host's null device becomes the container's own, as for a first
+ * process: whoever has the host's open may change its mode and owner. Before the
+ * fork, so that nobody in the container sees the other one; with a terminal that
+ * is what is there until the terminal is. Where the container has none, or no
+ * root that is joined, it stays as it is.
+ */
+export function planNull(
+  config: Config,
+  { saved, first, streams }: {
+    saved: Config;
+    /** Directory in /proc of the container's first process. */
+    first: string;
+    streams: Caller["streams"];
+  },
+): Phased {
+  const fds = [0, 1, 2].filter((fd) =>
+    config.spec.process?.terminal || streams[fd] === "null"
+  );
+  if (fds.length === 0 || sharesMounts(saved) || !hasNull(first)) return {};
+  return {
+    namespaces: [
+      {
+        do: "open",
+        into: "null",
+        at: "",
+        path: `/${NULL}`,
+        flags: O.RDWR | O.NONBLOCK | O.NOCTTY,
+        mode: 0,
+        resolve: RESOLVE.NO_SYMLINKS,
+        why: "have something empty to read and write",
+      },
+      {
+        do: "verify",
+        slot: "null",
+        type: S_IF.CHR,
+        rdev: RDEV_NULL,
+        magic: 0,
+        why: "make sure that it is the null device",
+      },
+      ...fds.map((fd): Op => ({
+        do: "dup",
+        slot: "null",
+        fd,
+        why: `make it descriptor ${fd}`,
+      })),
+    ],
+  };
 }
 
 /** process.execCPUAffinity.initial: before the cgroup is joined. */
