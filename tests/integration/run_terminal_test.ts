@@ -223,3 +223,26 @@ testOn(
     assertEquals((await running.done).code, 143);
   },
 );
+
+testOn(
+  CALLERS[0]!.needs,
+  "exec -it ends with its command, whoever goes on to write to the terminal",
+  async () => {
+    await using box = makeBox();
+    const running = box.start([
+      "--",
+      "sh",
+      "-c",
+      "echo up; while :; do [ -e /dev/pts/0 ] && yes yyyyyyyy >/dev/pts/0; done",
+    ]);
+    await running.waitFor("up");
+    const seen = await drive(box, {}, ["sh", "-c", "exit 3"], [], [
+      "exec",
+      "-it",
+      box.id,
+    ]);
+    assertEquals([seen.code, seen.restored], [3, true], seen.shown.slice(-99));
+    running.kill("SIGTERM");
+    assertEquals((await running.done).code, 143);
+  },
+);
