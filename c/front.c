@@ -279,26 +279,32 @@ static bool answer(uint32_t verb, long result, uint32_t count, const int *n)
 	       (ssize_t)sizeof(a);
 }
 
-/* One word of the engine's, 0 when none comes in time. */
-static uint32_t hear(int ms)
+/* One word of the engine's, 0 when none comes in time. TAKE alone has more than
+ * its record. */
+static uint32_t hear(int ms, struct front_take *said)
 {
 	struct pollfd p = { .fd = front.socket, .events = POLLIN };
-	struct front_record r;
+	const struct front_record *r = &said->record;
+	size_t size;
+	ssize_t n;
 
-	if (poll(&p, 1, ms) <= 0 ||
-	    recv(front.socket, &r, sizeof(r), MSG_TRUNC) != (ssize_t)sizeof(r))
+	*said = (struct front_take){ 0 };
+	if (poll(&p, 1, ms) <= 0)
 		return 0;
-	return r.size ? 0 : r.verb;
+	n = recv(front.socket, said, sizeof(*said), MSG_TRUNC);
+	size = r->verb == FRONT_TAKE ? sizeof(*said) : sizeof(*r);
+	return n == (ssize_t)size && r->size == size - sizeof(*r) ? r->verb : 0;
 }
 
 static bool is_taken(void)
 {
-	uint32_t verb = hear((int)front_place.patience);
+	struct front_take said;
+	uint32_t verb = hear((int)front_place.patience, &said);
 
 	if (verb == FRONT_QUEUED)
-		verb = hear(FRONT_QUEUED_MS);
+		verb = hear(FRONT_QUEUED_MS, &said);
 	return verb == FRONT_TAKE && fcntl(front.socket, F_SETFL, 0) == 0 &&
-	       answer(FRONT_GO, 0, 0, NULL);
+	       answer(FRONT_GO, 0, FRONT_NONCE, said.nonce);
 }
 
 /* What Deno does with itself, and the helper finds: SIGPIPE is ignored, more

@@ -11,8 +11,10 @@
  *           the strings where they are larger than FRONT_INLINE; else they
  *           follow: words of the full program, words of the call (without the
  *           program's name), variables, each with its NUL
- *   engine  QUEUED: it is alive, TAKE or COLD follows; TAKE; COLD
- *   front   struct front_answer, GO: until it is sent nothing has an effect
+ *   engine  QUEUED: it is alive, TAKE or COLD follows; TAKE, struct front_take;
+ *           COLD
+ *   front   struct front_answer, GO, with the nonce of TAKE as its numbers: only
+ *           who has heard TAKE can say it. Until then nothing has an effect
  *   engine  one record a packet, struct front_record and `size` bytes:
  *     PRINT   a: 1 or 2; the bytes. Answer: 0
  *     LEND    descriptors came with the packet. Answer: their numbers here
@@ -35,7 +37,7 @@
 #include <stdint.h>
 
 #define FRONT_MAGIC 0x544e4f5246595452ull /* "RTYFRONT" */
-#define FRONT_VERSION 1
+#define FRONT_VERSION 2
 /* Bytes of a packet; of strings that go inside it; of strings at all, which
  * execve(2) limits to 6 MiB. */
 #define FRONT_PACKET (33u << 10)
@@ -44,6 +46,8 @@
 /* Descriptors in one packet, and words of SPAWN. */
 #define FRONT_FDS 16
 #define FRONT_WORDS 8
+/* Numbers of a nonce. */
+#define FRONT_NONCE 4
 /* Milliseconds until the engine's first answer, and until TAKE when that was
  * QUEUED. */
 #define FRONT_FIRST_MS 5
@@ -94,6 +98,12 @@ struct front_record {
 	int32_t b;
 };
 
+/* TAKE. */
+struct front_take {
+	struct front_record record;
+	int32_t nonce[FRONT_NONCE];
+};
+
 struct front_answer {
 	uint32_t verb;
 	int32_t result;
@@ -117,6 +127,7 @@ struct front_place {
 
 _Static_assert(sizeof(struct front_request) == 88, "protocol.ts reads 88 bytes");
 _Static_assert(sizeof(struct front_record) == 16, "protocol.ts writes 16 bytes");
+_Static_assert(sizeof(struct front_take) == 32, "protocol.ts writes 32 bytes");
 _Static_assert(sizeof(struct front_answer) == 76, "protocol.ts reads 76 bytes");
 
 /* Whether this file has been made a front. */

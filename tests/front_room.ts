@@ -15,8 +15,9 @@ import {
   ANSWER_SIZE,
   decodeAnswer,
   encodeFront,
-  encodeRecord,
+  encodeTake,
   FRONT_INLINE,
+  makeNonce,
   REQUEST_SIZE,
   VERB,
 } from "../mod/serve/protocol.ts";
@@ -106,8 +107,13 @@ export class PlayedEngine implements Disposable {
   take(): Uint8Array {
     const { bytes, fds } = this.receive()!;
     for (const fd of fds) closeFd(fd);
-    this.send(encodeRecord(VERB.take));
-    assertEquals(this.hear(), { verb: VERB.go, result: 0, numbers: [] });
+    const nonce = makeNonce();
+    this.send(encodeTake(nonce));
+    assertEquals(this.hear(), {
+      verb: VERB.go,
+      result: 0,
+      numbers: [...nonce],
+    });
     return bytes;
   }
 }

@@ -43,6 +43,7 @@ import {
   FRONT_INLINE,
   FRONT_MAGIC,
   FRONT_MARK,
+  FRONT_NONCE,
   FRONT_PACKET,
   FRONT_PROGRAM,
   FRONT_QUEUED_MS,
@@ -54,6 +55,7 @@ import {
   RECORD_SIZE,
   REQUEST_SIZE,
   STREAM_KINDS,
+  TAKE_SIZE,
   VERB,
 } from "../mod/serve/protocol.ts";
 import { type Arch, DIALECT, WARNINGS } from "../scripts/build.ts";
@@ -252,6 +254,7 @@ for (const [arch, needs] of MACHINES) {
         `FRONT_STRINGS ${FRONT_STRINGS}`,
         `FRONT_FDS ${FRONT_FDS}`,
         `FRONT_WORDS ${FRONT_WORDS}`,
+        `FRONT_NONCE ${FRONT_NONCE}`,
         `FRONT_FIRST_MS ${FRONT_FIRST_MS}`,
         `FRONT_QUEUED_MS ${FRONT_QUEUED_MS}`,
         `FRONT_PROGRAM ${FRONT_PROGRAM}`,
@@ -284,6 +287,9 @@ for (const [arch, needs] of MACHINES) {
         "struct front_record.size 4 4",
         "struct front_record.a 8 4",
         "struct front_record.b 12 4",
+        `sizeof front_take ${TAKE_SIZE}`,
+        `struct front_take.record 0 ${RECORD_SIZE}`,
+        `struct front_take.nonce ${RECORD_SIZE} ${4 * FRONT_NONCE}`,
         `sizeof front_answer ${ANSWER_SIZE}`,
         "struct front_answer.verb 0 4",
         "struct front_answer.result 4 4",

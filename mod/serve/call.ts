@@ -60,26 +60,21 @@ export function isCurrent(self: Self): boolean {
   return identifyFile(self.program.at(-1)!) === self.file;
 }
 
-/** Whether a front means this very program: by its words, and by the file that
- * the last of them is. */
+/** Whether a front means this very program, by its words. No path of a front's
+ * is looked at: what it leads to may never answer. */
 function meansUs(program: readonly string[], self: Self): boolean {
   return program.length === self.program.length &&
-    program.every((it, i) =>
-      i === program.length - 1 || it === self.program[i]
-    ) &&
-    identifyFile(program.at(-1)!) === self.file;
+    program.every((it, i) => it === self.program[i]) && isCurrent(self);
 }
 
-/** Why a front is told to go its own way; undefined for one that is served. */
+/** Why an equal is told to go its own way; undefined for one that is served. */
 function judge(
-  front: Front,
   asked: Asked | undefined,
   self: Self,
   program: Program,
 ): string | undefined {
   if (asked === undefined) return "it does not say what it wants";
   if (!meansUs(asked.strings.program, self)) return "another program";
-  if (!self.identity.isOf(front.pid)) return "no equal";
   // May this process be where it is? Its directory may be closed to us.
   if (trySyscall("fchdir", asked.directory) < 0) return "its directory";
   if (!program.isWarm(asked.strings.words)) return "not served";
@@ -100,8 +95,14 @@ export async function serveCall(
 ): Promise<string | undefined> {
   using front = new Front(socket);
   try {
+    // Nothing of anybody else's is received: even to close a descriptor may take
+    // for ever.
+    if (!self.identity.isOf(front.pid)) {
+      front.say("cold");
+      return "no equal";
+    }
     const asked = front.hear();
-    const why = judge(front, asked, self, program);
+    const why = judge(asked, self, program);
     if (why !== undefined || asked === undefined) {
       front.say("cold");
       return why;

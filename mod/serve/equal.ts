@@ -23,9 +23,10 @@ const FIELDS = [
   "CapBnd",
   "CapAmb",
   "NoNewPrivs",
-  "Seccomp",
-  "Seccomp_filters",
 ] as const;
+
+/** Seccomp in strict mode, or with filters: what they are is not told. */
+const FILTERED = /^Seccomp:\t[^0]/m;
 
 /** Labels of security modules; those of none that is on cannot be read. */
 const LABELS = ["attr/current", "attr/apparmor/current"];
@@ -39,8 +40,8 @@ function tryRead(path: string): string | undefined {
   }
 }
 
-/** What this process is to the kernel: ids, groups, capabilities, filters,
- * namespaces, root directory, labels. */
+/** What this process is to the kernel: ids, groups, capabilities, namespaces,
+ * root directory, labels. Who has a seccomp filter is nobody's equal. */
 export class Identity {
   readonly #spaces = readDirSync("/proc/self/ns").map(({ name }) => name);
   readonly #labels = LABELS.filter((it) =>
@@ -53,15 +54,18 @@ export class Identity {
    * @returns false for one that is gone, or may not be looked at */
   isOf(pid: number): boolean {
     try {
-      return this.#describe(`/proc/${pid}`) === this.#own;
+      return this.#own !== undefined &&
+        this.#describe(`/proc/${pid}`) === this.#own;
     } catch (error) {
       if (errnoOf(error) === "") throw error;
       return false;
     }
   }
 
-  #describe(proc: string): string {
+  /** @returns undefined for a process with a seccomp filter */
+  #describe(proc: string): string | undefined {
     const status = `\n${readTextFileSync(`${proc}/status`)}`;
+    if (FILTERED.test(status)) return undefined;
     const lines = FIELDS.map((name) => {
       const at = status.indexOf(`\n${name}:`);
       return at < 0 ? "" : status.slice(at, status.indexOf("\n", at + 1));

@@ -24,8 +24,10 @@ import {
   decodeStrings,
   encodeProgram,
   encodeRecord,
+  encodeTake,
   FRONT_INLINE,
   FRONT_PACKET,
+  makeNonce,
   type Request,
   REQUEST_SIZE,
   type Strings,
@@ -125,23 +127,26 @@ export class Front implements Disposable, Outlet {
   }
 
   /** Says one of the words before the start. */
-  say(word: "queued" | "take" | "cold"): void {
+  say(word: "queued" | "cold"): void {
     this.#send(encodeRecord(VERB[word]));
   }
 
   /**
-   * Takes the call.
+   * Takes the call of a front that has been looked at by its pid. "go" repeats
+   * what "take" brings, so it was said after that look; its sender has the pid,
+   * which is that of the pidfd's process for as long as that has not ended.
    *
-   * @returns whether the very process that connected has said "go"
+   * @returns whether the process that was looked at has said "go"
+   * @throws {CallerGone} when it has ended
    * @throws {SyscallError}
    */
   take(): boolean {
-    this.say("take");
+    const nonce = makeNonce();
+    this.#send(encodeTake(nonce));
     const answer = this.#receive(GO_MS);
-    // It had this pid when it sent that, and the process of the pidfd has had it
-    // ever since it was looked at.
     return answer?.verb === VERB.go && answer.sender === this.pid &&
-      this.isThere();
+      answer.numbers.length === nonce.length &&
+      nonce.every((it, i) => it === answer.numbers[i]) && this.isThere();
   }
 
   /** Its socket says nothing that is not asked for, but its end. */

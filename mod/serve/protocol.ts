@@ -9,7 +9,7 @@ import { fromBytes, toBytes } from "../../ffi/bytes.ts";
 
 /** "RTYFRONT" */
 export const FRONT_MAGIC = 0x544e4f5246595452n;
-export const FRONT_VERSION = 1;
+export const FRONT_VERSION = 2;
 /** Bytes of a packet; of strings that go inside it; of strings at all. */
 export const FRONT_PACKET = 33 << 10;
 export const FRONT_INLINE = 32 << 10;
@@ -17,6 +17,8 @@ export const FRONT_STRINGS = 8 << 20;
 /** Descriptors in one packet, and words of a program that is started. */
 export const FRONT_FDS = 16;
 export const FRONT_WORDS = 8;
+/** Numbers of a nonce, which "take" brings and "go" repeats. */
+export const FRONT_NONCE = 4;
 /** Milliseconds until the engine's first word, and until it takes a call that it
  * has queued. */
 export const FRONT_FIRST_MS = 5;
@@ -46,6 +48,7 @@ export const STREAM_KINDS = ["other", "terminal", "null"] as const;
 
 export const REQUEST_SIZE = 88;
 export const RECORD_SIZE = 16;
+export const TAKE_SIZE = RECORD_SIZE + 4 * FRONT_NONCE;
 export const ANSWER_SIZE = 76;
 /** Before the words of the full program, and before the socket's path. */
 export const PLACE_HEAD = 28;
@@ -152,6 +155,18 @@ export function encodeRecord(
   view.setInt32(12, b, true);
   bytes.set(data, RECORD_SIZE);
   return bytes;
+}
+
+/** A nonce of "take": nobody knows it who has not heard that. */
+export function makeNonce(): Int32Array<ArrayBuffer> {
+  return crypto.getRandomValues(new Int32Array(FRONT_NONCE));
+}
+
+/** "take", with its nonce. */
+export function encodeTake(
+  nonce: Int32Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
+  return encodeRecord(VERB.take, 0, 0, new Uint8Array(nonce.buffer));
 }
 
 /**

@@ -86,6 +86,7 @@ int main(void)
 	VALUE(FRONT_STRINGS);
 	VALUE(FRONT_FDS);
 	VALUE(FRONT_WORDS);
+	VALUE(FRONT_NONCE);
 	VALUE(FRONT_FIRST_MS);
 	VALUE(FRONT_QUEUED_MS);
 	VALUE(FRONT_PROGRAM);
@@ -124,6 +125,9 @@ int main(void)
 	OFFSET(front_record, size);
 	OFFSET(front_record, a);
 	OFFSET(front_record, b);
+	SIZE(front_take);
+	OFFSET(front_take, record);
+	OFFSET(front_take, nonce);
 	SIZE(front_answer);
 	OFFSET(front_answer, verb);
 	OFFSET(front_answer, result);

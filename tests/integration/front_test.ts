@@ -14,8 +14,10 @@ import {
   decodeStrings,
   encodeProgram,
   encodeRecord,
-  RECORD_SIZE,
+  encodeTake,
+  makeNonce,
   REQUEST_SIZE,
+  TAKE_SIZE,
   VERB,
 } from "../../mod/serve/protocol.ts";
 import {
@@ -30,7 +32,7 @@ import { asUser, findPython, testOn, USERS } from "../needs.ts";
 libc();
 
 const encode = (text: string) => new TextEncoder().encode(text);
-const TAKE = encodeRecord(VERB.take);
+const TAKE = encodeTake(makeNonce());
 const COLD = { code: 0, signal: null, stdout: "cold a b c\n", stderr: "" };
 const WORDS = ["a", "b c"];
 
@@ -84,9 +86,12 @@ testOn(
       [encodeRecord(VERB.queued), encodeRecord(VERB.queued)],
       [encodeRecord(VERB.queued)],
       [encodeRecord(0)],
-      [encodeRecord(VERB.take, 0, 0, new Uint8Array(1))],
+      [new Uint8Array([...TAKE, 0])],
+      [encodeRecord(VERB.take, 0, 0, new Uint8Array(TAKE_SIZE))],
+      [TAKE.with(4, 0)],
+      [encodeRecord(VERB.cold, 0, 0, new Uint8Array(16))],
       ...Array.from(
-        { length: RECORD_SIZE },
+        { length: TAKE_SIZE },
         (_, length) => [TAKE.slice(0, length)],
       ),
       [],
@@ -387,7 +392,7 @@ testOn(
       encodeRecord(VERB.print, 3, 0, encode("x")),
       encodeRecord(VERB.print, 1, 0, encode("x")).slice(0, -1),
       encodeRecord(99),
-      encodeRecord(VERB.take),
+      TAKE,
       encodeRecord(VERB.spawn),
       encodeRecord(VERB.spawn, 17, 2, new Uint8Array(80)),
       encodeRecord(VERB.spawn, -1, 2, new Uint8Array(80)),

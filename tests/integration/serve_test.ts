@@ -19,9 +19,11 @@ import { receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import {
   ANSWER_SIZE,
   FRONT_MAGIC,
+  FRONT_NONCE,
   FRONT_VERSION,
   RECORD_SIZE,
   REQUEST_SIZE,
+  TAKE_SIZE,
   VERB,
 } from "../../mod/serve/protocol.ts";
 import { FrontRoom } from "../front_room.ts";
@@ -51,10 +53,12 @@ class ServedRoom implements AsyncDisposable {
 
   static async open(
     { least = 1, most = 2, program = ["/bin/echo", "cold"] } = {},
+    caller: readonly string[] = [],
   ): Promise<ServedRoom> {
     // The engine may be slow on a busy machine; a front that waits is not cold.
     const room = new FrontRoom(program);
     const engine = start([
+      ...caller,
       Deno.execPath(),
       "run",
       "-qA",
@@ -150,6 +154,48 @@ for (const [what, needs, caller] of OTHERS) {
   );
 }
 
+/** Runs a program under a seccomp filter that allows everything: seccomp(2). */
+function filtered(): string[] {
+  const line = `import ctypes, os, sys
+allow = ctypes.create_string_buffer(bytes([6, 0, 0, 0, 0, 0, 255, 127]))
+class Program(ctypes.Structure):
+  _fields_ = [("size", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
+program = Program(1, ctypes.addressof(allow))
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.prctl(22, 2, ctypes.byref(program), 0, 0): # PR_SET_SECCOMP
+  sys.exit(os.strerror(ctypes.get_errno()))
+os.execv(sys.argv[1], sys.argv[1:])`;
+  return [findPython(), "-c", line];
+}
+
+testOn(
+  ["helper", "root", "python3"],
+  "serve: who has a seccomp filter is nobody's equal: another may be a different one",
+  async () => {
+    await using open = await ServedRoom.open();
+    assertEquals(await open.call(["where"], filtered()), "cold where\n");
+    await using served = await ServedRoom.open({}, filtered());
+    assertEquals(await served.call(["where"], filtered()), "cold where\n");
+    assertEquals(await served.call(["where"]), "cold where\n");
+  },
+);
+
+testOn(
+  ["helper"],
+  "serve: the program by another path is another program",
+  async () => {
+    const program = ["/bin/echo", "/etc/passwd"];
+    await using served = await ServedRoom.open({ program });
+    assert((await served.call(["where"])).startsWith("warm where"));
+    const path = `${served.room.dir}/link`;
+    Deno.symlinkSync("/etc/passwd", path);
+    using room = new FrontRoom(["/bin/echo", path]);
+    Deno.linkSync(served.room.socket, room.socket);
+    const { stdout } = await room.start(["where"]).done;
+    assertEquals(stdout, `${path} where\n`);
+  },
+);
+
 testOn(
   ["helper", "root", "busybox"],
   "serve: a caller that has another root directory is cold",
@@ -186,20 +232,34 @@ function makeRequest(program: readonly string[], word: string): Uint8Array {
 
 const PROGRAM = ["/bin/echo", "cold"];
 
-/** The verb of the next record, once there is a worker; 0 at the end. */
-function hearVerb(fd: number): number {
+/** The next record, once there is a worker; empty at the end. */
+function hearRecord(fd: number): Uint8Array {
   const buffer = new Uint8Array(RECORD_SIZE + 1024);
   for (;;) {
     assertEquals(pollFds([fd], 60_000).length, 1);
     const packet = receivePacket(fd, buffer);
-    if (packet === undefined) return 0;
-    if (buffer[0] !== VERB.queued) return buffer[0]!;
+    if (packet === undefined) return new Uint8Array(0);
+    if (buffer[0] !== VERB.queued) return buffer.subarray(0, packet.length);
   }
 }
 
-function encodeGo(): Uint8Array {
+/** Its verb; 0 at the end. */
+function hearVerb(fd: number): number {
+  return hearRecord(fd)[0] ?? 0;
+}
+
+/** The nonce of the next record, which is "take". */
+function hearTake(fd: number): Uint8Array {
+  const take = hearRecord(fd);
+  assertEquals([take[0], take.length], [VERB.take, TAKE_SIZE]);
+  return take.subarray(RECORD_SIZE);
+}
+
+function encodeGo(nonce: Uint8Array, count = FRONT_NONCE): Uint8Array {
   const bytes = new Uint8Array(ANSWER_SIZE);
   bytes[0] = VERB.go;
+  bytes[8] = count;
+  bytes.set(nonce, 12);
   return bytes;
 }
 
@@ -245,11 +305,11 @@ testOn(
     for (const itself of [true, false]) {
       const fd = connectPackets(served.room.socket);
       sendWithFds(fd, makeRequest(PROGRAM, "where"), [here]);
-      assertEquals(hearVerb(fd), VERB.take);
-      if (itself) sendWithFds(fd, encodeGo());
+      const go = encodeGo(hearTake(fd));
+      if (itself) sendWithFds(fd, go);
       else {
         const line = `import socket
-socket.socket(fileno=${fd}).send(bytes.fromhex("${encodeGo().toHex()}"))`;
+socket.socket(fileno=${fd}).send(bytes.fromhex("${go.toHex()}"))`;
         const python = findPython();
         waitProcess(spawnProgram(python, ["python3", "-c", line], [], [fd]));
       }
@@ -257,6 +317,48 @@ socket.socket(fileno=${fd}).send(bytes.fromhex("${encodeGo().toHex()}"))`;
       closeFd(fd);
     }
     closeFd(here);
+  },
+);
+
+testOn(
+  ["helper"],
+  "serve: go repeats the nonce of take, so nobody has said it before",
+  async () => {
+    await using served = await ServedRoom.open();
+    const here = openFd("/", 0o10000000);
+    const call = () => {
+      const fd = connectPackets(served.room.socket);
+      sendWithFds(fd, makeRequest(PROGRAM, "where"), [here]);
+      return fd;
+    };
+    const early = call();
+    sendWithFds(early, encodeGo(new Uint8Array(0), 0));
+    const said = [hearVerb(early), hearVerb(early)];
+    closeFd(early);
+    assertEquals(said, [VERB.take, 0]);
+    const nonces = new Set<string>();
+    const wrong: ((nonce: Uint8Array) => Uint8Array)[] = [
+      () => encodeGo(new Uint8Array(0), 0),
+      () => encodeGo(new Uint8Array(16)),
+      (nonce) => encodeGo(nonce, FRONT_NONCE - 1),
+      (nonce) => encodeGo(nonce, FRONT_NONCE + 1),
+      ...Array.from(
+        { length: 16 },
+        (_, i) => (nonce: Uint8Array) => encodeGo(nonce.with(i, nonce[i]! ^ 1)),
+      ),
+    ];
+    for (const make of wrong) {
+      const fd = call();
+      const nonce = hearTake(fd);
+      nonces.add(nonce.toHex());
+      sendWithFds(fd, make(nonce));
+      const verb = hearVerb(fd);
+      closeFd(fd);
+      assertEquals(verb, 0, `${make}`);
+    }
+    assertEquals(nonces.size, wrong.length);
+    closeFd(here);
+    assert((await served.call(["where"])).startsWith("warm where"));
   },
 );
 

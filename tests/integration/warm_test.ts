@@ -356,7 +356,7 @@ testOn(
     for (const words of cold) {
       const { code, stderr } = await room.call(words);
       assert(code !== 0, words.join(" "));
-      assertStringIncludes(stderr, "Module not found", words.join(" "));
+      assertStringIncludes(stderr, "V8 did not recognize", words.join(" "));
     }
   },
 );
