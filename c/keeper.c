@@ -436,11 +436,17 @@ static void drain_output(struct keeper *k)
 _Noreturn static void finish(struct keeper *k)
 {
 	const bool shared = k->td.flags & TEARDOWN_SHARED_PID;
+	struct op op;
 
 	if (shared)
 		cgroup_kill(k->td.cgroup, k->td.cgroups);
+	/* With exec others live on, who may have the terminal open. */
 	if (k->about_to_exec && !k->aborted)
-		tty_drain(&k->tty, shared ? 100 : GONE_MS, k->signals);
+		tty_drain(&k->tty,
+			  shared || find_op(&k->plan, OP_K_EXEC, &op) ?
+				  100 :
+				  GONE_MS,
+			  k->signals);
 	tty_restore(&k->tty);
 	output_count(&k->out);
 	judge(k);

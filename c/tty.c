@@ -225,17 +225,16 @@ void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS])
 		read_input(t);
 }
 
-/* More than a terminal holds of what was written before the end: 640 KiB of
- * flip buffers (drivers/tty/tty_buffer.c) and the line discipline's. Whoever
- * goes on to write is not waited for. */
-#define DRAIN_MAX (1u << 20)
+/* More reads than it takes to empty a terminal of what was written before the
+ * end: 640 KiB of flip buffers (drivers/tty/tty_buffer.c), some 4 KiB at a time.
+ * Whoever goes on to write is not waited for. */
+#define DRAIN_READS 512
 
 void tty_drain(struct tty *t, int quiet_ms, int stop)
 {
 	struct pollfd p[TTY_POLLS + 1];
-	size_t got = 0;
 	bool more = true;
-	int n;
+	int reads = 0, n;
 
 	if (t->master < 0)
 		return;
@@ -257,9 +256,6 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 			write_out(t);
 		if (!p[1].revents || t->down.at < t->down.end)
 			continue;
-		more = read_master(t);
-		got += (size_t)(t->down.end - t->down.at);
-		if (got > DRAIN_MAX)
-			more = false;
+		more = read_master(t) && ++reads < DRAIN_READS;
 	}
 }

@@ -1,7 +1,6 @@
 /**
- * `exec`: another process in a container. The same plan as the first one's,
- * with setns instead of new namespaces and no root file system, from the saved
- * copy of the configuration.
+ * `exec`: another process in a container. The plan of a first one, with setns for
+ * new namespaces and no root file system, from the saved configuration.
  *
  * @module
  */
@@ -33,11 +32,11 @@ import { loadFilter } from "./properties/seccomp.ts";
 import {
   planAffinity,
   planHeld,
-  planNull,
   planProc,
   planRoot,
   planTerminal,
   planWarden,
+  takeNull,
 } from "./launch/exec_steps.ts";
 import { checkTerminal, handOver } from "./properties/handover.ts";
 import {
@@ -320,11 +319,10 @@ function launch(
   warn: Warn,
 ): LaunchedExec {
   const { root, caller } = place;
-  const { id } = state;
   const { proc } = facts;
   const first = checkRunning(root, state, options);
   checkPreserved(options.preserveFds, proc);
-  const saved = loadSaved(root, id);
+  const saved = loadSaved(root, state.id);
   const { config, judged } = configOf(saved.config, { first, proc }, options);
   checkTerminal(config, {
     caller,
@@ -339,6 +337,8 @@ function launch(
   const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);
   const held = planHeld(findThaw(state.cgroup.dirs, proc));
+  const { streams } = caller;
+  using empty = takeNull(config, { saved: saved.config, first, streams });
   const steps = orderPlan([
     planWarden(config, held),
     planAffinity(config),
@@ -358,7 +358,7 @@ function launch(
         ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
       },
     ),
-    planNull(config, { saved: saved.config, first, streams: caller.streams }),
+    empty.plan,
     planProc(config, facts),
     planRoot(saved.config, first),
     planTerminal(config),
@@ -372,7 +372,7 @@ function launch(
   let started: Warded | undefined;
   const seen = asSeen(config, first);
   try {
-    started = startWarded(place, () => ops);
+    started = startWarded(place, () => ops, empty.slots);
     const { run } = started;
     run.serve({
       sync(step) {

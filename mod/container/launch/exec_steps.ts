@@ -6,7 +6,8 @@
  */
 
 import { MAGIC, MOUNT_ATTR, O, RESOLVE, S_IF } from "../../../ffi/constants.ts";
-import { findBelow, isType, statFd } from "../../../ffi/at.ts";
+import { findBelow, isType, reopen, statFd } from "../../../ffi/at.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
 import { closeFd, openFd } from "../../../ffi/libc.ts";
 import type { Caller } from "../../caller.ts";
 import type { Thaw } from "../../cgroups/join.ts";
@@ -107,15 +108,33 @@ export function planTerminal(config: Config): Phased {
 
 const NULL = "dev/null";
 
-/** Whether a process finds the null device in the root of the container. */
-function hasNull(first: string): boolean {
+/** Opens the null device of a container; undefined where it has none. What is
+ * opened is what was looked at: the container may put another device there. */
+function openNull(first: string): number | undefined {
   const root = openFd(`${first}/root`, O.PATH);
   const found = findBelow(root, NULL);
   closeFd(root);
-  if (found < 0) return false;
-  const { mode, rdev } = statFd(found);
-  closeFd(found);
-  return isType({ mode }, S_IF.CHR) && Number(rdev) === RDEV_NULL;
+  if (found < 0) return undefined;
+  try {
+    const { mode, rdev } = statFd(found);
+    const isNull = isType({ mode }, S_IF.CHR) && Number(rdev) === RDEV_NULL;
+    return isNull ? reopen(found, O.RDWR) : undefined;
+  } catch (error) {
+    // EACCES: its file system has no devices.
+    if (error instanceof SyscallError && error.code === "EACCES") {
+      return undefined;
+    }
+    throw error;
+  } finally {
+    closeFd(found);
+  }
+}
+
+/** The container's null device, open, and the steps that put it where the
+ * command's streams are the host's. */
+export interface TakenNull extends Disposable {
+  plan: Phased;
+  slots: [string, number][];
 }
 
 /**
@@ -125,7 +144,7 @@ function hasNull(first: string): boolean {
  * is what is there until the terminal is. Where the container has none, or no
  * root that is joined, it stays as it is.
  */
-export function planNull(
+export function takeNull(
   config: Config,
   { saved, first, streams }: {
     saved: Config;
@@ -133,38 +152,26 @@ export function planNull(
     first: string;
     streams: Caller["streams"];
   },
-): Phased {
+): TakenNull {
   const fds = [0, 1, 2].filter((fd) =>
     config.spec.process?.terminal || streams[fd] === "null"
   );
-  if (fds.length === 0 || sharesMounts(saved) || !hasNull(first)) return {};
+  const open = fds.length === 0 || sharesMounts(saved)
+    ? undefined
+    : openNull(first);
+  if (open === undefined) {
+    return { plan: {}, slots: [], [Symbol.dispose]() {} };
+  }
+  const sources = fds.map((fd): Op => ({
+    do: "dup",
+    slot: "null",
+    fd,
+    why: `make the container's null device descriptor ${fd}`,
+  }));
   return {
-    namespaces: [
-      {
-        do: "open",
-        into: "null",
-        at: "",
-        path: `/${NULL}`,
-        flags: O.RDWR | O.NONBLOCK | O.NOCTTY,
-        mode: 0,
-        resolve: RESOLVE.NO_SYMLINKS,
-        why: "have something empty to read and write",
-      },
-      {
-        do: "verify",
-        slot: "null",
-        type: S_IF.CHR,
-        rdev: RDEV_NULL,
-        magic: 0,
-        why: "make sure that it is the null device",
-      },
-      ...fds.map((fd): Op => ({
-        do: "dup",
-        slot: "null",
-        fd,
-        why: `make it descriptor ${fd}`,
-      })),
-    ],
+    plan: { sources },
+    slots: [["null", open]],
+    [Symbol.dispose]: () => closeFd(open),
   };
 }
 
