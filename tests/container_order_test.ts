@@ -182,7 +182,6 @@ Deno.test("planSteps() without -i gives the host's null device where there is no
 });
 
 Deno.test("planSteps() makes null devices among the streams the container's own", () => {
-  const mounts = [{ destination: "/dev", type: "tmpfs" }];
   const nulls = { nulls: [0, 2] };
   const lines = [
     "# console",
@@ -192,11 +191,14 @@ Deno.test("planSteps() makes null devices among the streams the container's own"
     "dup stdio 2",
     "# ready",
   ];
-  for (const stdin of [false, true]) {
-    assertEquals(
-      steps("none", { mounts }, nulls, { stdin }).slice(0, 6),
-      lines,
-    );
+  for (const destination of ["/dev", "/dev/"]) {
+    const mounts = [{ destination, type: "tmpfs" }];
+    for (const stdin of [false, true]) {
+      assertEquals(
+        steps("none", { mounts }, nulls, { stdin }).slice(0, 6),
+        lines,
+      );
+    }
   }
 });
 

@@ -687,24 +687,26 @@ Deno.test("inspectMounts() finds the sources that the stage would hide, links an
 });
 
 for (
-  const [mode, owner, unsure] of [
+  const [mode, owner, unsure, own = 0] of [
     [0o755, 0, false],
     [0o1777, 0, false],
+    [0o1777, 0, true, 8],
     [0o777, 0, true],
     [0o775, 0, true],
     [0o755, 7, false],
     [0o755, 8, true],
-  ] as const
+  ] as [number, number, boolean, number?][]
 ) {
   testOn(
     ["root"],
     `inspectMounts() is ${unsure ? "not " : ""}sure of what is mounted below ${
       mode.toString(8)
-    } of user ${owner}, called by user 7`,
+    } of user ${owner}, in a root of user ${own}, called by user 7`,
     async () => {
       const dir = await Deno.makeTempDir();
       try {
         await Deno.mkdir(`${dir}/rootfs`);
+        await Deno.chown(`${dir}/rootfs`, own, own);
         await Deno.chmod(dir, mode);
         await Deno.chown(dir, owner, 0);
         const host = inspectMounts(

@@ -9,7 +9,7 @@ import { lstatSync, readTextFileSync, realPathSync } from "../../ffi/files.ts";
 import { type FileId, identifyFile, isSameFile } from "../../ffi/identity.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
 import type { MountHost } from "./model.ts";
-import { isUnder, listAbove } from "./path.ts";
+import { isUnder, listAbove, splitPath } from "./path.ts";
 
 interface Mounted {
   id: number;
@@ -55,20 +55,23 @@ export function lookAtRoot(
     ).map(({ path }) =>
       root.path === "/" ? path : path.slice(root.path.length)
     ),
-    unsure: ["/", ...listAbove(root.path)].some((it) =>
-      mayOthersRename(it, uid)
+    unsure: [root.path, ...listAbove(root.path)].some((it) =>
+      it !== "/" && mayOthersRename(it, uid)
     ),
     isHostRoot: isSameFile(root, identifyFile("/")),
     rootReadonly: mounts.some((it) => it.id === root.mount && it.readonly),
   };
 }
 
-/** Whether others than root and the caller may rename what is in a directory:
- * path_resolution(7), and the sticky bit of inode(7). */
-function mayOthersRename(directory: string, caller: number): boolean {
-  const { uid, mode } = lstatSync(directory);
-  if (uid !== 0 && uid !== caller) return true;
-  return ((mode ?? 0) & 0o022) !== 0 && ((mode ?? 0) & 0o1000) === 0;
+/** Whether others than root and the caller may rename a directory: who may write
+ * in the one above, path_resolution(7); with the sticky bit, inode(7), only its
+ * owner. */
+function mayOthersRename(path: string, caller: number): boolean {
+  const isOthers = (uid: number | null) => uid !== 0 && uid !== caller;
+  const above = lstatSync(splitPath(path).parent);
+  const mode = above.mode ?? 0;
+  return isOthers(above.uid) || (mode & 0o022) !== 0 &&
+      ((mode & 0o1000) === 0 || isOthers(lstatSync(path).uid));
 }
 
 /** An unbindable mount below each of these paths: the kernel leaves it out of a

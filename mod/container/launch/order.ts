@@ -124,7 +124,9 @@ function planStdio(
     : [...new Set([0, ...nulls])];
   if (fds.length === 0) return;
   const fresh = !terminal &&
-    mounts?.some((it) => it.destination === "/dev" && it.type === "tmpfs");
+    mounts?.some((it) =>
+      /^\/*dev\/*$/.test(it.destination) && it.type === "tmpfs"
+    );
   const place: Phase = fresh ? "console" : "sources";
   phased[place] = [{
     do: "open",
