@@ -286,7 +286,7 @@ export class Run implements PromiseLike<RunResult> {
    */
   then<A = RunResult, B = never>(
     done?: ((result: RunResult) => A | PromiseLike<A>) | null,
-    // deno-lint-ignore no-explicit-any
+    // deno-lint-ignore no-explicit-any -- as PromiseLike has it
     failed?: ((reason: any) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return (this.#settled ??= this.#settle()).then(done, failed);
