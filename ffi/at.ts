@@ -12,7 +12,7 @@ import { SyscallError } from "./errno.ts";
 import { readEntriesOf } from "./files.ts";
 import type { SeenFile } from "./identity.ts";
 import type { Owner } from "./owner.ts";
-import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
+import { closeFd, cstring, openFd, seek, syscall, trySyscall } from "./libc.ts";
 import { tryOpenAt2 } from "./rootfs.ts";
 
 const AT_FDCWD = -100;
@@ -270,12 +270,13 @@ function findData(
   size: number,
 ): [from: number, to: number] | undefined {
   if (at >= size) return undefined;
-  const from = trySyscall("lseek", fd, at, SEEK_DATA);
+  const from = seek(fd, at, SEEK_DATA);
   if (from === ENXIO || from >= size) return undefined;
   // Not every file system knows its holes.
   if (from === EINVAL) return [at, size];
   if (from < 0) throw new SyscallError("lseek", -from);
-  const to = syscall("lseek", fd, from, SEEK_HOLE);
+  const to = seek(fd, from, SEEK_HOLE);
+  if (to < 0) throw new SyscallError("lseek", -to);
   return [from, Math.min(to, size)];
 }
 

@@ -17,11 +17,14 @@ const D = { struct: ["u8"] } as const;
 const d = new Uint8Array(1);
 
 const SYMBOLS = {
-  /** long syscall(long number, ...) */
+  /** long syscall(long number, ...); the lower half of its result: see
+   * {@link trySyscall} */
   syscall: {
     parameters: ["i64", "i64", "i64", "i64", "i64", "i64", "i64", D],
-    result: "i64",
+    result: "i32",
   },
+  /** off_t lseek(int fd, off_t offset, int whence) */
+  lseek: { parameters: ["i32", "i64", "i32", D], result: "i64" },
   /** int *__errno_location(void) */
   __errno_location: { parameters: [D], result: "pointer" },
   /** int posix_spawn(pid_t *, const char *path, const posix_spawn_file_actions_t
@@ -50,7 +53,7 @@ export type SyscallArg = number | bigint | Uint8Array | null;
 type Library = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
 
 let library: Library | undefined;
-let errnoView: Deno.UnsafePointerView | undefined;
+let errno: Int32Array | undefined;
 const column = Deno.build.arch === "aarch64" ? 1 : 0;
 
 /** The library; a test calls it at import, since a library that a test opens
@@ -60,7 +63,7 @@ export function libc(): Library {
     library = Deno.dlopen("libc.so.6", SYMBOLS).symbols;
     const at = library.__errno_location(d);
     if (at === null) throw new Error("Cannot find errno: libc gave no address");
-    errnoView = new Deno.UnsafePointerView(at);
+    errno = new Int32Array(Deno.UnsafePointerView.getArrayBuffer(at, 4));
   }
   return library;
 }
@@ -79,24 +82,39 @@ const toLong = (arg: SyscallArg | undefined): bigint =>
   arg instanceof Uint8Array ? address(arg) : BigInt(arg ?? ZERO);
 
 /**
- * Makes a system call.
+ * Makes a system call whose result fits 32 bits (all but lseek(2), see
+ * {@link seek}).
+ *
+ * errno is read as memory, right behind the call, and nothing is allocated
+ * between the two: a garbage collection there waits for other threads, and its
+ * own system calls write errno. With a 64-bit result (a BigInt) about one error
+ * in two million was another's.
  *
  * @returns its result, or -errno
  */
 export function trySyscall(call: Syscall, ...args: SyscallArg[]): number {
-  const result = Number(
-    libc().syscall(
-      BigInt(SYSCALLS[call][column]),
-      toLong(args[0]),
-      toLong(args[1]),
-      toLong(args[2]),
-      toLong(args[3]),
-      toLong(args[4]),
-      toLong(args[5]),
-      d,
-    ),
+  const result = libc().syscall(
+    BigInt(SYSCALLS[call][column]),
+    toLong(args[0]),
+    toLong(args[1]),
+    toLong(args[2]),
+    toLong(args[3]),
+    toLong(args[4]),
+    toLong(args[5]),
+    d,
   );
-  return result === -1 ? -errnoView!.getInt32() : result;
+  return result === -1 ? -errno![0]! : result;
+}
+
+/**
+ * Moves a descriptor's offset; lseek(2).
+ *
+ * @returns the new offset, or -errno
+ */
+export function seek(fd: number, offset: number, whence: number): number {
+  const at = libc().lseek(fd, BigInt(offset), whence, d);
+  // Asked once more for its error alone, which is the same.
+  return at === -1n ? trySyscall("lseek", fd, offset, whence) : Number(at);
 }
 
 /**

@@ -18,6 +18,7 @@ import {
   POLLIN,
   readFd,
   sealedMemfd,
+  seek,
   setCloexec,
   spawnProgram,
   syscall,
@@ -62,6 +63,18 @@ Deno.test("syscall() keeps errno apart from garbage collection", () => {
     new Uint8Array(10_000);
     assertEquals(trySyscall("close", -1), -9);
   }
+});
+
+Deno.test("seek() goes past 4 GiB, and says why it cannot", () => {
+  const fd = sealedMemfd("test", new Uint8Array(3));
+  try {
+    assertEquals(seek(fd, 5 * 2 ** 30 + 7, 0), 5 * 2 ** 30 + 7);
+    assertEquals(seek(fd, 3, 3), -6); // SEEK_DATA: ENXIO
+    assertEquals(seek(fd, -1, 0), -22); // EINVAL
+  } finally {
+    closeFd(fd);
+  }
+  assertEquals(seek(fd, 0, 0), -9); // EBADF
 });
 
 Deno.test("cstring() ends with a NUL and takes none", () => {
