@@ -12,6 +12,7 @@
 
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { bundle } from "../scripts/bundle.ts";
+import { checkOutput } from "../scripts/output.ts";
 import { enterRoom, lockProofs } from "../tests/conformance/room.ts";
 import { hasNeed } from "../tests/needs.ts";
 import type { Case } from "./cases/case.ts";
@@ -74,8 +75,11 @@ export function readOptions(args: readonly string[]): Options {
         break;
       case "--json":
         options.json = value();
-        if (!HIDDEN.some((it) => options.json.startsWith(`${it}/`))) break;
-        return refuse(`--json: the bench has ${HIDDEN.join(", ")} of its own`);
+        if (HIDDEN.some((it) => options.json.startsWith(`${it}/`))) {
+          refuse(`--json: the bench has ${HIDDEN.join(", ")} of its own`);
+        }
+        checkOutput(options.json);
+        break;
       case "--rounds":
         options.rounds = Number(value());
         if (Number.isInteger(options.rounds) && options.rounds > 0) break;

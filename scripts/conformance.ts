@@ -37,6 +37,7 @@ import {
   readReasons,
   writeTable,
 } from "../tests/conformance/table.ts";
+import { BuildError } from "./build.ts";
 
 const SUITE = "github.com/opencontainers/runtime-tools";
 
@@ -55,6 +56,20 @@ interface Options {
   write: boolean;
 }
 
+const USAGE =
+  "deno run -A scripts/conformance.ts [--only NAME]... [--runtime NAME]... [--keep] [--verbose] [--no-write]";
+
+function refuse(why: string): never {
+  throw new BuildError(
+    `Cannot run the conformance suite: ${why}\n  hint: ${USAGE}`,
+  );
+}
+
+function readRuntime(name: string): RuntimeName {
+  return RUNTIME_NAMES.find((it) => it === name) ??
+    refuse(`no runtime "${name}", but ${RUNTIME_NAMES.join(", ")}`);
+}
+
 function readOptions(args: string[]): Options {
   const options: Options = {
     only: [],
@@ -67,16 +82,16 @@ function readOptions(args: string[]): Options {
     const arg = args[i];
     const value = () => {
       const next = args[++i];
-      if (next === undefined) throw new Error(`${arg} needs a value`);
+      if (next === undefined) refuse(`${arg} needs a value`);
       return next;
     };
     if (arg === "--only") options.only.push(value());
     else if (arg === "--runtime") {
-      options.runtimes.push(value() as RuntimeName);
+      options.runtimes.push(readRuntime(value()));
     } else if (arg === "--keep") options.keep = true;
     else if (arg === "--verbose") options.verbose = true;
     else if (arg === "--no-write") options.write = false;
-    else throw new Error(`Unknown option: ${arg}`);
+    else refuse(`unknown argument "${arg}"`);
   }
   if (options.runtimes.length === 0) options.runtimes = [...RUNTIME_NAMES];
   return options;
@@ -232,4 +247,12 @@ async function main(): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) {
+  try {
+    Deno.exit(await main());
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(error.message);
+    Deno.exit(3);
+  }
+}

@@ -46,6 +46,8 @@ import {
 } from "../tests/differential/compare.ts";
 import { type Facts, listFacts } from "../tests/differential/normalise.ts";
 import { observeCase } from "../tests/differential/run.ts";
+import { BuildError } from "./build.ts";
+import { checkOutput } from "./output.ts";
 
 const CASES: Case[] = [
   ...PROCESS_CASES,
@@ -66,6 +68,20 @@ interface Options {
   json: string | undefined;
 }
 
+const USAGE =
+  "deno run -A scripts/differential.ts [--only PATTERN]... [--runtime NAME]... [--keep] [--facts] [--json FILE] [--list] [--choices]";
+
+function refuse(why: string): never {
+  throw new BuildError(
+    `Cannot run the differential test: ${why}\n  hint: ${USAGE}`,
+  );
+}
+
+function readRuntime(name: string): RuntimeName {
+  return RUNTIME_NAMES.find((it) => it === name) ??
+    refuse(`no runtime "${name}", but ${RUNTIME_NAMES.join(", ")}`);
+}
+
 function readOptions(args: string[]): Options {
   const options: Options = {
     only: [],
@@ -80,20 +96,22 @@ function readOptions(args: string[]): Options {
     const arg = args[i];
     const value = () => {
       const next = args[++i];
-      if (next === undefined) throw new Error(`${arg} needs a value`);
+      if (next === undefined) refuse(`${arg} needs a value`);
       return next;
     };
     if (arg === "--only") {
       const pattern = value();
       options.only.push(pattern.endsWith("/") ? `${pattern}*` : pattern);
     } else if (arg === "--runtime") {
-      options.runtimes.push(value() as RuntimeName);
+      options.runtimes.push(readRuntime(value()));
     } else if (arg === "--keep") options.keep = true;
     else if (arg === "--facts") options.facts = true;
     else if (arg === "--list") options.list = true;
     else if (arg === "--choices") options.choices = true;
-    else if (arg === "--json") options.json = value();
-    else throw new Error(`Unknown option: ${arg}`);
+    else if (arg === "--json") {
+      options.json = value();
+      checkOutput(options.json);
+    } else refuse(`unknown argument "${arg}"`);
   }
   if (options.runtimes.length === 0) options.runtimes = [...RUNTIME_NAMES];
   return options;
@@ -235,4 +253,12 @@ async function main(): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) {
+  try {
+    Deno.exit(await main());
+  } catch (error) {
+    if (!(error instanceof BuildError)) throw error;
+    console.error(error.message);
+    Deno.exit(3);
+  }
+}

@@ -226,6 +226,7 @@ testOn(
         assertEquals(writers, 0, file);
         const code = Deno.readTextFileSync(alone + file);
         assertEquals(code.includes("ZodError"), false, file);
+        assertEquals(code.trim() === "", false, `${file} is empty`);
       }
       const { version } = JSON.parse(
         Deno.readTextFileSync(`${ROOT}/deno.json`),

@@ -14,6 +14,7 @@ import {
   resolvePath,
 } from "../config/flags/use.ts";
 import { CallLeft } from "../outlet.ts";
+import "./common.ts";
 import type { Call, CommandFunction } from "./call.ts";
 import { load } from "./load.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";

@@ -1,0 +1,82 @@
+/**
+ * The scripts' command lines: what cannot be done is said at once, in one error.
+ *
+ * @module
+ */
+
+import { assertEquals, assertThrows } from "@std/assert";
+import { BuildError } from "../scripts/build.ts";
+import { checkOutput } from "../scripts/output.ts";
+import { ROOT, runToEnd } from "./harness.ts";
+
+Deno.test("checkOutput() leaves a file as it was, and none where there was none", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-output-" });
+  try {
+    Deno.writeTextFileSync(`${dir}/old`, "kept");
+    checkOutput(`${dir}/old`);
+    checkOutput(`${dir}/new`);
+    assertEquals(Deno.readTextFileSync(`${dir}/old`), "kept");
+    assertEquals([...Deno.readDirSync(dir)].map((it) => it.name), ["old"]);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+for (
+  const [path, why] of [
+    ["/nonexistent/dir/x", "no such file or directory"],
+    ["/dev/null/x", "not a directory"],
+    ["/", "is a directory"],
+    ["/proc/x", "no such file or directory"],
+  ] as const
+) {
+  Deno.test(`checkOutput() refuses ${path}`, () => {
+    assertThrows(
+      () => checkOutput(path),
+      BuildError,
+      `Cannot write "${path}": ${why}\n  hint: Name a file`,
+    );
+  });
+}
+
+for (
+  const [words, stderr] of [
+    [
+      ["bench/run.ts", "--json=/nonexistent/dir/x"],
+      'Cannot write "/nonexistent/dir/x": no such file or directory',
+    ],
+    [
+      ["scripts/differential.ts", "--json", "/nonexistent/dir/x"],
+      'Cannot write "/nonexistent/dir/x": no such file or directory',
+    ],
+    [
+      ["scripts/differential.ts", "--json"],
+      "Cannot run the differential test: --json needs a value",
+    ],
+    [
+      ["scripts/differential.ts", "--bogus"],
+      'Cannot run the differential test: unknown argument "--bogus"',
+    ],
+    [
+      ["scripts/conformance.ts", "--bogus"],
+      'Cannot run the conformance suite: unknown argument "--bogus"',
+    ],
+    [
+      ["scripts/conformance.ts", "--runtime", "youki"],
+      'Cannot run the conformance suite: no runtime "youki", but rustyrun, runc, crun',
+    ],
+  ] as const
+) {
+  Deno.test(`${words.join(" ")}: one error, before any work`, async () => {
+    const [script, ...args] = words;
+    const ended = await runToEnd([
+      ...[Deno.execPath(), "run", "-A", "--no-check", `${ROOT}/${script}`],
+      ...args,
+    ], { env: { NO_COLOR: "1" } });
+    assertEquals(ended.stdout, "");
+    assertEquals(ended.code === 0, false);
+    const [cause, hint, ...rest] = ended.stderr.split("\n");
+    assertEquals([cause, rest], [stderr, [""]], ended.stderr);
+    assertEquals(hint?.startsWith("  hint: "), true, ended.stderr);
+  });
+}
