@@ -28,6 +28,7 @@
 #include "tty.h"
 #include "vector.h"
 #include "verdict.h"
+#include "wake.h"
 
 /* How long a container that was killed may take to be gone. */
 #define GONE_MS 10000
@@ -185,6 +186,17 @@ static void open_output(struct keeper *k)
 			    take_slot(k, op.a[1].n), op.a[2].n);
 }
 
+static void open_wake(struct keeper *k)
+{
+	struct op op;
+
+	if ((k->tty.master < 0 && !find_op(&k->plan, OP_K_OUTPUT, &op)) ||
+	    wake_open())
+		return;
+	kill_init(k);
+	give_up("timer");
+}
+
 static void start_timer(struct keeper *k)
 {
 	struct itimerspec end = { 0 };
@@ -331,6 +343,16 @@ static void stop(struct keeper *k, enum cause cause)
 	kill_init(k);
 }
 
+/* Moves what can be moved; who shares a descriptor may make that wait. */
+static void move(struct keeper *k, const struct pollfd *p)
+{
+	wake_on();
+	tty_move(&k->tty, p);
+	output_move(&k->out, p + TTY_POLLS + 3);
+	if (wake_off())
+		reap(k);
+}
+
 static void run(struct keeper *k)
 {
 	struct pollfd p[TTY_POLLS + 3 + OUTPUT_POLLS];
@@ -350,7 +372,7 @@ static void run(struct keeper *k)
 			held_look(k);
 		if (p[4].revents)
 			read_channel(k);
-		tty_move(&k->tty, p);
+		move(k, p);
 		while (k->tty.interrupts-- > 0)
 			typed(k, SIGINT);
 		while (k->tty.quits-- > 0)
@@ -359,7 +381,6 @@ static void run(struct keeper *k)
 			read_signals(k);
 		if (p[5].revents && !k->ended)
 			stop(k, TIME_IS_UP);
-		output_move(&k->out, p + TTY_POLLS + 3);
 		if (k->out.over && !k->cause && !k->ended)
 			stop(k, TOO_MUCH_OUTPUT);
 	}
@@ -428,8 +449,10 @@ static void drain_output(struct keeper *k)
 		if (n == 0 || (n > 0 && p[OUTPUT_POLLS].revents &&
 			       is_asked_to_end(k)))
 			return;
+		wake_on();
 		if (n > 0)
 			output_move(&k->out, p);
+		wake_off();
 	}
 }
 
@@ -482,6 +505,7 @@ _Noreturn void keeper_main(int plan_fd)
 	read_keeper_plan(k, plan_fd);
 	open_output(k);
 	tty_open(&k->tty, k->tty.master);
+	open_wake(k);
 	tty_enter(&k->tty);
 	/* It may have ended already. */
 	k->about_to_exec = k->channel < 0;

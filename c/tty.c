@@ -12,6 +12,7 @@
 #include "calls.h"
 #include "relay.h"
 #include "tty.h"
+#include "wake.h"
 
 void tty_open(struct tty *t, int master)
 {
@@ -252,10 +253,11 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 			return;
 		if (n < 0)
 			continue;
+		wake_on();
 		if (p[2].revents)
 			write_out(t);
-		if (!p[1].revents || t->down.at < t->down.end)
-			continue;
-		more = read_master(t) && ++reads < DRAIN_READS;
+		if (p[1].revents && t->down.at == t->down.end)
+			more = read_master(t) && ++reads < DRAIN_READS;
+		wake_off();
 	}
 }

@@ -17,7 +17,7 @@ const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
  * is that of a .c file and its header, or of a header alone. */
 const FLOORS = {
   ground: ["plan", "kernel", "calls", "proc", "decode", "vector"],
-  parts: ["stage", "tree", "cgroup", "teardown", "relay", "tty"],
+  parts: ["stage", "tree", "cgroup", "teardown", "relay", "wake", "tty"],
   operations: [
     ..."files copy mounts namespaces process init forget".split(" "),
     ..."remove warden".split(" "),

@@ -450,6 +450,18 @@ static long keyed(long number, va_list ap)
 	case SYS_rt_sigaction:
 		take(va_arg(ap, void *), 32);
 		return 0;
+	case SYS_timer_create:
+		take(va_arg(ap, void *), sizeof(struct sigevent));
+		if (fuzz_below(4) == 0) {
+			errno = EAGAIN;
+			return -1;
+		}
+		memset(va_arg(ap, void *), 0, sizeof(int));
+		return 0;
+	case SYS_timer_settime:
+		(void)va_arg(ap, int);
+		take(va_arg(ap, void *), sizeof(struct itimerspec));
+		return 0;
 	case SYS_rt_sigqueueinfo:
 		(void)va_arg(ap, int);
 		take(va_arg(ap, void *), sizeof(siginfo_t));

@@ -794,6 +794,48 @@ class Terminal(Case):
         os.kill(box.pid, signal.SIGTERM)
         self.assertEqual(box.proc.wait(LIMIT), 9)
 
+    def copy_master(self, box):
+        """A copy of the keeper's end of the container's terminal, as a tracer
+        inside takes it from the process that makes it."""
+        fd = next(int(it) for it in os.listdir(f"/proc/{box.pid}/fd")
+                  if os.readlink(f"/proc/{box.pid}/fd/{it}").endswith("ptmx"))
+        pidfd = os.pidfd_open(box.pid)
+        copy = ctypes.CDLL(None, use_errno=True).syscall(
+            438, pidfd, fd, 0)  # pidfd_getfd
+        os.close(pidfd)
+        self.assertGreaterEqual(copy, 0, os.strerror(ctypes.get_errno()))
+        self.addCleanup(os.close, copy)
+        return copy
+
+    def test_a_terminal_made_to_block_does_not_make_it_deaf(self):
+        box = Box([SH, "-c", "stty raw -echo; echo ready; exec sleep 600"],
+                  tty=True, ends=True, popen={"stdin": subprocess.PIPE})
+        stdin = box.proc.stdin.fileno()
+        self.addCleanup(box.proc.stdin.close)
+        self.addCleanup(box.proc.stderr.close)
+        self.addCleanup(box.proc.stdout.close)
+        box.running()
+        self.assertEqual(box.proc.stdout.readline(), b"ready\n")
+        copy = self.copy_master(box)
+        os.set_blocking(copy, True)
+        os.set_blocking(stdin, False)
+        full = select.poll()
+        full.register(copy, select.POLLOUT)
+
+        def fill():
+            """Nobody reads in there: what the keeper has taken waits with it."""
+            try:
+                os.write(stdin, bytes(65536))
+            except BlockingIOError:
+                pass
+            return struct.unpack("i", fcntl.ioctl(
+                stdin, termios.FIONREAD, bytes(4)))[0] == 65536 and (
+                    not full.poll(0))
+
+        wait_until(fill, "a full terminal")
+        box.proc.send_signal(signal.SIGTERM)
+        self.assertEqual(box.proc.wait(LIMIT), 143)
+
     def test_large_output_is_whole(self):
         box = self.start([SH, "-c", "stty -onlcr; head -c 300000 /dev/zero"
                           " | tr '\\0' x; echo; echo end"])
