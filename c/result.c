@@ -66,12 +66,14 @@ static const char *find_limit(const struct keeper *k, int64_t cpu)
 {
 	if (!k->code)
 		return "null";
+	if (k->cause == TOO_MUCH_OUTPUT)
+		return "\"output\"";
 	if (measure(k, COUNT_OOM) > 0)
 		return "\"memory\"";
 	if (measure(k, COUNT_PIDS) > 0)
 		return "\"pids\"";
 	if (k->cause)
-		return k->cause == TIME_IS_UP ? "\"time\"" : "\"output\"";
+		return "\"time\"";
 	return is_cpu_limit(k, cpu) ? "\"cpu\"" : "null";
 }
 

@@ -295,16 +295,27 @@ export function execProgram(
   throw new SyscallError("execve", -result);
 }
 
-/** Waits for a child; waitpid(2).
+/** How many numbers a struct rusage has; getrusage(2): user time in seconds and
+ * microseconds, system time, and 14 more. */
+export const RUSAGE = 18;
+
+/** Waits for a child; wait4(2).
  *
+ * @param usage takes what it and all that it has waited for have used: a struct
+ * rusage, of {@linkcode RUSAGE} numbers
  * @returns its wait status; undefined when it is no child of ours any more, or
  * `hang` is false and it still runs
  * @throws {SyscallError} */
-export function waitProcess(pid: number, hang = true): number | undefined {
+export function waitProcess(
+  pid: number,
+  hang = true,
+  usage?: BigInt64Array,
+): number | undefined {
   const status = new Int32Array(1);
   const bytes = new Uint8Array(status.buffer);
+  const used = usage === undefined ? null : new Uint8Array(usage.buffer);
   for (;;) {
-    const got = trySyscall("wait4", pid, bytes, hang ? 0 : 1, null);
+    const got = trySyscall("wait4", pid, bytes, hang ? 0 : 1, used);
     if (got === pid) return status[0]!;
     if (got === 0 || got === -10) return undefined;
     if (got !== -4) throw new SyscallError("wait4", -got);

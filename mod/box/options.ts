@@ -127,7 +127,8 @@ export type Limit = "memory" | "pids" | "cpu" | "time" | "output";
 
 /** How a process ended, and what it used. */
 export interface RunResult {
-  /** Its exit code; 128 and the signal's number where a signal ended it. */
+  /** Its exit code; 128 and the signal's number where a signal ended it. 124 where
+   * its time was over, as timeout(1) has it, and 137 where it wrote too much. */
   readonly code: number;
   /** The signal that ended it: `"SIGKILL"`. */
   readonly signal: string | null;
@@ -145,17 +146,18 @@ export interface RunResult {
    * The limit that ended it; null where none did, or the kernel cannot tell.
    * `memory`: the OOM killer took a process of it; `pids`: a fork was refused;
    * `cpu`: its limit of CPU time (`ulimits`); each only where it did not end
-   * with 0. Where one of them had been met before the time was over, it is named,
-   * and `timedOut` is true.
+   * with 0. Where memory or pids had been met before the time was over, that is
+   * named, and `timedOut` is true.
    */
   readonly limit: Limit | null;
   /** Its time was over. */
   readonly timedOut: boolean;
   /** It wrote more than it may, and what is here is not all. */
   readonly truncated: boolean;
-  /** CPU time of all of its processes, in milliseconds; null without a cgroup. */
-  readonly cpuMs: number | null;
-  /** Milliseconds from its start to its end. */
+  /** CPU time of all of its processes, in milliseconds; without a cgroup its own,
+   * and that of those which it has waited for. A whole number. */
+  readonly cpuMs: number;
+  /** Milliseconds from its start to its end, a whole number. */
   readonly wallMs: number;
   /** Most memory that it had, in bytes; null without a memory cgroup. */
   readonly peakBytes: number | null;

@@ -5,25 +5,21 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { closeFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
+import { closeFd, RUSAGE, trySyscall, waitProcess } from "../../ffi/libc.ts";
 import { parseSize } from "../config/flags/numbers.ts";
-import { parseSignal, signalName } from "../signals.ts";
+import { parseSignal } from "../signals.ts";
 import { callEngine } from "./engine.ts";
-import type { EndedRun } from "./engine/end.ts";
 import type { StartedRun } from "./engine/start.ts";
 import { invalidOption } from "./flags.ts";
 import { feed, Sink, streamInto } from "./input.ts";
-import type { Limit, RunResult, WatchOptions } from "./options.ts";
+import type { RunResult, WatchOptions } from "./options.ts";
 import { Output, Source } from "./output.ts";
+import { judge, type Reason } from "./verdict.ts";
 import { forget, untilReady } from "./watcher.ts";
 
 /** What is collected at most where nothing is said. */
 const COLLECT_MAX = 16 << 20;
-const SIGKILL = 9, SIGXCPU = 24;
-/** RLIMIT_CPU counts a whole tick for whoever is met at its end, the cgroup what
- * was really used: on a busy machine less, by far. Who was killed by somebody else
- * and had used half of it is taken for one who met the limit. */
-const TICKS = 0.5;
+const SIGKILL = 9;
 
 /** How a run is started, and what ends with it. */
 export interface RunDoor {
@@ -33,9 +29,6 @@ export interface RunDoor {
   /** After its end. */
   ended(started: StartedRun): Promise<void>;
 }
-
-/** Why we killed it. */
-type Reason = "time" | "output" | "abort";
 
 function readTimeout(options: WatchOptions): number | undefined {
   const { timeout } = options;
@@ -60,6 +53,13 @@ function readMax({ maxOutput }: WatchOptions): number | undefined {
     "is no size",
     'Give a number of bytes, or a size such as "1m"',
   );
+}
+
+/** The CPU time in a struct rusage, in milliseconds. */
+function toMs(
+  [user = 0n, userMicro = 0n, system = 0n, systemMicro = 0n]: Iterable<bigint>,
+): number {
+  return Number((user + system) * 1000n + (userMicro + systemMicro) / 1000n);
 }
 
 /**
@@ -155,17 +155,34 @@ export class Run implements PromiseLike<RunResult> {
       ? undefined
       : setTimeout(() => this.#end("time"), timeout);
     await untilReady(run.pidfd, EPOLL.in);
-    const wallMs = performance.timeOrigin + performance.now() - run.began;
+    const now = performance.timeOrigin + performance.now();
+    const wallMs = Math.floor(now - run.began);
     clearTimeout(timer);
     this.#signal?.removeEventListener("abort", abort);
     this.#process = undefined;
     const ending = callEngine("endRun", run, door.own);
     await Promise.allSettled([ending, ...this.#kills]);
     // Until here the pid, which is given to kill(2), could be nobody else's.
-    const status = waitProcess(run.pid) ?? SIGKILL;
+    const usage = new BigInt64Array(RUSAGE);
+    const status = waitProcess(run.pid, true, usage) ?? SIGKILL;
     try {
       for (const source of this.#sources) source.finish();
-      return this.#judge(status, wallMs, run, await ending);
+      const { counts, refused } = await ending;
+      const usedMs = toMs(usage);
+      return {
+        ...judge({
+          status,
+          reason: this.#reason,
+          oomKilled: Boolean(counts.oomKills),
+          forkRefused: refused > 0,
+          cpuLimit: run.cpuLimit,
+          usedMs,
+        }),
+        truncated: this.#truncated,
+        cpuMs: counts.cpuMs ?? usedMs,
+        wallMs,
+        peakBytes: counts.peakBytes,
+      };
     } finally {
       this.#sink.close();
       for (const source of this.#sources) source.close();
@@ -173,44 +190,6 @@ export class Run implements PromiseLike<RunResult> {
       closeFd(run.pidfd);
       await door.ended(run);
     }
-  }
-
-  #judge(
-    status: number,
-    wallMs: number,
-    run: StartedRun,
-    { counts, refused }: EndedRun,
-  ): Omit<RunResult, OutputKeys> {
-    const signal = status & 0x7f;
-    const code = signal === 0 ? status >> 8 & 0xff : 128 + signal;
-    const { cpuMs, peakBytes } = counts;
-    const cpu = signal === SIGXCPU ||
-      signal === SIGKILL && this.#reason === undefined &&
-        run.cpuLimit !== null && cpuMs !== null &&
-        cpuMs >= TICKS * run.cpuLimit;
-    const met: Limit | null = code === 0
-      ? null
-      : counts.oomKills
-      ? "memory"
-      : refused > 0
-      ? "pids"
-      : cpu
-      ? "cpu"
-      : null;
-    const ours = this.#reason === "time" || this.#reason === "output"
-      ? this.#reason
-      : null;
-    return {
-      code,
-      signal: signal === 0 ? null : signalName(signal),
-      success: code === 0,
-      limit: ours === "output" ? ours : met ?? (code === 0 ? null : ours),
-      timedOut: ours === "time" && code !== 0,
-      truncated: this.#truncated,
-      cpuMs,
-      wallMs,
-      peakBytes,
-    };
   }
 
   /** Takes output into account; how much of it may be kept. */

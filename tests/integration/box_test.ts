@@ -21,7 +21,7 @@ const CASES: Record<string, unknown> = {
   much: [true, true],
   backpressure: [false, 4000000, 0],
   missing: ["command-not-found", "rootfs-missing"],
-  timeout: [137, "SIGKILL", "time", true],
+  timeout: [124, "SIGKILL", "time", true],
   abort: ["Error: enough", "Error: too early"],
   output: [4096, "output", true, "SIGKILL"],
   flood: [16 << 20, "output"],

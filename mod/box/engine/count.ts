@@ -128,8 +128,9 @@ function field(text: string | undefined, key: string): number | null {
   return number(line?.slice(key.length));
 }
 
+/** Whole numbers, as `run --result-fd` has them. */
 const divide = (value: number | null, by: number) =>
-  value === null ? null : value / by;
+  value === null ? null : Math.floor(value / by);
 
 /** v1 writes no limit as the largest number of pages. */
 const bounded = (value: number | null) =>
