@@ -24,7 +24,7 @@ type Kind =
   | "pairs";
 
 /** An option that stands for a flag. */
-interface Row {
+export interface Row {
   flag: string;
   kind: Kind;
   /** It stands before the command on a command line. */

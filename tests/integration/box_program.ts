@@ -79,11 +79,6 @@ const CASES: Record<string, () => Promise<unknown>> = {
       }),
     );
   },
-  async signalled() {
-    return brief(
-      await Sandbox.run({ ...base(), command: sh("kill -TERM $$") }),
-    );
-  },
   async inputs() {
     const run = (stdin: Parameters<typeof Sandbox.run>[0]["stdin"]) =>
       Sandbox.run({ ...base(), command: ["cat"], stdin: stdin! });
@@ -163,6 +158,18 @@ const CASES: Record<string, () => Promise<unknown>> = {
       await codeOf(() =>
         Sandbox.run({ ...base(), rootfs: "/no/such", command: ["sh"] })
       ),
+    ];
+  },
+  /** Errors speak of options. */
+  async worded() {
+    const hintOf = (options: Partial<SandboxOptions>) =>
+      Sandbox.create({ ...base(), ...options }).then(
+        (box) => box.close().then(() => "no error"),
+        (error) => `${error.message} | ${error.hint}`,
+      );
+    return [
+      await hintOf({ rootfs: "/" }),
+      await hintOf({ memorySwap: "1g" }),
     ];
   },
   async timeout() {
@@ -382,9 +389,14 @@ const CASES: Record<string, () => Promise<unknown>> = {
   async paused() {
     await using box = await Sandbox.create(base());
     await box.pause();
-    const refused = await codeOf(() => box.output(["true"]));
+    const refused = await box.output(["true"]).then(String, (it) => it);
     await box.resume();
-    return [refused, (await box.output(["true"])).code];
+    return [
+      refused.code,
+      refused.message.replace(box.id, "ID"),
+      refused.hint,
+      (await box.output(["true"])).code,
+    ];
   },
   async stats() {
     await using box = await Sandbox.create({

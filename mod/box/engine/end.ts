@@ -18,6 +18,7 @@ import {
   readCounts,
   removeRunCgroups,
 } from "./count.ts";
+import { wordForProgram } from "../words.ts";
 import { libraryPlace, placeOf } from "./place.ts";
 import {
   type Options,
@@ -109,11 +110,15 @@ export function explainBox(
     prepared.cgroup,
     config,
     prepared.resctrl,
-    prepared.warnings.map((it) => it.message),
+    prepared.warnings.map((it) => wordForProgram(it.message)),
   );
 }
 
 /** What this machine allows. */
 export function examineMachine(): Finding[] {
-  return examine(gatherFacts(libraryPlace(new Map()).caller));
+  return examine(gatherFacts(libraryPlace(new Map()).caller)).map((it) => ({
+    ...it,
+    detail: wordForProgram(it.detail),
+    ...(it.fix === undefined ? {} : { fix: wordForProgram(it.fix) }),
+  }));
 }

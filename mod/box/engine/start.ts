@@ -28,6 +28,7 @@ import {
 } from "../../container/model.ts";
 import { gatherFacts } from "../../host.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
+import { wordForProgram } from "../words.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
 import { libraryPlace, placeOf, type Streams } from "./place.ts";
 
@@ -216,7 +217,7 @@ function launch(
 ): { box: StartedBox; config: Config } {
   const warnings: string[] = [];
   const warn = (text: string, quiet = false) => {
-    if (!quiet) warnings.push(text);
+    if (!quiet) warnings.push(wordForProgram(text));
   };
   sweepOnce(place, warn);
   const launched = launchWarded(config, gatherFacts(place.caller), {

@@ -7,15 +7,16 @@
 import { parentPort } from "node:worker_threads";
 import { HelperError, unpackHelper } from "../../../ffi/helper.ts";
 import { ContainerError } from "../../errors.ts";
+import { wordForProgram } from "../words.ts";
 import { type Answer, type CallName, CALLS, type Failure } from "./calls.ts";
 
 function toFailure(error: unknown): Failure {
   if (error instanceof ContainerError) {
     const { message, code, hint, exitCode, suppressed } = error;
     return {
-      message,
+      message: wordForProgram(message),
       code,
-      hint,
+      hint: hint === undefined ? hint : wordForProgram(hint),
       exitCode,
       suppressed: suppressed.map(toFailure),
     };
