@@ -13,13 +13,7 @@ import type { CgroupPlan } from "../mod/cgroups.ts";
 import { prepare } from "../mod/container/launch/prepare.ts";
 import { gatherFacts } from "../mod/host.ts";
 import { encodePlan } from "../mod/plan/encode.ts";
-import {
-  type Arch,
-  DIALECT,
-  helperPath,
-  ROOT,
-  WARNINGS,
-} from "../scripts/build.ts";
+import { DIALECT, programPath, ROOT, WARNINGS } from "../scripts/build.ts";
 import { findProgram } from "../tests/needs.ts";
 import { mustRun, type Room } from "./room.ts";
 
@@ -84,5 +78,5 @@ export function planFloor(
     encodePlan(ops, new Map([["channel", CHANNEL]])),
   );
   Deno.writeTextFileSync(`${bundle}/cgroups`, listSteps(cgroup).join("\n"));
-  return [program, helperPath(Deno.build.arch as Arch), bundle];
+  return [program, programPath("helper"), bundle];
 }

@@ -27,10 +27,14 @@
 
 extern char **environ;
 
-/* Not static and not constant, so that no compiler uses what it holds here. */
+/* Not static and not constant, so that no compiler uses what it holds here. What
+ * it holds is an installation's: `rustyrun front` writes another place. */
 extern struct front_place front_place;
 struct front_place front_place = { .mark = FRONT_MARK,
-				   .patience = FRONT_FIRST_MS };
+				   .program = 1,
+				   .size = sizeof(FRONT_INSTALLED),
+				   .patience = FRONT_FIRST_MS,
+				   .words = FRONT_INSTALLED };
 
 static struct {
 	int socket; /* -1: no engine */
@@ -78,11 +82,6 @@ static void open_streams(void)
 		if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
 		    open("/dev/null", O_RDWR) < 0)
 			return;
-}
-
-bool is_front(void)
-{
-	return front_place.program > 0;
 }
 
 /* Puts the directory above this file's own before a path that needs one. */
@@ -538,7 +537,7 @@ _Noreturn static void become_full(int argc, char **argv)
 	give_up(words[0], strerror(errno));
 }
 
-_Noreturn void front_main(int argc, char **argv)
+int main(int argc, char **argv)
 {
 	open_streams();
 	find_program();

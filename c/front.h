@@ -1,7 +1,8 @@
 /*
- * Floor: roles. The front: what stands as `rustyrun` on PATH where a warm engine
- * serves. It asks the engine and does what the engine says, or becomes the full
- * program, which is "cold". It decides nothing.
+ * Floor: the front, a program of its own beside the helper, so that it is small:
+ * there is one for each call. It is what stands as `rustyrun` on PATH where a
+ * warm engine serves. It asks the engine and does what the engine says, or becomes
+ * the full program, which is "cold". It decides nothing.
  *
  * The packets between the two are those of a SOCK_SEQPACKET socket; twin of
  * mod/serve/protocol.ts (tests/layout_test.ts compares). All numbers are those
@@ -33,7 +34,6 @@
 #ifndef RUSTYRUN_FRONT_H
 #define RUSTYRUN_FRONT_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define FRONT_MAGIC 0x544e4f5246595452ull /* "RTYFRONT" */
@@ -56,6 +56,8 @@
 #define FRONT_MARK "rustyrun's front"
 #define FRONT_PROGRAM 4096
 #define FRONT_SOCKET 108
+/* The full program, beside the directory that bin/rustyrun is in. */
+#define FRONT_INSTALLED "lib/rustyrun/rustyrun"
 
 #define FRONT_QUEUED 1
 #define FRONT_TAKE 2
@@ -112,8 +114,7 @@ struct front_answer {
 };
 
 /* In the file's data, found by its mark: what the full program is, and where the
- * engine listens (empty: the usual place). Without a word in it the file is no
- * front: what a container can start as its interpreter line must not be one. */
+ * engine listens (empty: the usual place). */
 struct front_place {
 	char mark[16];
 	uint32_t program; /* how many words */
@@ -129,9 +130,5 @@ _Static_assert(sizeof(struct front_request) == 88, "protocol.ts reads 88 bytes")
 _Static_assert(sizeof(struct front_record) == 16, "protocol.ts writes 16 bytes");
 _Static_assert(sizeof(struct front_take) == 32, "protocol.ts writes 32 bytes");
 _Static_assert(sizeof(struct front_answer) == 76, "protocol.ts reads 76 bytes");
-
-/* Whether this file has been made a front. */
-bool is_front(void);
-_Noreturn void front_main(int argc, char **argv);
 
 #endif

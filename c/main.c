@@ -1,12 +1,11 @@
 /*
- * The helper's roles: the front's by what is written in the file, the others by
- * the first word of the command line. Nothing else knows more than one of them.
+ * The helper's roles, by the first word of the command line. Nothing else knows
+ * more than one of them.
  */
 #include <string.h>
 #include <unistd.h>
 
 #include "child.h"
-#include "front.h"
 #include "keeper.h"
 
 static int parse_fd(const char *s)
@@ -29,8 +28,6 @@ int main(int argc, char **argv)
 		"rustyrun-helper: started by rustyrun, not by hand\n";
 	int fd = argc >= 3 ? parse_fd(argv[2]) : -1;
 
-	if (is_front())
-		front_main(argc, argv);
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child"))
 		child_main(fd, argv[1]);
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "keeper"))

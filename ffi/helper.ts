@@ -1,6 +1,6 @@
 /**
- * Finds the helper, a file: beside the bundle's chunks, inside the executable,
- * else where `deno task build` left it, in dist/ of the clone.
+ * Finds the helper and the front, two files: beside the bundle's chunks, inside
+ * the executable, else where `deno task build` left them, in dist/ of the clone.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import { errnoOf } from "./errno.ts";
 import { statSync } from "./files.ts";
 import { type LoadPacked, PACKED } from "./packed.ts";
 
-/** The helper cannot be had, or must not be used. */
+/** The helper, or the front, cannot be had, or must not be used. */
 export class HelperError extends Error {
   override name = "HelperError";
   /** What is wrong with it. */
@@ -109,14 +109,14 @@ export function denoCacheDir(
 const SOURCE = "/ffi/helper.ts";
 
 /**
- * Where the helper is, and what of the program is written by whoever may write
- * there: beside a bundle's chunk that is the directory itself, since the program
+ * Where both are, and what of the program is written by whoever may write there:
+ * beside a bundle's chunk that is the directory itself, since the program
  * lies in it.
  *
  * @returns undefined for a module that was loaded from the network: it has no
  * file
  */
-function findHelper(): { dir: string; program: string } | undefined {
+function findPlace(): { dir: string; program: string } | undefined {
   const file = import.meta.filename;
   if (file === undefined) return undefined;
   // Cutting strings is cheaper than a URL.
@@ -180,16 +180,30 @@ export async function unpackHelper(
  * somebody else
  */
 export function loadHelper(): Uint8Array<ArrayBuffer> {
-  if (unpacked !== undefined) return unpacked;
-  const place = findHelper();
+  return unpacked ?? loadFile("helper");
+}
+
+/**
+ * Reads the front for this machine, as an installation has it. The package carries
+ * none: it has no `serve` either.
+ *
+ * @returns the bytes of a static ELF executable
+ * @throws {HelperError} as {@linkcode loadHelper}
+ */
+export function loadFront(): Uint8Array<ArrayBuffer> {
+  return loadFile("front");
+}
+
+function loadFile(what: "helper" | "front"): Uint8Array<ArrayBuffer> {
+  const place = findPlace();
   if (place === undefined) {
     throw new HelperError(
-      "Cannot find the helper: these sources come from the network and carry none",
+      `Cannot find the ${what}: these sources come from the network and carry none`,
       "missing",
       "",
     );
   }
-  const path = `${place.dir}/rustyrun-helper-${Deno.build.arch}`;
+  const path = `${place.dir}/rustyrun-${what}-${Deno.build.arch}`;
   try {
     const bytes = Deno.readFileSync(path);
     if (!Deno.build.standalone) {
@@ -200,7 +214,7 @@ export function loadHelper(): Uint8Array<ArrayBuffer> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new HelperError(
-      `Cannot find the helper: "${path}" does not exist`,
+      `Cannot find the ${what}: "${path}" does not exist`,
       "missing",
       path,
     );

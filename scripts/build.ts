@@ -1,7 +1,8 @@
 /**
- * Compiles the helper (c/*.c) into dist/rustyrun-helper-<arch>: static, stripped,
- * the same bytes from the same compiler. With musl-gcc it is 90 KB, with a
- * glibc compiler some 700 KB; both behave alike.
+ * Compiles c/*.c into dist/rustyrun-helper-<arch>, and c/front.c alone into
+ * dist/rustyrun-front-<arch>: static, stripped, the same bytes from the same
+ * compiler. With musl-gcc they are 90 and 30 KB, with a glibc compiler some 700;
+ * both behave alike.
  *
  *     deno task build [--force] [--arch x86_64|aarch64]
  *     deno task build:analyze        -Werror -fanalyzer, keeps nothing
@@ -55,7 +56,7 @@ const LINK = [
   "-Wl,-z,relro",
 ];
 
-/** Says why the helper could not be built, in words for the user. */
+/** Says why a program could not be built, in words for the user. */
 export class BuildError extends Error {
   override name = "BuildError";
 }
@@ -125,6 +126,19 @@ function readOsRelease(): string {
   }
 }
 
+/** The programs of c/. */
+const PROGRAMS = ["helper", "front"] as const;
+type Program = typeof PROGRAMS[number];
+
+const FRONT = "c/front.c";
+
+/** The files that a program is compiled of. */
+function sourcesOf(program: Program): string[] {
+  return program === "front"
+    ? [FRONT]
+    : listSources(".c").filter((path) => path !== FRONT);
+}
+
 function listSources(suffix: string): string[] {
   return [...Deno.readDirSync(`${ROOT}c`)].map((entry) => entry.name)
     .filter((name) => name.endsWith(suffix)).map((name) => `c/${name}`).sort();
@@ -165,25 +179,35 @@ function compile(compiler: string, args: string[], arch: Arch): void {
   );
 }
 
-/** Where the helper of an architecture is put. */
-export function helperPath(arch: Arch): string {
-  return `${ROOT}dist/rustyrun-helper-${arch}`;
+/** Where a program of an architecture is put. */
+export function programPath(
+  program: Program,
+  arch: Arch = Deno.build.arch as Arch,
+): string {
+  return `${ROOT}dist/rustyrun-${program}-${arch}`;
 }
 
 /**
- * Compiles the helper unless the one in dist/ is newer than its sources.
+ * Compiles the helper and the front, each unless the one in dist/ is newer than
+ * its sources.
  *
- * @returns what was done: "built" or "fresh"
+ * @returns the paths of those that were compiled
  * @throws {BuildError} when there is no compiler, or it refuses the code
  */
-export function buildHelper(
+export function buildPrograms(
   { arch = Deno.build.arch as Arch, force = false } = {},
-): "built" | "fresh" {
-  const out = helperPath(arch);
-  const sources = listSources(".c");
+): string[] {
+  return PROGRAMS.filter((it) => buildProgram(it, arch, force))
+    .map((it) => programPath(it, arch));
+}
+
+/** @returns false when it is fresh */
+function buildProgram(program: Program, arch: Arch, force: boolean): boolean {
+  const out = programPath(program, arch);
+  const sources = sourcesOf(program);
   const inputs = [...sources, ...listSources(".h"), "scripts/build.ts"];
   const newest = Math.max(...inputs.map((path) => modified(ROOT + path)));
-  if (!force && modified(out) > newest) return "fresh";
+  if (!force && modified(out) > newest) return false;
   const compiler = findCompiler(arch);
   Deno.mkdirSync(`${ROOT}dist`, { recursive: true });
   const part = `${out}.${Deno.pid}`;
@@ -193,7 +217,7 @@ export function buildHelper(
       [...DIALECT, ...CODE, ...WARNINGS, ...sources, ...LINK, "-o", part],
       arch,
     );
-    // Whatever the umask: others may run the helper, nobody else may write it.
+    // Whatever the umask: others may run it, nobody else may write it.
     Deno.chmodSync(part, 0o755);
     Deno.renameSync(part, out);
   } finally {
@@ -204,11 +228,11 @@ export function buildHelper(
     }
   }
   console.log(
-    `Built dist/rustyrun-helper-${arch}: ${
+    `Built ${out.slice(ROOT.length)}: ${
       Math.ceil(Deno.statSync(out).size / 1024)
     } KiB, by ${compiler}`,
   );
-  return "built";
+  return true;
 }
 
 /**
@@ -275,8 +299,8 @@ function main(args: string[]): void {
     }
   }
   if (analyze) analyzeHelper();
-  else if (buildHelper({ arch, force }) === "fresh") {
-    console.log(`dist/rustyrun-helper-${arch} is newer than its sources`);
+  else if (buildPrograms({ arch, force }).length === 0) {
+    console.log(`dist/rustyrun-*-${arch} are newer than their sources`);
   }
 }
 

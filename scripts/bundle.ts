@@ -9,7 +9,7 @@
 
 import { GONE } from "../mod/caller.ts";
 import { FILES } from "../mod/cli/load.ts";
-import { BuildError, buildHelper, ROOT } from "./build.ts";
+import { BuildError, buildPrograms, ROOT } from "./build.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
@@ -64,12 +64,12 @@ const FIRST_LINES = `#!/bin/sh
 `;
 
 /**
- * Writes the bundle; builds the helper before, if need be.
+ * Writes the bundle; builds the helper and the front before, if need be.
  *
  * @throws {BuildError} when a part of it fails
  */
 export function bundle(): void {
-  buildHelper();
+  buildPrograms();
   const { files, size } = writeBundle(`${ROOT}dist`);
   console.log(
     `Bundled dist/rustyrun.js: ${files} files, ${Math.ceil(size / 1024)} KiB`,

@@ -1,6 +1,6 @@
 /**
- * Writes dist/rustyrun: one executable, with the program, its chunks and the
- * helper inside.
+ * Writes dist/rustyrun: one executable, with the program, its chunks, the helper
+ * and the front inside.
  *
  *     deno task compile
  *
@@ -11,14 +11,7 @@
  * @module
  */
 
-import {
-  type Arch,
-  BuildError,
-  buildHelper,
-  helperPath,
-  ROOT,
-} from "./build.ts";
-import { encodeFront } from "../mod/serve/protocol.ts";
+import { BuildError, buildPrograms, programPath, ROOT } from "./build.ts";
 import { makeProgram } from "./bundle.ts";
 
 /** The command line of the Deno that compiles. */
@@ -33,17 +26,20 @@ export function compileLine(): string[] {
  * @throws {BuildError} when a part of it fails
  */
 export function compile(): void {
-  buildHelper();
+  buildPrograms();
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-compile-" });
-  const helper = helperPath(Deno.build.arch as Arch);
-  const inside = `${dir}/${helper.slice(helper.lastIndexOf("/") + 1)}`;
   const line = compileLine();
   const out = `${ROOT}dist/rustyrun`;
   const part = `${out}.${Deno.pid}`;
   const [program, ...words] = line;
   try {
     const files = makeProgram(dir);
-    Deno.copyFileSync(helper, inside);
+    const programs = (["helper", "front"] as const).map((it) => {
+      const path = programPath(it);
+      const inside = `${dir}${path.slice(path.lastIndexOf("/"))}`;
+      Deno.copyFileSync(path, inside);
+      return inside;
+    });
     const { success, stderr } = new Deno.Command(program!, {
       args: [
         ...words,
@@ -57,8 +53,7 @@ export function compile(): void {
         "--no-config",
         "--no-lock",
         // Nothing in main.js says that it loads them.
-        ...files.map((path) => `--include=${path}`),
-        `--include=${inside}`,
+        ...[...files, ...programs].map((path) => `--include=${path}`),
         `--output=${part}`,
         `${dir}/main.js`,
       ],
@@ -73,7 +68,6 @@ export function compile(): void {
       );
     }
     Deno.renameSync(part, out);
-    writeFront(helper);
   } finally {
     Deno.removeSync(dir, { recursive: true });
     try {
@@ -87,17 +81,6 @@ export function compile(): void {
       Math.ceil(Deno.statSync(out).size / (1 << 20))
     } MiB`,
   );
-}
-
-/** Writes dist/rustyrun-front: bin/rustyrun of an installation, which has the
- * executable as lib/rustyrun/rustyrun beside that directory. */
-function writeFront(helper: string): void {
-  const path = `${ROOT}dist/rustyrun-front`;
-  const bytes = encodeFront(Deno.readFileSync(helper), {
-    program: ["lib/rustyrun/rustyrun"],
-  });
-  Deno.writeFileSync(path, bytes);
-  Deno.chmodSync(path, 0o755);
 }
 
 if (import.meta.main) {

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { BuildError, buildHelper, ROOT } from "./build.ts";
+import { BuildError, buildPrograms, ROOT } from "./build.ts";
 
 const HOSTNAME = "my-test-box";
 const LIMITS = ["--memory", "256m", "--pids-limit", "64", "--cpus", "0.5"];
@@ -131,7 +131,7 @@ function printRow(name: string, outside: string, inside: string): void {
 }
 
 function demo(): number {
-  buildHelper();
+  buildPrograms();
   const isRoot = Deno.uid() === 0;
   const file = makeFile(isRoot);
   const command = ["--", "/bin/sh", "-c", QUESTIONS, "sh"];

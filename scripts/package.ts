@@ -12,8 +12,8 @@
 import {
   type Arch,
   BuildError,
-  buildHelper,
-  helperPath,
+  buildPrograms,
+  programPath,
   ROOT,
 } from "./build.ts";
 
@@ -31,8 +31,8 @@ function copy(from: string, to: string): void {
 
 /** The text of the module that has a helper. */
 async function packHelper(arch: Arch): Promise<string> {
-  buildHelper({ arch });
-  const bytes = Deno.readFileSync(helperPath(arch));
+  buildPrograms({ arch });
+  const bytes = Deno.readFileSync(programPath("helper", arch));
   const digest = await crypto.subtle.digest("SHA-256", bytes);
   return `/** The helper of ${arch}. @module */
 

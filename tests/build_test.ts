@@ -131,34 +131,37 @@ Deno.test("build.ts says once which package to install when there is no compiler
 
 testOn(
   ["cc"],
-  "build.ts makes the same static helper in every directory, and keeps a fresh one",
+  "build.ts makes the same static programs in every directory, and keeps fresh ones",
   async () => {
     const copies = [copyRepository(), copyRepository()];
     try {
-      const helpers = [];
+      const names = [`rustyrun-front-${ARCH}`, `rustyrun-helper-${ARCH}`];
+      const made = [];
       for (const dir of copies) {
         const { code, stderr } = await runScript(dir, ["scripts/build.ts"]);
         assertEquals([code, stderr], [0, ""]);
-        helpers.push(
-          Deno.readFileSync(`${dir}/dist/rustyrun-helper-${ARCH}`).toHex(),
+        made.push(
+          names.map((it) => Deno.readFileSync(`${dir}/dist/${it}`).toHex()),
         );
       }
-      assertEquals(helpers[0] === helpers[1], true);
+      for (const i of names.keys()) assert(made[0]![i] === made[1]![i]);
       const again = await runScript(copies[0]!, ["scripts/build.ts"]);
       assertEquals(
         again.stdout,
-        `dist/rustyrun-helper-${ARCH} is newer than its sources\n`,
+        `dist/rustyrun-*-${ARCH} are newer than their sources\n`,
       );
       assertEquals(
-        [...Deno.readDirSync(`${copies[0]}/dist`)].map((entry) => entry.name),
-        [`rustyrun-helper-${ARCH}`],
+        [...Deno.readDirSync(`${copies[0]}/dist`)].map((it) => it.name).sort(),
+        names,
       );
-      const headers = new Deno.Command("readelf", {
-        args: ["-lW", `${copies[0]}/dist/rustyrun-helper-${ARCH}`],
-      }).outputSync();
-      const text = new TextDecoder().decode(headers.stdout);
-      assertEquals(/INTERP|DYNAMIC/.test(text), false, text);
-      assertMatch(text, /GNU_STACK .* RW /);
+      for (const name of names) {
+        const headers = new Deno.Command("readelf", {
+          args: ["-lW", `${copies[0]}/dist/${name}`],
+        }).outputSync();
+        const text = new TextDecoder().decode(headers.stdout);
+        assertEquals(/INTERP|DYNAMIC/.test(text), false, text);
+        assertMatch(text, /GNU_STACK .* RW /);
+      }
     } finally {
       for (const dir of copies) Deno.removeSync(dir, { recursive: true });
     }
@@ -167,7 +170,7 @@ testOn(
 
 testOn(
   ["aarch64"],
-  "build.ts --arch makes the helper of the other architecture",
+  "build.ts --arch makes the programs of the other architecture",
   async () => {
     const dir = copyRepository();
     try {
@@ -177,8 +180,10 @@ testOn(
         "aarch64",
       ]);
       assertEquals([code, stderr], [0, ""]);
-      const bytes = Deno.readFileSync(`${dir}/dist/rustyrun-helper-aarch64`);
-      assertEquals(new DataView(bytes.buffer).getUint16(18, true), 183);
+      for (const name of ["front", "helper"]) {
+        const bytes = Deno.readFileSync(`${dir}/dist/rustyrun-${name}-aarch64`);
+        assertEquals(new DataView(bytes.buffer).getUint16(18, true), 183);
+      }
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }
@@ -215,7 +220,8 @@ testOn(
       Deno.chmodSync(alone, 0o700);
       const files = listFiles(alone);
       assertEquals(files.filter((it) => /old/i.test(it)), []);
-      assertEquals(files.filter((it) => !it.endsWith(".js")), [
+      assertEquals(files.filter((it) => !it.endsWith(".js")).sort(), [
+        `/rustyrun-front-${ARCH}`,
         `/rustyrun-helper-${ARCH}`,
       ]);
       // Each costs a start: mod/cli/common.ts.

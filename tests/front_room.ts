@@ -9,7 +9,7 @@ import { assertEquals } from "@std/assert";
 import { closeFd, pollFds, syscall } from "../ffi/libc.ts";
 import { acceptPackets, listenPackets } from "../ffi/listening.ts";
 import { type Packet, receivePacket, sendWithFds } from "../ffi/packets.ts";
-import { helperPath } from "../scripts/build.ts";
+import { programPath } from "../scripts/build.ts";
 import {
   type Answer,
   ANSWER_SIZE,
@@ -42,8 +42,7 @@ export class FrontRoom implements Disposable {
     program: readonly string[] = ["/bin/echo", "cold"],
     patience = COMES_MS,
   ) {
-    const arch = Deno.build.arch as "x86_64" | "aarch64";
-    const bytes = encodeFront(Deno.readFileSync(helperPath(arch)), {
+    const bytes = encodeFront(Deno.readFileSync(programPath("front")), {
       program,
       socket: this.socket,
       patience,

@@ -17,13 +17,15 @@ const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
  * is that of a .c file and its header, or of a header alone. */
 const FLOORS = {
   ground: ["plan", "kernel", "calls", "proc", "decode", "vector"],
+  // A program of its own.
+  front: ["front"],
   parts: ["stage", "tree", "cgroup", "teardown", "relay", "wake", "tty"],
   operations: [
     ..."files copy mounts namespaces process init forget".split(" "),
     ..."remove warden".split(" "),
   ],
   keeper: ["kept", "held", "signals", "output", "measure", "verdict", "result"],
-  roles: ["child", "front", "keeper"],
+  roles: ["child", "keeper"],
   main: ["main"],
 };
 
@@ -104,7 +106,8 @@ interface Use {
 function listUses(units: Map<string, Unit>): Use[] {
   return [...units].flatMap(([from, { words }]) =>
     [...units].filter(([to]) => to !== from).flatMap(([to, { defines }]) =>
-      [...defines].filter((name) => words.has(name))
+      // Each program has a main of its own.
+      [...defines].filter((name) => words.has(name) && name !== "main")
         .map((name) => ({ from, to, name }))
     )
   );

@@ -187,8 +187,8 @@ function findFront(): string | undefined {
   const program = /\.[jt]s$/.test(file)
     ? [Deno.execPath(), "run", "-q", "-A", file]
     : [file];
-  const helper = `${ROOT}/dist/rustyrun-helper-${Deno.build.arch}`;
-  return front ??= serveWarm(program, helper);
+  const plain = `${ROOT}/dist/rustyrun-front-${Deno.build.arch}`;
+  return front ??= serveWarm(program, plain);
 }
 
 /** The command line of rustyrun under test, without its arguments. */

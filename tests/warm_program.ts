@@ -26,13 +26,13 @@ function awaitFile(path: string): void {
  * Starts the warm engine of a program; it ends with this process.
  *
  * @param program as mod/program.ts calls it again
- * @param helper path of the helper
+ * @param plain path of a front
  * @returns path of its front
  */
-export function serveWarm(program: readonly string[], helper: string): string {
+export function serveWarm(program: readonly string[], plain: string): string {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-served-" });
   const [socket, front] = [`${dir}/s`, `${dir}/rustyrun`];
-  const bytes = encodeFront(Deno.readFileSync(helper), {
+  const bytes = encodeFront(Deno.readFileSync(plain), {
     program,
     socket,
     patience: PATIENCE_MS,

@@ -19,7 +19,7 @@ import {
   REQUEST_SIZE,
   VERB,
 } from "../mod/serve/protocol.ts";
-import { helperPath } from "../scripts/build.ts";
+import { programPath } from "../scripts/build.ts";
 import {
   cliCommand,
   type CliOptions,
@@ -54,13 +54,11 @@ export class WarmRoom implements AsyncDisposable {
     const program = /\.[jt]s$/.test(file)
       ? [Deno.execPath(), "run", "-q", "-A", file]
       : [file];
-    const helper = Deno.readFileSync(
-      helperPath(Deno.build.arch as "x86_64" | "aarch64"),
-    );
+    const plain = Deno.readFileSync(programPath("front"));
     const write = (path: string, socket: string) =>
       Deno.writeFileSync(
         path,
-        encodeFront(helper, { program, socket, patience: PATIENCE_MS }),
+        encodeFront(plain, { program, socket, patience: PATIENCE_MS }),
         { mode: 0o755 },
       );
     write(this.front, `${this.dir}/s`);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { HelperError, loadHelper } from "../../ffi/helper.ts";
+import { loadFront } from "../../ffi/helper.ts";
 import { chmodSync, renameSync, writeFileSync } from "../../ffi/files.ts";
 import { closeFd, setCloexec } from "../../ffi/libc.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
@@ -19,7 +19,7 @@ import {
 } from "../config/flags/use.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
-import { openHelper } from "../process/helper.ts";
+import { openHelper, readProgram } from "../process/helper.ts";
 import { selfCommand } from "../program.ts";
 import { makeFrontCaller } from "../serve/caller.ts";
 import { describeSelf, isCurrent, type Program } from "../serve/call.ts";
@@ -167,16 +167,15 @@ function writeProgram(
 /** `rustyrun front FILE`. */
 export function front(call: Call): number {
   const socket = socketOf(call);
+  const plain = readProgram(loadFront);
   let bytes: Uint8Array;
   try {
-    bytes = encodeFront(loadHelper(), {
+    bytes = encodeFront(plain, {
       program: selfCommand([]),
       ...(socket === undefined ? {} : { socket }),
     });
   } catch (cause) {
-    if (!(cause instanceof RangeError) && !(cause instanceof HelperError)) {
-      throw cause;
-    }
+    if (!(cause instanceof RangeError)) throw cause;
     throw new ContainerError(`Cannot make a front: ${cause.message}`, {
       code: "front",
       hint: "Move rustyrun, or the socket, to a shorter path",

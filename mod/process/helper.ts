@@ -53,17 +53,16 @@ function openUnlinked(
 }
 
 /**
- * The helper as a sealed memfd or, where the kernel runs no program from one, as
- * an unlinked file; made once per process.
+ * Reads the helper, or the front.
  *
- * @param room directory for that file: of the states
- * @throws {ContainerError} when there is no helper, or no way to run it
+ * @param load does it
+ * @throws {ContainerError} when it cannot be had, with what to do then
  */
-export function openHelper(room: string): number {
-  if (helperFd !== undefined) return helperFd;
-  let bytes: Uint8Array<ArrayBuffer>;
+export function readProgram(
+  load: () => Uint8Array<ArrayBuffer>,
+): Uint8Array<ArrayBuffer> {
   try {
-    bytes = loadHelper();
+    return load();
   } catch (cause) {
     if (!(cause instanceof HelperError)) throw cause;
     throw new ContainerError(cause.message, {
@@ -74,6 +73,18 @@ export function openHelper(room: string): number {
       cause,
     });
   }
+}
+
+/**
+ * The helper as a sealed memfd or, where the kernel runs no program from one, as
+ * an unlinked file; made once per process.
+ *
+ * @param room directory for that file: of the states
+ * @throws {ContainerError} when there is no helper, or no way to run it
+ */
+export function openHelper(room: string): number {
+  if (helperFd !== undefined) return helperFd;
+  const bytes = readProgram(loadHelper);
   try {
     return helperFd = sealedMemfd("rustyrun-helper", bytes, true);
   } catch (cause) {

@@ -23,7 +23,7 @@ export const FRONT_NONCE = 4;
  * has queued. */
 export const FRONT_FIRST_MS = 5;
 export const FRONT_QUEUED_MS = 2000;
-/** What marks the place in the helper's bytes that is the front's to be told. */
+/** What marks the place in the front's bytes that tells it of the others. */
 export const FRONT_MARK = "rustyrun's front";
 /** Room for the words of the full program, and for the socket's path. */
 export const FRONT_PROGRAM = 4096;
@@ -240,15 +240,15 @@ export interface FrontPlace {
 /**
  * The bytes of a front that knows its full program.
  *
- * @param helper the helper's, in which they are a place with a mark
- * @throws {RangeError} when the words or the path have no room, or the helper
- * has no such place
+ * @param plain the bytes of one, in which there is a place with a mark
+ * @throws {RangeError} when the words or the path have no room, or there is no
+ * such place
  */
 export function encodeFront(
-  helper: Uint8Array,
+  plain: Uint8Array,
   { program, socket = "", patience = FRONT_FIRST_MS }: FrontPlace,
 ): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(helper);
+  const bytes = new Uint8Array(plain);
   const at = findMark(bytes);
   const words = toBytes(program.map((it) => `${it}\0`).join(""));
   const path = toBytes(`${socket}\0`);
@@ -281,5 +281,5 @@ function findMark(bytes: Uint8Array): number {
     if (mark.every((it, i) => bytes[at + i] === it)) return at;
     at = bytes.indexOf(mark[0]!, at + 1);
   }
-  throw new RangeError("this helper has no front in it");
+  throw new RangeError("this is no front");
 }

@@ -609,12 +609,6 @@ pid_t fake_waitpid(pid_t pid, int *status, int options)
 	return init_pid();
 }
 
-/* The fuzzer is no front. */
-bool fake_is_front(void)
-{
-	return false;
-}
-
 pid_t fake_wait4(pid_t pid, int *status, int options, struct rusage *usage)
 {
 	pid_t found = fake_waitpid(pid, status, options);
@@ -639,11 +633,4 @@ int fake_timerfd_settime(int fd, int flags, const struct itimerspec *value,
 	(void)fd, (void)flags, (void)old;
 	take(value, sizeof(*value));
 	return simple();
-}
-
-_Noreturn void fake_front_main(int argc, char **argv)
-{
-	(void)argc;
-	fuzz_bad(argv[0]);
-	abort();
 }

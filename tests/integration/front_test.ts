@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { connectPackets } from "../../ffi/listening.ts";
 import { closeFd, cstring, openFd, syscall } from "../../ffi/libc.ts";
 import { libc } from "../../ffi/libc.ts";
@@ -15,6 +15,7 @@ import {
   encodeProgram,
   encodeRecord,
   encodeTake,
+  FRONT_INLINE,
   makeNonce,
   REQUEST_SIZE,
   TAKE_SIZE,
@@ -26,8 +27,10 @@ import {
   type PlayedEngine,
   readAll,
 } from "../front_room.ts";
+import { programPath } from "../../scripts/build.ts";
 import { findLeaks, start, takeSnapshot } from "../harness.ts";
 import { asUser, findPython, testOn, USERS } from "../needs.ts";
+import { waitFor } from "../wait.ts";
 
 libc();
 
@@ -302,6 +305,49 @@ testOn(
   },
 );
 
+/** Kilobytes; proc_pid_smaps(5). */
+function readRss(pid: number): number {
+  const text = Deno.readTextFileSync(`/proc/${pid}/smaps_rollup`);
+  return Number(/^Rss: +(\d+) kB$/m.exec(text)![1]);
+}
+
+testOn(
+  ["helper"],
+  "front: takes less than 100 KB while it waits, whatever it was told",
+  async () => {
+    using room = new FrontRoom();
+    room.listen();
+    const front = room.start(["exec", "id", "sleep", "1000"]);
+    using engine = room.accept();
+    engine.take();
+    const said: Record<string, number> = { take: readRss(front.pid) };
+    // The largest packet.
+    const text = new Uint8Array(FRONT_INLINE).fill(10);
+    engine.send(encodeRecord(VERB.print, 2, 0, text));
+    assertEquals(engine.hear().result, 0);
+    said.print = readRss(front.pid);
+    const paper = syscall("memfd_create", cstring("paper"), 1);
+    const [program, fd] = lend(engine, "/bin/sleep", paper);
+    closeFd(paper);
+    engine.send(
+      encodeProgram(VERB.spawn, program!, ["sleep", "1000"], [fd!]),
+    );
+    const { result: pid } = engine.hear();
+    engine.send(encodeRecord(VERB.wait, pid, 0));
+    // In wait4(2): its number here, or on aarch64.
+    const here = `/proc/${front.pid}/syscall`;
+    await waitFor(() => /^(?:61|260) /.test(Deno.readTextFileSync(here)));
+    said.wait = readRss(front.pid);
+    Deno.kill(pid, "SIGKILL");
+    assertEquals(engine.hear().result, pid);
+    engine.send(encodeRecord(VERB.exit, 0));
+    assertEquals((await front.done).code, 0);
+    for (const [when, kb] of Object.entries(said)) {
+      assert(kb < 100, `${when}: ${kb} kB`);
+    }
+  },
+);
+
 testOn(["helper"], "front: tells why a program does not start", async () => {
   using room = new FrontRoom();
   room.listen();
@@ -458,20 +504,21 @@ testOn(
         'rustyrun: Cannot start the full program "/nowhere/rustyrun": No such file or directory\n' +
         "  hint: rustyrun front FILE, of the full program, writes a front that knows it\n",
     });
-    using other = new FrontRoom(["lib/rustyrun/rustyrun"]);
-    Deno.mkdirSync(`${other.dir}/bin`);
-    Deno.mkdirSync(`${other.dir}/lib/rustyrun`, { recursive: true });
-    Deno.copyFileSync(other.path, `${other.dir}/bin/rustyrun`);
-    const beside = `${other.dir}/lib/rustyrun/rustyrun`;
+    const { dir } = room;
+    Deno.mkdirSync(`${dir}/bin`);
+    Deno.mkdirSync(`${dir}/lib/rustyrun`, { recursive: true });
+    // As it is built, and installed.
+    Deno.copyFileSync(programPath("front"), `${dir}/bin/rustyrun`);
+    const beside = `${dir}/lib/rustyrun/rustyrun`;
     Deno.writeTextFileSync(beside, '#!/bin/sh\necho beside "$@"\n', {
       mode: 0o755,
     });
     const run = () =>
-      new Deno.Command(`${other.dir}/bin/rustyrun`, { args: ["a"] })
+      new Deno.Command(`${dir}/bin/rustyrun`, { args: ["a"] })
         .outputSync();
     assertEquals(new TextDecoder().decode(run().stdout), "beside a\n");
     Deno.removeSync(beside);
-    Deno.linkSync(`${other.dir}/bin/rustyrun`, beside);
+    Deno.linkSync(`${dir}/bin/rustyrun`, beside);
     const { code, stderr } = run();
     assertEquals(code, 125);
     assertStringIncludes(new TextDecoder().decode(stderr), "it is this file");

@@ -163,13 +163,13 @@ Deno.test("encodeProgram() gives the path, and refuses what a front has no room 
 });
 
 Deno.test("encodeFront() writes the program and the socket behind the mark", () => {
-  const helper = encode(
+  const plain = encode(
     `..rusty${FRONT_MARK}${"x".repeat(FRONT_SOCKET + FRONT_PROGRAM + 12)}end`,
   );
-  const bytes = encodeFront(helper, { program: ["a", "b"], socket: "/s" });
+  const bytes = encodeFront(plain, { program: ["a", "b"], socket: "/s" });
   const at = 7;
   const view = new DataView(bytes.buffer, at);
-  assertEquals(bytes.length, helper.length);
+  assertEquals(bytes.length, plain.length);
   assertEquals([view.getUint32(16, true), view.getUint32(20, true)], [2, 4]);
   const text = new TextDecoder().decode(bytes.subarray(at + PLACE_HEAD));
   assertEquals(
@@ -179,19 +179,19 @@ Deno.test("encodeFront() writes the program and the socket behind the mark", () 
   );
 });
 
-Deno.test("encodeFront() refuses what has no room, and a helper without a front", () => {
-  const helper = encode(
+Deno.test("encodeFront() refuses what has no room, and what is no front", () => {
+  const plain = encode(
     FRONT_MARK + "x".repeat(FRONT_SOCKET + FRONT_PROGRAM + 12),
   );
   const long = "x".repeat(FRONT_PROGRAM);
   assertThrows(
-    () => encodeFront(helper, { program: [long] }),
+    () => encodeFront(plain, { program: [long] }),
     RangeError,
     "room for 4096",
   );
   assertThrows(
     () =>
-      encodeFront(helper, { program: ["a"], socket: "s".repeat(FRONT_SOCKET) }),
+      encodeFront(plain, { program: ["a"], socket: "s".repeat(FRONT_SOCKET) }),
     RangeError,
     "room for 107",
   );
