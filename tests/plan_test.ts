@@ -1,129 +1,26 @@
 /**
- * The plan's bytes: a small decoder of our own reads back what encodePlan()
- * wrote, and decodeReport() reads what the child stage sends.
+ * Plans as bytes: every operation, value and slot, and what is no plan.
  *
  * @module
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import {
-  decodeReport,
-  type Op,
-  type OpName,
-  OPS,
-  PHASES,
-  REPORT_SIZE,
-  SYNC,
-} from "../mod/plan.ts";
+import { type Op, type OpName, OPS } from "../mod/plan.ts";
 import {
   encodePlan,
   PLAN_LIST,
   PLAN_MAX,
   PLAN_SLOTS,
 } from "../mod/plan/encode.ts";
-
-type Value = bigint | string | Uint8Array | string[];
-
-interface Decoded {
-  version: number;
-  size: number;
-  descriptors: number[];
-  records: { code: number; args: Value[]; last: number[] }[];
-}
-
-const names = new Map<number, OpName>(
-  (Object.keys(OPS) as OpName[]).map((name) => [OPS[name].code, name]),
-);
-const decoder = new TextDecoder("utf-8", { fatal: true });
-
-/** Decodes a plan by the words of mod/plan.ts; throws where they do not hold. */
-function decodePlan(bytes: Uint8Array): Decoded {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  assertEquals(decoder.decode(bytes.subarray(0, 8)), "RUSTYPLN");
-  const count = view.getUint32(16, true);
-  const fds = view.getUint32(20, true);
-  const descriptors = Array.from(
-    { length: fds },
-    (_, i) => view.getInt32(24 + 4 * i, true),
-  );
-  let at = (24 + 4 * fds + 7) & ~7;
-  const records: Decoded["records"] = [];
-  const blob = () => {
-    const length = view.getUint32(at, true);
-    const extra = view.getUint32(at + 4, true);
-    at += 8;
-    const data = bytes.slice(at, at + length);
-    return { data, extra, length };
-  };
-  const skip = (length: number) => {
-    const end = (at + length + 7) & ~7;
-    assertEquals(
-      [...bytes.subarray(at + length, end)].some((it) => it !== 0),
-      false,
-      "padding is zero",
-    );
-    at = end;
-  };
-  for (let i = 0; i < count; i++) {
-    const start = at;
-    const code = view.getUint16(at, true);
-    const bits = view.getUint16(at + 2, true);
-    const last = Array.from({ length: 16 }, (_, i) => i)
-      .filter((i) => bits >> i & 1);
-    const size = view.getUint32(at + 4, true);
-    at += 8;
-    const args = OPS[names.get(code)!].args.map((arg): Value => {
-      switch (arg.at(-1)) {
-        case "n":
-        case "f":
-          at += 8;
-          return view.getBigInt64(at - 8, true);
-        case "s": {
-          const { data, extra, length } = blob();
-          assertEquals(extra, 0);
-          assertEquals(bytes[at + length], 0, "a string ends with a NUL");
-          skip(length + 1);
-          return decoder.decode(data);
-        }
-        case "b": {
-          const { data, extra, length } = blob();
-          assertEquals(extra, 0);
-          skip(length);
-          return data;
-        }
-        default: {
-          const { data, extra, length } = blob();
-          skip(length);
-          const list = decoder.decode(data).split("\0");
-          assertEquals(list.pop(), "");
-          assertEquals(list.length, extra);
-          return list;
-        }
-      }
-    });
-    assertEquals(at - start, size);
-    records.push({ code, args, last });
-  }
-  assertEquals(at, bytes.length);
-  return {
-    version: view.getUint32(8, true),
-    size: view.getUint32(12, true),
-    descriptors,
-    records,
-  };
-}
-
-const WHY = "test it";
-
-/** Arguments of an operation encoded and decoded again. */
-function roundTrip(op: Op): Value[] {
-  return decodePlan(encodePlan([op])).records[0]!.args;
-}
-
-const number = (value: number | bigint): Value[] =>
-  roundTrip({ do: "umask", mask: value, why: WHY });
-const list = (candidates: string[]): Value[] =>
-  roundTrip({ do: "findExec", candidates, why: WHY });
+import {
+  decodePlan,
+  list,
+  names,
+  number,
+  roundTrip,
+  type Value,
+  WHY,
+} from "./plan_decode.ts";
 
 Deno.test("encodePlan() of nothing is the head of 24 bytes alone", () => {
   const bytes = encodePlan([]);
@@ -261,6 +158,7 @@ for (const length of [0, 1, 6, 7, 8, 9, 15, 16, 17, 4095, 4096, 70_000]) {
 }
 
 const dup = (slot: string): Op => ({ do: "dup", slot, fd: 9, why: WHY });
+
 const open = (into: string, at = ""): Op => ({
   do: "open",
   into,
@@ -400,69 +298,4 @@ Deno.test("encodePlan() throws on too many small operations", () => {
 Deno.test("encodePlan() returns the same bytes for the same operations", () => {
   const all = (Object.keys(OPS) as OpName[]).map((name) => sampleOp(name).op);
   assertEquals(encodePlan(all), encodePlan(all));
-});
-
-/** A packet as struct report of c/plan.h has it. */
-function packet(fields: number[], text: string | Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(REPORT_SIZE);
-  const view = new DataView(bytes.buffer);
-  fields.forEach((it, i) => view.setInt32(4 * i, it, true));
-  bytes.set(
-    typeof text === "string" ? new TextEncoder().encode(text) : text,
-    16,
-  );
-  return bytes;
-}
-
-Deno.test("decodeReport() reads an error", () => {
-  assertEquals(decodeReport(packet([1, 41, 2, 7], "/bin/nope")), {
-    kind: 1,
-    index: 41,
-    errno: 2,
-    detail: 7,
-    text: "/bin/nope",
-  });
-});
-
-Deno.test("decodeReport() reads negative numbers and an empty text", () => {
-  assertEquals(decodeReport(packet([2, 0, -1, -2], "")), {
-    kind: 2,
-    index: 0,
-    errno: -1,
-    detail: -2,
-    text: "",
-  });
-});
-
-Deno.test("decodeReport() reads a text that fills its room without a NUL", () => {
-  const report = decodeReport(packet([1, 0, 1, 0], "é".repeat(128)));
-  assertEquals(report.text, "é".repeat(128));
-});
-
-Deno.test("decodeReport() keeps bytes that are not UTF-8", () => {
-  const report = decodeReport(
-    packet([1, 0, 1, 0], new Uint8Array([0x61, 0xff])),
-  );
-  assertEquals(report.text, "a\udcff");
-});
-
-Deno.test("decodeReport() reads a packet inside a larger buffer", () => {
-  const buffer = new Uint8Array(REPORT_SIZE + 16);
-  buffer.set(packet([3, 5, 0, 4711], ""), 8);
-  assertEquals(decodeReport(buffer.subarray(8, 8 + REPORT_SIZE)).detail, 4711);
-});
-
-for (const size of [0, 136, REPORT_SIZE - 1, REPORT_SIZE + 1]) {
-  Deno.test(`decodeReport() throws on a packet of ${size} bytes`, () => {
-    assertThrows(
-      () => decodeReport(new Uint8Array(size)),
-      RangeError,
-      `Cannot decode a report of ${size} bytes: it must have 272`,
-    );
-  });
-}
-
-Deno.test("SYNC has each id once, and PHASES each step", () => {
-  assertEquals(new Set(Object.values(SYNC)).size, Object.keys(SYNC).length);
-  assertEquals(new Set(PHASES).size, PHASES.length);
 });
