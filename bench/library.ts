@@ -21,7 +21,7 @@ export type Job =
   | "bare"
   | "docker"
   | "exec"
-  /** Takes a sandbox that is ready, runs in it, and closes it. */
+  /** Runs in a container that is ready; its time ends with the result. */
   | "pool"
   | "poolBare"
   /** Makes a container that stays, or 20 at once. */

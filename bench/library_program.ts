@@ -21,7 +21,7 @@ const command = ["/bin/true"];
 /** Containers at once. */
 const CROWD = 20;
 
-/** Sandboxes that are ready. */
+/** Containers that are ready. */
 const READY = 2;
 
 const boxes: Sandbox[] = [];
@@ -37,40 +37,26 @@ async function close(): Promise<void> {
   await Promise.all(all.map((it) => it.close()));
 }
 
-/** Waits until a pool is full again: each of its sandboxes has a state. */
-async function refill(dir: string): Promise<void> {
-  const isReady = (name: string) => {
-    try {
-      return Deno.statSync(`${dir}/${name}/state.json`).isFile;
-    } catch (error) {
-      if (error instanceof Deno.errors.NotFound) return false;
-      throw error;
-    }
-  };
-  const ready = () =>
-    [...Deno.readDirSync(dir)].filter((it) => isReady(it.name)).length;
-  while (ready() < READY) await new Promise((done) => setTimeout(done, 1));
-}
-
-/** @returns milliseconds, without what the next one takes */
-async function takeFrom(
+/**
+ * Runs a command in a container of a pool, and waits until that one is removed and
+ * the next one made.
+ *
+ * @returns milliseconds until its result, without what comes after it
+ */
+async function runFrom(
   name: string,
   more: Partial<SandboxOptions>,
 ): Promise<number> {
-  const dir = `${stateDir}/${name}`;
   let pool = pools.get(name);
   if (pool === undefined) {
-    Deno.mkdirSync(dir, { recursive: true, mode: 0o700 });
-    pool = new SandboxPool({ ...unfiltered, stateDir: dir, ...more }, READY);
+    pool = new SandboxPool({ ...unfiltered, ...more }, READY);
     pools.set(name, pool);
-    await refill(dir);
   }
+  await pool.ready();
   const began = performance.now();
-  const box = await pool.take();
-  check(await box.output(command));
-  await box.close();
+  check(await pool.output(command));
   const ms = performance.now() - began;
-  await refill(dir);
+  await pool.ready();
   return ms;
 }
 
@@ -82,8 +68,8 @@ const JOBS: Record<string, () => Promise<unknown>> = {
       .then(check),
   docker: () => Sandbox.run({ ...options, command }).then(check),
   exec: () => boxes[0]!.output(command).then(check),
-  pool: () => takeFrom("pool", {}),
-  poolBare: () => takeFrom("pool-bare", { cgroupManager: "disabled" }),
+  pool: () => runFrom("pool", {}),
+  poolBare: () => runFrom("pool-bare", { cgroupManager: "disabled" }),
   open,
   crowd: () => Promise.all(Array.from({ length: CROWD }, open)),
   closeLast: () => boxes.pop()!.close(),

@@ -18,6 +18,7 @@
 #include "namespaces.h"
 #include "process.h"
 #include "remove.h"
+#include "rest.h"
 #include "stage.h"
 #include "warden.h"
 
@@ -73,6 +74,9 @@ static void run_op(const struct op *op)
 		return;
 	case OP_FORK:
 		run_fork(op);
+		return;
+	case OP_REST:
+		run_rest();
 		return;
 	case OP_SEND_FD:
 		if (report(REPORT_FD, 0, (int)narrow(op->a[1].n), NULL,

@@ -42,6 +42,15 @@ void forget_done(void)
 	wipe_stack();
 }
 
+void forget_all(void)
+{
+	struct plan *plan = &child.plan;
+
+	check(munmap(child.rest, plan->size ? plan->size : 1), "munmap");
+	child.rest = NULL;
+	*plan = (struct plan){ 0 };
+}
+
 void forget_rest(void)
 {
 	if (child.rest)

@@ -10,5 +10,7 @@
 void forget_done(void);
 /* Leaves nothing of it at all. It takes no system call. */
 void forget_rest(void);
+/* Gives the memory of a plan that was run to its end back. */
+void forget_all(void);
 
 #endif

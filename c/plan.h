@@ -101,6 +101,7 @@ struct plan_record {
 	X(SIGNALS, 74, "") \
 	X(INIT, 75, "n") \
 	X(EXEC, 76, "ll") \
+	X(REST, 77, "") \
 	X(K_RUN, 89, "nnffff") \
 	X(K_CGROUP, 90, "ssnn") \
 	X(K_STATE, 91, "ssf") \

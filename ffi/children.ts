@@ -4,9 +4,11 @@
  * @module
  */
 
+import { SyscallError } from "./errno.ts";
 import { trySyscall } from "./libc.ts";
 
 const SIGCHLD = 17;
+const ECHILD = -10;
 const SIG_IGN = 1n;
 /** struct kernel_sigaction without what only a handler needs; its first word
  * is the handler. */
@@ -24,4 +26,18 @@ export function keepChildren(): void {
   trySyscall("rt_sigaction", SIGCHLD, null, bytes, 8);
   if (action[0] !== SIG_IGN) return;
   trySyscall("rt_sigaction", SIGCHLD, new Uint8Array(ACTION_SIZE), null, 8);
+}
+
+const P_PIDFD = 3, WEXITED = 4;
+/** struct siginfo. */
+const INFO_SIZE = 128;
+
+/** Reaps a child that has ended, by its pidfd; waitid(2), P_PIDFD (5.4). One that
+ * somebody has reaped, or that is no child, is fine.
+ *
+ * @throws {SyscallError} */
+export function reapChild(pidfd: number): void {
+  const info = new Uint8Array(INFO_SIZE);
+  const got = trySyscall("waitid", P_PIDFD, pidfd, info, WEXITED, null);
+  if (got < 0 && got !== ECHILD) throw new SyscallError("waitid", -got);
 }

@@ -29,6 +29,7 @@ export const SYSCALLS = {
   getsockopt: [55, 209],
   execve: [59, 221],
   wait4: [61, 260],
+  waitid: [247, 95],
   kill: [62, 129],
   fcntl: [72, 25],
   fchown: [93, 55],

@@ -122,6 +122,8 @@ export const OPS = {
   signals: { code: 74, args: [] },
   init: { code: 75, args: ["idle:n"] },
   exec: { code: 76, args: ["argv:l", "env:l"] },
+  // Waits for a plan that goes on from here.
+  rest: { code: 77, args: [] },
   // Configuration of the keeper and the warden (never run by the child stage).
   // c/keeper.h says what each means.
   kRun: {
@@ -237,6 +239,9 @@ export const PHASES = [
   "labels",
   /** Everything is closed that the rest does not need. */
   "close",
+  /** A container that is made in advance: what follows comes when it is known
+   * what will run. */
+  "rest",
   /** A seccomp filter without no_new_privs needs CAP_SYS_ADMIN. From here on
    * only calls that every filter must allow: no openat2, no close_range. */
   "seccompEarly",
@@ -305,7 +310,8 @@ export const REPORT = {
   aboutToExec: 4,
   /** `sendFd`: detail is the tag; the packet carries the descriptor. */
   fd: 5,
-  /** `waitStart` goes on at the fifo; nothing follows on this channel. */
+  /** `waitStart` goes on at the fifo, and nothing follows on this channel; or
+   * `rest` waits for what follows. */
   waiting: 6,
   /** `remove` goes on, but something stays: the operation that names it by its
    * index, errno, and what of it. */

@@ -11,6 +11,7 @@ import {
   orderPlan,
   planSteps,
 } from "../mod/container/launch/order.ts";
+import { cutAtRest, planRest } from "../mod/container/launch/rest.ts";
 import type { Spec } from "../mod/config/config.ts";
 import { type Phase, PHASES } from "../mod/plan.ts";
 import { makeConfig, makeFacts, showPlan } from "./manager_fixtures.ts";
@@ -45,6 +46,7 @@ const ORDER: Phase[] = [
   "ready",
   "labels",
   "close",
+  "rest",
   "seccompEarly",
   "credentials",
   "findExec",
@@ -85,6 +87,10 @@ const RULES: [Phase, Phase, string][] = [
   ["process", "credentials", "a better priority needs CAP_SYS_NICE"],
   ["privileges", "seccomp", "a filter without CAP_SYS_ADMIN needs it"],
   ["ready", "credentials", "rlimits are set from outside by then"],
+  ["ready", "rest", "what waits is limited and known"],
+  ["close", "rest", "nothing of the host waits together with it"],
+  ["privileges", "rest", "what waits cannot be traced from inside"],
+  ["rest", "credentials", "the command's user comes with the command"],
   ["seccompEarly", "credentials", "it needs CAP_SYS_ADMIN"],
   ["labels", "credentials", "a profile may need CAP_MAC_ADMIN"],
   ["credentials", "findExec", "the command is found as its user"],
@@ -158,6 +164,43 @@ Deno.test("planSteps() of create waits at the fifo", () => {
     "waitStart fifo",
     ...END,
   ]);
+});
+
+Deno.test("a plan whose rest comes later ends behind the closing of all", () => {
+  const config = makeConfig({ process: { cwd: "/", args: ["sh"] } });
+  const all = orderPlan([planSteps({ config, gate: "rest", tasks: [] })]);
+  assertEquals(
+    cutAtRest(all).flatMap(([, ops]) => ops.map((it) => it.do)).slice(-2),
+    ["closeFds", "rest"],
+  );
+});
+
+Deno.test("planRest() has the streams, the directory, the user and the command", () => {
+  const config = makeConfig({
+    process: { cwd: "/work", args: ["sh"], env: ["A=1"], user: { uid: 7 } },
+  });
+  const filter = { filter: new Uint8Array(8), flags: 0, notify: false };
+  const options = { filter, setgroups: undefined, streams: [0, 1, 2] };
+  const ops = planRest(config, makeFacts(), options);
+  assertEquals(ops.map((it) => it.do), [
+    ...["dup", "dup", "dup", "chdir", "chdir", "closeFds", "seccomp"],
+    ...["capDrop", "prctl", "setgroups", "setgid", "setuid", "prctl"],
+    ...["chdir", "capSet", "capAmbient", "umask"],
+    ...["findExec", "signals", "exec"],
+  ]);
+  // It makes no directory, which a container that is there must have.
+  assertEquals(
+    ops.flatMap((it) => it.do === "chdir" ? [it.create] : []),
+    [2, 6, 12],
+  );
+});
+
+Deno.test("planRest() of what only reaps takes no streams and runs nothing", () => {
+  const config = makeConfig({ process: { cwd: "/" } }, { idle: true });
+  const options = { filter: undefined, setgroups: undefined, streams: [] };
+  const ops = planRest(config, makeFacts(), options).map((it) => it.do);
+  assertEquals(ops.at(-1), "init");
+  assertEquals(ops.filter((it) => /dup|open|exec/i.test(it)), []);
 });
 
 Deno.test("planSteps() of exec waits for nothing", () => {

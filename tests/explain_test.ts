@@ -316,6 +316,7 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     { fifo: "fifo" },
     "write into exec.fifo, which is full until start reads it",
   ]],
+  rest: [[{}, "recvmsg() of the rest of the plan"]],
   seccomp: [[
     { filter: new Uint8Array(80), flags: 0, into: "" },
     "seccomp(SECCOMP_SET_MODE_FILTER, 10 instructions)",

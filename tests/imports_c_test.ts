@@ -22,7 +22,7 @@ const FLOORS = {
   parts: ["stage", "tree", "cgroup", "teardown", "relay", "wake", "tty"],
   operations: [
     ..."files copy mounts namespaces process init forget".split(" "),
-    ..."remove warden".split(" "),
+    ..."remove rest warden".split(" "),
   ],
   keeper: ["kept", "held", "signals", "output", "measure", "verdict", "result"],
   roles: ["child", "keeper"],

@@ -57,7 +57,7 @@ const run: Case = {
   name: "run",
   title: "run",
   job:
-    "run of what `runc spec` writes, with /bin/true, until it has ended and everything is removed. The library makes its own container of the same root, with the same namespaces, read-only and here without a filter, and collects what the command writes; a pool has made it before, and makes the next one meanwhile. bwrap has the namespaces, but no cgroups, masked paths or device rules.",
+    "run of what `runc spec` writes, with /bin/true, until it has ended and everything is removed. The library makes its own container of the same root, with the same namespaces, read-only and here without a filter, and collects what the command writes; a pool has made it before: its time ends with the result, and its CPU time has what comes behind that, the removal and the next container. bwrap has the namespaces, but no cgroups, masked paths or device rules.",
   run: (bench) => measure(bench, "run", false),
 };
 

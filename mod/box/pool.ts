@@ -4,25 +4,50 @@
  * @module
  */
 
+import { reapChild } from "../../ffi/children.ts";
+import { EPOLL } from "../../ffi/epoll.ts";
+import { closeFd } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
+import { callEngine } from "./engine.ts";
+import type { StartedSpare } from "./engine/spare.ts";
 import { invalidOption } from "./flags.ts";
-import type { SandboxOptions } from "./options.ts";
-import { Sandbox } from "./sandbox.ts";
+import type { RunResult, SandboxOptions, SpawnOptions } from "./options.ts";
+import { removeBox } from "./removal.ts";
+import { Run } from "./run.ts";
+import { openSandbox, type Sandbox } from "./sandbox.ts";
+import { forget, untilReady } from "./watcher.ts";
+import { checkCommand, splitSpawn } from "./command.ts";
+
+/** Milliseconds after which a command counts as one that goes on: another
+ * container is made beside it, not after it. */
+const GOES_ON_MS = 20;
 
 /** One that is being made, or waits. */
 interface Waiting {
-  made: Promise<Sandbox>;
+  made: Promise<StartedSpare>;
   /** It was killed while it waited. */
   gone: boolean;
 }
 
+/** Removes a container that nobody has made a sandbox of. */
+function removeSpare({ box }: StartedSpare): Promise<void> {
+  return removeBox(box, async () => {
+    await untilReady(box.pidfd, EPOLL.in);
+    forget(box.pidfd);
+    // Its run may have done so: by then the pid is anybody's.
+    reapChild(box.pidfd);
+  });
+}
+
 /**
- * Keeps sandboxes of the same options ready, each for one taker: who takes one
- * waits for a command to start, not for a container to be made.
+ * Keeps containers of the same options ready, each for one taker: all of one is
+ * there, and its first process waits for what it is to do. So a command starts in
+ * the time that a program takes to start.
  *
  * @example
  * ```ts
  * await using pool = new SandboxPool({ rootfs: "/", ephemeral: true }, 4);
+ * const { stdout } = await pool.run(["hostname"]);
  * await using box = await pool.take();
  * ```
  */
@@ -30,7 +55,12 @@ export class SandboxPool implements AsyncDisposable {
   readonly #options: SandboxOptions;
   readonly #size: number;
   #waiting: Waiting[] = [];
-  #closed = false;
+  readonly #runs = new Set<Run>();
+  /** What is being removed. */
+  readonly #removing = new Set<Promise<void>>();
+  /** What could not be removed. */
+  readonly #failures: unknown[] = [];
+  #closing: Promise<void> | undefined;
 
   /**
    * Begins to make them.
@@ -61,18 +91,64 @@ export class SandboxPool implements AsyncDisposable {
     this.#fill();
   }
 
+  #make(): Waiting {
+    const waiting: Waiting = {
+      made: callEngine("createSpare", { ...this.#options }),
+      gone: false,
+    };
+    // Who takes it is told of a failure.
+    waiting.made.then((spare) => this.#watch(waiting, spare), () => {});
+    return waiting;
+  }
+
   #fill(): void {
-    while (this.#waiting.length < this.#size) {
-      const waiting: Waiting = {
-        made: Sandbox.create(this.#options),
-        gone: false,
-      };
-      // Who takes it is told of a failure.
-      waiting.made.then(
-        (box) => box.exited.then(() => waiting.gone = true),
-        () => {},
-      );
-      this.#waiting.push(waiting);
+    if (this.#closing !== undefined) return;
+    while (this.#waiting.length < this.#size) this.#waiting.push(this.#make());
+  }
+
+  /** Sees to one that is killed while it waits. */
+  async #watch(waiting: Waiting, spare: StartedSpare): Promise<void> {
+    const events = await untilReady(spare.box.pidfd, EPOLL.in, false);
+    if (events === 0) return;
+    waiting.gone = true;
+    closeFd(spare.channel);
+    this.#remove(spare);
+  }
+
+  /** Removes one behind whoever has used it. */
+  #remove(spare: StartedSpare): void {
+    const removed = removeSpare(spare)
+      .catch((error) => void this.#failures.push(error))
+      .finally(() => this.#removing.delete(removed));
+    this.#removing.add(removed);
+  }
+
+  /** The next one, which is the taker's to remove.
+   *
+   * @throws {ContainerError} as {@linkcode Sandbox.create}; `pool-closed` */
+  async #next(): Promise<StartedSpare> {
+    for (;;) {
+      if (this.#closing !== undefined) {
+        throw new ContainerError("Cannot take a sandbox: the pool is closed", {
+          code: "pool-closed",
+          hint: "Make another one",
+        });
+      }
+      // Who asks for more than there are waits for the removal of others, too.
+      if (
+        this.#waiting.length === 0 && this.#removing.size >= this.#size
+      ) {
+        await Promise.race(this.#removing);
+        continue;
+      }
+      const waiting = this.#waiting.shift() ?? this.#make();
+      const spare = await waiting.made.catch((error) => {
+        this.#fill();
+        throw error;
+      });
+      if (waiting.gone) continue;
+      forget(spare.box.pidfd);
+      return spare;
     }
   }
 
@@ -82,33 +158,101 @@ export class SandboxPool implements AsyncDisposable {
    * @throws {ContainerError} as {@linkcode Sandbox.create}; `pool-closed`
    */
   async take(): Promise<Sandbox> {
-    for (;;) {
-      if (this.#closed) {
-        throw new ContainerError("Cannot take a sandbox: the pool is closed", {
-          code: "pool-closed",
-          hint: "Make another one",
-        });
-      }
-      const waiting = this.#waiting.shift()!;
-      this.#fill();
-      const box = await waiting.made;
-      if (!waiting.gone) return box;
+    const spare = await this.#next();
+    this.#fill();
+    try {
+      await callEngine("openSpare", spare);
+    } catch (error) {
+      this.#remove(spare);
+      throw error;
     }
+    return await openSandbox(spare.box);
   }
 
-  /** Closes those that wait.
+  /**
+   * Runs one command in a container of its own, as {@linkcode Sandbox.run} does.
+   * Its result is there when it has ended; its container is removed behind it, and
+   * then another one made.
    *
-   * @throws {ContainerError} when something of one stays */
-  async close(): Promise<void> {
-    this.#closed = true;
+   * @returns the run; await it for its result
+   * @throws {ContainerError} `invalid-option`
+   */
+  run(command: readonly string[], options: SpawnOptions = {}): Run {
+    const words = checkCommand(command);
+    const { own, watch } = splitSpawn(options);
+    let spare: StartedSpare | undefined;
+    const run: Run = new Run({
+      own: false,
+      start: async (input) => {
+        spare = await this.#next();
+        return await callEngine("startSpare", spare, words, own, input);
+      },
+      ended: () => Promise.resolve(),
+    }, watch);
+    this.#runs.add(run);
+    const goesOn = setTimeout(() => this.#fill(), GOES_ON_MS);
+    Deno.unrefTimer(goesOn);
+    run.ended.catch(() => {}).finally(async () => {
+      clearTimeout(goesOn);
+      this.#runs.delete(run);
+      if (spare !== undefined) this.#remove(spare);
+      await Promise.allSettled(this.#removing);
+      this.#fill();
+    });
+    return run;
+  }
+
+  /**
+   * Runs one command to its end.
+   *
+   * @throws {ContainerError} when it cannot be started
+   */
+  async output(
+    command: readonly string[],
+    options: SpawnOptions = {},
+  ): Promise<RunResult> {
+    return await this.run(command, options);
+  }
+
+  /**
+   * Waits until what has ended is removed, and as many wait as there are to be:
+   * for who wants no start to share the machine with that.
+   *
+   * @throws {ContainerError} as {@linkcode Sandbox.create}
+   */
+  async ready(): Promise<void> {
+    while (this.#removing.size > 0) await Promise.all(this.#removing);
+    this.#fill();
+    await Promise.all(this.#waiting.map((it) => it.made));
+  }
+
+  /**
+   * Closes those that wait, kills what {@linkcode SandboxPool.run} still runs, and
+   * waits until all of it is removed. Those that were taken are their takers'.
+   *
+   * @throws {ContainerError} when something of one stays
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     const waiting = this.#waiting;
     this.#waiting = [];
-    const made = await Promise.allSettled(waiting.map((it) => it.made));
-    await Promise.all(
-      made.map((it) =>
-        it.status === "fulfilled" ? it.value.close() : undefined
-      ),
-    );
+    const runs = [...this.#runs];
+    for (const run of runs) run.kill();
+    for (const it of waiting) {
+      it.made.then((spare) => {
+        if (it.gone) return;
+        closeFd(spare.channel);
+        forget(spare.box.pidfd);
+        this.#remove(spare);
+      }, () => {});
+    }
+    await Promise.allSettled(waiting.map((it) => it.made));
+    await Promise.allSettled(runs.map((it) => it.ended));
+    while (this.#removing.size > 0) await Promise.all(this.#removing);
+    if (this.#failures.length > 0) throw this.#failures[0];
   }
 
   /** {@linkcode SandboxPool.close} */

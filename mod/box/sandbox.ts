@@ -6,7 +6,7 @@
 
 import { EPOLL } from "../../ffi/epoll.ts";
 import { O } from "../../ffi/constants.ts";
-import { closeFd, openFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
+import { openFd, waitProcess } from "../../ffi/libc.ts";
 import type { Finding } from "../doctor.ts";
 import { ContainerError } from "../errors.ts";
 import type { Explained } from "../explain.ts";
@@ -15,59 +15,20 @@ import { callEngine } from "./engine.ts";
 import type { CallArgs, CallResult } from "./engine/calls.ts";
 import type { StartedBox } from "./engine/start.ts";
 import { type BoxCall, type Rest, SandboxFiles } from "./files.ts";
-import { invalidOption, SPAWN_FLAGS, WATCH_OPTIONS } from "./flags.ts";
 import type {
   RunOptions,
   RunResult,
   SandboxOptions,
   SandboxStats,
   SpawnOptions,
-  WatchOptions,
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
+import { removeBox } from "./removal.ts";
 import { Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
+import { checkCommand, split, splitSpawn } from "./command.ts";
 
 const SIGKILL = 9;
-type Options = Readonly<Record<string, unknown>>;
-
-/** What of options the engine reads, and what the run does. */
-function split(
-  options: Options,
-): { own: Options; watch: WatchOptions } {
-  const own: Record<string, unknown> = {};
-  const watch: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(options)) {
-    (Object.hasOwn(WATCH_OPTIONS, name) ? watch : own)[name] = value;
-  }
-  return { own, watch };
-}
-
-function checkCommand(command: unknown): readonly string[] {
-  if (
-    Array.isArray(command) && command.length > 0 && command[0] !== "" &&
-    command.every((it) => typeof it === "string")
-  ) return command;
-  throw invalidOption(
-    "command",
-    command,
-    "is no command",
-    'Give its words: ["python3", "-c", "print(1)"]',
-  );
-}
-
-/** Closes a container, and waits until all of it is gone.
- *
- * @param ended when its first process was reaped */
-async function removeBox(box: StartedBox, ended: Promise<unknown>) {
-  closeFd(box.control);
-  await untilReady(box.wardenfd, EPOLL.in);
-  forget(box.wardenfd);
-  // By the warden it has ended; something may have killed that.
-  trySyscall("pidfd_send_signal", box.pidfd, SIGKILL, null, 0);
-  await ended;
-  await callEngine("endBox", box);
-}
 
 /** How a sandbox ended. */
 export interface SandboxExit {
@@ -84,6 +45,9 @@ export interface SandboxEvents {
   /** It had no memory left, and a process in it was killed. */
   oom: Event;
 }
+
+/** Makes a sandbox of a container that is there. */
+export let openSandbox: (started: StartedBox) => Promise<Sandbox>;
 
 /**
  * A container in which commands are run, one after the other or at once. It goes,
@@ -112,6 +76,22 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   #count = 0;
   #closing: Promise<void> | undefined;
   #oom: OomWatch | undefined;
+
+  static {
+    openSandbox = async (started) => {
+      const box = new Sandbox(started);
+      try {
+        started.files = openFd(`/proc/${started.pid}/root`, O.PATH);
+      } catch (cause) {
+        await box.close();
+        throw new ContainerError(
+          "Cannot open the sandbox's root: its first process has ended",
+          { code: "sandbox-closed", hint: "Something has killed it", cause },
+        );
+      }
+      return box;
+    };
+  }
 
   private constructor(box: StartedBox) {
     super();
@@ -164,18 +144,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
    * @throws {ContainerError} when it cannot be made as asked for; nothing is left
    */
   static async create(options: SandboxOptions): Promise<Sandbox> {
-    const started = await callEngine("createBox", { ...options });
-    const box = new Sandbox(started);
-    try {
-      started.files = openFd(`/proc/${started.pid}/root`, O.PATH);
-    } catch (cause) {
-      await box.close();
-      throw new ContainerError(
-        "Cannot open the sandbox's root: its first process has ended",
-        { code: "sandbox-closed", hint: "Something has killed it", cause },
-      );
-    }
-    return box;
+    return await openSandbox(await callEngine("createBox", { ...options }));
   }
 
   /**
@@ -196,7 +165,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
         box = started.box;
         return started.run;
       },
-      ended: () => removeBox(box, Promise.resolve()),
+      ended: () => removeBox(box, () => Promise.resolve()),
     }, watch);
   }
 
@@ -220,20 +189,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
    */
   spawn(command: readonly string[], options: SpawnOptions = {}): Run {
     const words = checkCommand(command);
-    const { own, watch } = split({ ...options });
-    for (const name of Object.keys(own)) {
-      if (Object.hasOwn(SPAWN_FLAGS, name)) continue;
-      throw invalidOption(
-        name,
-        own[name],
-        "is given, and there is no option of that name",
-        `A command's options are: ${
-          [...Object.keys(SPAWN_FLAGS), ...Object.keys(WATCH_OPTIONS)].join(
-            ", ",
-          )
-        }`,
-      );
-    }
+    const { own, watch } = splitSpawn(options);
     const name = `run-${++this.#count}`;
     const run: Run = new Run({
       own: true,
@@ -327,15 +283,11 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     // Its end would be told as an event, too.
     this.#oom?.close();
     await Promise.allSettled(this.#asked);
-    // Its mounts stay while it is open.
-    for (const fd of [this.#box.files, this.#box.upper]) {
-      if (fd >= 0) closeFd(fd);
-    }
     const runs = [...this.#runs];
     // One that is just being started is there before it can end.
     await Promise.allSettled(runs.map((it) => it.started));
     for (const run of runs) run.kill();
-    const gone = removeBox(this.#box, this.exited);
+    const gone = removeBox(this.#box, () => this.exited);
     await Promise.allSettled(runs.map((it) => it.ended));
     await gone;
   }

@@ -9,7 +9,6 @@ import { readDirSync } from "../../ffi/files.ts";
 import { closeFd, limitProcess } from "../../ffi/libc.ts";
 import { findFrozen, findThaw, joinCgroups } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
-import { keepLast } from "../config/environment.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import type { Namespace, Process } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
@@ -20,10 +19,8 @@ import { planNamespaces } from "../namespaces.ts";
 import { type Op, SYNC } from "../plan.ts";
 import {
   planSecurity,
-  type ReadInRoot,
   resolveCapabilities,
   type ResolvedUser,
-  resolveUser,
   rlimitsOf,
 } from "../security.ts";
 import { findThread, isAlive, lockState, type State } from "../state.ts";
@@ -45,6 +42,7 @@ import {
   planRefusal,
   planWatch,
 } from "./launch/keeper.ts";
+import { applyHome, findUserIn, readInside } from "./launch/home.ts";
 import { judgeNamespaces, NAMESPACE_FILES } from "./properties/joined.ts";
 import { sayWarnings, writePidFile } from "./launch/serve.ts";
 import {
@@ -53,7 +51,6 @@ import {
   orderPlan,
   planSteps,
 } from "./launch/order.ts";
-import { readInRoot } from "../../ffi/rootfs.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { findState, statusOf } from "./status.ts";
 import {
@@ -113,12 +110,7 @@ function configOf(
   const own = saved.spec.process ?? { cwd: "/" };
   const process = options.process(own, {
     mode: saved.mode,
-    findUser: (userName) =>
-      resolveUser({
-        ...saved,
-        spec: { ...saved.spec, process: { cwd: "/" } },
-        userName,
-      }, readInside(first)),
+    findUser: (userName) => findUserIn(saved, readInside(first), userName),
   });
   const oomScoreAdj = process.oomScoreAdj ?? own.oomScoreAdj;
   const capabilities = process.capabilities ?? own.capabilities;
@@ -172,21 +164,6 @@ function configOf(
     };
   }
   return { config, judged };
-}
-
-/** Reads the container's own passwd or group. */
-function readInside(first: string): ReadInRoot {
-  return (path) => readInRoot(`${first}/root`, path);
-}
-
-/** HOME as for the first process: from the container's own passwd. */
-function applyHome(config: Config, first: string): void {
-  const process = config.spec.process!;
-  const env = keepLast(process.env ?? []);
-  process.env = env;
-  if (env.some((it) => it.startsWith("HOME=") && it !== "HOME=")) return;
-  const user = resolveUser(config, readInside(first));
-  process.env = [...env.filter((it) => it !== "HOME="), `HOME=${user.home}`];
 }
 
 /** The configuration with the root file system as the process sees it: with all
@@ -329,7 +306,7 @@ function launch(
     detached: options.detach,
     interactive: options.interactive,
   });
-  applyHome(config, first);
+  applyHome(config, readInside(first));
   options.planned?.(config);
   const found = options.joins ??
     joinCgroups(state.cgroup.dirs, options.cgroups, { process: first, proc });

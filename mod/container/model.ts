@@ -32,8 +32,9 @@ export type Warn = (message: string, quiet?: boolean) => void;
 export type Step = [Phase, Op[]];
 
 /** How the command is let go: by the keeper (foreground), at the fifo
- * (create), or at once (exec, and run --detach). */
-export type Gate = "keeper" | "fifo" | "none";
+ * (create), at once (exec, and run --detach), or by the rest of a plan that ends
+ * there (launch/rest.ts). */
+export type Gate = "keeper" | "fifo" | "none" | "rest";
 
 /** Tags of `sendFd`: which descriptor of the container it is. */
 export const FD_TAG = { master: 1, listener: 2, upper: 3 } as const;

@@ -359,6 +359,8 @@ export function describeOp(
       return `look for ${op.candidates.join(", ")}`;
     case "waitStart":
       return "write into exec.fifo, which is full until start reads it";
+    case "rest":
+      return "recvmsg() of the rest of the plan";
     case "closeFds":
       return `close_range(${3 + Number(op.keep)}, ~0)`;
     case "signals":

@@ -153,6 +153,10 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
     title: "Nothing else stays open",
     lesson: "An open descriptor of the host would be a way out.",
   },
+  rest: {
+    title: "Waiting",
+    lesson: "All is ready, and it is not yet known what will run.",
+  },
   gate: {
     title: "The keeper takes over",
     lesson:

@@ -249,6 +249,7 @@ const CALLS: Partial<Record<OpName, string>> = {
   pty: "open ptmx",
   readonly: "mount_setattr",
   reconfigure: "fsconfig",
+  rest: "recvmsg",
   sched: "sched_setattr",
   sendFd: "sendmsg",
   setgid: "setresgid",

@@ -33,6 +33,8 @@ struct fuzz {
 	unsigned char *plan; /* exactly plan_size bytes of the heap */
 	size_t plan_size;
 	void *rest; /* what the helper has mapped of its own; NULL: nothing */
+	size_t rest_size;
+	uint32_t maps; /* how often it has mapped a plan */
 	struct op ops[FUZZ_OPS]; /* the plan, when the decoder took it */
 	uint32_t count;
 	enum fuzz_mode mode;

@@ -266,6 +266,7 @@ void *fake_mmap(void *at, size_t size, int prot, int flags, int fd, off_t off)
 			fuzz_bad("mmap: more than the plan is long");
 		if (fails())
 			return MAP_FAILED;
+		fuzz.rest_size = size;
 		fuzz.rest = calloc(1, size);
 		if (!fuzz.rest)
 			exit(2);
@@ -273,11 +274,19 @@ void *fake_mmap(void *at, size_t size, int prot, int flags, int fd, off_t off)
 	}
 	if (size != fuzz.plan_size)
 		fuzz_bad("mmap: another size than the file's");
-	return fails() ? MAP_FAILED : fuzz.plan;
+	if (fails())
+		return MAP_FAILED;
+	fuzz.maps++;
+	return fuzz.plan;
 }
 
 int fake_munmap(void *p, size_t size)
 {
+	if (p == fuzz.rest && size == fuzz.rest_size) {
+		free(fuzz.rest);
+		fuzz.rest = NULL;
+		return 0;
+	}
 	if (p != fuzz.plan || size != fuzz.plan_size)
 		fuzz_bad("munmap: not the plan");
 	return 0;

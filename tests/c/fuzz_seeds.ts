@@ -214,6 +214,9 @@ function makeSynthetic(name: OpName): Uint8Array {
     ], inherit(["state", "root"]));
   }
   const ops = [op as unknown as Op];
+  if (name === "rest") {
+    ops.unshift({ do: "closeFds", keep: 0, fifo: "", why: "" });
+  }
   if (name === "exec") {
     ops.unshift({ do: "findExec", candidates: ["/bin/sh"], why: "" });
   }
@@ -259,7 +262,7 @@ export function makeSeeds(dir: string): Uint8Array[] {
     // The flags were judged by a directory that is not there.
     const { seenRoot: _, ...flagged } = configFromFlags(call, makeHost());
     const config = { ...flagged, rootfs };
-    const gate = (["keeper", "fifo", "none"] as const)[i % 3]!;
+    const gate = (["keeper", "fifo", "none", "rest"] as const)[i % 4]!;
     seeds.push(...makePlans(config, i % 2 ? v1 : makeFacts(), root, gate));
   }
   for (const gate of ["fifo", "keeper", "none"] as const) {

@@ -48,6 +48,16 @@ const CASES: Record<string, unknown> = {
     large: "file-too-large",
     device: "file-kind",
   },
+  poolRuns: {
+    each: ["first 3 e", "second 3 e"],
+    other: "0 /tmp 9 2",
+    input: "in",
+    more: "0 1 2 3 4 5",
+    refused: ["command-not-found", "invalid-option", "cwd"],
+    ended: ["time", "SIGKILL", "Error: enough"],
+    closed: ["SIGKILL", "pool-closed", []],
+  },
+  poolStates: [1, 0, 0],
   pool: ["", "", "", "", 0, "pool-closed", "rootfs-missing"],
   changes: [
     [],
@@ -78,6 +88,9 @@ const COUNTED: Record<string, unknown> = {
   users: ["1000\n", "hi\n"],
   background: 1,
   limits: ["memory", "pids", null, "time"],
+  poolUsers: ["1000 /", "1001 /", "0 /root"],
+  poolLimits: ["memory", true, "pids"],
+  poolWaits: [["/dev/null", "socket"], "64", "0", true],
   paused: [
     "paused",
     'Cannot run a process in "ID": cannot exec in a paused container',

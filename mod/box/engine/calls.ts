@@ -23,6 +23,8 @@ import {
   removeBoxFile,
   writeBoxFile,
 } from "./files.ts";
+
+import { createSpare, openSpare, startSpare } from "./spare.ts";
 import { createBox, startOne, startRun } from "./start.ts";
 
 /** The calls. Each is synchronous, and what it takes and gives is data. */
@@ -30,6 +32,9 @@ export const CALLS = {
   createBox,
   startOne,
   startRun,
+  createSpare,
+  openSpare,
+  startSpare,
   killRun,
   endRun,
   countBox,

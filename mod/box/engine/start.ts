@@ -7,13 +7,12 @@
  * @module
  */
 
-import { closeFd, syscall } from "../../../ffi/libc.ts";
-import { duplicateFd, givePipe, makePipe } from "../../../ffi/pipe.ts";
+import { syscall } from "../../../ffi/libc.ts";
+import { duplicateFd } from "../../../ffi/pipe.ts";
 import type { CgroupDir } from "../../cgroups.ts";
 import type { Config } from "../../config/config.ts";
 import { flagsHost } from "../../config/flags/here.ts";
 import { configFromFlags } from "../../config/from_flags.ts";
-import type { IdMapping } from "../../config/schema.ts";
 import { sweep } from "../../container/delete.ts";
 import { launchExec } from "../../container/exec.ts";
 import { changeProcess } from "../../container/exec_flags.ts";
@@ -22,6 +21,7 @@ import type { Launched } from "../../container/launched.ts";
 import { dismissWarden } from "../../container/launch/warden.ts";
 import {
   FD_TAG,
+  type Gate,
   type KeptUpper,
   type Place,
   type SeenRoot,
@@ -30,6 +30,7 @@ import { gatherFacts } from "../../host.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { wordForProgram } from "../words.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
+import { Pipes, toHost } from "./pipes.ts";
 import { libraryPlace, placeOf, type Streams } from "./place.ts";
 
 /** A container of this program. */
@@ -88,52 +89,8 @@ export interface StartedOne {
 /** Options as they cross to the engine. */
 export type Options = Readonly<Record<string, unknown>>;
 
-const PAST = () => performance.timeOrigin + performance.now();
-
-/** The pipes of a process: its ends and ours. */
-class Pipes {
-  readonly theirs: Streams;
-  readonly ours: Streams;
-
-  /** @param input whether somebody writes what it reads */
-  constructor(input: boolean) {
-    const [in0, in1] = makePipe("write");
-    const [out0, out1] = makePipe("read");
-    const [err0, err1] = makePipe("read");
-    this.theirs = [in0, out1, err1];
-    // Without a writer it is at its end: nothing of the host's is handed in.
-    if (!input) closeFd(in1);
-    this.ours = [input ? in1 : -1, out0, err0];
-  }
-
-  /** Gives them to the process's user, who may open them by name then. */
-  give(config: Config): void {
-    const { process, linux } = config.spec;
-    const uid = toHost(linux?.uidMappings, process?.user?.uid ?? 0);
-    if (uid === undefined) return;
-    for (const fd of this.theirs) givePipe(fd, uid);
-  }
-
-  closeTheirs(): void {
-    for (const fd of this.theirs) closeFd(fd);
-  }
-
-  closeOurs(): void {
-    for (const fd of this.ours) if (fd >= 0) closeFd(fd);
-  }
-}
-
-/** An id of the container on the host. */
-function toHost(
-  maps: readonly IdMapping[] | undefined,
-  id: number,
-): number | undefined {
-  if (maps === undefined || maps.length === 0) return id;
-  const map = maps.find((it) =>
-    id >= it.containerID && id < it.containerID + it.size
-  );
-  return map && map.hostID + id - map.containerID;
-}
+/** Now; milliseconds since the epoch. */
+export const now = () => performance.timeOrigin + performance.now();
 
 /** The container's user on the host; root of this program's where the host knows
  * no such id. */
@@ -210,11 +167,26 @@ function takeBox(
   return box;
 }
 
-function launch(
+/** A container that was launched. */
+export interface LaunchedBox {
+  box: StartedBox;
+  prepared: Launched["prepared"];
+  /** With the gate "rest": where it waits for that. */
+  channel: number;
+}
+
+/** Launches a container up to its gate.
+ *
+ * @throws {ContainerError} when it cannot be made; nothing is left */
+export function launch(
   config: Config,
   place: Place,
-  planned?: (config: Config) => void,
-): { box: StartedBox; config: Config } {
+  { gate = "none", planned }: {
+    gate?: Gate;
+    /** Once it is planned: nothing is made yet. */
+    planned?: (config: Config) => void;
+  } = {},
+): LaunchedBox {
   const warnings: string[] = [];
   const warn = (text: string, quiet = false) => {
     if (!quiet) warnings.push(wordForProgram(text));
@@ -222,14 +194,15 @@ function launch(
   sweepOnce(place, warn);
   const launched = launchWarded(config, gatherFacts(place.caller), {
     place,
-    gate: "none",
+    gate,
     keepUpper: config.idle === true,
     kind: { foreground: true, waits: false },
     warn,
     planned: (prepared) => planned?.(prepared.config),
   });
-  const { config: made } = launched.prepared;
-  return { box: takeBox(launched, place, warnings), config: made };
+  const { prepared, run } = launched;
+  const channel = gate === "rest" ? duplicateFd(run.channel) : -1;
+  return { box: takeBox(launched, place, warnings), prepared, channel };
 }
 
 /**
@@ -243,7 +216,7 @@ export function createBox(options: Options): StartedBox {
 }
 
 /** RLIMIT_CPU's hard limit in milliseconds. */
-function cpuLimitOf({ spec }: Config): number | null {
+export function cpuLimitOf({ spec }: Config): number | null {
   const limit = spec.process?.rlimits?.find((it) => it.type === "RLIMIT_CPU");
   return limit === undefined ? null : Number(limit.hard) * 1000;
 }
@@ -263,7 +236,9 @@ export function startOne(
   const pipes = new Pipes(input);
   try {
     const place = libraryPlace(global, pipes.theirs);
-    const started = launch(config, place, (it) => pipes.give(it));
+    const started = launch(config, place, {
+      planned: (it) => pipes.give(it),
+    });
     const { box } = started;
     const { pid } = box;
     return {
@@ -275,8 +250,8 @@ export function startOne(
         dirs: box.dirs,
         above: [],
         refusedBefore: null,
-        cpuLimit: cpuLimitOf(started.config),
-        began: PAST(),
+        cpuLimit: cpuLimitOf(started.prepared.config),
+        began: now(),
       },
     };
   } catch (error) {
@@ -332,7 +307,7 @@ export function startRun(
       () => {},
     );
     const { run } = started;
-    const began = PAST();
+    const began = now();
     run.reapForker();
     const pidfd = openPidfd(run.pid);
     // With this program the container's warden ends all that is in it.

@@ -86,6 +86,12 @@ export function planSteps(options: {
     fifo: gate === "fifo" ? "fifo" : "",
     why: "close everything that is not the command's",
   }];
+  if (gate === "rest") {
+    phased.rest = [{
+      do: "rest",
+      why: "wait until it is known what will run",
+    }];
+  }
   if (gate === "keeper") {
     // A listener has to reach the host while that is still Deno.
     const phase = filter?.notify ? "waitStart" : "gate";

@@ -35,6 +35,7 @@ import {
 import { lookAtGroup, readBandwidthStep } from "../properties/resctrl.ts";
 import { planKeptUpper } from "./kept_upper.ts";
 import { chooseJoins, orderPlan, planSteps } from "./order.ts";
+import { cutAtRest } from "./rest.ts";
 import { seeRootfs } from "../properties/rootfs.ts";
 import type { Gate, OwnedTree, Place, Prepared } from "../model.ts";
 
@@ -164,7 +165,7 @@ export function prepare(
     ? planKeptUpper(config, mountHost, facts)
     : undefined;
   const netDevices = inspectNetDevices(config);
-  const steps = orderPlan([
+  const all = orderPlan([
     planSteps({
       config,
       gate: options.gate,
@@ -189,6 +190,7 @@ export function prepare(
       ...(setgroups === undefined ? {} : { setgroups }),
     }),
   ]);
+  const steps = options.gate === "rest" ? cutAtRest(all) : all;
   return {
     config,
     facts,
