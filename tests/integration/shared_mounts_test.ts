@@ -1,38 +1,23 @@
 /**
- * Containers without a mount namespace of their own, in a room of the test's:
- * they see the caller's mounts, and the caller's mounts are afterwards, however
- * it ends, to the letter what they were.
+ * Containers without a mount namespace of their own: their mounts are made among
+ * the caller's, and all taken back.
  *
  * @module
  */
 
-import {
-  assert,
-  assertEquals,
-  assertMatch,
-  assertStringIncludes,
-} from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { start } from "../harness.ts";
-import { type Need, testOn } from "../needs.ts";
-import { readProcessState, waitFor } from "../wait.ts";
-import type { Spec } from "./caller.ts";
-import { type CrashBox, makeCrashBox } from "./crash_box.ts";
-import { makeRoom, type Room } from "./mount_room.ts";
-
-const NEEDS: Need[] = ["root", "helper", "busybox"];
-
-/** A config.json's changes: the caller's namespaces, but for those named. */
-function over(script: string, more: Spec = {}): Spec {
-  const { linux, process, namespaces = [], ...rest } = more;
-  return {
-    process: { args: ["sh", "-c", script], ...process },
-    ...rest,
-    linux: {
-      namespaces: namespaces.map((type: string) => ({ type })),
-      ...linux,
-    },
-  };
-}
+import { testOn } from "../needs.ts";
+import { makeCrashBox } from "./crash_box.ts";
+import { makeRoom } from "./mount_room.ts";
+import {
+  atRootfs,
+  callIn,
+  hook,
+  NEEDS,
+  over,
+  waitStopped,
+} from "./shared_mounts_room.ts";
 
 const CAPABLE = {
   capabilities: Object.fromEntries(
@@ -41,56 +26,6 @@ const CAPABLE = {
     ) => [it, ["CAP_SYS_ADMIN", "CAP_SYS_CHROOT", "CAP_DAC_OVERRIDE"]]),
   ),
 };
-
-/** A box, and how to call rustyrun for it in a room. */
-function callIn(room: Room, box: CrashBox) {
-  const line = (...words: string[]) => room.enter(box.argv(...words));
-  const call = (...words: string[]) => box.runApart(line(...words));
-  return {
-    line,
-    call,
-    async quiet(...words: string[]) {
-      const { code, stdout, stderr } = await call(...words);
-      assertEquals([words[0], code, stdout, stderr], [words[0], 0, "", ""]);
-    },
-    sh: (script: string) => box.runApart(room.enter(["sh", "-c", script])),
-    create: (id = box.name) =>
-      call("create", "--bundle", id === box.name ? box.bundle : id, id),
-  };
-}
-
-/** Puts the root file system into a directory that can be moved, which a mount
- * point cannot, and makes a bundle for it. */
-async function addDeep(
-  box: CrashBox,
-  sh: ReturnType<typeof callIn>["sh"],
-  spec: Spec,
-) {
-  const rootfs = `${box.dir}/deep/rootfs`;
-  await sh(`mkdir ${box.dir}/deep && mv ${box.dir}/rootfs ${rootfs}`);
-  const id = `${box.name}-deep`;
-  const { linux, ...rest } = spec;
-  const bundle = box.addBundle(id, {
-    ...rest,
-    root: { path: rootfs },
-    linux: { ...linux, cgroupsPath: `/${id}` },
-  });
-  return { id, bundle, rootfs };
-}
-
-async function waitStopped(
-  call: ReturnType<typeof callIn>["call"],
-  id: string,
-): Promise<void> {
-  const { stdout } = await waitFor(
-    () => call("state", id),
-    (it) => it.stdout.includes('"stopped"'),
-  );
-  assertStringIncludes(stdout, '"stopped"');
-}
-
-const atRootfs = (box: CrashBox) => (line: string) =>
-  line.includes(` ${box.dir}/rootfs`);
 
 testOn(
   NEEDS,
@@ -258,166 +193,6 @@ testOn(
   },
 );
 
-/** A container in the foreground whose command has said "ready". */
-async function runReady(room: Room, box: CrashBox) {
-  const running = start(
-    callIn(room, box).line("run", "--bundle", box.bundle, box.name),
-  );
-  await running.waitFor("ready");
-  return running;
-}
-
-testOn(NEEDS, "kill -9 of the foreground process leaves no mount", async () => {
-  await using room = await makeRoom();
-  await using box = makeCrashBox(over("echo ready; sleep 1000"));
-  const running = await runReady(room, box);
-  running.kill("SIGKILL");
-  await running.done;
-  assertEquals(await room.findChanges(), []);
-  assertEquals(await box.findRest(), []);
-});
-
-/** The warden that a process has. */
-function findWarden(parent: number): number {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-      const [, ppid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (stat.includes("(rustyrun-warden)") && Number(ppid) === parent) {
-        return Number(name);
-      }
-    } catch {
-      // It has just gone.
-    }
-  }
-  throw new Error(`Process ${parent} has no warden`);
-}
-
-testOn(
-  NEEDS,
-  "the next run takes back the mounts of one whose keeper and warden were killed",
-  async () => {
-    await using room = await makeRoom();
-    await using box = makeCrashBox(over("echo ready; sleep 1000"));
-    const { call } = callIn(room, box);
-    const running = await runReady(room, box);
-    // It must not see to anything when the warden has gone.
-    running.kill("SIGSTOP");
-    const state = (pid: number) => () => readProcessState(pid);
-    assertEquals(await waitFor(state(running.pid), (it) => it === "T"), "T");
-    const warden = findWarden(running.pid);
-    Deno.kill(warden, "SIGKILL");
-    assertEquals(await waitFor(state(warden), (it) => it === "Z"), "Z");
-    running.kill("SIGKILL");
-    const gone = await waitFor(state(running.pid), (it) => /^Z?$/.test(it));
-    assertMatch(gone, /^Z?$/);
-    // From another mount namespace it is not seen to, and does not disturb.
-    const elsewhere = box.addBundle(`${box.name}-host`, {
-      process: { args: ["true"] },
-      linux: {
-        namespaces: [{ type: "mount" }],
-        cgroupsPath: `/${box.name}-host`,
-      },
-    });
-    const { code, stderr } = await box.call(
-      "run",
-      "--bundle",
-      elsewhere,
-      `${box.name}-host`,
-    );
-    assertEquals([code, stderr], [0, ""]);
-    assert(room.added().some(atRootfs(box)), "they are there until then");
-    const next = await call("run", "--bundle", elsewhere, `${box.name}-next`);
-    assertEquals([next.code, next.stderr], [0, ""]);
-    assertEquals(await room.findChanges(), []);
-    await running.done;
-  },
-);
-
-const hook = (script: string) => [{
-  path: "/bin/sh",
-  args: ["sh", "-c", script],
-}];
-
-for (
-  const [what, more, script, error] of [
-    ["a missing command", { process: { args: ["/no/such"] } }, "", "/no/such"],
-    [
-      "a mount that fails behind others",
-      {
-        mounts: [
-          { destination: "/proc", type: "proc", source: "proc" },
-          { destination: "/etc/passwd", type: "tmpfs", source: "tmpfs" },
-        ],
-      },
-      "true",
-      "/etc/passwd",
-    ],
-    [
-      "a hook that fails",
-      { hooks: { createRuntime: hook("exit 3") } },
-      "true",
-      "createRuntime",
-    ],
-    [
-      "a hook that fails inside",
-      { hooks: { createContainer: hook("exit 3") } },
-      "true",
-      "createContainer",
-    ],
-  ] as const
-) {
-  for (const command of ["create", "run"]) {
-    testOn(
-      NEEDS,
-      `${command} that fails leaves no mount: ${what}`,
-      async () => {
-        await using room = await makeRoom();
-        await using box = makeCrashBox(over(script, { ...more }));
-        const { call } = callIn(room, box);
-        const { code, stderr } = await call(
-          command,
-          "--bundle",
-          box.bundle,
-          box.name,
-        );
-        assert(code !== 0);
-        assertStringIncludes(stderr, error);
-        assertEquals(await room.findChanges(), []);
-        assertEquals(await box.findRest(), []);
-      },
-    );
-  }
-}
-
-for (const command of ["create", "run"]) {
-  testOn(
-    NEEDS,
-    `delete --force takes back the mounts of a ${command} that was killed`,
-    async () => {
-      await using room = await makeRoom();
-      await using box = makeCrashBox();
-      const { call, quiet, sh } = callIn(room, box);
-      const spec = over("true", {
-        hooks: { createRuntime: hook("kill -9 $PPID; sleep 0.3") },
-      });
-      const { id, bundle } = await addDeep(box, sh, spec);
-      await call(command, "--bundle", bundle, id);
-      if (command === "create") {
-        assert(
-          room.added().some((it) => it.includes(box.dir)),
-          "they are made",
-        );
-        const { stderr } = await sh(`mv ${box.dir}/deep ${box.dir}/else`);
-        assertEquals(stderr, "");
-      }
-      await quiet("delete", "--force", id);
-      assertEquals(await room.findChanges(), []);
-    },
-  );
-}
-
 testOn(
   NEEDS,
   "run() takes back what the container mounted on and below its own root",
@@ -551,106 +326,5 @@ testOn(
     await quiet("delete", box.name);
     const last = await call("run", "--bundle", other, `${box.name}-2`);
     assertEquals([last.stderr, last.code], ["", 0]);
-  },
-);
-
-testOn(
-  NEEDS,
-  "delete finds the mounts of a bundle that was moved",
-  async () => {
-    await using room = await makeRoom();
-    await using box = makeCrashBox();
-    const { call, quiet, sh } = callIn(room, box);
-    const { id, bundle } = await addDeep(box, sh, over("true"));
-    assertEquals((await call("create", "--bundle", bundle, id)).code, 0);
-    assertEquals((await sh(`mv ${box.dir}/deep ${box.dir}/else`)).stderr, "");
-    await quiet("delete", id);
-    assertEquals(await room.findChanges(), []);
-  },
-);
-
-testOn(
-  NEEDS,
-  "delete leaves alone what came after mounts that somebody has unmounted",
-  async () => {
-    await using room = await makeRoom();
-    await using box = makeCrashBox(over("true"));
-    const { call, quiet, create, sh } = callIn(room, box);
-    assertEquals((await create()).code, 0);
-    await quiet("kill", box.name, "KILL");
-    await waitStopped(call, box.name);
-    const count = room.added().filter(atRootfs(box)).length;
-    const other = `${box.dir}/other`;
-    // Ids of mounts are used again: one of these has that of the root.
-    const { stderr } = await sh(
-      `umount -Rl ${box.dir}/rootfs && mkdir ${other} &&
-      for i in $(seq ${count + 2}); do mount -t tmpfs stranger ${other}; done`,
-    );
-    assertEquals(stderr, "");
-    const before = room.mounts();
-    await quiet("delete", box.name);
-    assertEquals(await room.findChanges(before), []);
-    await sh(`for i in $(seq ${count + 2}); do umount ${other}; done`);
-  },
-);
-
-testOn(
-  NEEDS,
-  "delete says that another mount hides the container's, and removes them when it has gone",
-  async () => {
-    await using room = await makeRoom();
-    await using box = makeCrashBox(over("true"));
-    const { call, quiet, sh } = callIn(room, box);
-    const { id, bundle, rootfs } = await addDeep(box, sh, over("true"));
-    assertEquals((await call("create", "--bundle", bundle, id)).stderr, "");
-    await sh(`mount -t tmpfs cover ${box.dir}/deep`);
-    const hidden = await call("delete", id);
-    assertEquals(hidden.code, 1);
-    assertStringIncludes(
-      hidden.stderr,
-      `Cannot unmount the container's root file system "${rootfs}": another mount hides it`,
-    );
-    await sh(`umount ${box.dir}/deep`);
-    await quiet("delete", id);
-    assertEquals(await room.findChanges(), []);
-  },
-);
-
-testOn(
-  NEEDS,
-  "delete from another mount namespace says where the mounts are, and works from there",
-  async () => {
-    await using room = await makeRoom();
-    await using box = makeCrashBox(over("true"));
-    const { quiet, create } = callIn(room, box);
-    assertEquals((await create()).code, 0);
-    const { code, stderr } = await box.call("delete", box.name);
-    assertEquals(code, 1);
-    assertStringIncludes(
-      stderr,
-      `Cannot unmount the container's root file system "${box.dir}/rootfs": it is mounted in another mount namespace, ${
-        Deno.readLinkSync(`/proc/${room.pid}/ns/mnt`)
-      }`,
-    );
-    await quiet("delete", box.name);
-    assertEquals(await room.findChanges(), []);
-  },
-);
-
-testOn(
-  NEEDS,
-  "delete works from anywhere when the mount namespace has gone",
-  async () => {
-    await using box = makeCrashBox(over("sleep 1000"));
-    {
-      await using room = await makeRoom();
-      const line = room.enter([
-        "unshare",
-        "-m",
-        ...box.argv("create", "--bundle", box.bundle, box.name),
-      ]);
-      assertEquals((await box.runApart(line)).code, 0);
-    }
-    await box.callQuiet("delete", "--force", box.name);
   },
 );

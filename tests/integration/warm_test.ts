@@ -1,55 +1,15 @@
 /**
- * Calls that the warm engine serves: the same as in a process of their own, and
- * nothing of one call is left for the next.
+ * The warm engine does what a cold start does, and keeps nothing of a call.
  *
  * @module
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  cliCommand,
-  findLeaks,
-  findLeaksBeside,
-  makeRootfs,
-  takeSnapshot,
-} from "../harness.ts";
+import { cliCommand, findLeaks, makeRootfs, takeSnapshot } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { WarmRoom } from "../warm_room.ts";
-
-/** The container of this file's tests. */
-const ID = `rrwarm-${Deno.pid}`;
-
-/** A bundle whose process runs this line. */
-function makeBundle(line: string, change: Record<string, unknown> = {}) {
-  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-warm-bundle-" });
-  const rootfs = makeRootfs();
-  const spec = {
-    ociVersion: "1.2.0",
-    root: { path: rootfs },
-    hostname: "warm",
-    process: {
-      cwd: "/",
-      args: ["sh", "-c", line],
-      env: ["PATH=/bin"],
-      user: { uid: 0, gid: 0 },
-    },
-    mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
-    linux: {
-      namespaces: ["pid", "network", "ipc", "uts", "mount"]
-        .map((type) => ({ type })),
-    },
-    ...change,
-  };
-  Deno.writeTextFileSync(`${dir}/config.json`, JSON.stringify(spec));
-  return {
-    dir,
-    [Symbol.dispose]() {
-      Deno.removeSync(dir, { recursive: true });
-      Deno.removeSync(rootfs, { recursive: true });
-    },
-  };
-}
+import { ID, makeBundle } from "./warm_bundle.ts";
 
 const FINE = { code: 0, signal: null, stdout: "", stderr: "" };
 
@@ -360,84 +320,3 @@ testOn(
     }
   },
 );
-
-/** Kills `victim` at each step of a call until one comes to its end. */
-async function killAtEachStep(
-  room: WarmRoom,
-  victim: "front" | "worker",
-  words: readonly string[],
-  { prepare, judge }: {
-    prepare?: () => Promise<unknown>;
-    judge: (
-      ended: { code: number; stderr: string },
-      step: number,
-    ) => Promise<unknown>;
-  },
-): Promise<number> {
-  for (let step = 0;; step++) {
-    await prepare?.();
-    const ended = await room.relay(words, { victim, step });
-    await judge(ended, step);
-    if (ended.steps <= step) return step;
-  }
-}
-
-for (const victim of ["front", "worker"] as const) {
-  testOn(
-    ["root", "busybox"],
-    `warm: a ${victim} that is killed at any step of create, start, delete, run or exec leaves nothing`,
-    async () => {
-      await using room = await WarmRoom.open();
-      using bundle = makeBundle("sleep 1000");
-      using short = makeBundle("exit 0");
-      const before = takeSnapshot();
-      const check = async (
-        { code, stderr }: { code: number; stderr: string },
-        step: number,
-      ) => {
-        const what = `step ${step}: ${code} ${stderr}`;
-        // Killed, or cold since nothing had begun, or told once; or it was done.
-        assert([0, 1, 125, 137, 255].includes(code), what);
-        assert(stderr.split("rustyrun: Cannot").length <= 2, what);
-        assertEquals(
-          (await room.cold(["delete", "--force", ID])).code,
-          0,
-          what,
-        );
-        assertEquals(await findLeaks(before, ID), [], what);
-      };
-      const create = ["create", "--bundle", bundle.dir, ID];
-      assert(await killAtEachStep(room, victim, create, { judge: check }) > 4);
-      const prepare = () => room.cold(create);
-      for (const words of [["start", ID], ["delete", "--force", ID]]) {
-        assert(
-          await killAtEachStep(room, victim, words, { prepare, judge: check }) >
-            0,
-        );
-      }
-      const run = ["run", "--bundle", short.dir, ID];
-      assert(await killAtEachStep(room, victim, run, { judge: check }) > 4);
-      await room.cold(create);
-      await room.cold(["start", ID]);
-      const started = takeSnapshot();
-      const isContainer = (clause: string) => clause.endsWith("(sleep)");
-      const exec = ["exec", ID, "true"];
-      const steps = await killAtEachStep(room, victim, exec, {
-        judge: async ({ code, stderr }, step) => {
-          const what = `step ${step}: ${code} ${stderr}`;
-          assert([0, 1, 137, 255].includes(code), what);
-          assertEquals(
-            JSON.parse((await room.cold(["state", ID])).stdout).status,
-            "running",
-            what,
-          );
-          const left = await findLeaksBeside(isContainer, started, ID);
-          assertEquals(left.filter((it) => !isContainer(it)), [], what);
-        },
-      });
-      assert(steps > 4);
-      assertEquals((await room.cold(["delete", "--force", ID])).code, 0);
-      assertEquals(await findLeaks(before, ID), []);
-    },
-  );
-}
