@@ -267,6 +267,7 @@ static unsigned int remove_children(int dir, char stays[256])
 	stays[0] = 0;
 	dir_start(&d, dir);
 	while ((name = next_cgroup(&d))) {
+		count_steps(1);
 		if (unlinkat(dir, name, AT_REMOVEDIR) == 0) {
 			removed++;
 		} else if (!stays[0] && strlen(name) < 256) {

@@ -4,15 +4,37 @@
  * plan name it, as they do for the keeper and the warden.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "calls.h"
 #include "decode.h"
 #include "remove.h"
 #include "stage.h"
 #include "teardown.h"
+#include "tree.h"
+
+/* Who is to remove what others have left waits for so many steps: some 10 ms. */
+#define PATIENCE 512
+
+/* From the process that removes to the one that waits for it. */
+struct word {
+	uint32_t index; /* of what stays, or GOES_ON */
+	int32_t err;
+	char what[REPORT_TEXT];
+};
+
+#define GOES_ON UINT32_MAX
 
 static struct {
 	struct teardown td;
 	bool begun;
+	int waits;	   /* pipe to who waits, as long as there is somebody */
+	unsigned int left; /* steps until nobody does */
 } removal;
 
 static void tell(uint32_t index, int err, const char *what)
@@ -44,8 +66,94 @@ static void add(const struct op *op)
 		keep_slot(op->a[0].n);
 }
 
+/* Less than a pipe takes in one piece. Where nobody waits, nobody hears it. */
+static void send_word(uint32_t index, int err, const char *what)
+{
+	struct word word = { .index = index, .err = err };
+	ssize_t n;
+
+	for (size_t i = 0; what[i] && i < sizeof(word.what) - 1; i++)
+		word.what[i] = what[i];
+	do
+		n = write(removal.waits, &word, sizeof(word));
+	while (n < 0 && errno == EINTR);
+}
+
+static void take_steps(unsigned int more)
+{
+	if (removal.left > more) {
+		removal.left -= more;
+		return;
+	}
+	if (!removal.left)
+		return;
+	removal.left = 0;
+	send_word(GOES_ON, 0, "");
+	/* By that name it is alone. */
+	prctl(PR_SET_NAME, "rustyrun-remove");
+}
+
+/* Holds what is to be removed and the state's lock, and nothing of whoever
+ * started it: neither its streams nor its session, nor the report channel. */
+_Noreturn static void work(int how)
+{
+	int keep[TEARDOWN_FDS + TEARDOWN_TREES + 1];
+	struct teardown *td = &removal.td;
+	unsigned int n = teardown_fds(td, keep);
+
+	for (unsigned int i = 0; i < td->trees; i++)
+		keep[n++] = td->tree[i].own;
+	keep[n++] = removal.waits;
+	setsid();
+	close_others(0, keep, n);
+	tell_steps(take_steps);
+	removal.left = PATIENCE;
+	td->tell = send_word;
+	if (chdir("/") < 0)
+		_exit(125);
+	teardown_run(td, how);
+	_exit(0);
+}
+
+/* Waits for the end, or for the word that it will take longer. */
+static void remove_patiently(int how)
+{
+	int end[2], status = 0;
+	struct word word;
+	ssize_t n;
+	pid_t pid;
+
+	check(pipe2(end, O_CLOEXEC), "pipe2");
+	removal.waits = end[1];
+	pid = fork();
+	check(pid, "fork");
+	if (pid == 0)
+		work(how);
+	close(end[1]);
+	for (;;) {
+		n = read(end[0], &word, sizeof(word));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n != (ssize_t)sizeof(word) || word.index == GOES_ON)
+			break;
+		word.what[sizeof(word.what) - 1] = 0;
+		tell(word.index, word.err, word.what);
+	}
+	close(end[0]);
+	if (n == (ssize_t)sizeof(word))
+		return;
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (WIFSIGNALED(status))
+		kill(getpid(), WTERMSIG(status));
+	else if (status)
+		fail(EIO, NULL);
+}
+
 int run_remove_op(const struct op *op)
 {
+	int how;
+
 	if (!removal.begun) {
 		teardown_init(&removal.td);
 		removal.td.tell = tell;
@@ -60,7 +168,11 @@ int run_remove_op(const struct op *op)
 		add(op);
 		return 1;
 	case OP_REMOVE:
-		teardown_run(&removal.td, (int)narrow(op->a[0].n));
+		how = (int)narrow(op->a[0].n);
+		if (how & REMOVE_LATER)
+			remove_patiently(how);
+		else
+			teardown_run(&removal.td, how);
 		return 1;
 	}
 	return 0;

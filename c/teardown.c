@@ -25,6 +25,8 @@
  * either. */
 #define BUSY_TRIES 64
 #define KILLED_TRIES 320
+/* A wait for them is as much as so many removals. */
+#define WAIT_STEPS 32
 /* How many mounts may lie on each other on the container's root. */
 #define MOUNTS_MAX 4096
 
@@ -227,6 +229,7 @@ static void remove_cgroups(struct teardown *t, int how)
 				break;
 			}
 			tries++;
+			count_steps(WAIT_STEPS);
 			sleep_ms(wait);
 			wait = wait < 32 ? wait * 2 : 32;
 		}

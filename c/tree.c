@@ -18,6 +18,19 @@
 #include "proc.h"
 #include "tree.h"
 
+static void (*steps_told)(unsigned int more);
+
+void tell_steps(void (*told)(unsigned int more))
+{
+	steps_told = told;
+}
+
+void count_steps(unsigned int more)
+{
+	if (steps_told)
+		steps_told(more);
+}
+
 static bool is_dot(const char *name)
 {
 	return name[0] == '.' &&
@@ -109,6 +122,7 @@ static int open_dir(int dir, const char *name)
 /* 0: gone. 1: a directory with something in it. -1: errno. */
 static int remove_entry(int dir, const char *name, bool is_dir)
 {
+	count_steps(1);
 	if (!is_dir) {
 		if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 			return 0;

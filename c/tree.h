@@ -14,6 +14,10 @@ int open_private(int parent, const char *name, int64_t owner);
 int tree_remove(int parent, const char *name);
 /* Removes what is in a directory. */
 int tree_empty(int dir);
+/* From here on `told` hears of so many more steps of a removal. */
+void tell_steps(void (*told)(unsigned int more));
+/* Tells it, if there is one. */
+void count_steps(unsigned int more);
 /* Reads a directory from its start. dir_next gives the next name ("." and ".."
  * are left out) or NULL. */
 struct dir {

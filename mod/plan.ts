@@ -287,6 +287,9 @@ export const REMOVE = {
   trees: 2,
   /** Whoever is in the cgroups is killed. */
   kill: 4,
+  /** Nobody waits for more than some of it: the rest goes on in a process of its
+   * own, which tells of nothing and holds the state's lock until its end. */
+  later: 8,
 } as const;
 
 /** Kinds for `target`: what to make when the path is missing. */

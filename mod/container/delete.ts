@@ -90,11 +90,17 @@ export function runPoststop(
 /** Removes a container that has stopped, from a directory that this process
  * holds.
  *
- * @param kill whoever is left in its cgroups dies */
+ * @param kill whoever is left in its cgroups dies
+ * @param later nobody waits for what takes long */
 function removeContainer(
   state: State,
   dir: StateDir,
-  { place, warn, kill }: { place: Place; warn: Warn; kill: boolean },
+  { place, warn, kill, later = false }: {
+    place: Place;
+    warn: Warn;
+    kill: boolean;
+    later?: boolean;
+  },
 ): void {
   const hooks = () => {
     try {
@@ -106,6 +112,7 @@ function removeContainer(
   };
   removeStopped(state, dir, {
     kill,
+    later,
     keepCgroups: !hasCgroups(place.root, state),
     ...(state.hasPoststop ? { between: hooks } : {}),
   });
@@ -221,9 +228,12 @@ export function deleteContainer(
  * Removes foreground containers whose keeper and warden were both killed:
  * their state is there, but nobody holds its lock. And directories of creates
  * that were killed before there was a state. What stays is told: it is no
- * reason for another container not to run.
+ * reason for another container not to run, and neither to wait: what takes long
+ * goes on behind it.
+ *
+ * @param own the id that is wanted next: what is left of that goes at once
  */
-export function sweep(place: Place, warn: Warn): void {
+export function sweep(place: Place, warn: Warn, own: string): void {
   const { root } = place;
   for (const id of listIds(root)) {
     try {
@@ -231,7 +241,7 @@ export function sweep(place: Place, warn: Warn): void {
       if (state === undefined) {
         removeRubbish(root, id);
       } else if (state.foreground) {
-        sweepForeground(id, place, warn);
+        sweepForeground(id, place, warn, id !== own);
       }
     } catch (error) {
       // Whoever is in that mount namespace will see to it.
@@ -245,7 +255,12 @@ export function sweep(place: Place, warn: Warn): void {
   }
 }
 
-function sweepForeground(id: string, place: Place, warn: Warn): void {
+function sweepForeground(
+  id: string,
+  place: Place,
+  warn: Warn,
+  later: boolean,
+): void {
   const dir = holdState(place.root, id, 0);
   if (dir === undefined || dir === "busy") return;
   try {
@@ -254,7 +269,7 @@ function sweepForeground(id: string, place: Place, warn: Warn): void {
     if (isAlive(state) || listLeft(place.root, state).length > 0) {
       endContainer(place.root, state);
     }
-    removeContainer(state, dir, { place, warn, kill: true });
+    removeContainer(state, dir, { place, warn, kill: true, later });
   } finally {
     closeFd(dir.fd);
   }

@@ -72,7 +72,7 @@ export function runForeground(
   options: ForegroundOptions,
 ): number {
   const { place, keep, detached } = options;
-  sweep(place, options.warn);
+  sweep(place, options.warn, config.id);
   using pipes = options.bounds.maxOutput === undefined
     ? undefined
     : makeOutputPipes();

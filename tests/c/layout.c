@@ -63,6 +63,7 @@ int main(void)
 	VALUE(REMOVE_BELOW);
 	VALUE(REMOVE_TREES);
 	VALUE(REMOVE_KILL);
+	VALUE(REMOVE_LATER);
 	SIZE(plan_head);
 	OFFSET(plan_head, magic);
 	OFFSET(plan_head, version);

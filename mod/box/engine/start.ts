@@ -128,10 +128,14 @@ const swept = new Set<string>();
 
 /** Removes what killed programs have left: once, for a program that starts many
  * containers. */
-function sweepOnce(place: Place, warn: (text: string) => void): void {
+function sweepOnce(
+  place: Place,
+  warn: (text: string) => void,
+  own: string,
+): void {
   if (swept.has(place.root)) return;
   swept.add(place.root);
-  sweep(place, warn);
+  sweep(place, warn, own);
 }
 
 function openPidfd(pid: number): number {
@@ -191,7 +195,7 @@ export function launch(
   const warn = (text: string, quiet = false) => {
     if (!quiet) warnings.push(wordForProgram(text));
   };
-  sweepOnce(place, warn);
+  sweepOnce(place, warn, config.id);
   const launched = launchWarded(config, gatherFacts(place.caller), {
     place,
     gate,

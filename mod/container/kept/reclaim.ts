@@ -208,6 +208,8 @@ export interface StopOptions {
   kill: boolean;
   /** They are another container's by now. */
   keepCgroups: boolean;
+  /** What takes long goes on behind the caller, see {@linkcode REMOVE}. */
+  later: boolean;
   /** Called when only its upper layer and its state are left. */
   between?: () => void;
 }
@@ -220,7 +222,7 @@ export interface StopOptions {
 export function removeStopped(
   { cgroup, resctrl }: State,
   dir: StateDir,
-  { kill, keepCgroups, between }: StopOptions,
+  { kill, keepCgroups, later, between }: StopOptions,
 ): void {
   const noted = readNoted(dir);
   const how = kill ? WHOLE | REMOVE.kill : WHOLE;
@@ -231,13 +233,14 @@ export function removeStopped(
   };
   const state = splitPath(dir);
   const rest = { ...treesOf(noted ?? {}), state };
+  const last = later ? how | REMOVE.later : how;
   if (noted?.mount === undefined && between === undefined) {
-    return removeLeftovers({ ...groups, ...rest }, how, state.root, dir);
+    return removeLeftovers({ ...groups, ...rest }, last, state.root, dir);
   }
   removeLeftovers(groups, how, state.root);
   unmountNoted(noted);
   between?.();
-  removeLeftovers({ cgroups: [], ...rest }, how, state.root, dir);
+  removeLeftovers({ cgroups: [], ...rest }, last, state.root, dir);
 }
 
 /** Kills all that is in a container's cgroups and those below, also what is

@@ -147,30 +147,66 @@ const WHY = "remove what is named before";
 /** Files of a user's own container may be of ids that only its user namespace
  * may touch: one with the same ids is as good. */
 function removeInside(
-  left: Leftovers,
+  left: Pick<Leftovers, "state"> & Required<Pick<Leftovers, "trees">>,
   how: number,
   room: string,
   idMaps: IdMaps,
+  dir?: StateDir,
 ): Stays[] {
-  const { trees = [] } = left;
   return runRemoval(
     [
       // Before: whose a directory is, is told by the ids out here.
-      ...planLeftovers({ cgroups: [], trees }),
+      ...planLeftovers({ cgroups: [], ...left }),
       { do: "unshare", flags: CLONE.NEWUSER, why: WHY },
       { do: "sync", id: SYNC.idMaps, why: WHY },
       { do: "remove", how, why: WHY },
     ],
     room,
-    new Map(),
+    slotsOf(dir),
     idMaps,
   );
+}
+
+function slotsOf(dir: StateDir | undefined): Map<string, number> {
+  return new Map(dir === undefined ? [] : [["state", dir.fd]]);
+}
+
+/** Removes what nobody is to wait for. Where a user's container may have files
+ * of subordinate ids, nobody would be left to make a user namespace for the
+ * rest: it all goes in there, the state as well, which is of the user's own id. */
+function removeLater(
+  left: Leftovers,
+  how: number,
+  room: string,
+  dir: StateDir,
+): Stays[] {
+  const { idMaps, trees = [], state, ...groups } = left;
+  if (idMaps?.writer !== "tools") {
+    return runRemoval(
+      [...planLeftovers(left), { do: "remove", how, why: WHY }],
+      room,
+      slotsOf(dir),
+    );
+  }
+  const stays = runRemoval(
+    [
+      ...planLeftovers(groups),
+      { do: "remove", how: how & ~REMOVE.later, why: WHY },
+    ],
+    room,
+    new Map(),
+  );
+  // It stays for the next one, who finds by it what is left.
+  const rest = stays.length > 0 || state === undefined
+    ? { trees }
+    : { trees, state };
+  return [...stays, ...removeInside(rest, how, room, idMaps, dir)];
 }
 
 /**
  * Removes what is named; what is gone already is fine.
  *
- * @param how bits of {@linkcode REMOVE}
+ * @param how bits of {@linkcode REMOVE}; `later` needs `dir`
  * @param room directory of the states, for the helper
  * @param dir the state's directory, where `left` names it
  * @throws {ContainerError} when something stays, after all has been tried; the
@@ -185,13 +221,15 @@ export function removeLeftovers(
   const ops = planLeftovers(left);
   if (ops.length === 0) return;
   ops.push({ do: "remove", how, why: WHY });
-  const slots = new Map(dir === undefined ? [] : [["state", dir.fd]]);
-  let stays = runRemoval(ops, room, slots);
+  let stays = (how & REMOVE.later) !== 0 && dir !== undefined
+    ? removeLater(left, how, room, dir)
+    : runRemoval(ops, room, slotsOf(dir));
   const isTree = ({ op, errno }: Stays) =>
     op.do === "kTree" && errno !== ESTALE;
   if (left.idMaps !== undefined && stays.some(isTree)) {
     stays = stays.filter((it) => !isTree(it));
-    stays.push(...removeInside(left, how, room, left.idMaps));
+    const { trees = [] } = left;
+    stays.push(...removeInside({ trees }, how, room, left.idMaps));
     // The state has stayed for what is gone now.
     if (stays.length === 0) {
       const { trees: _, idMaps: __, ...rest } = left;
