@@ -258,22 +258,30 @@ export class PlanRun {
 
   #ended(): "end" {
     const last = this.pid === 0 ? this.#forker : this.pid;
-    const status = last === undefined ? SIGKILL : this.#outlet.wait(last);
+    const status = last === undefined ? SIGKILL : this.#waitFor(last);
     if (status === 0) return "end";
     throw new HelperDied((status ?? SIGKILL) & 0x7f);
+  }
+
+  /** Reaps one that ends. A tracer in the container has the first process to
+   * itself until it looks, and need not: then nobody waits, and how it ended is
+   * not known. */
+  #waitFor(pid: number): number | undefined {
+    const isFirst = pid === this.pid && this.pidfd >= 0;
+    // Whoever reaps it: what is removed next must have nobody in it.
+    if (isFirst) pollFds([this.pidfd]);
+    return this.#outlet.wait(pid, !isFirst);
   }
 
   /** Kills what the plan has started and reaps it: for failures. */
   abort(): void {
     if (this.pidfd >= 0) {
       trySyscall("pidfd_send_signal", this.pidfd, SIGKILL, null, 0);
-      // Whoever reaps it: what is removed next must have nobody in it.
-      pollFds([this.pidfd]);
     } else if (this.pid > 0) {
       trySyscall("kill", this.pid, SIGKILL);
     }
+    if (this.pid > 0) this.#waitFor(this.pid);
     this.close();
-    if (this.pid > 0) this.#outlet.wait(this.pid);
     if (this.#forker !== this.helper) this.reapForker();
   }
 

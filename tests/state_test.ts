@@ -157,6 +157,18 @@ Deno.test("lockState() lets one command in", () => {
   closeFd(next);
 });
 
+Deno.test("lockState() waits for another command, and not for ever", () => {
+  using root = makeRoot();
+  root.claim();
+  const lock = lockState(root.path, "box")!;
+  assertThrows(
+    () => lockState(root.path, "box", 20),
+    ContainerError,
+    'Cannot work on "box": another command does, and does not end',
+  );
+  closeFd(lock);
+});
+
 Deno.test("lockState() says that there is no such container", () => {
   using root = makeRoot();
   Deno.writeTextFileSync(`${root.path}/file`, "");

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { closeFd, cstring, syscall, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, cstring, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
+import { ContainerError } from "../errors.ts";
 import type { StateDir } from "./model.ts";
 import { isSameFile } from "./root.ts";
 import { cannotKeep } from "./words.ts";
@@ -19,22 +20,43 @@ const MAKE = 0o2000102 | O_NOFOLLOW;
 /** O_RDONLY | O_CLOEXEC */
 const READ = 0o2000000 | O_NOFOLLOW;
 
+/** How long another command is waited for, in milliseconds: counted by pauses. */
+const PATIENCE_MS = 30_000;
+const TICK_MS = 5;
+
 /**
  * Locks a container against other commands for the time of one, and waits for
- * them. (The directory's own lock says who made it: a keeper holds that.)
+ * them; not for ever: what enters a container may be held there. (The
+ * directory's own lock says who made it: a keeper holds that.)
  *
+ * @param patience milliseconds that they are waited for
  * @returns the lock's descriptor, to be closed; undefined when there is no such
  * container
+ * @throws {ContainerError} when another command keeps it
  */
-export function lockState(root: string, id: string): number | undefined {
-  const path = `${root}/${id}/lock`;
-  for (;;) {
-    const fd = openLock(path);
-    if (fd === undefined) return undefined;
-    syscall("flock", fd, LOCK_EX);
-    if (isSameFile(path, fd)) return fd;
-    closeFd(fd);
+export function lockState(
+  root: string,
+  id: string,
+  patience = PATIENCE_MS,
+): number | undefined {
+  for (let left = patience;; left -= TICK_MS) {
+    const lock = tryLockState(root, id);
+    if (lock !== "busy") return lock;
+    if (left <= 0) throw inUse(id);
+    pollFds([], TICK_MS);
   }
+}
+
+function inUse(id: string): ContainerError {
+  return new ContainerError(
+    `Cannot work on "${id}": another command does, and does not end`,
+    {
+      code: "in-use",
+      hint:
+        `It may be an exec or a hook that hangs: end it, or all of it by rustyrun delete --force ${id}`,
+      exitCode: 1,
+    },
+  );
 }
 
 /** {@linkcode lockState} without waiting: "busy" when another command has it. */

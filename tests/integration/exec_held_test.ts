@@ -170,6 +170,41 @@ function findFrozen(exec: number, id: string, version: 1 | 2) {
   );
 }
 
+testOn(
+  [...NEEDS, "python3"],
+  "a tracer that has the first process of an exec to itself holds up nobody",
+  () =>
+    withContainer(async (id, seconds) => {
+      const { pid } = JSON.parse((await runCli(["state", id])).stdout);
+      const version = findFreezer(pid, 1) === undefined ? 2 : 1;
+      const release = await freeze(version)(pid);
+      const words = ["exec", "--ignore-paused", id, "sleep", seconds];
+      const exec = start([...cliCommand(), ...words]);
+      const inside = await waitFor(() => findFrozen(exec.pid, id, version));
+      const tracer = start([findPython(), "-c", TRACER, `${inside}`]);
+      try {
+        await waitFor(() =>
+          Deno.readTextFileSync(`/proc/${inside}/status`)
+            .includes(`\nTracerPid:\t${tracer.pid}\n`)
+        );
+        release();
+        await tracer.waitFor("attached");
+        // It has the lock of the container while it waits.
+        assertEquals((await runCli(["kill", id, "0"])).code, 0);
+        Deno.kill(inside!, "SIGKILL");
+        const state = () => readProcessState(exec.pid);
+        assertMatch(await waitFor(state, (it) => /^Z?$/.test(it)), /^Z?$/);
+        assertEquals(readProcessState(inside!), "Z");
+        assertEquals((await exec.done).code, 255);
+        const { code } = await runCli(["update", "--pids-limit", "99", id]);
+        assertEquals(code, 0);
+      } finally {
+        tracer.kill("SIGKILL");
+      }
+      await tracer.done;
+    }),
+);
+
 for (const version of [1, 2] as const) {
   for (const flags of [[], ["--detach"]]) {
     testOn(
