@@ -9,6 +9,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { testOn } from "./needs.ts";
 import { closeFd, libc, syscall } from "../ffi/libc.ts";
 import { removeState } from "../mod/container/kept/removal.ts";
+import { ContainerError } from "../mod/errors.ts";
 import {
   encodeState,
   holdState,

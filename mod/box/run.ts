@@ -5,7 +5,7 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { closeFd, RUSAGE, trySyscall, waitProcess } from "../../ffi/libc.ts";
+import { closeFd, RUSAGE, trySyscall } from "../../ffi/libc.ts";
 import { parseSize } from "../config/flags/numbers.ts";
 import { parseSignal } from "../signals.ts";
 import { callEngine } from "./engine.ts";
@@ -14,6 +14,7 @@ import { invalidOption } from "./flags.ts";
 import { feed, Sink, streamInto } from "./input.ts";
 import type { RunResult, WatchOptions } from "./options.ts";
 import { Output, Source } from "./output.ts";
+import { reapEnded } from "./reap.ts";
 import { judge, type Reason } from "./verdict.ts";
 import { forget, untilReady } from "./watcher.ts";
 
@@ -164,7 +165,7 @@ export class Run implements PromiseLike<RunResult> {
     await Promise.allSettled([ending, ...this.#kills]);
     // Until here the pid, which is given to kill(2), could be nobody else's.
     const usage = new BigInt64Array(RUSAGE);
-    const status = waitProcess(run.pid, true, usage) ?? SIGKILL;
+    const status = await reapEnded(run.pid, usage);
     try {
       for (const source of this.#sources) source.finish();
       const { counts, refused } = await ending;

@@ -6,7 +6,7 @@
 
 import { EPOLL } from "../../ffi/epoll.ts";
 import { O } from "../../ffi/constants.ts";
-import { openFd, waitProcess } from "../../ffi/libc.ts";
+import { openFd } from "../../ffi/libc.ts";
 import type { Finding } from "../doctor.ts";
 import { ContainerError } from "../errors.ts";
 import type { Explained } from "../explain.ts";
@@ -23,12 +23,11 @@ import type {
   SpawnOptions,
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
+import { reapEnded } from "./reap.ts";
 import { removeBox } from "./removal.ts";
 import { Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
-
-const SIGKILL = 9;
 
 /** How a sandbox ended. */
 export interface SandboxExit {
@@ -105,7 +104,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   async #watch(): Promise<SandboxExit> {
     await untilReady(this.#box.pidfd, EPOLL.in, false);
     forget(this.#box.pidfd);
-    const status = waitProcess(this.pid) ?? SIGKILL;
+    const status = await reapEnded(this.pid);
     // What could not be removed is told to who closes it.
     this.close().catch(() => {});
     const signal = status & 0x7f;

@@ -71,6 +71,17 @@ async function turns(what: Promise<unknown>): Promise<number> {
   return count;
 }
 
+/** Attaches to a process and waits for nothing more of it. */
+const TRACER = `
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(16, int(sys.argv[1]), None, None):
+    raise OSError(ctypes.get_errno(), "PTRACE_ATTACH")
+os.waitpid(int(sys.argv[1]), 0x40000000)
+print("attached", end="", flush=True)
+time.sleep(20)
+`;
+
 const CASES: Record<string, () => Promise<unknown>> = {
   async one() {
     return brief(
@@ -250,6 +261,23 @@ const CASES: Record<string, () => Promise<unknown>> = {
       command: sh("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"),
     });
     return [cpuMs! > 0, peakBytes! > 0, wallMs > 0];
+  },
+  /** Who traces a process of a sandbox has it to itself, and need not look. */
+  async traced() {
+    await using box = await Sandbox.create(base());
+    const run = box.spawn(["sleep", "1000"]);
+    const pid = await run.started;
+    const tracer = new Deno.Command("python3", {
+      args: ["-c", TRACER, `${pid}`],
+      stdout: "piped",
+    }).spawn();
+    const { value } = await tracer.stdout.getReader().read();
+    Deno.kill(pid, "SIGKILL");
+    const { signal } = await run;
+    const held = isRunning(tracer.pid);
+    if (held) tracer.kill();
+    await tracer.status;
+    return [new TextDecoder().decode(value), signal, held];
   },
   async lasting() {
     await using box = await Sandbox.create({ ...base(), tmpfs: ["/work"] });

@@ -154,6 +154,16 @@ for (const [who, user, needs] of USERS) {
 }
 
 testOn(
+  ["helper", "busybox", "root", "python3"],
+  "a program goes on when a tracer keeps what has ended in its sandbox",
+  async () => {
+    await using box = makeBox();
+    const traced = ["attached", "SIGKILL", true];
+    await runCases(box, { traced }, false);
+  },
+);
+
+testOn(
   ["helper", "busybox", "root"],
   "the library counts and limits, each run by itself",
   async () => {
