@@ -130,10 +130,23 @@ static uint32_t kind_of(int fd)
 
 	if (ioctl(fd, TIOCGWINSZ, &size) == 0)
 		return FRONT_STREAM_TERMINAL;
-	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) &&
-			       st.st_rdev == makedev(1, 3) ?
-		       FRONT_STREAM_NULL :
-		       FRONT_STREAM_OTHER;
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) ||
+	    major(st.st_rdev) != 1)
+		return FRONT_STREAM_OTHER;
+	switch (minor(st.st_rdev)) {
+	case 3:
+		return FRONT_STREAM_NULL;
+	case 5:
+		return FRONT_STREAM_ZERO;
+	case 7:
+		return FRONT_STREAM_FULL;
+	case 8:
+		return FRONT_STREAM_RANDOM;
+	case 9:
+		return FRONT_STREAM_URANDOM;
+	default:
+		return FRONT_STREAM_OTHER;
+	}
 }
 
 static bool describe(char **argv)

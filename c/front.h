@@ -37,7 +37,7 @@
 #include <stdint.h>
 
 #define FRONT_MAGIC 0x544e4f5246595452ull /* "RTYFRONT" */
-#define FRONT_VERSION 2
+#define FRONT_VERSION 3
 /* Bytes of a packet; of strings that go inside it; of strings at all, which
  * execve(2) limits to 6 MiB. */
 #define FRONT_PACKET (33u << 10)
@@ -73,6 +73,10 @@
 #define FRONT_STREAM_OTHER 0
 #define FRONT_STREAM_TERMINAL 1
 #define FRONT_STREAM_NULL 2
+#define FRONT_STREAM_ZERO 3
+#define FRONT_STREAM_FULL 4
+#define FRONT_STREAM_RANDOM 5
+#define FRONT_STREAM_URANDOM 6
 
 struct front_request {
 	uint64_t magic;

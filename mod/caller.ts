@@ -8,10 +8,11 @@
 import { readLinkSync, readTextFileSync } from "../ffi/files.ts";
 import { limitProcess } from "../ffi/libc.ts";
 import {
+  type CommonDevice,
+  deviceOf,
   type FileLimit,
   guessSoftFiles,
   type Inherited,
-  isNull,
   readInherited,
   readSoftFiles,
   readStatus,
@@ -19,7 +20,7 @@ import {
 import { ContainerError } from "./errors.ts";
 
 /** What a standard stream is. */
-export type StreamKind = "terminal" | "null" | "closed" | "other";
+export type StreamKind = "terminal" | CommonDevice | "closed" | "other";
 
 /** Who called. Each property is read when it is first asked for. Strings are
  * byte for byte: what is no UTF-8 is a lone surrogate (ffi/bytes.ts). */
@@ -118,7 +119,7 @@ function readFileLimit(): FileLimit {
 
 function readStreams(): StreamKind[] {
   return [Deno.stdin, Deno.stdout, Deno.stderr].map((stream, fd) =>
-    stream.isTerminal() ? "terminal" : isNull(SELF, fd) ? "null" : "other"
+    stream.isTerminal() ? "terminal" : deviceOf(SELF, fd) ?? "other"
   );
 }
 

@@ -65,6 +65,17 @@ export interface Facts {
   resctrl?: Resctrl;
 }
 
+const CAP_SYS_ADMIN = 1n << 21n;
+
+/** Whether the host's trees are opened before any namespace is entered: without
+ * CAP_SYS_ADMIN over them the kernel clones a tree only in a mount namespace of
+ * the caller's own. */
+export function takesEarly(
+  facts: Pick<Facts, "caps" | "foreignMounts">,
+): boolean {
+  return (facts.caps & CAP_SYS_ADMIN) !== 0n && !facts.foreignMounts;
+}
+
 /** Layout of the machine's cgroups: hybrid has v1 controllers and a v2
  * hierarchy beside them; none has no mounted hierarchy at all. */
 export function cgroupLayout(

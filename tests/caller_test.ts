@@ -9,6 +9,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { type Caller, findVariable, readCaller } from "../mod/caller.ts";
 import {
+  deviceOf,
   guessSoftFiles,
   isHandedOn,
   readSoftFiles,
@@ -116,6 +117,11 @@ for (
       "other",
       "null",
     ]],
+    ["devices that everybody has", '"$@" </dev/zero 2>/dev/urandom', [
+      "zero",
+      "other",
+      "urandom",
+    ]],
     // Deno opens the null device where one is closed.
     ["closed streams", '"$@" <&- >&- 2>&-', ["null", "null", "null"]],
   ] as const
@@ -159,6 +165,23 @@ function makeProc(
     [Symbol.dispose]: () => Deno.removeSync(proc, { recursive: true }),
   };
 }
+
+Deno.test("deviceOf() tells a device by its number, and by no name", () => {
+  using made = makeProc({ null: "" });
+  const { proc } = made;
+  Deno.mkdirSync(`${proc}/fd`);
+  Deno.symlinkSync("/dev/full", `${proc}/other`);
+  [`${proc}/other`, "/dev/random", `${proc}/null`, "/dev/tty"].forEach(
+    (to, fd) => Deno.symlinkSync(to, `${proc}/fd/${fd}`),
+  );
+  assertEquals([0, 1, 2, 3, 4].map((fd) => deviceOf(proc, fd)), [
+    "full",
+    "random",
+    undefined,
+    undefined,
+    undefined,
+  ]);
+});
 
 Deno.test("readStatus() takes the effective ids and capabilities", () => {
   using made = makeProc({

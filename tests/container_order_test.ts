@@ -213,54 +213,6 @@ Deno.test("planSteps() of exec waits for nothing", () => {
   ]);
 });
 
-Deno.test("planSteps() without -i gives the host's null device where there is no /dev", () => {
-  assertEquals(steps("none", {}, {}, { stdin: false }).slice(0, 6), [
-    "# sources",
-    "open stdio - /dev/null 2 0 0",
-    "verify stdio 0x2000 0x103 0",
-    "# console",
-    "dup stdio 0",
-    "# ready",
-  ]);
-});
-
-Deno.test("planSteps() makes null devices among the streams the container's own", () => {
-  const nulls = { nulls: [0, 2] };
-  const lines = [
-    "# console",
-    "open stdio root dev/null 2 0 0x12",
-    "verify stdio 0x2000 0x103 0",
-    "dup stdio 0",
-    "dup stdio 2",
-    "# ready",
-  ];
-  for (const destination of ["/dev", "/dev/"]) {
-    const mounts = [{ destination, type: "tmpfs" }];
-    for (const stdin of [false, true]) {
-      assertEquals(
-        steps("none", { mounts }, nulls, { stdin }).slice(0, 6),
-        lines,
-      );
-    }
-  }
-});
-
-Deno.test("planSteps() with a terminal lets go of the caller's streams at once", () => {
-  const process = { cwd: "/", args: ["sh"], env: ["A=1"], terminal: true };
-  assertEquals(
-    steps("none", { process }, {}, { stdin: false }),
-    [
-      "# sources",
-      "open stdio - /dev/null 2 0 0",
-      "verify stdio 0x2000 0x103 0",
-      "dup stdio 0",
-      "dup stdio 1",
-      "dup stdio 2",
-      ...steps("none"),
-    ],
-  );
-});
-
 Deno.test("planSteps() preserves descriptors and runs a small init", () => {
   assertEquals(steps("none", {}, {}, { preserveFds: 2, init: true }), [
     "# ready",

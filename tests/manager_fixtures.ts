@@ -133,6 +133,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
     devices: [],
     hidden: new Set(),
     modes: new Map(),
+    owned: new Set(),
     state: "/run/rustyrun/box",
     seen: new Map(),
     veils: [],

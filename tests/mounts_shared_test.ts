@@ -62,7 +62,7 @@ Deno.test("planMounts() attaches one private mount in the caller's mount namespa
     "# sources",
     "openTree null - /dev/null 1",
     "verify null 0x2000 0x103 0",
-    "mountSetattr null - 0 0 0 0x40000 -",
+    "mountSetattr null - 0 1 0 0x40000 -",
     "# root",
     "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 1 0",
     "mountSetattr root - 0x8000 0 0 0x40000 -",

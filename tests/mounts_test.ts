@@ -124,7 +124,7 @@ Deno.test("planMounts() plans the bundle that `runc spec` writes", () => {
     "# sources",
     "openTree null - /dev/null 1",
     "verify null 0x2000 0x103 0",
-    "mountSetattr null - 0 0 0 0x40000 -",
+    "mountSetattr null - 0 1 0 0x40000 -",
     "openTree root - /bundle/rootfs 0x8001",
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
@@ -289,6 +289,20 @@ Deno.test("planMounts() takes host trees before a user namespace when it may, an
     "pivot root",
   ]);
   assertEquals(findBadNotes(phased), []);
+});
+
+Deno.test("planMounts() binds a device read-only whose owner is in the container", () => {
+  const owned = new Set(["/dev/null", "/dev/x"]);
+  const change = "mountSetattr device./dev/null - 0 1 0 0 -";
+  for (const facts of [{}, UNPRIVILEGED, { inUserns: true }]) {
+    const lines = showPlan(plan(USERNS, facts, { ...DIRECTORY, owned }));
+    assertEquals(
+      lines.filter((it) => /^mountSetattr device.* 1 /.test(it)),
+      [change],
+    );
+    const at = lines.indexOf(change);
+    assertEquals(lines[at - 2], "verify device./dev/null 0x2000 0x103 0");
+  }
 });
 
 Deno.test("planMounts() opens host trees in the new mount namespace without CAP_SYS_ADMIN", () => {

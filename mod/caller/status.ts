@@ -5,7 +5,8 @@
  * @module
  */
 
-import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
+import { makedev } from "../../ffi/constants.ts";
+import { readLinkSync, readTextFileSync, statSync } from "../../ffi/files.ts";
 import { closeFd, openFd, trySyscall } from "../../ffi/libc.ts";
 
 /** What fork and execve would hand on of this process, and no configuration
@@ -109,13 +110,35 @@ export function guessSoftFiles(
   return hard < 1024n ? hard : 1024n;
 }
 
-/** Whether a descriptor is the null device. */
-export function isNull(proc: string, fd: number): boolean {
+/** Devices that are the same whatever node they are opened by, and minor numbers
+ * of major 1: null(4), full(4), random(4). */
+export const COMMON_DEVICES = {
+  null: 3,
+  zero: 5,
+  full: 7,
+  random: 8,
+  urandom: 9,
+} as const;
+
+/** One of them. */
+export type CommonDevice = keyof typeof COMMON_DEVICES;
+
+/** The number of one, as st_rdev has it. */
+export function rdevOf(device: CommonDevice): bigint {
+  return makedev(1, COMMON_DEVICES[device]);
+}
+
+/** Which of them a descriptor is, by whatever name it was opened. */
+export function deviceOf(proc: string, fd: number): CommonDevice | undefined {
   try {
-    return readLinkSync(`${proc}/fd/${fd}`) === "/dev/null";
+    const { isCharDevice, rdev } = statSync(`${proc}/fd/${fd}`);
+    const names = Object.keys(COMMON_DEVICES) as CommonDevice[];
+    return isCharDevice && rdev !== null
+      ? names.find((it) => rdevOf(it) === BigInt(rdev))
+      : undefined;
   } catch (error) {
     // Closed: then it is nothing to be replaced.
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }

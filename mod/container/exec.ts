@@ -33,7 +33,6 @@ import {
   planRoot,
   planTerminal,
   planWarden,
-  takeNull,
 } from "./launch/exec_steps.ts";
 import { checkTerminal, handOver } from "./properties/handover.ts";
 import {
@@ -45,6 +44,7 @@ import {
 import { applyHome, findUserIn, readInside } from "./launch/home.ts";
 import { judgeNamespaces, NAMESPACE_FILES } from "./properties/joined.ts";
 import { sayWarnings, writePidFile } from "./launch/serve.ts";
+import { takeDevices } from "./launch/stdio.ts";
 import {
   chooseJoins,
   type Joins,
@@ -314,8 +314,8 @@ function launch(
   const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);
   const held = planHeld(findThaw(state.cgroup.dirs, proc));
-  const { streams } = caller;
-  using empty = takeNull(config, { saved: saved.config, first, streams });
+  const of = { saved: saved.config, first, streams: caller.streams };
+  using devices = takeDevices(config, facts, of);
   const steps = orderPlan([
     planWarden(config, held),
     planAffinity(config),
@@ -335,7 +335,7 @@ function launch(
         ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
       },
     ),
-    empty.plan,
+    devices.plan,
     planProc(config, facts),
     planRoot(saved.config, first),
     planTerminal(config),
@@ -349,7 +349,7 @@ function launch(
   let started: Warded | undefined;
   const seen = asSeen(config, first);
   try {
-    started = startWarded(place, () => ops, empty.slots);
+    started = startWarded(place, () => ops, devices.slots);
     const { run } = started;
     run.serve({
       sync(step) {

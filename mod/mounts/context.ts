@@ -8,7 +8,7 @@ import { AT, O_BY_ARCH, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
 import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
-import type { Facts } from "../host.ts";
+import { type Facts, takesEarly } from "../host.ts";
 import type { Note, Op } from "../plan.ts";
 import type { MountHost } from "./model.ts";
 
@@ -59,14 +59,6 @@ export interface MountContext {
   devpts: string;
   /** Text of the id maps -> slot of a user namespace with them. */
   idmaps: Map<string, string>;
-}
-
-const CAP_SYS_ADMIN = 1n << 21n;
-
-/** Whether the host's trees are opened before any namespace is entered
- * ({@linkcode MountContext.early}). */
-export function takesEarly(facts: Facts): boolean {
-  return (facts.caps & CAP_SYS_ADMIN) !== 0n && !facts.foreignMounts;
 }
 
 /** Starts a plan. */

@@ -7,7 +7,8 @@
  * @module
  */
 
-import { makedev, MS, S_IF } from "../../ffi/constants.ts";
+import { makedev, MOUNT_ATTR, MS, S_IF } from "../../ffi/constants.ts";
+import type { Config } from "../config/config.ts";
 import type { Device } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
@@ -29,6 +30,18 @@ const DEFAULTS: readonly (readonly [string, number, number])[] = [
   ["urandom", 1, 9],
   ["tty", 5, 0],
 ];
+
+/** The host's devices that a container with a user namespace sees, by path. */
+export function listBound(
+  config: Config,
+  hostDevices: readonly { source: string }[],
+): string[] {
+  return [
+    ...DEFAULTS.map(([name]) => `/dev/${name}`),
+    ...(config.spec.linux?.devices ?? []).map((it) => joinPath("/", it.path)),
+    ...hostDevices.map((it) => it.source),
+  ];
+}
 
 const LINKS: readonly (readonly [string, string])[] = [
   ["fd", "/proc/self/fd"],
@@ -150,7 +163,8 @@ function checkMode(context: MountContext, node: Node): void {
 }
 
 /** In a user namespace a node made by mknod(2) could not be opened: the host's
- * is bound instead. */
+ * is bound instead. Read-only where somebody inside is its owner: a device is
+ * written all the same. */
 function planBound(
   context: MountContext,
   node: Node,
@@ -177,6 +191,12 @@ function planBound(
       ...note,
     },
     makePrivate(slot, note),
+    ...context.host.owned.has(node.source)
+      ? [setAttr(slot, { set: MOUNT_ATTR.RDONLY }, {
+        why: `keep the mode and owner of the host's "${node.source}"`,
+        ...note,
+      })]
+      : [],
   );
   return [
     ...again,
@@ -267,7 +287,8 @@ function toNode(device: Device, source: string, from: string): Node {
 }
 
 /** Slot "null": the host's null device, for masks; taken before anything of the
- * container's is there and verified (CVE-2025-31133). */
+ * container's is there and verified (CVE-2025-31133). Whoever is root in there
+ * could give it another mode or owner, for the whole machine. */
 export function planNull(context: MountContext): void {
   if (context.trees.some((it) => it.slot === "null")) return;
   takeTree(
@@ -286,7 +307,10 @@ export function planNull(context: MountContext): void {
       why: "make sure that it is the null device",
       from: "linux.maskedPaths",
     },
-    makePrivate("null", { from: "linux.maskedPaths" }),
+    setAttr("null", { set: MOUNT_ATTR.RDONLY, propagation: MS.PRIVATE }, {
+      why: "keep its mode and owner, and what is mounted on it, the host's",
+      from: "linux.maskedPaths",
+    }),
   );
 }
 

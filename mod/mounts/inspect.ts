@@ -13,7 +13,6 @@ import {
   lstatSync,
   readDirSync,
   readLinkSync,
-  readTextFileSync,
   statSync,
 } from "../../ffi/files.ts";
 import {
@@ -28,6 +27,7 @@ import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { placeOfStage } from "./stage.ts";
 import type { Facts } from "../host.ts";
+import { findOwned, hasId } from "../host/owners.ts";
 import {
   findUnbindable,
   listMounts,
@@ -35,6 +35,7 @@ import {
   type RootDirectory,
 } from "./host_mounts.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
+import { listBound } from "./devices.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { findWritable, lookAtVeils } from "./opaque.ts";
 import { parseMountOptions } from "./options.ts";
@@ -79,6 +80,7 @@ export function inspectMounts(
       : undefined;
     if (lack !== undefined) unmet.set(at, lack);
   }
+  const devices = config.hostDevices.map(lookUpDevice);
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = hasUserNamespace(config) && !unprivileged;
   const look = staged ? lookAtRoot(root, facts) : NO_LOCKS;
@@ -101,13 +103,17 @@ export function inspectMounts(
     modes: hasUserNamespace(config) || facts.inUserns
       ? lookAtModes(config.spec.linux?.devices ?? [])
       : new Map(),
-    devices: config.hostDevices.map(lookUpDevice),
+    devices,
+    owned: hasUserNamespace(config) || facts.inUserns
+      ? findOwned(listBound(config, devices), config, facts)
+      : new Set(),
     hidden: findBelow(
       staged ? placeOfStage(config, rest.state) : config.rootfs,
       [...paths, ...config.hostDevices.map((it) => it.host)],
     ),
     kcore: existsSync("/proc/kcore"),
-    ...(facts.inUserns && !hasUserNamespace(config) && !mapsTtyGroup(facts.proc)
+    ...(facts.inUserns && !hasUserNamespace(config) &&
+        !hasId(`${facts.proc}/gid_map`, TTY)
       ? { ttyGroupUnmapped: true }
       : {}),
     ...(unprivileged && config.rootfs === "/" && config.ephemeral !== undefined
@@ -124,6 +130,8 @@ const NO_LOCKS = {
 };
 const S_IFMT = 0o170000;
 const EACCES = 13;
+/** The group of terminals. */
+const TTY = 5;
 
 function lookAtModes(devices: readonly Device[]): Map<string, number> {
   const modes = new Map<string, number>();
@@ -137,15 +145,6 @@ function lookAtModes(devices: readonly Device[]): Map<string, number> {
     }
   }
   return modes;
-}
-
-function mapsTtyGroup(proc: string): boolean {
-  return readTextFileSync(`${proc}/gid_map`).split("\n").some(
-    (line) => {
-      const [first = NaN, , size = NaN] = line.trim().split(/\s+/).map(Number);
-      return first <= 5 && 5 < first + size;
-    },
-  );
 }
 
 function lookAtSource(path: string): SeenFile | "missing" | "denied" {

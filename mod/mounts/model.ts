@@ -52,6 +52,9 @@ export interface MountHost {
   /** Modes of the host's devices by their paths, where a configuration asks for
    * one of a device that it shall see itself. */
   modes: ReadonlyMap<string, number>;
+  /** The host's devices, by path, whose owner is somebody in the container's user
+   * namespace, who could change their mode and owner. */
+  owned: ReadonlySet<string>;
   /** Devices of `--device`, looked up, each with its path on the host. */
   devices: readonly (Device & { source: string })[];
   /** Sources below the directory that the root, or the stage, lies on while the

@@ -13,7 +13,7 @@
 import { MOUNT_ATTR, MS, O } from "../../ffi/constants.ts";
 import type { IdMapping } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
-import type { Facts } from "../host.ts";
+import { type Facts, takesEarly } from "../host.ts";
 import { type Op, TARGET } from "../plan.ts";
 import {
   addSource,
@@ -21,7 +21,6 @@ import {
   cloneTree,
   type MountContext,
   takeAlone,
-  takesEarly,
   takeTree,
 } from "./context.ts";
 import type { HostEntry } from "./model.ts";

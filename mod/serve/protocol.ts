@@ -9,7 +9,7 @@ import { fromBytes, toBytes } from "../../ffi/bytes.ts";
 
 /** "RTYFRONT" */
 export const FRONT_MAGIC = 0x544e4f5246595452n;
-export const FRONT_VERSION = 2;
+export const FRONT_VERSION = 3;
 /** Bytes of a packet; of strings that go inside it; of strings at all. */
 export const FRONT_PACKET = 33 << 10;
 export const FRONT_INLINE = 32 << 10;
@@ -44,7 +44,15 @@ export const VERB = {
 } as const;
 
 /** What standard streams may be, by the number that says it. */
-export const STREAM_KINDS = ["other", "terminal", "null"] as const;
+export const STREAM_KINDS = [
+  "other",
+  "terminal",
+  "null",
+  "zero",
+  "full",
+  "random",
+  "urandom",
+] as const;
 
 export const REQUEST_SIZE = 88;
 export const RECORD_SIZE = 16;

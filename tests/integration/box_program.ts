@@ -674,6 +674,23 @@ const CASES: Record<string, () => Promise<unknown>> = {
     await Promise.all(boxes.map((it) => it.close()));
     return [said.every((it, at) => it.stdout === `${at}\n`), threads < 50];
   },
+  /** What attack_devices_test.ts finds as its streams. */
+  async devices() {
+    const said = () => {
+      const text = Deno.readTextFileSync(`${rootfs}/said`);
+      Deno.removeSync(`${rootfs}/said`);
+      return text.trimEnd().split("\n");
+    };
+    const attack = ["payload", "devices", "/dev/null", "/proc/keys"];
+    await Sandbox.run({ ...base(), command: attack });
+    const alone = said();
+    await using box = await Sandbox.create(base());
+    await box.output(attack);
+    const inside = said();
+    await box.output(["rm", "/dev/null"]);
+    await box.spawn(attack);
+    return [alone, inside, said()];
+  },
   /** Is killed while it has much. */
   async victim() {
     const boxes = await Promise.all(

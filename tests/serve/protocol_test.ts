@@ -94,7 +94,7 @@ for (
       "strings in a packet and in a memfd",
       (v: DataView) => v.setUint32(12, FRONT_INLINE + 1, true),
     ],
-    ["a stream of no kind", (v: DataView) => v.setUint32(32, 3, true)],
+    ["a stream of no kind", (v: DataView) => v.setUint32(32, 7, true)],
   ] as const
 ) {
   Deno.test(`decodeRequest() refuses ${what}`, () => {

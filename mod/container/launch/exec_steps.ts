@@ -6,10 +6,6 @@
  */
 
 import { MAGIC, MOUNT_ATTR, O, RESOLVE, S_IF } from "../../../ffi/constants.ts";
-import { findBelow, isType, reopen, statFd } from "../../../ffi/at.ts";
-import { SyscallError } from "../../../ffi/errno.ts";
-import { closeFd, openFd } from "../../../ffi/libc.ts";
-import type { Caller } from "../../caller.ts";
 import type { Thaw } from "../../cgroups/join.ts";
 import type { Config } from "../../config/config.ts";
 import { hasUserNamespace, sharesMounts } from "../../config/namespaces.ts";
@@ -21,8 +17,6 @@ import { planLeftovers } from "../kept/leftovers.ts";
 import { FD_TAG } from "../model.ts";
 
 const FROM = "process.terminal";
-/** 1:3, as st_rdev has it. */
-const RDEV_NULL = 0x103;
 
 /** A terminal of the container's devpts. */
 export function planTerminal(config: Config): Phased {
@@ -104,75 +98,6 @@ export function planTerminal(config: Config): Phased {
     })),
   );
   return { console };
-}
-
-const NULL = "dev/null";
-
-/** Opens the null device of a container; undefined where it has none. What is
- * opened is what was looked at: the container may put another device there. */
-function openNull(first: string): number | undefined {
-  const root = openFd(`${first}/root`, O.PATH);
-  const found = findBelow(root, NULL);
-  closeFd(root);
-  if (found < 0) return undefined;
-  try {
-    const { mode, rdev } = statFd(found);
-    const isNull = isType({ mode }, S_IF.CHR) && Number(rdev) === RDEV_NULL;
-    return isNull ? reopen(found, O.RDWR) : undefined;
-  } catch (error) {
-    // EACCES: its file system has no devices.
-    if (error instanceof SyscallError && error.code === "EACCES") {
-      return undefined;
-    }
-    throw error;
-  } finally {
-    closeFd(found);
-  }
-}
-
-/** The container's null device, open, and the steps that put it where the
- * command's streams are the host's. */
-export interface TakenNull extends Disposable {
-  plan: Phased;
-  slots: [string, number][];
-}
-
-/**
- * What is the host's null device becomes the container's own, as for a first
- * process: whoever has the host's open may change its mode and owner. Before the
- * fork, so that nobody in the container sees the other one; with a terminal that
- * is what is there until the terminal is. Where the container has none, or no
- * root that is joined, it stays as it is.
- */
-export function takeNull(
-  config: Config,
-  { saved, first, streams }: {
-    saved: Config;
-    /** Directory in /proc of the container's first process. */
-    first: string;
-    streams: Caller["streams"];
-  },
-): TakenNull {
-  const fds = [0, 1, 2].filter((fd) =>
-    config.spec.process?.terminal || streams[fd] === "null"
-  );
-  const open = fds.length === 0 || sharesMounts(saved)
-    ? undefined
-    : openNull(first);
-  if (open === undefined) {
-    return { plan: {}, slots: [], [Symbol.dispose]() {} };
-  }
-  const sources = fds.map((fd): Op => ({
-    do: "dup",
-    slot: "null",
-    fd,
-    why: `make the container's null device descriptor ${fd}`,
-  }));
-  return {
-    plan: { sources },
-    slots: [["null", open]],
-    [Symbol.dispose]: () => closeFd(open),
-  };
 }
 
 /** process.execCPUAffinity.initial: before the cgroup is joined. */

@@ -10,7 +10,7 @@ import type { Config } from "../../config/config.ts";
 import { keepLast } from "../../config/environment.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import type { Facts } from "../../host.ts";
-import { type Op, type Phase, type Phased, PHASES, SYNC } from "../../plan.ts";
+import { type Op, type Phased, PHASES, SYNC } from "../../plan.ts";
 import { FD_TAG, type Filter, type Gate, type Step } from "../model.ts";
 
 /** Sorts what the managers planned into the order of PHASES; steps with
@@ -60,14 +60,11 @@ export function planSteps(options: {
   /** `tasks` files of resctrl. */
   classes?: readonly string[] | undefined;
   filter?: Filter | undefined;
-  /** Which of 0, 1 and 2 are the null device. */
-  nulls?: readonly number[];
   /** Which of them are given: in the slots of {@linkcode streamSlot}. */
   streams?: readonly number[];
 }): Phased {
   const { config, gate, filter } = options;
   const phased: Phased = {};
-  planStdio(phased, config, options.nulls ?? []);
   planStreams(phased, options.streams ?? []);
   planCgroupJoin(phased, [
     ...options.tasks.map(cgroupTasks),
@@ -110,58 +107,6 @@ export function planSteps(options: {
   }
   planExec(phased, config);
   return phased;
-}
-
-/** Without -i the command reads nothing; and what is the host's null device
- * becomes the container's own, as under runc: another inode is another owner.
- * What gets a terminal has none of the caller's streams until then: whoever may
- * trace it would type into the caller's terminal. */
-function planStdio(
-  phased: Phased,
-  config: Config,
-  nulls: readonly number[],
-): void {
-  const { process, mounts } = config.spec;
-  const terminal = process?.terminal === true;
-  const fds = terminal
-    ? [0, 1, 2]
-    : config.stdin
-    ? nulls
-    : [...new Set([0, ...nulls])];
-  if (fds.length === 0) return;
-  const fresh = !terminal &&
-    mounts?.some((it) =>
-      /^\/*dev\/*$/.test(it.destination) && it.type === "tmpfs"
-    );
-  const place: Phase = fresh ? "console" : "sources";
-  phased[place] = [{
-    do: "open",
-    into: "stdio",
-    at: fresh ? "root" : "",
-    path: fresh ? "dev/null" : "/dev/null",
-    flags: 2,
-    mode: 0,
-    // RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
-    resolve: fresh ? 0x12 : 0,
-    why: "have something empty to read and write",
-  }, {
-    do: "verify",
-    slot: "stdio",
-    type: 0o20000,
-    rdev: 0x103,
-    magic: 0,
-    why: "make sure that it is the null device",
-  }];
-  const dup: Phase = terminal ? "sources" : "console";
-  phased[dup] = [
-    ...phased[dup] ?? [],
-    ...fds.map((fd): Op => ({
-      do: "dup",
-      slot: "stdio",
-      fd,
-      why: `make it descriptor ${fd}`,
-    })),
-  ];
 }
 
 /** The slot that holds what becomes standard stream `fd`. */

@@ -36,6 +36,7 @@ import { lookAtGroup, readBandwidthStep } from "../properties/resctrl.ts";
 import { planKeptUpper } from "./kept_upper.ts";
 import { chooseJoins, orderPlan, planSteps } from "./order.ts";
 import { cutAtRest } from "./rest.ts";
+import { planStdio } from "./stdio.ts";
 import { seeRootfs } from "../properties/rootfs.ts";
 import type { Gate, OwnedTree, Place, Prepared } from "../model.ts";
 
@@ -173,12 +174,15 @@ export function prepare(
       unified: joins.v2,
       classes: resctrl?.tasks,
       filter,
-      nulls: [0, 1, 2].filter((fd) =>
-        !options.streams?.includes(fd) &&
-        (options.detached || caller.streams[fd] === "null")
-      ),
       streams: options.streams ?? [],
     }),
+    planStdio(
+      config,
+      facts,
+      caller.streams.map((it, fd) =>
+        options.streams?.includes(fd) ? "other" : options.detached ? "null" : it
+      ),
+    ),
     planNamespaces(config, facts, {
       judged,
       ...(joins.v2 === undefined ? {} : { cgroup: "cgroup" }),
