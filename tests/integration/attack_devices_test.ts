@@ -290,7 +290,7 @@ testOn(
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
     // Pipes, all of them.
     const lines = [0, 1, 2].map((fd) => `${fd} 10000 0:0  reads -2 writes -2`);
-    assertEquals(JSON.parse(stdout), { devices: [lines, lines, lines] });
+    assertEquals(JSON.parse(stdout), { devices: [lines, lines, lines, lines] });
     assertEquals(room.look(), before);
   },
 );

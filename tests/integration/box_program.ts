@@ -689,7 +689,10 @@ const CASES: Record<string, () => Promise<unknown>> = {
     const inside = said();
     await box.output(["rm", "/dev/null"]);
     await box.spawn(attack);
-    return [alone, inside, said()];
+    const without = said();
+    await using pool = new SandboxPool({ rootfs }, 1);
+    await pool.output(attack);
+    return [alone, inside, without, said()];
   },
   /** Is killed while it has much. */
   async victim() {
