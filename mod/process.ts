@@ -30,7 +30,7 @@ import {
   SYNC,
 } from "./plan.ts";
 import { encodePlan } from "./plan/encode.ts";
-import { HelperDied, OperationError } from "./process/errors.ts";
+import { forged, HelperDied, OperationError } from "./process/errors.ts";
 import { openHelper } from "./process/helper.ts";
 
 export { HelperDied, OperationError };
@@ -57,17 +57,6 @@ const BEFORE_FORK: ReadonlySet<number> = new Set([
   SYNC.cgroups,
   SYNC.idMaps,
 ]);
-
-/** Whoever may trace the first process speaks for it. */
-function forged(what: string): ContainerError {
-  return new ContainerError(
-    `Cannot trust what the container's process says: ${what}`,
-    {
-      code: "report-forged",
-      hint: "Something in the container traces what enters it (CAP_SYS_PTRACE)",
-    },
-  );
-}
 
 /** A plan that runs. */
 export class PlanRun {

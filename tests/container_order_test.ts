@@ -1,16 +1,11 @@
 /**
- * The one order of a plan, compared as it is: what each step must come before
- * and after, and the steps that belong to no manager.
+ * The order of the steps of a plan, and the whole of some.
  *
  * @module
  */
 
 import { assert, assertEquals } from "@std/assert";
-import {
-  chooseJoins,
-  orderPlan,
-  planSteps,
-} from "../mod/container/launch/order.ts";
+import { orderPlan, planSteps } from "../mod/container/launch/order.ts";
 import { cutAtRest, planRest } from "../mod/container/launch/rest.ts";
 import type { Spec } from "../mod/config/config.ts";
 import { type Phase, PHASES } from "../mod/plan.ts";
@@ -255,6 +250,7 @@ Deno.test("planSteps() opens the cgroups, and joins them after the fork", () => 
 });
 
 const FILTER = { filter: new Uint8Array([6, 1]), flags: 1, notify: false };
+
 const NNP: Partial<Spec> = {
   process: { cwd: "/", args: ["sh"], env: ["A=1"], noNewPrivileges: true },
 };
@@ -337,31 +333,3 @@ Deno.test("planSteps() does not wait for the host where it has no hooks to run",
   const hooks = { createContainer: [{ path: "/b" }] };
   assert(!steps("none", { hooks }).includes("sync 3"));
 });
-
-Deno.test("chooseJoins() enters a v2 cgroup by clone3 without a user namespace", () => {
-  const joins = { tasks: ["/a"], v2: "/cg/box" };
-  assertEquals(chooseJoins(makeConfig(), { inUserns: false }, joins), joins);
-  assertEquals(chooseJoins(makeConfig(), { inUserns: true }, joins), {
-    tasks: ["/a", "/cg/box/cgroup.procs"],
-  });
-});
-
-for (const path of [undefined, "/proc/1/ns/user"]) {
-  Deno.test(
-    `chooseJoins() enters a v2 cgroup by cgroup.procs from a user namespace ${
-      path === undefined ? "that is new" : "that is joined"
-    }`,
-    () => {
-      const config = makeConfig({
-        linux: { namespaces: [{ type: "user", ...(path && { path }) }] },
-      });
-      assertEquals(
-        chooseJoins(config, makeFacts(), { tasks: ["/a"], v2: "/cg/box" }),
-        { tasks: ["/a", "/cg/box/cgroup.procs"] },
-      );
-      assertEquals(chooseJoins(config, makeFacts(), { tasks: ["/a"] }), {
-        tasks: ["/a"],
-      });
-    },
-  );
-}

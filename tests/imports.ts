@@ -1,5 +1,5 @@
 /**
- * The imports of the program, and the rules for them.
+ * The imports of the program, as its sources have them.
  *
  * @module
  */

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ContainerError } from "../errors.ts";
 import type { Op, Report } from "../plan.ts";
 
 /** An operation of the plan that failed in the child stage. */
@@ -35,4 +36,16 @@ export class HelperDied extends Error {
     super(`the helper died of signal ${signal}`);
     this.signal = signal;
   }
+}
+
+/** The error for words that the child stage cannot have said: whoever may trace the
+ * first process speaks for it. */
+export function forged(what: string): ContainerError {
+  return new ContainerError(
+    `Cannot trust what the container's process says: ${what}`,
+    {
+      code: "report-forged",
+      hint: "Something in the container traces what enters it (CAP_SYS_PTRACE)",
+    },
+  );
 }

@@ -124,7 +124,7 @@ export function buildFuzzer(dir: string): string {
   for (const object of objects) {
     runTool("objcopy", [`--redefine-syms=${dir}/fakes`, object], dir);
   }
-  const own = ["fuzz", "fuzz_mutate", "fuzz_kernel", "fuzz_fakes"]
+  const own = ["fuzz", "fuzz_mutate", "fuzz_kernel", "fuzz_fakes", "fuzz_waits"]
     .map((name) => `${ROOT}tests/c/${name}.c`);
   const out = `${dir}/fuzz`;
   runTool(

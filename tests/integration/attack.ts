@@ -1,6 +1,6 @@
 /**
- * What the attack tests share: the hostile program (attack_payload.c), and a
- * directory of the host that no attack may reach.
+ * What the attack tests share: the hostile program (attack_payload.c,
+ * attack_devices.c), and a directory of the host that no attack may reach.
  *
  * @module
  */
@@ -27,6 +27,7 @@ export function plant(rootfs: string, owner = 0): void {
         "-o",
         `${dir}/payload`,
         `${import.meta.dirname}/attack_payload.c`,
+        `${import.meta.dirname}/attack_devices.c`,
       ],
     }).outputSync();
     if (!success) throw new Error(new TextDecoder().decode(stderr));

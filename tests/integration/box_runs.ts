@@ -1,0 +1,191 @@
+/**
+ * Cases of box_program.ts: one command each, or one thing that is asked of a run.
+ *
+ * @module
+ */
+
+import { Sandbox, type SandboxOptions } from "../../mod/mod.ts";
+import { base, brief, codeOf, lengthOf, sh } from "./box_base.ts";
+
+/** By name. */
+export const RUNS: Record<string, () => Promise<unknown>> = {
+  async one() {
+    return brief(
+      await Sandbox.run({
+        ...base(),
+        command: sh("echo out; echo err >&2; exit 3"),
+      }),
+    );
+  },
+  async inputs() {
+    const run = (stdin: Parameters<typeof Sandbox.run>[0]["stdin"]) =>
+      Sandbox.run({ ...base(), command: ["cat"], stdin: stdin! });
+    const bytes = new Uint8Array([0, 255, 10]);
+    return [
+      (await run({ text: "text" })).stdout,
+      [...(await run(bytes)).stdoutBytes],
+      (await run(ReadableStream.from([bytes, bytes]))).stdoutBytes.length,
+      (await run("null")).stdout,
+    ];
+  },
+  /** An input that never ends, one that fails, and a kill before it runs. */
+  async inputEnds() {
+    let cancelled = false;
+    const endless = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array([65, 66])),
+      cancel() {
+        cancelled = true;
+      },
+    });
+    const head = await Sandbox.run({
+      ...base(),
+      command: ["head", "-c", "1"],
+      stdin: endless,
+    });
+    const failing = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.error(new Error("no more")),
+    });
+    const failed = await codeOf(() =>
+      Sandbox.run({ ...base(), command: ["cat"], stdin: failing })
+    );
+    const early = Sandbox.run({ ...base(), command: ["sleep", "1000"] });
+    early.kill();
+    return [head.stdout, cancelled, failed, (await early).signal];
+  },
+  async piped() {
+    const run = Sandbox.run({ ...base(), command: ["cat"], stdin: "piped" });
+    const writer = run.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("a\nb"));
+    const lines = run.stdout.lines();
+    const first = await lines.next();
+    await writer.write(new TextEncoder().encode("c\r\nd"));
+    await writer.close();
+    const rest = [];
+    for await (const line of lines) rest.push(line);
+    const { code, stdout } = await run;
+    return [first.value, rest, code, stdout];
+  },
+  /** More than pipes hold, both ways, with a reader of one alone. */
+  async much() {
+    const size = 3 << 20;
+    const run = Sandbox.run({
+      ...base(),
+      command: sh("tee /dev/stderr"),
+      stdin: new Uint8Array(size),
+    });
+    const out = await lengthOf(run.stdout);
+    const { stderrBytes } = await run;
+    return [out === size, stderrBytes.length === size];
+  },
+  /** Nobody reads: the program waits, and goes on when somebody does. */
+  async backpressure() {
+    await using box = await Sandbox.create({ ...base(), tmpfs: ["/tmp"] });
+    const run = box.spawn(sh("head -c 4000000 /dev/zero; echo >/tmp/done"));
+    const reader = run.stdout.getReader();
+    const first = (await reader.read()).value!.length;
+    const early = (await box.output(["ls", "/tmp/done"])).code;
+    reader.releaseLock();
+    const rest = await lengthOf(run.stdout);
+    await run;
+    const late = (await box.output(["ls", "/tmp/done"])).code;
+    return [early === 0, first + rest, late];
+  },
+  async missing() {
+    return [
+      await codeOf(() => Sandbox.run({ ...base(), command: ["/no/such"] })),
+      await codeOf(() =>
+        Sandbox.run({ ...base(), rootfs: "/no/such", command: ["sh"] })
+      ),
+    ];
+  },
+  /** Errors speak of options. */
+  async worded() {
+    const hintOf = (options: Partial<SandboxOptions>) =>
+      Sandbox.create({ ...base(), ...options }).then(
+        (box) => box.close().then(() => "no error"),
+        (error) => `${error.message} | ${error.hint}`,
+      );
+    return [
+      await hintOf({ rootfs: "/" }),
+      await hintOf({ memorySwap: "1g" }),
+    ];
+  },
+  async timeout() {
+    const { code, signal, limit, timedOut } = await Sandbox.run({
+      ...base(),
+      command: sh("sleep 1000 & sleep 1000"),
+      timeout: 300,
+    });
+    return [code, signal, limit, timedOut];
+  },
+  async abort() {
+    const ended = new AbortController();
+    const run = Sandbox.run({
+      ...base(),
+      command: sh("echo begun; sleep 1000"),
+      signal: ended.signal,
+    });
+    await run.stdout.lines().next();
+    ended.abort(new Error("enough"));
+    const early = new AbortController();
+    early.abort(new Error("too early"));
+    return [
+      await codeOf(() => run),
+      await codeOf(() =>
+        Sandbox.run({ ...base(), command: ["sh"], signal: early.signal })
+      ),
+    ];
+  },
+  async output() {
+    const { stdoutBytes, limit, truncated, signal } = await Sandbox.run({
+      ...base(),
+      command: ["yes"],
+      maxOutput: "4k",
+    });
+    return [stdoutBytes.length, limit, truncated, signal];
+  },
+  async flood() {
+    const { stdoutBytes, limit } = await Sandbox.run({
+      ...base(),
+      command: ["yes"],
+    });
+    return [stdoutBytes.length, limit];
+  },
+  /** pid 1 drops the signal of the soft limit. */
+  async cpu() {
+    const loop = sh("while :; do :; done");
+    await using box = await Sandbox.create({
+      ...base(),
+      ulimits: { cpu: "1:5" },
+    });
+    const runs = await Promise.all([
+      Sandbox.run({ ...base(), command: loop, ulimits: { cpu: 1 } }),
+      box.output(loop),
+    ]);
+    return runs.map(({ limit, signal }) => [limit, signal]);
+  },
+  async memory() {
+    const run = await Sandbox.run({
+      ...base(),
+      command: ["tail", "/dev/zero"],
+      memory: "16m",
+      memorySwap: "16m",
+    });
+    return [run.limit, run.signal, run.peakBytes! > 8 << 20];
+  },
+  async pids() {
+    const run = await Sandbox.run({
+      ...base(),
+      command: sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 1000 & done; exit 1"),
+      pids: 5,
+    });
+    return [run.limit, run.timedOut];
+  },
+  async counted() {
+    const { cpuMs, peakBytes, wallMs } = await Sandbox.run({
+      ...base(),
+      command: sh("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"),
+    });
+    return [cpuMs! > 0, peakBytes! > 0, wallMs > 0];
+  },
+};
