@@ -5,7 +5,12 @@
  * @module
  */
 
-import { invalidOption, SPAWN_FLAGS, WATCH_OPTIONS } from "./flags.ts";
+import {
+  invalidOption,
+  refuseNul,
+  SPAWN_FLAGS,
+  WATCH_OPTIONS,
+} from "./flags.ts";
 import type { SpawnOptions, WatchOptions } from "./options.ts";
 
 type Options = Readonly<Record<string, unknown>>;
@@ -29,7 +34,10 @@ export function checkCommand(command: unknown): readonly string[] {
   if (
     Array.isArray(command) && command.length > 0 && command[0] !== "" &&
     command.every((it) => typeof it === "string")
-  ) return command;
+  ) {
+    for (const word of command) refuseNul("command", word);
+    return command;
+  }
   throw invalidOption(
     "command",
     command,

@@ -79,7 +79,22 @@ function finish(worker: Worker, message: Answer): void {
 function give(worker: Worker, call: Waiting): void {
   worker.call = call;
   worker.thread.ref();
-  worker.thread.post(call.message);
+  try {
+    worker.thread.post(call.message);
+  } catch (cause) {
+    // Functions and the like do not go to another thread. This one is idle again.
+    finish(worker, {
+      id: call.message[0],
+      failure: {
+        message: `Cannot use the options of ${call.message[1]}(): ${
+          cause instanceof Error ? cause.message : cause
+        }`,
+        code: "invalid-option",
+        hint: "See docs/library.md for what each option takes",
+        suppressed: [],
+      },
+    });
+  }
 }
 
 /**

@@ -9,11 +9,19 @@ import { resolvePath } from "../config/flags/use.ts";
 import type { Change } from "../container/inside/changes.ts";
 import type { ListedFile } from "../container/inside/files.ts";
 import type { CallArgs, CallResult } from "./engine/calls.ts";
+import { invalidOption } from "./flags.ts";
 
 /** How large a file may be that is read whole. */
 const FILE_MAX = 64 << 20;
 
-const resolve = (path: string) => resolvePath(readCaller().directory, path);
+/** @throws {ContainerError} `invalid-option` for what is no text */
+function checkPath(path: unknown): string {
+  if (typeof path === "string") return path;
+  throw invalidOption("path", path, "is no path", 'Give one such as "/work/a"');
+}
+
+const resolve = (path: string) =>
+  resolvePath(readCaller().directory, checkPath(path));
 
 /** What is asked about a container. */
 export type BoxCall =
@@ -52,7 +60,7 @@ export abstract class SandboxFiles extends EventTarget {
     options: { max?: number } = {},
   ): Promise<Uint8Array<ArrayBuffer>> {
     const { max = FILE_MAX } = options;
-    return await this.ask("readBoxFile", path, max);
+    return await this.ask("readBoxFile", checkPath(path), max);
   }
 
   /** Reads a regular file as text; as {@linkcode Sandbox.readFile}. */
@@ -79,7 +87,15 @@ export abstract class SandboxFiles extends EventTarget {
     const bytes = typeof data === "string"
       ? new TextEncoder().encode(data)
       : data;
-    await this.ask("writeBoxFile", path, bytes, options);
+    if (!(bytes instanceof Uint8Array)) {
+      throw invalidOption(
+        "data",
+        data,
+        "is nothing to write",
+        "Give a text or a Uint8Array",
+      );
+    }
+    await this.ask("writeBoxFile", checkPath(path), bytes, options);
   }
 
   /**
@@ -88,7 +104,7 @@ export abstract class SandboxFiles extends EventTarget {
    * @throws {ContainerError} as {@linkcode Sandbox.readFile}
    */
   async list(path: string): Promise<ListedFile[]> {
-    return await this.ask("listBoxFiles", path);
+    return await this.ask("listBoxFiles", checkPath(path));
   }
 
   /**
@@ -102,7 +118,7 @@ export abstract class SandboxFiles extends EventTarget {
     options: { recursive?: boolean } = {},
   ): Promise<void> {
     const { recursive = false } = options;
-    await this.ask("removeBoxFile", path, recursive);
+    await this.ask("removeBoxFile", checkPath(path), recursive);
   }
 
   /**
@@ -114,7 +130,7 @@ export abstract class SandboxFiles extends EventTarget {
    * @throws {ContainerError} as {@linkcode Sandbox.readFile}
    */
   async copyIn(source: string, path: string): Promise<void> {
-    await this.ask("copyIntoBox", resolve(source), path);
+    await this.ask("copyIntoBox", resolve(source), checkPath(path));
   }
 
   /**
@@ -128,7 +144,7 @@ export abstract class SandboxFiles extends EventTarget {
    * @throws {ContainerError} as {@linkcode Sandbox.readFile}
    */
   async copyOut(path: string, destination: string): Promise<void> {
-    await this.ask("copyOutOfBox", path, resolve(destination));
+    await this.ask("copyOutOfBox", checkPath(path), resolve(destination));
   }
 
   /**
@@ -151,6 +167,6 @@ export abstract class SandboxFiles extends EventTarget {
    * {@linkcode SandboxFiles.changes}
    */
   async apply(paths: readonly string[]): Promise<void> {
-    await this.ask("applyBoxChanges", [...paths]);
+    await this.ask("applyBoxChanges", paths.map(checkPath));
   }
 }

@@ -94,6 +94,12 @@ export const WATCH_OPTIONS: Readonly<Record<keyof WatchOptions, true>> = {
 /** Flags as the parser would have read them. */
 export type Uses = Map<string, FlagUse[]>;
 
+/** A value as it is written; a text for what JSON has no form of. */
+function show(value: unknown): string {
+  if (typeof value === "bigint") return `${value}n`;
+  return JSON.stringify(value) ?? String(value);
+}
+
 /** The error for an option that cannot be used as it is. */
 export function invalidOption(
   name: string,
@@ -102,8 +108,21 @@ export function invalidOption(
   hint: string,
 ): ContainerError {
   return new ContainerError(
-    `Cannot use the option ${name}: ${JSON.stringify(value)} ${why}`,
+    `Cannot use the option ${name}: ${show(value)} ${why}`,
     { code: "invalid-option", hint },
+  );
+}
+
+/** Refuses what no text that the kernel is given can hold.
+ *
+ * @throws {ContainerError} `invalid-option` */
+export function refuseNul(name: string, text: string): void {
+  if (!text.includes("\0")) return;
+  throw invalidOption(
+    name,
+    text,
+    "holds a NUL",
+    "Leave it out: for the kernel a text ends there",
   );
 }
 
@@ -120,10 +139,10 @@ function readRow(name: string, value: unknown, row: Row): FlagUse[] {
       `The values are: ${choices.join(", ")}`,
     );
   }
-  const use = (it: string | boolean): FlagUse => ({
-    value: it,
-    typed: `${name}: ${JSON.stringify(it)}`,
-  });
+  const use = (it: string | boolean): FlagUse => {
+    if (typeof it === "string") refuseNul(name, it);
+    return { value: it, typed: `${name}: ${JSON.stringify(it)}` };
+  };
   if (
     typeof value === "boolean" && (kind === "switch" || kind === "optional")
   ) {

@@ -44,6 +44,31 @@ function readTimeout(options: WatchOptions): number | undefined {
   );
 }
 
+/** @throws {ContainerError} for what nothing can be read from */
+function checkInput({ stdin }: WatchOptions): void {
+  if (
+    stdin === undefined || stdin === "piped" || stdin === "null" ||
+    stdin instanceof Uint8Array || stdin instanceof ReadableStream ||
+    typeof stdin?.text === "string"
+  ) return;
+  throw invalidOption(
+    "stdin",
+    stdin,
+    "is nothing to read",
+    'Give "piped", "null", { text: "..." }, a Uint8Array or a ReadableStream',
+  );
+}
+
+function checkSignal({ signal }: WatchOptions): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw invalidOption(
+    "signal",
+    signal,
+    "is no AbortSignal",
+    "Give AbortSignal.timeout(MS), or the signal of an AbortController",
+  );
+}
+
 function readMax({ maxOutput }: WatchOptions): number | undefined {
   if (maxOutput === undefined) return undefined;
   const size = parseSize(String(maxOutput));
@@ -98,6 +123,8 @@ export class Run implements PromiseLike<RunResult> {
 
   /** @ignore made by Sandbox */
   constructor(door: RunDoor, options: WatchOptions) {
+    checkInput(options);
+    checkSignal(options);
     const timeout = readTimeout(options);
     this.#max = readMax(options);
     this.#signal = options.signal;

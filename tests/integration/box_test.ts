@@ -77,6 +77,7 @@ const CASES: Record<string, unknown> = {
   closed: ["SIGKILL", "SIGKILL", "sandbox-closed"],
   gone: ["SIGKILL", "sandbox-closed", "sandbox-closed"],
   wardenless: [1, "SIGKILL"],
+  refused: [["invalid-option"], 0],
   free: true,
   many: true,
 };
@@ -99,6 +100,7 @@ const COUNTED: Record<string, unknown> = {
   ],
   stats: [64 << 20, 9, 1, true],
   events: ["oom", "memory", "SIGKILL"],
+  tree: [true, 1, "Error: enough", 1],
   explained: true,
   crowd: [true, true],
 };
@@ -143,6 +145,12 @@ for (const [who, user, needs] of USERS) {
     await running.done;
   });
 
+  testOn(needs, `${who}'s program that crashes leaves nothing`, async () => {
+    await using box = makeBox({ user });
+    const { code, stderr } = await program(box, ["crash"], user).done;
+    assertEquals([code, stderr.includes("Error: crashed")], [1, true], stderr);
+  });
+
   testOn(
     needs,
     `${who}'s program that forgets a sandbox ends, and leaves nothing`,
@@ -169,5 +177,29 @@ testOn(
   async () => {
     await using box = makeBox();
     await runCases(box, COUNTED, false);
+  },
+);
+
+testOn(
+  ["helper", "busybox", "root", "python3"],
+  "the library does what it was asked for, in one program",
+  async () => {
+    await using box = makeBox();
+    await runCases(box, {
+      whole: [
+        ["read b"],
+        {
+          code: 0,
+          signal: null,
+          success: true,
+          ...FINE,
+          stdout: "",
+          stderr: "/rustyrun-whole 65534\n",
+        },
+        true,
+        "a.py\n",
+        0,
+      ],
+    }, false);
   },
 );
