@@ -10,6 +10,7 @@
 import { GONE } from "../mod/caller.ts";
 import { FILES } from "../mod/cli/load.ts";
 import { BuildError, buildPrograms, ROOT } from "./build.ts";
+import { refuseArguments } from "./output.ts";
 
 /** Where the bundle is put. */
 export const BUNDLE = `${ROOT}dist/rustyrun.js`;
@@ -120,13 +121,7 @@ export function writeBundle(dist: string): { files: number; size: number } {
 
 if (import.meta.main) {
   try {
-    if (Deno.args.length > 0) {
-      throw new BuildError(
-        `Cannot bundle: unknown argument "${
-          Deno.args[0]
-        }"\n  hint: deno task bundle`,
-      );
-    }
+    refuseArguments("bundle", "deno task bundle");
     bundle();
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;

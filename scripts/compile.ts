@@ -13,6 +13,7 @@
 
 import { BuildError, buildPrograms, programPath, ROOT } from "./build.ts";
 import { makeProgram } from "./bundle.ts";
+import { refuseArguments } from "./output.ts";
 
 /** The command line of the Deno that compiles. */
 export function compileLine(): string[] {
@@ -85,6 +86,7 @@ export function compile(): void {
 
 if (import.meta.main) {
   try {
+    refuseArguments("compile", "deno task compile");
     compile();
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;

@@ -8,6 +8,7 @@
  */
 
 import { BuildError, buildPrograms, ROOT } from "./build.ts";
+import { refuseArguments } from "./output.ts";
 
 const HOSTNAME = "my-test-box";
 const LIMITS = ["--memory", "256m", "--pids-limit", "64", "--cpus", "0.5"];
@@ -244,6 +245,7 @@ function report(line: readonly string[], ran: Ran, file: string): number {
 
 if (import.meta.main) {
   try {
+    refuseArguments("show the demo", "deno task demo");
     Deno.exit(demo());
   } catch (error) {
     if (!(error instanceof BuildError)) throw error;

@@ -1,5 +1,5 @@
 /**
- * Where a script that works for minutes writes its result.
+ * What a script looks at before it works: its arguments, and where its result goes.
  *
  * @module
  */
@@ -33,4 +33,19 @@ export function checkOutput(path: string): void {
       }\n  hint: Name a file in a directory that you may write`,
     );
   }
+}
+
+/**
+ * For a script that takes no arguments.
+ *
+ * @param what it does: "bundle"
+ * @param line that runs it
+ * @throws {BuildError} when it was given one
+ */
+export function refuseArguments(what: string, line: string): void {
+  const [first] = Deno.args;
+  if (first === undefined) return;
+  throw new BuildError(
+    `Cannot ${what}: unknown argument "${first}"\n  hint: ${line}`,
+  );
 }

@@ -16,6 +16,7 @@ import {
   programPath,
   ROOT,
 } from "./build.ts";
+import { refuseArguments } from "./output.ts";
 
 const ARCHITECTURES: readonly Arch[] = ["x86_64", "aarch64"];
 const PACKAGE = `${ROOT}dist/package`;
@@ -96,13 +97,7 @@ export async function makePackage(
 
 if (import.meta.main) {
   try {
-    if (Deno.args.length > 0) {
-      throw new BuildError(
-        `Cannot make the package: unknown argument "${
-          Deno.args[0]
-        }"\n  hint: deno task package`,
-      );
-    }
+    refuseArguments("make the package", "deno task package");
     await makePackage(PACKAGE);
     console.log("Wrote dist/package: publish it from there");
   } catch (error) {

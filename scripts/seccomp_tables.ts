@@ -11,6 +11,8 @@
  * @module
  */
 
+import { describeFileError } from "../mod/errors.ts";
+
 /** Not system calls, though the headers have an __NR_ for them. */
 const NOT_CALLS = ["arch_specific_syscall", "syscall_mask"];
 
@@ -37,9 +39,14 @@ if (!directory || !version) {
 }
 
 function readTable(goarch: string): Table {
-  const text = Deno.readTextFileSync(
-    `${directory}/zsysnum_linux_${goarch}.go`,
-  );
+  const path = `${directory}/zsysnum_linux_${goarch}.go`;
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(path);
+  } catch (error) {
+    console.error(`Cannot read "${path}": ${describeFileError(error)}`);
+    Deno.exit(1);
+  }
   const table: Table = new Map();
   for (const [, name, number] of text.matchAll(/^\s+SYS_(\w+)\s*=\s*(\d+)/gm)) {
     const lower = name!.toLowerCase();

@@ -196,6 +196,17 @@ function isPath(word: string): boolean {
 if (import.meta.main) {
   const paths = Deno.args.filter(isPath);
   const flags = Deno.args.filter((word) => !isPath(word));
+  // A word behind a flag may be its value.
+  const lost = Deno.args.find((word, at) =>
+    !word.startsWith("-") && !isPath(word) &&
+    !(Deno.args[at - 1] ?? "").startsWith("-")
+  );
+  if (lost !== undefined) {
+    console.error(
+      `Cannot test "${lost}": there is no such file or directory\n  hint: Name one from the root of the clone, such as tests/plan_test.ts`,
+    );
+    Deno.exit(1);
+  }
   const jobs = Number(
     Deno.env.get("DENO_JOBS") ?? Math.min(navigator.hardwareConcurrency + 1, 4),
   );

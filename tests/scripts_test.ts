@@ -50,6 +50,26 @@ for (
       'Cannot write "/nonexistent/dir/x": no such file or directory',
     ],
     [
+      ["scripts/compile.ts", "fast"],
+      'Cannot compile: unknown argument "fast"',
+    ],
+    [
+      ["scripts/demo.ts", "fast"],
+      'Cannot show the demo: unknown argument "fast"',
+    ],
+    [
+      ["scripts/bundle.ts", "fast"],
+      'Cannot bundle: unknown argument "fast"',
+    ],
+    [
+      ["scripts/package.ts", "fast"],
+      'Cannot make the package: unknown argument "fast"',
+    ],
+    [
+      ["scripts/test.ts", "tests/plan_test.ts", "tests/none_test.ts"],
+      'Cannot test "tests/none_test.ts": there is no such file or directory',
+    ],
+    [
       ["scripts/differential.ts", "--json"],
       "Cannot run the differential test: --json needs a value",
     ],
