@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SyscallError } from "./errno.ts";
 import { address, syscall } from "./libc.ts";
 
 /** A connected pair of AF_UNIX sockets that keep packets apart, close-on-exec.
@@ -48,6 +49,19 @@ export function askForSender(fd: number): void {
   );
 }
 
+/** The end of a peer that has left a packet unread is told once as an error, before
+ * what the peer had sent, unix(7): the second try says how things are. */
+function onceMore(call: () => number): number {
+  try {
+    return call();
+  } catch (error) {
+    if (!(error instanceof SyscallError) || error.code !== "ECONNRESET") {
+      throw error;
+    }
+    return call();
+  }
+}
+
 /** A packet as it came. */
 export interface Packet {
   length: number;
@@ -69,7 +83,8 @@ export function receivePacket(
   buffer: Uint8Array,
 ): Packet | undefined {
   fillMessage(buffer, control.length);
-  const length = syscall("recvmsg", fd, message, 0x40000000); // MSG_CMSG_CLOEXEC
+  // MSG_CMSG_CLOEXEC
+  const length = onceMore(() => syscall("recvmsg", fd, message, 0x40000000));
   const got = Number(new BigUint64Array(message.buffer)[5]);
   const view = new DataView(control.buffer);
   const packet: Packet = { length, fds: [] };
@@ -99,13 +114,13 @@ export function receivePacket(
  */
 export function peekPacket(fd: number): number {
   // MSG_PEEK | MSG_TRUNC
-  return syscall("recvfrom", fd, null, 0, 0x22, null, null);
+  return onceMore(() => syscall("recvfrom", fd, null, 0, 0x22, null, null));
 }
 
 /**
  * Sends bytes with descriptors (at most 8); sendmsg(2), MSG_NOSIGNAL.
  *
- * @throws {SyscallError}
+ * @throws {SyscallError} EPIPE when the peer has ended
  */
 export function sendWithFds(
   fd: number,
@@ -120,5 +135,6 @@ export function sendWithFds(
     fds.forEach((it, i) => view.setInt32(16 + 4 * i, it, true));
   }
   fillMessage(bytes, fds.length > 0 ? (16 + 4 * fds.length + 7) & ~7 : 0);
-  syscall("sendmsg", fd, message, 0x4000); // MSG_NOSIGNAL
+  // MSG_NOSIGNAL
+  onceMore(() => syscall("sendmsg", fd, message, 0x4000));
 }

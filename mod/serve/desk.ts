@@ -8,9 +8,9 @@
 
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
-import { closeFd, pollFds, readFd, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { acceptPackets, unblock } from "../../ffi/listening.ts";
-import { packetPair, sendWithFds } from "../../ffi/packets.ts";
+import { packetPair, receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import { encodeRecord, VERB } from "./protocol.ts";
 
 /** What the desk goes by. */
@@ -177,7 +177,7 @@ class Desk {
   #hear(worker: Worker): void {
     const { state } = worker;
     this.#last = worker.since = performance.now();
-    if (readFd(worker.socket, 1).length > 0) {
+    if (receivePacket(worker.socket, new Uint8Array(1)) !== undefined) {
       worker.state = "free";
       return;
     }

@@ -105,11 +105,11 @@ export class Front implements Disposable, Outlet {
   hear(): Asked | undefined {
     if (pollFds([this.socket], ASK_MS).length === 0) return undefined;
     // No more memory than it takes: there are many calls until V8 collects it.
-    const length = orEnd(() => peekPacket(this.socket)) ?? 0;
+    const length = peekPacket(this.socket);
     const buffer = new Uint8Array(
       Math.min(length, REQUEST_SIZE + FRONT_INLINE + 1),
     );
-    const packet = orEnd(() => receivePacket(this.socket, buffer));
+    const packet = receivePacket(this.socket, buffer);
     if (packet === undefined) return undefined;
     this.#descriptors.push(...packet.fds);
     const request = decodeRequest(buffer);
@@ -274,7 +274,7 @@ export class Front implements Disposable, Outlet {
       sendWithFds(this.socket, bytes, fds);
     } catch (cause) {
       if (!(cause instanceof SyscallError)) throw cause;
-      if (cause.code !== "EPIPE" && cause.code !== "ECONNRESET") throw cause;
+      if (cause.code !== "EPIPE") throw cause;
       throw new CallerGone("it has ended", { cause });
     }
   }
@@ -285,7 +285,7 @@ export class Front implements Disposable, Outlet {
     if (
       milliseconds >= 0 && pollFds([this.socket], milliseconds).length === 0
     ) return undefined;
-    const packet = orEnd(() => receivePacket(this.socket, buffer));
+    const packet = receivePacket(this.socket, buffer);
     if (packet === undefined) return undefined;
     // It has none to give.
     this.#descriptors.push(...packet.fds);
@@ -310,21 +310,6 @@ export class Front implements Disposable, Outlet {
     if (answer.verb !== verb) throw new CallerGone("it answers nonsense");
     if (answer.result >= 0 || answer.result === fine) return answer;
     throw new SyscallError(call, -answer.result);
-  }
-}
-
-/** A front that ends with a packet unread is an error to the next who reads;
- * unix(7).
- *
- * @returns undefined for that */
-function orEnd<T>(receive: () => T): T | undefined {
-  try {
-    return receive();
-  } catch (error) {
-    if (error instanceof SyscallError && error.code === "ECONNRESET") {
-      return undefined;
-    }
-    throw error;
   }
 }
 

@@ -323,3 +323,28 @@ Deno.test("writeFd() writes all, also more than a pipe takes at once", () => {
 function makeMemfd(): number {
   return syscall("memfd_create", cstring("test"), 1);
 }
+
+Deno.test("the end of a peer with a packet unread is no error: what it sent is there", () => {
+  for (const left of [[], [7]]) {
+    const [own, other] = packetPair();
+    sendWithFds(own, new Uint8Array(1));
+    for (const byte of left) sendWithFds(other, new Uint8Array([byte]));
+    closeFd(other);
+    const buffer = new Uint8Array(2);
+    for (const byte of left) {
+      assertEquals(receivePacket(own, buffer), { length: 1, fds: [] });
+      assertEquals(buffer[0], byte);
+    }
+    assertEquals(receivePacket(own, buffer), undefined);
+    closeFd(own);
+  }
+  const [own, other] = packetPair();
+  sendWithFds(own, new Uint8Array(1));
+  closeFd(other);
+  const error = assertThrows(
+    () => sendWithFds(own, new Uint8Array(1)),
+    SyscallError,
+  );
+  assertEquals(error.code, "EPIPE");
+  closeFd(own);
+});

@@ -4,12 +4,17 @@
  * @module
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertStringIncludes,
+} from "@std/assert";
 import { libc } from "../../ffi/libc.ts";
 import { FrontRoom } from "../front_room.ts";
 import { makeRootfs, ROOT, start } from "../harness.ts";
 import { findPython, type Need, testOn } from "../needs.ts";
-import { waitFor } from "../wait.ts";
+import { readProcessState, waitFor } from "../wait.ts";
 import { PROGRAM, ServedRoom } from "./serve_room.ts";
 
 libc();
@@ -151,6 +156,46 @@ testOn(
       served.workers().length === 1 && served.workers()[0] !== first
     );
     assert((await served.call(["where"])).startsWith("warm where"));
+  },
+);
+
+testOn(
+  ["helper"],
+  "serve: a worker that dies with a call unread ends nothing",
+  async () => {
+    await using served = await ServedRoom.open({ most: 1 });
+    // Its worker waits for a call.
+    assert((await served.call(["where"])).startsWith("warm where"));
+    const [worker] = served.workers();
+    Deno.kill(worker!, "SIGSTOP");
+    const front = served.room.start(["where"]);
+    // It has asked, and the desk has nothing to do any more.
+    for (const pid of [front.pid, served.engine.pid]) {
+      assert(await waitFor(() => readProcessState(pid) === "S"));
+    }
+    Deno.kill(worker!, "SIGKILL");
+    assertMatch((await front.done).stdout, /^(cold|warm) where/);
+    assert((await served.call(["where"])).startsWith("warm where"));
+  },
+);
+
+testOn(
+  ["helper"],
+  "serve: a worker whose engine is killed ends without a word",
+  async () => {
+    await using served = await ServedRoom.open();
+    const hangs = `${served.room.dir}/go`;
+    const front = served.room.start(["until", hangs]);
+    await front.waitFor("warm until");
+    // The desk reads no more of what its worker says.
+    served.engine.kill("SIGSTOP");
+    Deno.writeTextFileSync(hangs, "");
+    assertEquals((await front.done).code, 0);
+    const [worker] = served.workers();
+    assert(await waitFor(() => readProcessState(worker!) === "S"));
+    served.engine.kill("SIGKILL");
+    const { stdout, stderr } = await served.engine.done;
+    assertEquals([stdout, stderr], ["listens\n", ""]);
   },
 );
 
