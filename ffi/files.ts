@@ -216,19 +216,32 @@ export function* readEntriesOf(fd: number): Generator<RawEntry> {
   }
 }
 
+/** What an entry is; undefined when it has gone since, as the directory of a
+ * thread in /proc that ends while it is listed. */
+function lookAgain(path: string): Deno.FileInfo | undefined {
+  try {
+    return lstatSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
 function readEntries(path: string): Deno.DirEntry[] {
   const fd = openFd(path, O_DIRECTORY);
   try {
-    return Array.from(readEntriesOf(fd), ({ name, type }) => {
-      const { isFile, isDirectory, isSymlink } = type === DT_UNKNOWN
-        ? lstatSync(`${path}/${name}`)
-        : {
-          isFile: type === DT_REG,
-          isDirectory: type === DT_DIR,
-          isSymlink: type === DT_LNK,
-        };
-      return { name, isFile, isDirectory, isSymlink };
-    });
+    const entries: Deno.DirEntry[] = [];
+    for (const { name, type } of readEntriesOf(fd)) {
+      const kind = type === DT_UNKNOWN ? lookAgain(`${path}/${name}`) : {
+        isFile: type === DT_REG,
+        isDirectory: type === DT_DIR,
+        isSymlink: type === DT_LNK,
+      };
+      if (kind === undefined) continue;
+      const { isFile, isDirectory, isSymlink } = kind;
+      entries.push({ name, isFile, isDirectory, isSymlink });
+    }
+    return entries;
   } finally {
     closeFd(fd);
   }

@@ -5,14 +5,36 @@
  */
 
 import { fromBytes } from "./bytes.ts";
-import { O, RESOLVE, S_IF } from "./constants.ts";
+import { MAGIC, O, RESOLVE, S_IF } from "./constants.ts";
 import { statSync } from "./files.ts";
-import { identifyFile } from "./identity.ts";
+import { identifyFile, readFsSize } from "./identity.ts";
 import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
+
+/** File systems of files that may say that they have no blocks: there is no limit
+ * to their size. */
+const WITHOUT_BLOCKS: readonly number[] = [
+  MAGIC.TMPFS,
+  MAGIC.RAMFS,
+  MAGIC.OVERLAYFS,
+  MAGIC.FUSE,
+];
+
+/**
+ * Whether a descriptor is on a file system that stores files. procfs, sysfs,
+ * cgroups and their like store nothing: to read there may wait, may take what
+ * others wait for (/proc/kmsg), and goes by the rights of who reads.
+ *
+ * @throws {SyscallError} when the file system cannot be asked
+ */
+export function storesFiles(fd: number): boolean {
+  const { type, blocks } = readFsSize(fd);
+  return (blocks > 0n && type !== MAGIC.EFIVARFS) ||
+    WITHOUT_BLOCKS.includes(type);
+}
 
 /** A file larger than this is not read. */
 const CAP = 1 << 20;
-const EAGAIN = -11;
+const EAGAIN = -11, EINVAL = -22;
 
 /** Opens by openat2(2).
  *
@@ -56,8 +78,22 @@ export function findInRoot(root: number, path: string): number {
 }
 
 /**
+ * Opens a regular file that is stored, to read it. It never waits: a container
+ * that holds a lease on its file, fcntl(2), does not stop who reads it.
+ *
+ * @param file an O_PATH descriptor
+ * @returns a close-on-exec descriptor, or minus an errno
+ */
+function openStored(file: number): number {
+  const isRegular = (identifyFile(file).mode & S_IF.MT) === S_IF.REG;
+  if (!isRegular || !storesFiles(file)) return EINVAL;
+  const again = cstring(`/proc/self/fd/${file}`);
+  return trySyscall("openat", -100, again, O.CLOEXEC | O.NONBLOCK, 0);
+}
+
+/**
  * Reads a regular file of at most 1 MiB inside `rootfs`; symbolic links are
- * followed inside it.
+ * followed inside it. What another holds a lease on is not read.
  *
  * @returns undefined when there is no such file, or it is none to be read
  */
@@ -69,13 +105,12 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
     // Only what is a file is opened.
     file = findInRoot(root, path);
     if (file < 0) return undefined;
-    const again = `/proc/self/fd/${file}`;
-    const info = statSync(again);
-    if (!info.isFile || info.size > CAP) return undefined;
-    fd = trySyscall("openat", -100, cstring(again), O.CLOEXEC, 0);
+    fd = openStored(file);
     if (fd < 0) return undefined;
+    const { size } = statSync(`/proc/self/fd/${fd}`);
+    if (size > CAP) return undefined;
     // More than it should be: its end must be seen.
-    const bytes = new Uint8Array(info.size + 4096);
+    const bytes = new Uint8Array(size + 4096);
     let at = 0;
     for (;;) {
       const rest = bytes.subarray(at);
@@ -113,9 +148,7 @@ export function readHead(
     if (root < 0) return "other";
     const file = hold(findInRoot(root, path));
     if (file < 0) return file === -2 ? undefined : "other";
-    if ((identifyFile(file).mode & S_IF.MT) !== S_IF.REG) return "other";
-    const again = cstring(`/proc/self/fd/${file}`);
-    const fd = hold(trySyscall("openat", -100, again, O.CLOEXEC, 0));
+    const fd = hold(openStored(file));
     if (fd < 0) return "other";
     const bytes = new Uint8Array(size);
     const n = trySyscall("read", fd, bytes, size);

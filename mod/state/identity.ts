@@ -24,6 +24,8 @@ export interface ProcessStat {
   letter: string;
   /** It is on its way out (field 9). */
   exiting: boolean;
+  /** Threads that have not been reaped, a zombie of a first one too (field 20). */
+  threads: number;
 }
 
 /** Reads what a process is; undefined when it is gone. */
@@ -48,6 +50,7 @@ function readStat(path: string): ProcessStat | undefined {
     letter: fields[0] ?? "?",
     startTime: fields[19] ?? "",
     exiting: (Number(fields[6]) & EXITING) !== 0,
+    threads: Number(fields[17]),
   };
 }
 
@@ -73,12 +76,48 @@ function isLiving(path: string, now = readStat(path)): boolean {
     !(now.exiting && hasLeft(path));
 }
 
+/** So often threads are looked for while they change. */
+const PASSES = 1000;
+
+/**
+ * Looks through the threads behind a first one that has ended. They may change
+ * faster than they can be read: each can make the next one and end. Those that
+ * are on their way out make none, so it takes two equal lists of them to say
+ * that nobody lives.
+ *
+ * @returns a living one's directory; "changing" where they would not hold still
+ */
+function findOther(pid: number): string | "changing" | undefined {
+  const path = `/proc/${pid}`;
+  let before = "";
+  for (let pass = 0; pass < PASSES; pass++) {
+    let names: string[];
+    try {
+      names = readDirSync(`${path}/task`).map((it) => it.name);
+    } catch (error) {
+      if (readStat(path) === undefined) return undefined;
+      throw error;
+    }
+    for (const name of names) {
+      if (name !== `${pid}` && isLiving(`${path}/task/${name}`)) {
+        return `${path}/task/${name}`;
+      }
+    }
+    const list = names.join(" ");
+    // The first one is the only one that is left (or was, and is reaped now).
+    if ((readStat(path)?.threads ?? 0) <= 1) return undefined;
+    if (names.length > 1 && list === before) return undefined;
+    before = list;
+  }
+  return "changing";
+}
+
 /**
  * Where /proc shows what a process is: its namespaces, root and program. That
  * is "/proc/PID" but for a process whose first thread has ended (a zombie, which
  * has nothing any more) while others go on: there it is one of those.
  *
- * @returns undefined when no thread is left
+ * @returns undefined when no thread is left, or none stays long enough
  */
 export function findThread(
   pid: number,
@@ -86,16 +125,8 @@ export function findThread(
 ): string | undefined {
   const path = `/proc/${pid}`;
   if (isLiving(path, now)) return path;
-  try {
-    for (const { name } of readDirSync(`${path}/task`)) {
-      if (name !== `${pid}` && isLiving(`${path}/task/${name}`)) {
-        return `${path}/task/${name}`;
-      }
-    }
-  } catch (error) {
-    if (readStat(path) !== undefined) throw error;
-  }
-  return undefined;
+  const other = findOther(pid);
+  return other === "changing" ? undefined : other;
 }
 
 let boot: string | undefined;
@@ -121,7 +152,8 @@ export function describeProcess(pid: number): StateProcess {
  */
 export function isAlive(state: State): boolean {
   if (state.bootId !== bootId()) return false;
-  const now = readProcess(state.pid);
+  const { pid } = state;
+  const now = readProcess(pid);
   return now !== undefined && now.startTime === state.startTime &&
-    findThread(state.pid, now) !== undefined;
+    (isLiving(`/proc/${pid}`, now) || findOther(pid) !== undefined);
 }

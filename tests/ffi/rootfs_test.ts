@@ -5,6 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { closeFd, openFd, syscall } from "../../ffi/libc.ts";
 import { readHead, readInRoot } from "../../ffi/rootfs.ts";
 
 Deno.test("readInRoot() and readHead() find a file by .. while others rename", async () => {
@@ -43,4 +44,31 @@ Deno.test("readInRoot() and readHead() find a file by .. while others rename", a
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
+});
+
+Deno.test("readInRoot() and readHead() wait for nobody who holds a lease", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-rootfs-" });
+  const held: number[] = [];
+  try {
+    Deno.writeTextFileSync(`${dir}/passwd`, "text");
+    const fd = openFd(`${dir}/passwd`, 2);
+    held.push(fd);
+    // fcntl(2): F_SETSIG of one that is ignored (SIGWINCH), F_SETLEASE F_WRLCK.
+    // Others wait for its end up to 45 s, /proc/sys/fs/lease-break-time.
+    syscall("fcntl", fd, 10, 28);
+    syscall("fcntl", fd, 1024, 1);
+    assertEquals(readInRoot(dir, "/passwd"), undefined);
+    assertEquals(readHead(dir, "/passwd", 2), "other");
+    syscall("fcntl", fd, 1024, 2);
+    assertEquals(readInRoot(dir, "/passwd"), "text");
+  } finally {
+    for (const fd of held) closeFd(fd);
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+Deno.test("readInRoot() and readHead() read nothing of the kernel's own", () => {
+  assertEquals(readInRoot("/", "/proc/self/status"), undefined);
+  assertEquals(readInRoot("/proc/self", "/status"), undefined);
+  assertEquals(readHead("/", "/proc/self/status", 2), "other");
 });

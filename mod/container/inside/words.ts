@@ -5,10 +5,10 @@
  */
 
 import { isNoBytes } from "../../../ffi/bytes.ts";
-import { MAGIC, S_IF } from "../../../ffi/constants.ts";
+import { S_IF } from "../../../ffi/constants.ts";
 import { errnoText, SyscallError } from "../../../ffi/errno.ts";
 import type { SeenFile } from "../../../ffi/identity.ts";
-import { readFsSize } from "../../../ffi/identity.ts";
+import { storesFiles } from "../../../ffi/rootfs.ts";
 import { ContainerError } from "../../errors.ts";
 
 /** Codes of errors about files. */
@@ -113,15 +113,6 @@ export function describeKind({ mode }: Pick<SeenFile, "mode">): string {
   return KINDS.get(mode & S_IF.MT) ?? "a device";
 }
 
-/** File systems of files that may say that they have no blocks: there is no limit
- * to their size. */
-const WITHOUT_BLOCKS: readonly number[] = [
-  MAGIC.TMPFS,
-  MAGIC.RAMFS,
-  MAGIC.OVERLAYFS,
-  MAGIC.FUSE,
-];
-
 /**
  * Refuses what is on a file system that stores nothing, such as procfs, sysfs or
  * a cgroup hierarchy: to write there is to command the kernel, with the rights
@@ -132,9 +123,7 @@ const WITHOUT_BLOCKS: readonly number[] = [
  * @throws {SyscallError}
  */
 export function refuseKernelFile(doing: string, fd: number): void {
-  const { type, blocks } = readFsSize(fd);
-  const stores = blocks > 0n && type !== MAGIC.EFIVARFS;
-  if (stores || WITHOUT_BLOCKS.includes(type)) return;
+  if (storesFiles(fd)) return;
   throw fileError(
     doing,
     "it lies in a file system that stores no files, such as procfs",
