@@ -6,18 +6,17 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { Sandbox } from "../../mod/mod.ts";
+import { Sandbox, SandboxPool } from "../../mod/mod.ts";
 import { makeRootfs, ROOT, runToEnd } from "../harness.ts";
 import { testOn } from "../needs.ts";
 
 /** What runs in a process of its own, so that the library's threads end with it. */
 async function look(rootfs: string): Promise<void> {
-  await using box = await Sandbox.create({
-    rootfs,
-    memory: "24m",
-    memorySwap: "24m",
-    pids: 16,
-  });
+  const options = { rootfs, memory: "24m", memorySwap: "24m", pids: 16 };
+  await using pool = new SandboxPool(options, 1);
+  const pooled = await pool.output(["cat", "/proc/self/cgroup"]);
+  const pooledHog = await pool.output(["tail", "/dev/zero"]);
+  await using box = await Sandbox.create(options);
   const oom = new Promise<string>((done) =>
     box.addEventListener("oom", (event) => done(event.type))
   );
@@ -35,6 +34,7 @@ async function look(rootfs: string): Promise<void> {
   const { memoryLimit, pids } = await box.stats();
   console.log(JSON.stringify({
     places: [first, own].map((it) => it.stdout.trim()),
+    pooled: [pooled.stdout.trim(), pooled.cpuMs! > 0, pooledHog.limit],
     limits: [hog.limit, fine.limit, bomb.limit],
     counted: [hog.peakBytes! > fine.peakBytes!, fine.cpuMs! > 0],
     oom: await oom,
@@ -56,6 +56,7 @@ testOn(
       assertEquals(stderr, "");
       assertEquals(JSON.parse(stdout), {
         places: ["0::/", "0::/../run-2"],
+        pooled: ["0::/", true, "memory"],
         limits: ["memory", null, "pids"],
         counted: [true, true],
         oom: "oom",
