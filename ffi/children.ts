@@ -28,16 +28,18 @@ export function keepChildren(): void {
   trySyscall("rt_sigaction", SIGCHLD, new Uint8Array(ACTION_SIZE), null, 8);
 }
 
-const P_PIDFD = 3, WEXITED = 4;
+const P_PIDFD = 3;
+const WEXITED = 4, WNOHANG = 1;
 /** struct siginfo. */
 const INFO_SIZE = 128;
 
 /** Reaps a child that has ended, by its pidfd; waitid(2), P_PIDFD (5.4). One that
- * somebody has reaped, or that is no child, is fine.
+ * somebody has reaped, or that is no child, is fine; it waits for none.
  *
  * @throws {SyscallError} */
 export function reapChild(pidfd: number): void {
   const info = new Uint8Array(INFO_SIZE);
-  const got = trySyscall("waitid", P_PIDFD, pidfd, info, WEXITED, null);
+  const how = WEXITED | WNOHANG;
+  const got = trySyscall("waitid", P_PIDFD, pidfd, info, how, null);
   if (got < 0 && got !== ECHILD) throw new SyscallError("waitid", -got);
 }

@@ -80,12 +80,9 @@ export function planSecurity(
     credentials: process === undefined
       ? []
       : planCredentials(config, facts, options),
-    findExec: process?.args === undefined ? [] : [{
-      do: "findExec",
-      candidates: execCandidates(config),
-      why: `find "${process.args[0] ?? ""}"`,
-      from: "process.args",
-    }],
+    findExec: process?.args === undefined
+      ? []
+      : [planFindExec(process.args, process.env)],
   };
 }
 
@@ -356,7 +353,29 @@ function planGroups(
  * @throws {ContainerError} when there is no command
  */
 export function execCandidates(config: Config): string[] {
-  const { args = [], env = [] } = config.spec.process ?? {};
+  const { args, env } = config.spec.process ?? {};
+  return listCandidates(args, env);
+}
+
+/** Plans the search for a command.
+ *
+ * @throws {ContainerError} when it is empty */
+export function planFindExec(
+  args: readonly string[],
+  env: readonly string[] | undefined,
+): Op {
+  return {
+    do: "findExec",
+    candidates: listCandidates(args, env),
+    why: `find "${args[0] ?? ""}"`,
+    from: "process.args",
+  };
+}
+
+function listCandidates(
+  args: readonly string[] = [],
+  env: readonly string[] = [],
+): string[] {
   const name = args[0] ?? "";
   if (name === "") {
     throw new ContainerError(

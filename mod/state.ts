@@ -23,11 +23,13 @@ export {
 export {
   encodeState,
   makeExecFifo,
+  publishState,
   readExitCode,
   readLeftovers,
   readSaved,
   readState,
   replaceFile,
+  stageState,
   writeLeftovers,
   writeSaved,
   writeState,

@@ -4,10 +4,15 @@
  * @module
  */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { orderPlan, planSteps } from "../mod/container/launch/order.ts";
-import { cutAtRest, planRest } from "../mod/container/launch/rest.ts";
+import {
+  cutAtRest,
+  planRest,
+  withCommand,
+} from "../mod/container/launch/rest.ts";
 import type { Spec } from "../mod/config/config.ts";
+import { ContainerError } from "../mod/errors.ts";
 import { type Phase, PHASES } from "../mod/plan.ts";
 import { makeConfig, makeFacts, showPlan } from "./manager_fixtures.ts";
 import type { Gate } from "../mod/container/model.ts";
@@ -188,6 +193,20 @@ Deno.test("planRest() has the streams, the directory, the user and the command",
     ops.flatMap((it) => it.do === "chdir" ? [it.create] : []),
     [2, 6, 12],
   );
+});
+
+Deno.test("withCommand() makes the rest that would be planned for those words", () => {
+  const filter = { filter: new Uint8Array(8), flags: 0, notify: false };
+  const options = { filter, setgroups: undefined, streams: [0, 1, 2] };
+  const env = ["PATH=/a:/b", "B=2"];
+  const plan = (args: string[]) => {
+    const process = { cwd: "/", args, env, noNewPrivileges: true };
+    return planRest(makeConfig({ process }), makeFacts(), options);
+  };
+  for (const words of [["sh", "-c", "true"], ["/bin/true"]]) {
+    assertEquals(withCommand(plan(["-"]), words), plan(words));
+  }
+  assertThrows(() => withCommand(plan(["-"]), []), ContainerError, "empty");
 });
 
 Deno.test("planRest() of what only reaps takes no streams and runs nothing", () => {

@@ -12,6 +12,8 @@ import { readPipe } from "../../ffi/pipe.ts";
 import { forget, untilReady } from "./watcher.ts";
 
 const CHUNK = 1 << 16;
+/** What is read comes here first: its size is known then. */
+const read = new Uint8Array(CHUNK);
 /** A line that is longer is given in pieces. */
 const LINE_MAX = 1 << 20;
 /** As many chunks can be left in a pipe: /proc/sys/fs/pipe-max-size, 1 MiB. */
@@ -103,22 +105,14 @@ export class Source {
 
   /** @returns whether there was something, if only the end */
   #read(): boolean {
-    const buffer = new Uint8Array(CHUNK);
-    const size = readPipe(this.#fd, buffer);
+    const size = readPipe(this.#fd, read);
     if (size === undefined) return false;
     if (size === 0) this.close();
-    else this.#keep(buffer, size);
-    return true;
-  }
-
-  #keep(buffer: Uint8Array<ArrayBuffer>, size: number): void {
-    const kept = this.#meter.take(size, !this.taken);
-    // A small one would hold all of its buffer.
-    if (kept > 0) {
-      this.#chunks.push(
-        kept > CHUNK / 2 ? buffer.subarray(0, kept) : buffer.slice(0, kept),
-      );
+    else {
+      const kept = this.#meter.take(size, !this.taken);
+      if (kept > 0) this.#chunks.push(read.slice(0, kept));
     }
+    return true;
   }
 
   /** The process has ended, and all that it has started: takes what is left in

@@ -12,7 +12,7 @@ import { callEngine } from "./engine.ts";
 import type { StartedSpare } from "./engine/spare.ts";
 import { invalidOption } from "./flags.ts";
 import type { RunResult, SandboxOptions, SpawnOptions } from "./options.ts";
-import { removeBox } from "./removal.ts";
+import { endOne, removeBox } from "./removal.ts";
 import { Run } from "./run.ts";
 import { openSandbox, type Sandbox } from "./sandbox.ts";
 import { forget, untilReady } from "./watcher.ts";
@@ -182,7 +182,7 @@ export class SandboxPool implements AsyncDisposable {
     const { own, watch } = splitSpawn(options);
     let spare: StartedSpare | undefined;
     const run: Run = new Run({
-      own: false,
+      end: (started) => endOne(started),
       start: async (input) => {
         spare = await this.#next();
         return await callEngine("startSpare", spare, words, own, input);

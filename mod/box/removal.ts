@@ -5,12 +5,41 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { closeFd, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
 import { callEngine } from "./engine.ts";
-import type { StartedBox } from "./engine/start.ts";
+import type { EndedRun } from "./engine/end.ts";
+import type { StartedBox, StartedRun } from "./engine/start.ts";
 import { forget, untilReady } from "./watcher.ts";
 
 const SIGKILL = 9;
+
+/** Where nothing is counted. */
+const UNCOUNTED: EndedRun = {
+  counts: {
+    cpuMs: null,
+    memoryBytes: null,
+    peakBytes: null,
+    memoryLimit: null,
+    oomKills: null,
+    pids: null,
+    pidsLimit: null,
+    forksRefused: null,
+  },
+  refused: 0,
+};
+
+/**
+ * Says what a container of one command has used, which has ended with it.
+ *
+ * @param box it is removed then, and {@linkcode removeBox} waits for that
+ */
+export function endOne(run: StartedRun, box?: StartedBox): Promise<EndedRun> {
+  const control = box?.control ?? -1;
+  if (box !== undefined) box.control = -1;
+  if (run.dirs.length > 0) return callEngine("endOne", run, control);
+  if (control >= 0) closeFd(control);
+  return Promise.resolve(UNCOUNTED);
+}
 
 /** Closes a container, and waits until all of it is gone.
  *
@@ -21,12 +50,19 @@ export async function removeBox(
   ended: () => Promise<unknown>,
 ): Promise<void> {
   // Its mounts stay while they are open.
-  for (const fd of [box.files, box.upper]) if (fd >= 0) closeFd(fd);
-  closeFd(box.control);
+  for (const fd of [box.files, box.upper, box.control]) {
+    if (fd >= 0) closeFd(fd);
+  }
   await untilReady(box.wardenfd, EPOLL.in);
   forget(box.wardenfd);
   // By the warden it has ended; something may have killed that.
   trySyscall("pidfd_send_signal", box.pidfd, SIGKILL, null, 0);
   await ended();
-  await callEngine("endBox", box);
+  const status = waitProcess(box.warden);
+  try {
+    if (status !== 0) await callEngine("deleteBox", box);
+  } finally {
+    closeFd(box.pidfd);
+    closeFd(box.wardenfd);
+  }
 }

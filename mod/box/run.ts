@@ -5,10 +5,11 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { closeFd, RUSAGE, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, pollFds, RUSAGE, trySyscall } from "../../ffi/libc.ts";
 import { parseSize } from "../config/flags/numbers.ts";
 import { parseSignal } from "../signals.ts";
 import { callEngine } from "./engine.ts";
+import type { EndedRun } from "./engine/end.ts";
 import type { StartedRun } from "./engine/start.ts";
 import { invalidOption } from "./flags.ts";
 import { feed, Sink, streamInto } from "./input.ts";
@@ -25,8 +26,8 @@ const SIGKILL = 9;
 /** How a run is started, and what ends with it. */
 export interface RunDoor {
   start(input: boolean): Promise<StartedRun>;
-  /** Whether its cgroups are its own. */
-  own: boolean;
+  /** Kills what it has left running, and counts. */
+  end(started: StartedRun): Promise<EndedRun>;
   /** After its end. */
   ended(started: StartedRun): Promise<void>;
 }
@@ -182,13 +183,16 @@ export class Run implements PromiseLike<RunResult> {
     const timer = timeout === undefined
       ? undefined
       : setTimeout(() => this.#end("time"), timeout);
-    await untilReady(run.pidfd, EPOLL.in);
+    // What is short has ended before the news of its start was here.
+    if (pollFds([run.pidfd], 0).length === 0) {
+      await untilReady(run.pidfd, EPOLL.in);
+    }
     const now = performance.timeOrigin + performance.now();
     const wallMs = Math.floor(now - run.began);
     clearTimeout(timer);
     this.#signal?.removeEventListener("abort", abort);
     this.#process = undefined;
-    const ending = callEngine("endRun", run, door.own);
+    const ending = door.end(run);
     await Promise.allSettled([ending, ...this.#kills]);
     // Until here the pid, which is given to kill(2), could be nobody else's.
     const usage = new BigInt64Array(RUSAGE);

@@ -24,7 +24,7 @@ import type {
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
 import { reapEnded } from "./reap.ts";
-import { removeBox } from "./removal.ts";
+import { endOne, removeBox } from "./removal.ts";
 import { Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
@@ -158,7 +158,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     const { own, watch } = split(rest);
     let box: StartedBox;
     return new Run({
-      own: false,
+      end: (started) => endOne(started, box),
       async start(input) {
         const started = await callEngine("startOne", own, words, input);
         box = started.box;
@@ -191,7 +191,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     const { own, watch } = splitSpawn(options);
     const name = `run-${++this.#count}`;
     const run: Run = new Run({
-      own: true,
+      end: (started) => callEngine("endRun", started),
       start: (input) => {
         this.#check();
         return callEngine("startRun", this.#box, name, words, own, input)

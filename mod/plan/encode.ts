@@ -18,7 +18,7 @@
  */
 
 import { toBytes } from "../../ffi/bytes.ts";
-import { type Op, OPS } from "../plan.ts";
+import { type Op, type OpName, OPS } from "../plan.ts";
 
 /** "RUSTYPLN" */
 export const PLAN_MAGIC = 0x4e4c505954535552n;
@@ -39,7 +39,28 @@ function refuseNul(s: string): void {
 }
 
 /** Slots that an operation fills; the other slots among its arguments it uses. */
-const FILLS: ReadonlySet<string> = new Set(["into:f", "master:f", "peer:f"]);
+const FILLS: ReadonlySet<string> = new Set(["into", "master", "peer"]);
+
+/** The arguments of an operation: their names and kinds. */
+interface Shape {
+  code: number;
+  names: readonly string[];
+  kinds: readonly string[];
+  /** Which of them are slots. */
+  slots: readonly number[];
+}
+
+const SHAPES = Object.fromEntries(
+  Object.entries(OPS).map(([name, { code, args }]): [string, Shape] => {
+    const kinds = args.map((it) => it.slice(-1));
+    return [name, {
+      code,
+      names: args.map((it) => it.slice(0, -2)),
+      kinds,
+      slots: kinds.flatMap((it, at) => it === "f" ? [at] : []),
+    }];
+  }),
+) as Readonly<Record<OpName, Shape>>;
 
 /**
  * Returns for each operation which of its arguments are slots that nothing uses
@@ -53,13 +74,13 @@ function findLastUses(ops: readonly Op[]): Uint16Array {
   const end = ops.findLastIndex((it) => it.do === "closeFds");
   for (let i = ops.length - 1; i >= 0; i--) {
     const op = ops[i]! as unknown as Record<string, string>;
-    const { args } = OPS[ops[i]!.do];
+    const { names, slots } = SHAPES[ops[i]!.do];
+    if (slots.length === 0) continue;
     let fills: string[] | undefined;
     let uses: string[] | undefined;
-    for (let at = 0; at < args.length; at++) {
-      const arg = args[at]!;
-      if (!arg.endsWith(":f")) continue;
-      const name = op[arg.slice(0, -2)]!;
+    for (const at of slots) {
+      const arg = names[at]!;
+      const name = op[arg]!;
       if (name === "") continue;
       if (!used.has(name) && (end < 0 || i <= end)) bits[i]! |= 1 << at;
       (FILLS.has(arg) ? fills ??= [] : uses ??= []).push(name);
@@ -141,15 +162,14 @@ export function encodePlan(
   };
   const last = findLastUses(ops);
   for (const [index, op] of ops.entries()) {
-    const { code, args } = OPS[op.do];
+    const { code, names, kinds } = SHAPES[op.do];
     const start = at;
     room(8);
     at += 8;
-    for (const arg of args) {
-      const colon = arg.length - 2;
+    for (let i = 0; i < names.length; i++) {
       // deno-lint-ignore no-explicit-any -- the table above types the fields
-      const value = (op as any)[arg.slice(0, colon)];
-      switch (arg[colon + 1]) {
+      const value = (op as any)[names[i]!];
+      switch (kinds[i]) {
         case "n":
           number(value);
           break;
@@ -182,7 +202,7 @@ export function encodePlan(
     for (let i = 0; last[index]! >> i !== 0; i++) {
       if ((last[index]! >> i & 1) === 0) continue;
       // deno-lint-ignore no-explicit-any -- the table above types the fields
-      const name = (op as any)[args[i]!.slice(0, -2)];
+      const name = (op as any)[names[i]!];
       const n = slots.get(name);
       if (n !== undefined) free.push(n);
       slots.delete(name);

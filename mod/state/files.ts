@@ -33,6 +33,12 @@ const O_NOFOLLOW = Deno.build.arch === "aarch64" ? 0o100000 : 0o400000;
  * directory for all, where somebody can have put a symbolic link before us. What
  * came only in part, on a full disk, goes. */
 export function replaceFile(path: string, text: string, mode = 0o600): void {
+  stageFile(path, text, mode);
+  renameSync(`${path}.new`, path);
+}
+
+/** The first half of that: the text is there, and not yet by its name. */
+function stageFile(path: string, text: string, mode = 0o600): void {
   const temporary = `${path}.new`;
   const write = () =>
     writeTextFileSync(temporary, text, { mode, createNew: true });
@@ -43,7 +49,6 @@ export function replaceFile(path: string, text: string, mode = 0o600): void {
     removeSync(temporary);
     writeOrRemove(temporary, write);
   }
-  renameSync(temporary, path);
 }
 
 /** Writes a new file; one that cannot be written to its end is removed. */
@@ -66,13 +71,28 @@ function isThere(path: string): boolean {
   }
 }
 
-/** Writes ROOT/ID/state.json. Its lock is made with it: later the disk may be
- * full, or read-only. */
+/** Writes ROOT/ID/state.json. */
 export function writeState(dir: StateDir, state: State): void {
+  stageState(dir, state);
+  publishState(dir);
+}
+
+/** Writes it, so that {@linkcode publishState} has next to nothing to do: somebody
+ * waits for that. Its lock is made with it: later the disk may be full, or
+ * read-only. */
+export function stageState(dir: StateDir, state: State): void {
   keeping(dir.path, () => {
     makeLock(dir);
-    replaceFile(`${dir.path}/state.json`, encodeState(state));
+    stageFile(`${dir.path}/state.json`, encodeState(state));
   });
+}
+
+/** Gives it its name: from here on the container exists. */
+export function publishState({ path }: StateDir): void {
+  keeping(
+    path,
+    () => renameSync(`${path}/state.json.new`, `${path}/state.json`),
+  );
 }
 
 // ES2025's JSON.rawJSON, which TypeScript 6 does not type yet.

@@ -6,7 +6,6 @@
 
 import { assertEquals, assertMatch } from "@std/assert";
 import { closeFd, openFd, waitProcess } from "../../ffi/libc.ts";
-import { libraryPlace } from "../../mod/box/engine/place.ts";
 import { readConfig } from "../../mod/box/engine/start.ts";
 import { applyChanges } from "../../mod/container/inside/apply.ts";
 import { listChanges } from "../../mod/container/inside/changes.ts";
@@ -110,14 +109,13 @@ for (const userns of [undefined, "0:300000:1000"]) {
       if (userns !== undefined) {
         runTool("chown", "-R", "300000:300000", box.rootfs);
       }
-      const { config, global } = readConfig({
+      const { config, place } = readConfig({
         rootfs: box.rootfs,
         name: box.id,
         ephemeral: true,
         tmpfs: ["/work/cache/deep"],
         ...(userns === undefined ? {} : { userns }),
       }, ["sh", "-c", SCRIPT]);
-      const place = libraryPlace(global);
       const launched = launchWarded(config, gatherFacts(place.caller), {
         place,
         gate: "none",

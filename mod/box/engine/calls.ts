@@ -6,7 +6,8 @@
 
 import {
   countBox,
-  endBox,
+  deleteBox,
+  endOne,
   endRun,
   examineMachine,
   explainBox,
@@ -37,10 +38,11 @@ export const CALLS = {
   startSpare,
   killRun,
   endRun,
+  endOne,
   countBox,
   pauseBox,
   resumeBox,
-  endBox,
+  deleteBox,
   readBoxFile,
   writeBoxFile,
   listBoxFiles,

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { closeFd, trySyscall, waitProcess } from "../../../ffi/libc.ts";
+import { closeFd, trySyscall } from "../../../ffi/libc.ts";
 import { freezeCgroups, thawCgroups } from "../../cgroups/control.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { type Explained, explainPlan } from "../../explain.ts";
@@ -44,22 +44,32 @@ export interface EndedRun {
   refused: number;
 }
 
-/** Ends what a process that has ended left running, and says what all of it has
- * used.
- *
- * @param own whether its cgroups are its own, and go with it */
-export function endRun(run: StartedRun, own: boolean): EndedRun {
+/** Ends what a process that has ended left running, says what all of it has used,
+ * and removes its cgroups, which are its own. */
+export function endRun(run: StartedRun): EndedRun {
   killRun(run);
   const counts = readCounts(run.dirs);
   const above = readCounts(run.above).forksRefused;
   const rise = above === null || run.refusedBefore === null
     ? 0
     : above - run.refusedBefore;
-  if (own) {
-    awaitReaped(run.dirs);
-    removeRunCgroups(run.dirs);
-  }
+  awaitReaped(run.dirs);
+  removeRunCgroups(run.dirs);
   return { counts, refused: Math.max(counts.forksRefused ?? 0, rise) };
+}
+
+/** Says what a container of one command has used. With its first process all that
+ * was in it has ended.
+ *
+ * @param control the warden's socket, closed then: it removes the container; -1:
+ * that stays */
+export function endOne({ dirs }: StartedRun, control: number): EndedRun {
+  try {
+    const counts = readCounts(dirs);
+    return { counts, refused: counts.forksRefused ?? 0 };
+  } finally {
+    if (control >= 0) closeFd(control);
+  }
 }
 
 /** What a container uses. */
@@ -80,17 +90,11 @@ export function resumeBox({ dirs }: StartedBox): void {
   thawCgroups(dirs);
 }
 
-/** Takes the end of a container's warden: what that did not remove, because
- * something has killed it, this process does.
+/** Removes what a container's warden did not, because something has killed it.
  *
  * @throws {ContainerError} when something stays */
-export function endBox(box: StartedBox): void {
-  const status = waitProcess(box.warden);
-  if (status !== 0) {
-    deleteContainer(box.id, true, placeOf(box), () => {});
-  }
-  closeFd(box.pidfd);
-  closeFd(box.wardenfd);
+export function deleteBox(box: StartedBox): void {
+  deleteContainer(box.id, true, placeOf(box), () => {});
 }
 
 /** What would be done for a sandbox, in order. */
@@ -98,8 +102,7 @@ export function explainBox(
   options: Options,
   command: readonly string[] | undefined,
 ): Explained[] {
-  const { config, global } = readConfig(options, command);
-  const place = libraryPlace(global);
+  const { config, place } = readConfig(options, command);
   const prepared = prepare(config, gatherFacts(place.caller), {
     place,
     gate: "none",

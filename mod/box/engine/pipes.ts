@@ -42,7 +42,11 @@ export class Pipes {
   give(config: Config): void {
     const { process, linux } = config.spec;
     const uid = toHost(linux?.uidMappings, process?.user?.uid ?? 0);
-    if (uid === undefined) return;
+    if (uid !== undefined) this.giveTo(uid);
+  }
+
+  /** @param uid on the host */
+  giveTo(uid: number): void {
     for (const fd of this.theirs) givePipe(fd, uid);
   }
 

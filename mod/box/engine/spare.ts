@@ -10,10 +10,17 @@ import { closeFd } from "../../../ffi/libc.ts";
 import { duplicateFd } from "../../../ffi/pipe.ts";
 import { readInRoot } from "../../../ffi/rootfs.ts";
 import type { Config } from "../../config/config.ts";
+import type { Process } from "../../config/schema.ts";
 import { changeProcess } from "../../container/exec_flags.ts";
 import { applyHome, findUserIn } from "../../container/launch/home.ts";
-import { hasEnded, planRest, sendRest } from "../../container/launch/rest.ts";
-import type { Prepared } from "../../container/model.ts";
+import {
+  hasEnded,
+  planRest,
+  sendRest,
+  withCommand,
+} from "../../container/launch/rest.ts";
+import { loadSaved } from "../../container/kept/saved.ts";
+import type { Filter } from "../../container/model.ts";
 import { rootReplaced, seeRootfs } from "../../container/properties/rootfs.ts";
 import { ContainerError } from "../../errors.ts";
 import { wordPlanError } from "../../failure.ts";
@@ -23,7 +30,7 @@ import { HelperDied } from "../../process.ts";
 import type { ReadInRoot } from "../../security.ts";
 import { readOptions, SPAWN_FLAGS } from "../flags.ts";
 import { Pipes } from "./pipes.ts";
-import { libraryPlace, placeOf } from "./place.ts";
+import { placeOf } from "./place.ts";
 import {
   cpuLimitOf,
   launch,
@@ -44,8 +51,15 @@ export interface StartedSpare {
   made: unknown;
 }
 
-/** What the rest of a plan is made of. */
-type Made = Pick<Prepared, "config" | "filter" | "setgroups">;
+/** What the rest of a plan is made of, when nothing of it is changed: a command is
+ * all that is missing. The configuration is where the other commands have it, too:
+ * in the state. */
+interface Made {
+  ops: readonly Op[];
+  cpuLimit: number | null;
+}
+
+const STREAMS = [0, 1, 2];
 
 /**
  * Makes a container that waits.
@@ -53,16 +67,30 @@ type Made = Pick<Prepared, "config" | "filter" | "setgroups">;
  * @throws {ContainerError} when it cannot be made; nothing is left
  */
 export function createSpare(options: Options): StartedSpare {
-  const { config, global } = readConfig(options, undefined);
-  const { box, prepared, channel } = launch(config, libraryPlace(global), {
-    gate: "rest",
-  });
-  const { config: made, filter, setgroups } = prepared;
-  return {
-    box,
-    channel,
-    made: { config: made, filter, setgroups } satisfies Made,
-  };
+  const { config, place } = readConfig(options, undefined);
+  const { box, prepared, channel } = launch(config, place, { gate: "rest" });
+  const { facts, filter, setgroups } = prepared;
+  const ops = planRest(
+    withProcess(prepared.config, {
+      ...prepared.config.spec.process ?? { cwd: "/" },
+      args: ["-"],
+    }),
+    facts,
+    { filter, setgroups, streams: STREAMS },
+  );
+  const made: Made = { ops, cpuLimit: cpuLimitOf(prepared.config) };
+  return { box, channel, made };
+}
+
+/** The configuration of a container of one command. */
+function withProcess(config: Config, process: Process): Config {
+  return { ...config, idle: false, spec: { ...config.spec, process } };
+}
+
+/** The filter that a rest has. */
+function filterOf(ops: readonly Op[]): Filter | undefined {
+  const op = ops.find((it) => it.do === "seccomp");
+  return op && { filter: op.filter, flags: Number(op.flags), notify: false };
 }
 
 /** Gives it the rest of its plan.
@@ -70,17 +98,22 @@ export function createSpare(options: Options): StartedSpare {
  * @throws {ContainerError} */
 function goOn(
   { box, channel }: StartedSpare,
-  config: Config,
   ops: readonly Op[],
   streams: readonly number[] = [],
 ): void {
   const waiting = { channel, pid: box.pid, warden: box.warden };
-  const { caller } = placeOf(box);
   try {
     sendRest(waiting, ops, streams).serve({});
   } catch (error) {
     if (!hasEnded(error) && !(error instanceof HelperDied)) {
-      throw wordPlanError(error, config, gatherFacts(caller));
+      const { config } = loadSaved(box.root, box.id);
+      const args = ops.flatMap((it) => it.do === "exec" ? it.argv : []);
+      const process = config.spec.process ?? { cwd: "/" };
+      throw wordPlanError(
+        error,
+        withProcess(config, { ...process, args }),
+        gatherFacts(placeOf(box).caller),
+      );
     }
     throw new ContainerError(
       `Cannot use the sandbox "${box.id}": it has ended`,
@@ -99,11 +132,18 @@ function goOn(
  * @throws {ContainerError} when it has ended
  */
 export function openSpare(spare: StartedSpare): void {
-  const { config, filter, setgroups } = spare.made as Made;
+  const { box } = spare;
+  const { ops } = spare.made as Made;
   try {
-    const facts = gatherFacts(placeOf(spare.box).caller);
-    const ops = planRest(config, facts, { filter, setgroups, streams: [] });
-    goOn(spare, config, ops);
+    const { config, setgroups } = loadSaved(box.root, box.id);
+    goOn(
+      spare,
+      planRest(config, gatherFacts(placeOf(box).caller), {
+        filter: filterOf(ops),
+        setgroups,
+        streams: [],
+      }),
+    );
   } finally {
     closeFd(spare.channel);
   }
@@ -120,6 +160,33 @@ function readLower(config: Config, lower: StartedBox["lower"]): ReadInRoot {
   };
 }
 
+/** The rest of its plan for a command that has options of its own: planned anew,
+ * as that of an exec is. */
+function planChanged(
+  { box, made }: StartedSpare,
+  args: readonly string[],
+  options: Options,
+  pipes: Pipes,
+): Op[] {
+  const { flags } = readOptions(options, SPAWN_FLAGS);
+  const { caller } = placeOf(box);
+  const { config: own, setgroups } = loadSaved(box.root, box.id);
+  const read = readLower(own, box.lower);
+  const process = changeProcess(
+    { flags, args, caller },
+    own.spec.process ?? { cwd: "/" },
+    { mode: own.mode, findUser: (name) => findUserIn(own, read, name) },
+  );
+  const config = withProcess(own, process);
+  applyHome(config, read);
+  pipes.give(config);
+  return planRest(config, gatherFacts(caller), {
+    filter: filterOf((made as Made).ops),
+    setgroups,
+    streams: STREAMS,
+  });
+}
+
 /**
  * Makes it the container of one command. Its channel is closed.
  *
@@ -134,30 +201,15 @@ export function startSpare(
   input: boolean,
 ): StartedRun {
   const { box, channel } = spare;
-  const { config: own, filter, setgroups } = spare.made as Made;
+  const { ops, cpuLimit } = spare.made as Made;
   const pipes = new Pipes(input);
   try {
-    const { flags } = readOptions(options, SPAWN_FLAGS);
-    const { caller } = placeOf(box);
-    const facts = gatherFacts(caller);
-    const read = readLower(own, box.lower);
-    const config: Config = { ...own, idle: false, spec: { ...own.spec } };
-    config.spec.process = changeProcess(
-      { flags, args: command, caller },
-      own.spec.process ?? { cwd: "/" },
-      {
-        mode: own.mode,
-        findUser: (name) => findUserIn(own, read, name),
-      },
-    );
-    applyHome(config, read);
-    pipes.give(config);
-    const ops = planRest(config, facts, {
-      filter,
-      setgroups,
-      streams: [0, 1, 2],
-    });
-    goOn(spare, config, ops, pipes.theirs);
+    const isOwn = Object.values(options).every((it) => it === undefined);
+    if (isOwn) pipes.giveTo(box.owner.uid);
+    const rest = isOwn
+      ? withCommand(ops, command)
+      : planChanged(spare, command, options, pipes);
+    goOn(spare, rest, pipes.theirs);
     return {
       pid: box.pid,
       pidfd: duplicateFd(box.pidfd),
@@ -165,7 +217,7 @@ export function startSpare(
       dirs: box.dirs,
       above: [],
       refusedBefore: null,
-      cpuLimit: cpuLimitOf(config),
+      cpuLimit,
       began: now(),
     };
   } catch (error) {

@@ -102,15 +102,18 @@ function ownerIn({ spec }: Config): { uid: number; gid: number } {
   };
 }
 
-/** The configuration that options describe.
+/** The configuration that options describe, and where its container lives: for
+ * one call, which asks but once who calls.
  *
+ * @param streams what becomes 0, 1 and 2; absent: the null device
  * @throws {ContainerError} for a value that cannot be */
 export function readConfig(
   options: Options,
   command: readonly string[] | undefined,
-): { config: Config; global: ReturnType<typeof readOptions>["global"] } {
+  streams?: Streams,
+): { config: Config; place: Place } {
   const { global, flags } = readOptions(options, SANDBOX_FLAGS);
-  const place = libraryPlace(global);
+  const place = libraryPlace(global, streams);
   if (command !== undefined) {
     flags.set("interactive", [{ value: true, typed: "" }]);
   }
@@ -121,7 +124,7 @@ export function readConfig(
     config.idle = true;
     delete config.spec.process!.args;
   }
-  return { config, global };
+  return { config, place };
 }
 
 const swept = new Set<string>();
@@ -215,8 +218,8 @@ export function launch(
  * @throws {ContainerError} when it cannot be made; nothing is left
  */
 export function createBox(options: Options): StartedBox {
-  const { config, global } = readConfig(options, undefined);
-  return launch(config, libraryPlace(global)).box;
+  const { config, place } = readConfig(options, undefined);
+  return launch(config, place).box;
 }
 
 /** RLIMIT_CPU's hard limit in milliseconds. */
@@ -236,10 +239,9 @@ export function startOne(
   command: readonly string[],
   input: boolean,
 ): StartedOne {
-  const { config, global } = readConfig(options, command);
   const pipes = new Pipes(input);
   try {
-    const place = libraryPlace(global, pipes.theirs);
+    const { config, place } = readConfig(options, command, pipes.theirs);
     const started = launch(config, place, {
       planned: (it) => pipes.give(it),
     });

@@ -15,7 +15,7 @@ import { type Outlet, ownOutlet } from "../../outlet.ts";
 import type { Op, Phase, Phased } from "../../plan.ts";
 import { encodePlan } from "../../plan/encode.ts";
 import { PlanRun } from "../../process.ts";
-import { planSecurity } from "../../security.ts";
+import { planFindExec, planSecurity } from "../../security.ts";
 import type { Filter, Prepared, Step } from "../model.ts";
 import { orderPlan, planSteps, streamSlot } from "./order.ts";
 
@@ -79,6 +79,20 @@ export function planRest(
   ];
   return orderPlan(parts).flatMap(([phase, ops]) =>
     RESTS.includes(phase) ? ops : []
+  );
+}
+
+/** The same rest for other words: all else of it is as it was planned.
+ *
+ * @throws {ContainerError} when there is no command in them */
+export function withCommand(ops: readonly Op[], args: readonly string[]): Op[] {
+  const env = ops.flatMap((it) => it.do === "exec" ? it.env : []);
+  return ops.map((it) =>
+    it.do === "findExec"
+      ? planFindExec(args, env)
+      : it.do === "exec"
+      ? { ...it, argv: args }
+      : it
   );
 }
 

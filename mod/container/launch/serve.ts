@@ -14,13 +14,14 @@ import { SYNC } from "../../plan.ts";
 import type { PlanRun } from "../../process.ts";
 import {
   describeProcess,
+  publishState,
   replaceFile,
+  stageState,
   type State,
   type StateClass,
   type StateDir,
   type StateProcess,
   writeSaved,
-  writeState,
 } from "../../state.ts";
 import { moveNetDevices } from "../properties/net_devices.ts";
 import { saveConfig } from "../kept/saved.ts";
@@ -134,6 +135,10 @@ export function serveLaunch(
     forked() {
       // Without state.json, which comes last, this file is rubbish.
       writeSaved(dir, saveConfig(prepared));
+      stageState(dir, {
+        ...describeContainer(prepared, kind),
+        ...describeProcess(run.pid),
+      });
       meanwhile?.();
     },
     sync(step, pid) {
@@ -163,10 +168,7 @@ export function serveLaunch(
       }
       if (step === SYNC.ready) {
         applyRlimits(run.pid, prepared);
-        writeState(dir, {
-          ...describeContainer(prepared, kind),
-          ...describeProcess(run.pid),
-        });
+        publishState(dir);
       }
     },
   });
