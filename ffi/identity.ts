@@ -20,10 +20,16 @@ export interface SeenFile extends FileId {
   mode: number;
 }
 
+/** One whose mount is known, too. */
+export interface MountedFile extends SeenFile {
+  /** Id of the mount that it is in, as in mountinfo. */
+  mount: number;
+}
+
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
-/** STATX_TYPE, STATX_MODE and STATX_INO. */
-const MASK = 0x103;
+/** STATX_TYPE, STATX_MODE, STATX_INO and, since Linux 5.8, STATX_MNT_ID. */
+const MASK = 0x1103;
 
 /**
  * Looks at a file by its path, links and automounts followed, or by a
@@ -31,7 +37,7 @@ const MASK = 0x103;
  *
  * @throws {SyscallError} when there is none, or the caller may not see it
  */
-export function identifyFile(file: string | number): SeenFile {
+export function identifyFile(file: string | number): MountedFile {
   const bytes = new Uint8Array(256);
   const [at, path, flags] = typeof file === "string"
     ? [AT_FDCWD, file, 0]
@@ -41,6 +47,7 @@ export function identifyFile(file: string | number): SeenFile {
   return {
     mode: view.getUint16(28, true),
     ino: view.getBigUint64(32, true),
+    mount: Number(view.getBigUint64(144, true)),
     dev: makedev(view.getUint32(136, true), view.getUint32(140, true)),
   };
 }

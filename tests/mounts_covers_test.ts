@@ -164,7 +164,10 @@ Deno.test("planMounts() takes nothing of the host's that an unbindable mount wou
       () =>
         plan({ ...USERNS, ...spec }, {}, {
           ...DIRECTORY,
-          unbindable: new Map([[unbindable, `${unbindable}/in`]]),
+          unbindable: new Map([[
+            unbindable,
+            { path: `${unbindable}/in`, unsure: false },
+          ]]),
         }),
       ContainerError,
       `"${unbindable}/in" in it is an unbindable mount`,

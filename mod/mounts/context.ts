@@ -109,11 +109,14 @@ export function checkWhole(
 ): void {
   const point = host.unbindable?.get(path);
   if (point === undefined) return;
+  const what = point.unsure
+    ? `"${point.path}", which others may move into it, is an unbindable mount`
+    : `"${point.path}" in it is an unbindable mount`;
   throw new ContainerError(
-    `Cannot ${wanted}: "${point}" in it is an unbindable mount, and a container with a user namespace is not to see what that covers (${from})`,
+    `Cannot ${wanted}: ${what}, and a container with a user namespace is not to see what that covers (${from})`,
     {
       code: "mount-unbindable",
-      hint: `mount --make-private ${point}, or unmount it`,
+      hint: `mount --make-private ${point.path}, or unmount it`,
     },
   );
 }

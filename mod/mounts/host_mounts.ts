@@ -5,14 +5,23 @@
  * @module
  */
 
-import { lstatSync, readTextFileSync, realPathSync } from "../../ffi/files.ts";
-import { type FileId, identifyFile, isSameFile } from "../../ffi/identity.ts";
+import { lstatSync, readTextFileSync } from "../../ffi/files.ts";
+import {
+  type FileId,
+  identifyFile,
+  isSameFile,
+  type MountedFile,
+} from "../../ffi/identity.ts";
 import { type Facts, unescapeMountinfo } from "../host.ts";
-import type { MountHost } from "./model.ts";
+import type { MountHost, Unbindable } from "./model.ts";
 import { isUnder, listAbove, splitPath } from "./path.ts";
 
 interface Mounted {
   id: number;
+  /** Id of the mount that it lies on. */
+  parent: number;
+  /** Its file system: "8:1". */
+  device: string;
   path: string;
   readonly: boolean;
   unbindable: boolean;
@@ -27,6 +36,8 @@ export function listMounts(proc: string): Mounted[] {
     .filter((it) => it.length > 5)
     .map((it) => ({
       id: Number(it[0]),
+      parent: Number(it[1]),
+      device: it[2]!,
       path: unescapeMountinfo(it[4]!),
       readonly: it[5]!.split(",").includes("ro"),
       unbindable: it.slice(6, it.indexOf("-")).includes("unbindable"),
@@ -74,26 +85,71 @@ function mayOthersRename(path: string, caller: number): boolean {
       ((mode & 0o1000) === 0 || isOthers(lstatSync(path).uid));
 }
 
-/** An unbindable mount below each of these paths: the kernel leaves it out of a
- * copy of the tree. */
+/** What leads to a mount: the directories above it, and the file systems that
+ * it hangs on. */
+interface Way {
+  above: FileId[];
+  devices: Set<string>;
+  /** Somebody else may rename one of these, now and while we look. */
+  unsure: boolean;
+}
+
+function findWay(
+  { path, parent }: Mounted,
+  mounts: ReadonlyMap<number, Mounted>,
+  caller: number,
+): Way {
+  const devices = new Set<string>();
+  for (let id = parent; mounts.has(id);) {
+    const on = mounts.get(id)!;
+    devices.add(on.device);
+    if (on.parent === id) break;
+    id = on.parent;
+  }
+  const above = listAbove(path);
+  try {
+    return {
+      above: [...above, "/"].map((it) => identifyFile(it)),
+      devices,
+      unsure: [path, ...above].some((it) => mayOthersRename(it, caller)),
+    };
+  } catch {
+    // It has another name by now.
+    return { above: [], devices, unsure: true };
+  }
+}
+
+/**
+ * Finds an unbindable mount below each of these files, by their paths: the kernel
+ * leaves it out of a copy of the tree.
+ *
+ * Neither the mount nor the file is told by a path, which others may change
+ * meanwhile: a directory that leads to the mount is known by what it is. Where
+ * others may rename one of those, the mount counts as below whatever is on a file
+ * system that it hangs on.
+ */
 export function findUnbindable(
-  paths: readonly string[],
-  proc: string,
-): Map<string, string> {
-  const points = listMounts(proc).filter((it) => it.unbindable)
-    .map((it) => it.path);
-  const found = new Map<string, string>();
+  files: readonly (readonly [
+    path: string,
+    file: Pick<MountedFile, "dev" | "ino" | "mount">,
+  ])[],
+  { proc, uid }: Pick<Facts, "proc" | "uid">,
+): Map<string, Unbindable> {
+  const all = listMounts(proc);
+  const found = new Map<string, Unbindable>();
+  const points = all.filter((it) => it.unbindable && it.path !== "/");
   if (points.length === 0) return found;
-  for (const path of paths) {
-    let top: string;
-    try {
-      top = realPathSync(path);
-    } catch {
-      // What is missing is refused elsewhere.
-      continue;
+  const mounts = new Map(all.map((it) => [it.id, it]));
+  for (const point of points) {
+    const { above, devices, unsure } = findWay(point, mounts, uid);
+    for (const [path, file] of files) {
+      const device = mounts.get(file.mount)?.device;
+      const isBelow = above.some((it) => isSameFile(it, file));
+      const mayBe = unsure && (device === undefined || devices.has(device));
+      if ((isBelow || mayBe) && !found.has(path)) {
+        found.set(path, { path: point.path, unsure: !isBelow });
+      }
     }
-    const point = points.find((it) => it !== top && isUnder(it, top));
-    if (point !== undefined) found.set(path, point);
   }
   return found;
 }

@@ -19,6 +19,7 @@ import {
   type FileId,
   identifyFile,
   isSameFile,
+  type MountedFile,
   type SeenFile,
 } from "../../ffi/identity.ts";
 import type { Config } from "../config/config.ts";
@@ -66,6 +67,7 @@ export function inspectMounts(
   }
   const unmet = new Map<number, string>();
   const paths: string[] = [];
+  const files: [string, MountedFile][] = [];
   const groupsOf = lookAtGroups(facts.proc);
   for (const [at, mount] of (config.spec.mounts ?? []).entries()) {
     const options = parseMountOptions(mount.options ?? []);
@@ -73,7 +75,10 @@ export function inspectMounts(
     const source = absolutePath(config.bundle, mount.source ?? "");
     const file = lookAtSource(source);
     sources.set(at, typeof file === "string" ? file : typeOf(file));
-    if (typeof file !== "string") seen.set(`mount.${at}`, file);
+    if (typeof file !== "string") {
+      seen.set(`mount.${at}`, file);
+      files.push([source, file]);
+    }
     paths.push(source);
     const lack = config.mode === "friendly"
       ? findLack(source, options.propagation, groupsOf)
@@ -98,7 +103,10 @@ export function inspectMounts(
     seen,
     unmet,
     unbindable: hasUserNamespace(config)
-      ? findUnbindable([config.rootfs, "/sys", ...paths], facts.proc)
+      ? findUnbindable(
+        [...files, ["/sys", identifyFile("/sys")], [config.rootfs, root]],
+        facts,
+      )
       : new Map(),
     modes: hasUserNamespace(config) || facts.inUserns
       ? lookAtModes(config.spec.linux?.devices ?? [])
@@ -147,7 +155,7 @@ function lookAtModes(devices: readonly Device[]): Map<string, number> {
   return modes;
 }
 
-function lookAtSource(path: string): SeenFile | "missing" | "denied" {
+function lookAtSource(path: string): MountedFile | "missing" | "denied" {
   try {
     return identifyFile(path);
   } catch (error) {

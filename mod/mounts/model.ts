@@ -36,6 +36,13 @@ export interface HostEntry {
   entries?: HostEntry[];
 }
 
+/** An unbindable mount of the host's in a tree. */
+export interface Unbindable {
+  path: string;
+  /** Others may rename what leads to it: it may be in there. */
+  unsure: boolean;
+}
+
 /** What `inspectMounts()` found. */
 export interface MountHost {
   /** Type of the source of `mounts[i]`, for bind mounts. */
@@ -48,7 +55,7 @@ export interface MountHost {
   unmet?: ReadonlyMap<number, string>;
   /** By paths of the host: what is mounted in there and would be missing in a
    * copy, so that what it covers would lie bare. Known for a user namespace. */
-  unbindable?: ReadonlyMap<string, string>;
+  unbindable?: ReadonlyMap<string, Unbindable>;
   /** Modes of the host's devices by their paths, where a configuration asks for
    * one of a device that it shall see itself. */
   modes: ReadonlyMap<string, number>;
