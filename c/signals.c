@@ -2,10 +2,12 @@
  * What becomes of a signal that came to the keeper: it is the command's, that
  * of the command's whole process group, or the end of the container.
  */
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -48,6 +50,38 @@ static bool read_dispositions(pid_t pid, struct dispositions *d)
 	return true;
 }
 
+/* How long the read of one word may take; who is slower is asked no more. */
+#define READ_MS 500
+
+/* Whether a set of signals in another process's memory has one, or may have it.
+ * That memory can be such that reading it takes for ever (userfaultfd(2), a file
+ * of a FUSE of theirs), and nothing but SIGKILL ends that: a child reads. One
+ * that is killed is reaped with the others. */
+static bool is_in_set(pid_t pid, void *address, uint64_t bit)
+{
+	uint64_t set = 0;
+	struct iovec ours = { &set, sizeof(set) };
+	struct iovec theirs = { address, sizeof(set) };
+	struct pollfd p = { .events = POLLIN };
+	int status = 0, ended;
+	pid_t reader;
+
+	reader = clone_child(0, -1, &p.fd);
+	if (reader < 0)
+		return true;
+	if (reader == 0)
+		_exit(process_vm_readv(pid, &ours, 1, &theirs, 1, 0) !=
+			      (ssize_t)sizeof(set) ||
+		      set & bit);
+	ended = poll(&p, 1, READ_MS);
+	close(p.fd);
+	if (ended <= 0) {
+		kill(reader, SIGKILL);
+		return true;
+	}
+	return waitpid(reader, &status, 0) != reader || status;
+}
+
 /* Whoever sits in sigwait(3) has the signals that it waits for unblocked just
  * then, rt_sigtimedwait(2): tini and other inits do. What may not be looked at
  * may be one. */
@@ -55,8 +89,7 @@ static bool is_waited_for(pid_t pid, uint64_t bit)
 {
 	char path[32], text[256];
 	const char *p = text;
-	uint64_t number, set = 0;
-	struct iovec ours = { &set, sizeof(set) }, theirs = { 0 };
+	uint64_t number;
 
 	/* "NUMBER 0xARGUMENT ...", or "running" */
 	if (read_whole(proc_path(path, pid, "/syscall"), text,
@@ -72,12 +105,7 @@ static bool is_waited_for(pid_t pid, uint64_t bit)
 	if (strncmp(p, " 0x", 3) != 0)
 		return true;
 	p += 3;
-	theirs.iov_base = (void *)(uintptr_t)read_number(&p, 16);
-	theirs.iov_len = sizeof(set);
-	if (process_vm_readv(pid, &ours, 1, &theirs, 1, 0) !=
-	    (ssize_t)sizeof(set))
-		return true;
-	return set & bit;
+	return is_in_set(pid, (void *)(uintptr_t)read_number(&p, 16), bit);
 }
 
 /* Whether the container's first process, as pid 1 of its namespace, never gets

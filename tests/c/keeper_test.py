@@ -794,6 +794,42 @@ class Terminal(Case):
         os.kill(box.pid, signal.SIGTERM)
         self.assertEqual(box.proc.wait(LIMIT), 9)
 
+    # pid 1 sits in sigwait(3), and its set's page never comes: userfaultfd(2).
+    MISSING = """
+import ctypes, mmap, os, signal, struct, threading, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+libc = ctypes.CDLL(None, use_errno=True)
+page = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+at = ctypes.addressof(ctypes.c_char.from_buffer(page))
+page[:8] = struct.pack("Q", 1 << 9)  # SIGUSR1
+main = os.readlink("/proc/self")  # as /proc has it
+threading.excepthook = lambda it: os._exit(1)
+
+def take():
+    while open(f"/proc/self/task/{main}/syscall").read().split()[0] != "128":
+        time.sleep(0.01)
+    fd = libc.syscall(323, 0)
+    for request, arg in ((0xc018aa3f, struct.pack("QQQ", 0xaa, 0, 0)),
+                         (0xc020aa00, struct.pack("QQQQ", at, 4096, 1, 0))):
+        if libc.ioctl(fd, ctypes.c_ulong(request), ctypes.create_string_buffer(arg)):
+            raise OSError(ctypes.get_errno(), "userfaultfd")
+    libc.madvise(ctypes.c_void_p(at), 4096, 4)
+    print("ready", flush=True)
+
+threading.Thread(target=take, daemon=True).start()
+os._exit(libc.syscall(128, ctypes.c_void_p(at), None, None, 8))
+"""
+
+    @unittest.skipUnless(os.uname().machine == "x86_64", "numbers of x86_64")
+    def test_memory_that_never_comes_does_not_make_it_deaf(self):
+        box = Box(["/usr/bin/python3", "-c", self.MISSING], ends=True)
+        self.addCleanup(box.proc.stderr.close)
+        self.addCleanup(box.proc.stdout.close)
+        box.running()
+        self.assertEqual(box.proc.stdout.readline(), b"ready\n")
+        box.proc.send_signal(signal.SIGUSR1)
+        self.assertEqual(box.proc.wait(LIMIT), 10)
+
     def copy_master(self, box):
         """A copy of the keeper's end of the container's terminal, as a tracer
         inside takes it from the process that makes it."""
