@@ -8,6 +8,7 @@
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { compileLine } from "../scripts/compile.ts";
 import { BUNDLE } from "../scripts/bundle.ts";
+import { denoWords } from "../mod/program.ts";
 import { findProgram, isFile, probe } from "../tests/needs.ts";
 import { Library } from "./library.ts";
 import { CpuMeter } from "./processes.ts";
@@ -58,7 +59,9 @@ const LISTENS_TRIES = 1000, TICK_MS = 10;
 /** Containers that warm an engine up. */
 const WARM_UP = 20;
 
-const DENO = [Deno.execPath(), "run", "-q", "-A", "--no-config"];
+/** Deno, for an empty program and for rustyrun. */
+const EMPTY = [Deno.execPath(), "run", "-q", "-A", "--no-config"];
+const COLD = [Deno.execPath(), ...denoWords(BUNDLE)];
 
 /** The contenders of one run. */
 export class Field {
@@ -77,17 +80,17 @@ export class Field {
     this.#room = room;
     this.#empty = `${room.dir}/empty.js`;
     Deno.writeTextFileSync(this.#empty, "");
-    this.empties.push({ name: "empty", line: [...DENO, this.#empty] });
+    this.empties.push({ name: "empty", line: [...EMPTY, this.#empty] });
     this.library = new Library(room);
   }
 
   /** Finds them, starts the warm engine, and tries each one. */
   static async gather(room: Room): Promise<Field> {
     const field = new Field(room);
-    const cold = field.#add("cold", [...DENO, BUNDLE]);
+    const cold = field.#add("cold", COLD);
     // Engines take one file.
     cold.program = `${room.dir}/cold`;
-    const line = [...DENO, BUNDLE].join(" ");
+    const line = COLD.join(" ");
     Deno.writeTextFileSync(
       cold.program,
       `#!/bin/sh\nDENO_DIR=${room.dir}/deno exec ${line} "$@"\n`,
@@ -147,7 +150,7 @@ export class Field {
 
   async #addFront(): Promise<void> {
     const { dir, starter } = this.#room;
-    const [deno, ...words] = [...DENO, BUNDLE];
+    const [deno, ...words] = COLD;
     if (probe(deno!, ...words, "serve", "--help").code !== 0) {
       this.leaveOut("front", "this rustyrun has no serve");
       return;
@@ -155,7 +158,7 @@ export class Field {
     const socket = `${this.#room.makeDir("serve")}/socket`;
     const front = `${dir}/rustyrun`;
     mustRun([deno!, ...words, "front", "--socket", socket, front]);
-    const serve = [...DENO, BUNDLE, "serve", "--socket", socket];
+    const serve = [...COLD, "serve", "--socket", socket];
     const { pid } = starter.start(serve);
     this.#engine = new CpuMeter(pid, { reaps: false });
     for (let i = 0; !exists(socket); i++) {

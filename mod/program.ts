@@ -14,13 +14,34 @@ export function mainFile(): string | undefined {
     : undefined;
 }
 
+/**
+ * What stands between Deno and the bundle, always the same: V8 takes nothing that
+ * was compiled with other flags from DENO_DIR, and Deno writes it anew.
+ *
+ * - `-q`: else Deno draws its progress, nothing but erased lines, on the terminal
+ *   of whoever runs this: an engine's, in the middle of a line.
+ * - `--no-config`: the bundle has no deno.json to be looked for.
+ * - `--no-lazy`: V8 compiles each function when its file is loaded, and not when
+ *   it is called. Only what is compiled then is kept in DENO_DIR for the next
+ *   start (docs/performance.md).
+ */
+export const BUNDLE_WORDS = [
+  "run",
+  "-q",
+  "-A",
+  "--no-config",
+  "--v8-flags=--no-lazy",
+] as const;
+
+/** What Deno is told to run a file: main.ts of a clone, or the bundle. */
+export function denoWords(file: string): string[] {
+  return [...(file.endsWith(".js") ? BUNDLE_WORDS : ["run", "-q", "-A"]), file];
+}
+
 /** The command line that runs this very rustyrun with other words. */
 export function selfCommand(words: readonly string[]): string[] {
-  const script = Deno.build.standalone ? [] : [
-    "run",
-    "-q",
-    "-A",
-    decodeURIComponent(new URL(Deno.mainModule).pathname),
-  ];
+  const script = Deno.build.standalone
+    ? []
+    : denoWords(decodeURIComponent(new URL(Deno.mainModule).pathname));
   return [Deno.execPath(), ...script, ...words];
 }

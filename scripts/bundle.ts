@@ -1,6 +1,6 @@
 /**
- * Writes dist/rustyrun.js and the files that it loads, which run with
- * `deno run -A dist/rustyrun.js` and the helper beside them.
+ * Writes dist/rustyrun.js, a program for a machine with Deno, and the files that
+ * it loads, which run with the helper beside them.
  *
  *     deno task bundle
  *
@@ -9,6 +9,7 @@
 
 import { GONE } from "../mod/caller.ts";
 import { FILES } from "../mod/cli/load.ts";
+import { BUNDLE_WORDS } from "../mod/program.ts";
 import { BuildError, buildPrograms, ROOT } from "./build.ts";
 import { refuseArguments } from "./output.ts";
 
@@ -56,12 +57,11 @@ export function makeProgram(dir: string): string[] {
 /**
  * What the bundle begins with: a line of shell that is none of JavaScript. Deno
  * does not start where the current directory was deleted.
- *
- * Without -q Deno draws its progress, nothing but erased lines, on the terminal of
- * whoever runs this: an engine's, in the middle of a line.
  */
 const FIRST_LINES = `#!/bin/sh
-":" //; [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno run -q -A --no-config "$0" "$@"
+":" //; [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno ${
+  BUNDLE_WORDS.join(" ")
+} "$0" "$@"
 `;
 
 /**

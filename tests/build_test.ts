@@ -270,6 +270,21 @@ testOn(
         [typed.code, typed.stdout.replaceAll("\r", "")],
         [0, ran.stdout],
       );
+      // It calls itself as its first lines do: with other flags of V8's, Deno
+      // would throw away what it has compiled.
+      const [, line] = Deno.readTextFileSync(`${alone}/rustyrun.js`).split(
+        "\n",
+      );
+      const [, words] = /exec deno (.*) "\$0"/.exec(line!)!;
+      const units = await runToEnd(
+        ["./rustyrun.js", "serve", "--units", alone],
+        { cwd: alone, env },
+      );
+      assertEquals([units.code, units.stderr], [0, ""]);
+      assertStringIncludes(
+        Deno.readTextFileSync(`${alone}/rustyrun.service`),
+        ` ${words} ${alone}/rustyrun.js serve`,
+      );
       // By its first lines, where the current directory was deleted.
       const lost = await runToEnd(
         [

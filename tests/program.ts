@@ -8,6 +8,7 @@
  * @module
  */
 
+import { denoWords } from "../mod/program.ts";
 import { serveWarm } from "./warm_program.ts";
 import { asUser, isFile, type User, USERS } from "./needs.ts";
 
@@ -185,7 +186,7 @@ function findFront(): string | undefined {
   if (!Deno.env.has("RUSTYRUN_WARM")) return undefined;
   const file = findTested() ?? `${ROOT}/main.ts`;
   const program = /\.[jt]s$/.test(file)
-    ? [Deno.execPath(), "run", "-q", "-A", file]
+    ? [Deno.execPath(), ...denoWords(file)]
     : [file];
   const plain = `${ROOT}/dist/rustyrun-front-${Deno.build.arch}`;
   return front ??= serveWarm(program, plain);
@@ -208,5 +209,5 @@ export function cliCommand(
     return [other ? bringNear(bin, places!.home, other) : bin];
   }
   const path = other ? bringBundle(bin, places!.home, other) : bin;
-  return [deno, "run", "-q", "-A", path];
+  return [deno, ...denoWords(path)];
 }

@@ -27,6 +27,7 @@ import {
   type Running,
   start,
 } from "./harness.ts";
+import { denoWords } from "../mod/program.ts";
 import { waitFor } from "./wait.ts";
 
 /** How long a front waits for the engine: a test's machine may be busy. */
@@ -52,7 +53,7 @@ export class WarmRoom implements AsyncDisposable {
     const file = cliCommand().at(-1)!;
     // As mod/program.ts calls it again.
     const program = /\.[jt]s$/.test(file)
-      ? [Deno.execPath(), "run", "-q", "-A", file]
+      ? [Deno.execPath(), ...denoWords(file)]
       : [file];
     const plain = Deno.readFileSync(programPath("front"));
     const write = (path: string, socket: string) =>

@@ -10,6 +10,7 @@
  * @module
  */
 
+import { denoWords } from "../../mod/program.ts";
 import { ROOT, SLOW } from "../harness.ts";
 import { writeImage } from "./image.ts";
 
@@ -106,8 +107,9 @@ function findRuntime(dir: string): string {
   Deno.mkdirSync(cache, { mode: 0o700 });
   Deno.writeTextFileSync(
     path,
-    // -q as in the bundle's own first line: Deno draws on terminals.
-    `#!/bin/sh\nDENO_DIR=${cache} exec ${Deno.execPath()} run -q -A --no-config ${bundle} "$@"\n`,
+    `#!/bin/sh\nDENO_DIR=${cache} exec ${Deno.execPath()} ${
+      denoWords(bundle).join(" ")
+    } "$@"\n`,
   );
   Deno.chmodSync(path, 0o755);
   return path;
