@@ -47,6 +47,7 @@ const HEAVY: Record<string, readonly string[]> = {
     "mod/config/load",
   ],
   "mod/cli/start_delete.ts": [
+    "mod/failure",
     "mod/mounts",
     "mod/security",
     "mod/seccomp",

@@ -15,7 +15,9 @@ import { readLaunchOptions } from "../config/flags/launch.ts";
 import { loadProcess } from "../config/load.ts";
 import { type ExecOptions, execProcess } from "../container/exec.ts";
 import { changeProcess } from "../container/exec_flags.ts";
+import type { StartError } from "../container/start.ts";
 import { ContainerError } from "../errors.ts";
+import { wordPlanError } from "../failure.ts";
 import { gatherFacts } from "../host.ts";
 import { type Call, refuseSharedCache, wordsOf } from "./call.ts";
 import { warnTo } from "./report.ts";
@@ -54,6 +56,12 @@ function readOptions(call: Call): ExecOptions {
       ? {}
       : { pidfdSocket: launch.pidfdSocket }),
   };
+}
+
+/** Returns the words for a start that failed. They are those of a failed exec; a
+ * start that works does not load them. */
+export function wordStart(error: StartError, call: Call): unknown {
+  return wordPlanError(error, error.config, gatherFacts(call.caller));
 }
 
 /** Runs a process in a container; returns 0 when detached. */

@@ -8,15 +8,21 @@
 import "./lifecycle.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { deleteContainer, runPoststop } from "../container/delete.ts";
-import { startContainer } from "../container/start.ts";
-import { gatherFacts } from "../host.ts";
+import { startContainer, StartError } from "../container/start.ts";
 import type { Call } from "./call.ts";
 import { idsOf } from "./ids.ts";
+import { load } from "./load.ts";
 import { warnTo } from "./report.ts";
 
 /** `rustyrun start ID`. */
-export function start(call: Call): number {
-  startContainer(call.args[0]!, gatherFacts(call.caller), call);
+export async function start(call: Call): Promise<number> {
+  try {
+    startContainer(call.args[0]!, call);
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    const { wordStart } = await load<typeof import("./exec.ts")>("exec");
+    throw wordStart(error, call);
+  }
   return 0;
 }
 

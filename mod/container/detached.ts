@@ -6,6 +6,7 @@
 
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
+import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { createContainer } from "./create.ts";
 import { deleteContainer } from "./delete.ts";
@@ -25,8 +26,9 @@ export function createAndStart(
 ): void {
   createContainer(config, facts, place, warn);
   try {
-    startContainer(config.id, facts, place);
-  } catch (error) {
+    startContainer(config.id, place);
+  } catch (failed) {
+    const error = wordPlanError(failed, config, facts);
     try {
       deleteContainer(config.id, true, place, warn);
     } catch (failure) {

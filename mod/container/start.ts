@@ -15,17 +15,36 @@ import {
   trySyscall,
 } from "../../ffi/libc.ts";
 import { errnoOf } from "../../ffi/errno.ts";
+import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
-import { wordFailure } from "../failure.ts";
-import type { Facts } from "../host.ts";
 import { hookState, runHooks } from "../hooks.ts";
-import { decodeReport, REPORT, type Report, REPORT_SIZE } from "../plan.ts";
+import {
+  decodeReport,
+  type Op,
+  REPORT,
+  type Report,
+  REPORT_SIZE,
+} from "../plan.ts";
+import { OperationError } from "../process/errors.ts";
 import { lockState, type State } from "../state.ts";
 import { forwardReady, openNotifySocket } from "./properties/activation.ts";
 import { signalContainer } from "./kill.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { findState, progressOf, statusOf } from "./status.ts";
 import type { Place, Saved } from "./model.ts";
+
+/** The last steps to the command failed: `wordPlanError()` of mod/failure.ts words
+ * it. Its tables are a fifth of what `start` would load. */
+export class StartError extends OperationError {
+  override name = "StartError";
+  /** What the container was made of. */
+  readonly config: Config;
+
+  constructor(op: Op, report: Report, config: Config) {
+    super(op, report);
+    this.config = config;
+  }
+}
 
 const O_NONBLOCK = 0o4000;
 const SIGKILL = 9;
@@ -68,13 +87,14 @@ function readReports(fifo: number): Report[] | undefined {
 
 /** Reads what the first process reports on its way to execve.
  *
- * @throws {ContainerError} when it does not get there */
+ * @throws {StartError} when one of its steps fails
+ * @throws {ContainerError} when it does not get there
+ */
 function followStart(
   fifo: number,
   pidfd: number,
   state: State,
   saved: () => Saved,
-  facts: Facts,
 ): void {
   let about = false;
   for (;;) {
@@ -103,7 +123,7 @@ function followStart(
     if (op === undefined) {
       throw cannotStart(state.id, `step ${report.index} of its plan failed`);
     }
-    throw wordFailure({ op, ...report }, config, facts);
+    throw new StartError(op, report, config);
   }
 }
 
@@ -133,10 +153,10 @@ function runPoststart(state: State, saved: Saved, place: Place): void {
 /**
  * Starts a created container.
  *
- * @throws {ContainerError} when it is not in that state, or the command cannot
- * be executed
+ * @throws {ContainerError} when it is not in that state, or has died
+ * @throws {StartError} when the command cannot be executed
  */
-export function startContainer(id: string, facts: Facts, place: Place): void {
+export function startContainer(id: string, place: Place): void {
   const { root } = place;
   const { hasPoststart, notifySocket } = findState(root, id);
   if (hasPoststart) place.outlet.needProcess?.("it has hooks");
@@ -158,7 +178,7 @@ export function startContainer(id: string, facts: Facts, place: Place): void {
     let saved: Saved | undefined;
     const load = () => saved ??= loadSaved(root, id);
     try {
-      followStart(fifo, pidfd, state, load, facts);
+      followStart(fifo, pidfd, state, load);
     } finally {
       removeFifo(path);
     }
