@@ -324,6 +324,35 @@ testOn(
 
 testOn(
   ["helper"],
+  "front: tells the devices that everybody has",
+  async () => {
+    using room = new FrontRoom(["/bin/true"]);
+    room.listen();
+    for (
+      const names of [["null", "zero", "full"], [
+        "random",
+        "urandom",
+        "other",
+      ]] as const
+    ) {
+      const [a, b, c] = names.map((it) =>
+        it === "other" ? "/etc/passwd" : `/dev/${it}`
+      );
+      const child = new Deno.Command("/bin/sh", {
+        args: ["-c", `exec "${room.path}" <${a} >${b} 2<${c}`],
+      }).spawn();
+      using engine = room.accept();
+      const { bytes, fds } = engine.receive()!;
+      fds.forEach(closeFd);
+      assertEquals(decodeRequest(bytes)?.streams, names);
+      engine.send(encodeRecord(VERB.cold));
+      await child.status;
+    }
+  },
+);
+
+testOn(
+  ["helper"],
   "front: says what is missing when there is no full program, or it is the front",
   async () => {
     using room = new FrontRoom(["/nowhere/rustyrun"]);
