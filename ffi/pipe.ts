@@ -5,6 +5,7 @@
  * @module
  */
 
+import { SyscallError } from "./errno.ts";
 import { syscall, trySyscall } from "./libc.ts";
 
 const CLOEXEC = 0o2000000, NONBLOCK = 0o4000;
@@ -23,42 +24,29 @@ export function makePipe(ours: "read" | "write"): [number, number] {
   return [read, write];
 }
 
-const POLLIN = 1, POLLOUT = 4, POLLERR = 8;
-const NOW = new Uint8Array(16);
+const EAGAIN = -11, EPIPE = -32;
 
-/** What can be done with a descriptor now; ppoll(2). A pipe that is looked at
- * first says nothing by an errno, which an allocation of the engine's on its way
- * to us can change. */
-function look(fd: number, events: number): number {
-  const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, events, true);
-  syscall("ppoll", bytes, 1, NOW, null, 8);
-  return view.getInt16(6, true);
-}
-
-/** Reads what is there. Nobody else may read it.
+/** Reads what is there.
  *
  * @returns how many bytes, 0 at the end; undefined: nothing yet
  * @throws {SyscallError} */
 export function readPipe(fd: number, into: Uint8Array): number | undefined {
-  if (look(fd, POLLIN) === 0) return undefined;
-  return syscall("read", fd, into, into.length);
+  const count = trySyscall("read", fd, into, into.length);
+  if (count === EAGAIN) return undefined;
+  if (count < 0) throw new SyscallError("read", -count);
+  return count;
 }
 
-/** Writes as much as there is room for. Nobody else may write into it.
+/** Writes as much as there is room for.
  *
  * @returns how many bytes; undefined: nobody reads it any more
  * @throws {SyscallError} */
 export function writePipe(fd: number, bytes: Uint8Array): number | undefined {
-  if (bytes.length === 0) return 0;
-  const can = look(fd, POLLOUT);
-  if ((can & POLLERR) !== 0) return undefined;
-  if (can === 0) return 0;
   const count = trySyscall("write", fd, bytes, bytes.length);
-  // It was the reader's end meanwhile; else there was room.
-  return count < 0 ? undefined : count;
+  if (count === EAGAIN) return 0;
+  if (count === EPIPE) return undefined;
+  if (count < 0) throw new SyscallError("write", -count);
+  return count;
 }
 
 /** Gives a pipe to a user of this machine; one that may not be given away stays
