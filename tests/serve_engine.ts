@@ -26,6 +26,8 @@ const self = (words: string[]) => [
   ...words,
 ];
 
+const memory: Uint8Array[] = [];
+
 /** What a call may be: its first word. */
 const CALLS: Record<string, (word: string) => number> = {
   /** Says in which directory and with which umask it runs. */
@@ -46,6 +48,11 @@ const CALLS: Record<string, (word: string) => number> = {
         Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
       }
     }
+  },
+  /** Keeps memory, and nothing else. */
+  grow: () => {
+    memory.push(new Uint8Array(100 << 20).fill(1));
+    return 0;
   },
   /** Leaves a descriptor open. */
   leak: () => {
@@ -80,7 +87,7 @@ async function main(args: readonly string[]): Promise<void> {
     return;
   }
   setCloexec(DESK, true);
-  const held = await work(DESK, program, {
+  const { held } = await work(DESK, program, {
     isWarm: ([word = ""]) => word in CALLS,
     run(front, { strings: { words } }) {
       const [word = "", argument = ""] = words;

@@ -78,12 +78,8 @@ export class WarmRoom implements AsyncDisposable {
   /** Starts the engine, and waits until its workers are there. */
   static async open(): Promise<WarmRoom> {
     const room = new WarmRoom();
-    const isReady = (pid: number) =>
-      [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) =>
-        Deno.readLinkSync(`/proc/${pid}/fd/${name}`).includes("rustyrun-helper")
-      );
     await waitFor(() =>
-      room.workers().length === 2 && room.workers().every(isReady)
+      room.workers().length === 2 && room.workers().every(isWorkerReady)
     );
     return room;
   }
@@ -203,15 +199,39 @@ export class WarmRoom implements AsyncDisposable {
     return { ...await running.done, steps };
   }
 
-  /** The one that serves: it is the only one that has the relay's connection. */
+  /** The one that serves: it has the relay's connection beside what each has. */
   #killWorker(): void {
-    const pid = this.workers().find((it) => countSockets(it) > 1);
-    assert(pid !== undefined, "no worker serves");
-    Deno.kill(pid, "SIGKILL");
+    const [one] = this.workers()
+      .map((pid) => ({ pid, sockets: countSockets(pid) }))
+      .sort((a, b) => b.sockets - a.sockets);
+    assert(one !== undefined, "there is no worker");
+    Deno.kill(one.pid, "SIGKILL");
   }
 }
 
-/** A worker between two calls has one: to the desk. */
+/** Whether a worker has all that it needs. */
+export function isWorkerReady(pid: number): boolean {
+  return [...Deno.readDirSync(`/proc/${pid}/fd`)].some(({ name }) =>
+    Deno.readLinkSync(`/proc/${pid}/fd/${name}`).includes("rustyrun-helper")
+  );
+}
+
+/** What a worker is between two calls. */
+export function describeWorker(pid: number): string {
+  const of = (name: string) => `/proc/${pid}/${name}`;
+  const fds = [...Deno.readDirSync(of("fd"))].map(({ name }) =>
+    `${name} ${Deno.readLinkSync(of(`fd/${name}`))}`
+  ).sort();
+  const status = Deno.readTextFileSync(of("status"));
+  return [
+    ...fds,
+    Deno.readLinkSync(of("cwd")),
+    /^Umask:.*$/m.exec(status)?.[0],
+    /^Sig(?:Blk|Ign|Cgt):.*$/gm.exec(status)?.join(),
+    Deno.readTextFileSync(of(`task/${pid}/children`)),
+  ].join("\n");
+}
+
 function countSockets(pid: number): number {
   return [...Deno.readDirSync(`/proc/${pid}/fd`)].filter(({ name }) => {
     try {

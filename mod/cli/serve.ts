@@ -24,10 +24,15 @@ import { selfCommand } from "../program.ts";
 import { makeFrontCaller } from "../serve/caller.ts";
 import { describeSelf, isCurrent, type Program } from "../serve/call.ts";
 import { keepDesk } from "../serve/desk.ts";
-import { Listener, takeListener, usualSocket } from "../serve/listener.ts";
+import {
+  Listener,
+  removeKilled,
+  takeListener,
+  usualSocket,
+} from "../serve/listener.ts";
 import { encodeFront } from "../serve/protocol.ts";
 import { describeUnits } from "../serve/units.ts";
-import { work } from "../serve/worker.ts";
+import { work, WORKER_FLAGS } from "../serve/worker.ts";
 import type { Call } from "./call.ts";
 import { printStderr, printStdout } from "./report.ts";
 import { isWarm, loadAll } from "./warm.ts";
@@ -50,7 +55,9 @@ async function serveCalls(call: Call, main: Main): Promise<number> {
     run: (front, asked) =>
       main({ caller: makeFrontCaller(front, asked), outlet: front }),
   };
-  const held = await work(DESK, selfCommand([]), program);
+  const { orphaned, held } = await work(DESK, selfCommand([]), program);
+  const path = socketOf(call);
+  if (orphaned && path !== undefined) removeKilled(path);
   if (held === undefined) return 0;
   printStderr(
     call,
@@ -77,14 +84,34 @@ function readIdle({ flags }: Call): number {
   );
 }
 
-function serveAt(listener: number, idle: number, { caller }: Call): void {
+/** Deno's variable with the flags of V8. */
+const FLAGS = "DENO_V8_FLAGS";
+
+/** The environment of a worker. Calls have their own. */
+function describeWorker(environment: readonly string[]): string[] {
+  const flags = [findVariable(environment, FLAGS), WORKER_FLAGS];
+  return [
+    ...environment.filter((it) => !it.startsWith(`${FLAGS}=`)),
+    `${FLAGS}=${flags.filter(Boolean).join(",")}`,
+  ];
+}
+
+/** @param path of the socket; undefined for a service manager's, which stays */
+function serveAt(
+  listener: number,
+  path: string | undefined,
+  idle: number,
+  { caller }: Call,
+): void {
   const self = describeSelf(selfCommand([]));
-  const argv = selfCommand(["serve", "--worker"]);
+  const place = path === undefined ? [] : ["--socket", path];
+  const argv = selfCommand(["serve", "--worker", ...place]);
+  const environment = describeWorker(caller.environment);
   keepDesk({
     listener,
     start(socket) {
       const streams = new Map([[DESK, socket]]);
-      spawnWithStreams(argv[0]!, argv, caller.environment, streams, "/");
+      spawnWithStreams(argv[0]!, argv, environment, streams, "/");
     },
     isCurrent: () => isCurrent(self),
     least: LEAST,
@@ -115,7 +142,7 @@ export async function serve(call: Call, main: Main): Promise<number> {
   const given = countListenFds(caller.environment, caller.pid);
   if (given > 0) {
     const listener = takeListener(given);
-    serveAt(listener, idle, call);
+    serveAt(listener, undefined, idle, call);
     closeFd(listener);
     return 0;
   }
@@ -135,7 +162,7 @@ export async function serve(call: Call, main: Main): Promise<number> {
     );
   }
   using listener = new Listener(path);
-  serveAt(listener.fd, idle, call);
+  serveAt(listener.fd, path, idle, call);
   return 0;
 }
 

@@ -49,7 +49,8 @@ const PATIENCE_MS = 400;
 
 const QUEUED = encodeRecord(VERB.queued);
 const COLD = encodeRecord(VERB.cold);
-/** What a worker says when it can take a call, and the desk with a call. */
+/** What a worker says when it can take a call, and the desk with a call; alone it
+ * lets the worker go. */
 const WORD = new Uint8Array([1]);
 
 /** Tells the desk that this worker is free.
@@ -142,7 +143,10 @@ class Desk {
     const spare = this.#workers.findLast((it) =>
       it.state === "free" && now - it.since >= SPARE_MS
     );
-    if (this.#workers.length > least && spare) this.#remove(spare);
+    if (this.#workers.length > least && spare) {
+      trySend(spare.socket, WORD);
+      this.#remove(spare);
+    }
   }
 
   /** How long there is nothing to do, in milliseconds. */

@@ -6,8 +6,18 @@
 
 import { lstatSync, mkdirSync, removeSync } from "../../ffi/files.ts";
 import { errnoOf, SyscallError } from "../../ffi/errno.ts";
-import { closeFd, openFd, setCloexec, trySyscall } from "../../ffi/libc.ts";
-import { isListening, listenPackets } from "../../ffi/listening.ts";
+import {
+  closeFd,
+  openFd,
+  pollFds,
+  setCloexec,
+  trySyscall,
+} from "../../ffi/libc.ts";
+import {
+  connectPackets,
+  isListening,
+  listenPackets,
+} from "../../ffi/listening.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
 import { checkStateRoot, isSameFile } from "../state/root.ts";
 
@@ -16,8 +26,11 @@ const BACKLOG = 128;
 /** The first descriptor of a service manager's; sd_listen_fds(3). */
 const GIVEN = 3;
 const LOCK_EX = 2, LOCK_NB = 4;
-/** O_RDWR | O_CREAT | O_CLOEXEC */
-const MAKE = 0o2000102;
+/** O_RDWR | O_CLOEXEC, and O_CREAT */
+const OPEN = 0o2000002, MAKE = OPEN | 0o100;
+/** How often it is looked whether who has the lock listens, and how long apart:
+ * an engine does soon, what is left of a killed one is removed by then. */
+const LOOKS = 200, LOOK_MS = 10;
 
 /** Where fronts look for the engine: c/front.c has the same. A container has no
  * such name, since an id begins with no dot.
@@ -99,10 +112,51 @@ function cannotListen(
   });
 }
 
+/**
+ * Removes the socket and the lock of an engine that was killed, not those of the
+ * next one that listens there. Its workers do it: SIGTERM, SIGINT and SIGKILL end
+ * the process that listens at once, wherever it is.
+ *
+ * @throws {SyscallError}
+ */
+export function removeKilled(path: string): void {
+  const name = `${path}.lock`;
+  let fd: number;
+  try {
+    fd = openFd(name, OPEN);
+  } catch (error) {
+    // It has done so itself.
+    if (errnoOf(error) === "ENOENT") return;
+    throw error;
+  }
+  try {
+    if (!tryLock(fd) || !isSameFile(name, fd)) return;
+    if (isSocket(path)) removeSync(path);
+    removeSync(name);
+  } finally {
+    closeFd(fd);
+  }
+}
+
+function tryLock(fd: number): boolean {
+  return trySyscall("flock", fd, LOCK_EX | LOCK_NB) === 0;
+}
+
+/** Whether an engine listens at a path, also one that is busy or stopped. */
+function isServed(path: string): boolean {
+  try {
+    closeFd(connectPackets(path));
+    return true;
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    return error.code !== "ENOENT" && error.code !== "ECONNREFUSED";
+  }
+}
+
 /** Locks a path against another engine; it ends with this process. */
 function lock(path: string): number {
   const name = `${path}.lock`;
-  for (;;) {
+  for (let looks = 0;;) {
     let fd: number;
     try {
       fd = openFd(name, MAKE, 0o600);
@@ -110,11 +164,15 @@ function lock(path: string): number {
       if (!(cause instanceof SyscallError)) throw cause;
       throw cannotListen(path, cause.message, cause);
     }
-    const locked = trySyscall("flock", fd, LOCK_EX | LOCK_NB) === 0;
+    const locked = tryLock(fd);
     // One that ends has removed it in between.
     if (locked && isSameFile(name, fd)) return fd;
     closeFd(fd);
     if (locked) continue;
+    if (!isServed(path) && looks++ < LOOKS) {
+      pollFds([], LOOK_MS);
+      continue;
+    }
     throw new ContainerError(
       `Cannot listen at "${path}": another rustyrun serves there`,
       {

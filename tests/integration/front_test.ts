@@ -70,6 +70,20 @@ testOn(
 
 testOn(
   ["helper"],
+  "front: cold when the engine says that it is there, and hangs",
+  async () => {
+    using room = new FrontRoom();
+    room.listen();
+    const front = room.start(WORDS);
+    using engine = room.accept();
+    for (const fd of engine.receive()!.fds) closeFd(fd);
+    engine.send(encodeRecord(VERB.queued));
+    assertEquals(await front.done, COLD);
+  },
+);
+
+testOn(
+  ["helper"],
   "front: cold when the engine says so, says nothing right, or ends before it takes the call",
   async () => {
     using room = new FrontRoom();

@@ -5,9 +5,20 @@
  */
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { cliCommand, runCli, runToEnd, start } from "../harness.ts";
+import { connectPackets } from "../../ffi/listening.ts";
+import { closeFd, libc } from "../../ffi/libc.ts";
+import {
+  cliCommand,
+  runCli,
+  type Running,
+  runToEnd,
+  start,
+} from "../harness.ts";
 import { testOn } from "../needs.ts";
-import { waitFor } from "../wait.ts";
+import { readProcessState, waitFor } from "../wait.ts";
+import { isWorkerReady } from "../warm_room.ts";
+
+libc();
 
 testOn(
   ["helper"],
@@ -103,6 +114,119 @@ testOn(
     const { code, stderr } = await runCli(["serve"], { user: true });
     assertEquals(code, 1);
     assertStringIncludes(stderr, "XDG_RUNTIME_DIR is not set");
+  },
+);
+
+function isSocket(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSocket === true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+function listNames(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].map((it) => it.name).sort();
+}
+
+function workersOf(pid: number): number[] {
+  return Deno.readTextFileSync(`/proc/${pid}/task/${pid}/children`)
+    .split(" ").filter(Boolean).map(Number);
+}
+
+function hasWorkers(pid: number): boolean {
+  const workers = workersOf(pid);
+  return workers.length === 2 && workers.every(isWorkerReady);
+}
+
+/** Starts an engine. */
+function serveAt(socket: string): Running {
+  return start([...cliCommand(), "serve", "--socket", socket, "--idle", "0"]);
+}
+
+/** The same, up to where it listens and has its two workers. */
+async function startServe(socket: string): Promise<Running> {
+  const serve = serveAt(socket);
+  await waitFor(() => isSocket(socket) && hasWorkers(serve.pid));
+  return serve;
+}
+
+async function awaitEnds(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) {
+    await waitFor(() => /^[ZX]?$/.test(readProcessState(pid)));
+  }
+}
+
+for (const signal of ["SIGTERM", "SIGINT", "SIGKILL"] as const) {
+  testOn(
+    ["helper"],
+    `rustyrun serve: ended by ${signal} it leaves neither socket nor lock`,
+    async () => {
+      const dir = Deno.makeTempDirSync();
+      try {
+        const serve = await startServe(`${dir}/s`);
+        const workers = workersOf(serve.pid);
+        serve.kill(signal);
+        assertEquals((await serve.done).stderr, "");
+        assertEquals(
+          await waitFor(() => listNames(dir), (it) => it.length === 0),
+          [],
+        );
+        await awaitEnds(workers);
+      } finally {
+        Deno.removeSync(dir, { recursive: true });
+      }
+    },
+  );
+}
+
+testOn(
+  ["helper"],
+  "rustyrun serve: what a killed one leaves is removed, not the next one's",
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    const socket = `${dir}/s`;
+    const first = await startServe(socket);
+    const workers = workersOf(first.pid);
+    for (const pid of workers) Deno.kill(pid, "SIGSTOP");
+    first.kill("SIGKILL");
+    const next = await startServe(socket);
+    try {
+      for (const pid of workers) Deno.kill(pid, "SIGCONT");
+      await first.done;
+      await awaitEnds(workers);
+      assertEquals(listNames(dir), ["s", "s.lock"]);
+      closeFd(connectPackets(socket));
+    } finally {
+      next.kill("SIGTERM");
+      await next.done;
+      await waitFor(() => listNames(dir).length === 0);
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
+
+testOn(
+  ["helper"],
+  "rustyrun serve: waits while somebody who does not listen has the lock",
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    const line = ["flock", `${dir}/s.lock`, "sh", "-c", "echo has; cat"];
+    const holder = start(line, { stdin: "" });
+    await holder.waitFor("has");
+    const serve = serveAt(`${dir}/s`);
+    // In ppoll(2), which is its pause: the number here, or on aarch64.
+    const here = `/proc/${serve.pid}/syscall`;
+    await waitFor(() => /^(?:271|73) /.test(Deno.readTextFileSync(here)));
+    assertEquals(isSocket(`${dir}/s`), false);
+    await holder.closeStdin();
+    assertEquals((await holder.done).code, 0);
+    await waitFor(() => isSocket(`${dir}/s`) && hasWorkers(serve.pid));
+    serve.kill("SIGTERM");
+    await serve.done;
+    await waitFor(() => listNames(dir).length === 0);
+    Deno.removeSync(dir, { recursive: true });
   },
 );
 

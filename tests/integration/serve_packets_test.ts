@@ -26,7 +26,9 @@ import {
   TAKE_SIZE,
   VERB,
 } from "../../mod/serve/protocol.ts";
-import { findPython, testOn } from "../needs.ts";
+import { start } from "../harness.ts";
+import { asUser, findPython, testOn } from "../needs.ts";
+import { waitFor } from "../wait.ts";
 import { PROGRAM, ServedRoom } from "./serve_room.ts";
 
 libc();
@@ -173,6 +175,50 @@ testOn(
     assertEquals(nonces.size, wrong.length);
     closeFd(here);
     assert((await served.call(["where"])).startsWith("warm where"));
+  },
+);
+
+testOn(
+  ["root", "helper", "python3"],
+  "serve: another user's process is cold, also where the socket is open to it",
+  async () => {
+    await using served = await ServedRoom.open();
+    const { dir, socket } = served.room;
+    // Its worker is there.
+    await waitFor(async () =>
+      (await served.call(["where"])).startsWith("warm where")
+    );
+    const asked = makeRequest(PROGRAM, "where").toHex();
+    const line = `import array, os, socket
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+try:
+  s.connect("${socket}")
+except OSError as error:
+  print(os.strerror(error.errno))
+  raise SystemExit
+here = array.array("i", [os.open("/", os.O_PATH)])
+try:
+  s.sendmsg([bytes.fromhex("${asked}")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, here)])
+except BrokenPipeError:
+  pass # it has answered already
+said = ${VERB.queued}
+while said == ${VERB.queued}:
+  try:
+    said = s.recv(99)[0]
+  except ConnectionResetError:
+    pass # it has not read all of it; what it has said comes next
+print(said)`;
+    const ask = async (argv: readonly string[]) => {
+      const { stdout, stderr } = await start(argv).done;
+      return stdout + stderr;
+    };
+    const client = [findPython(), "-c", line];
+    assertEquals(await ask(client), `${VERB.take}\n`);
+    assertEquals(await ask(asUser(client)), "Permission denied\n");
+    Deno.chmodSync(dir, 0o711);
+    assertEquals(await ask(asUser(client)), "Permission denied\n");
+    Deno.chmodSync(socket, 0o666);
+    assertEquals(await ask(asUser(client)), `${VERB.cold}\n`);
   },
 );
 

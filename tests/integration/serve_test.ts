@@ -220,6 +220,30 @@ testOn(
 
 testOn(
   ["helper"],
+  "serve: a worker that has become heavy ends between two calls",
+  async () => {
+    await using served = await ServedRoom.open({ least: 1, most: 1 });
+    const isWarm = async () =>
+      (await served.call(["where"])).startsWith("warm where");
+    await waitFor(isWarm);
+    const [first] = served.workers();
+    assert((await served.call(["grow"])).startsWith("warm grow"));
+    assertEquals(served.workers(), [first]);
+    // It looks at itself after every hundred. The last of these may be cold,
+    // where the next worker is not there at once.
+    const line = 'i=0; while [ $i -lt 100 ]; do "$1" where; i=$((i+1)); done';
+    const { stdout } = await start(["sh", "-c", line, "sh", served.room.path])
+      .done;
+    assertEquals(stdout.match(/^(?:warm|cold) where/gm)?.length, 100);
+    await waitFor(() =>
+      served.workers().length === 1 && served.workers()[0] !== first
+    );
+    assert(await waitFor(isWarm));
+  },
+);
+
+testOn(
+  ["helper"],
   "serve: another process when all are busy; cold when there may be none",
   async () => {
     await using served = await ServedRoom.open({ least: 1, most: 2 });

@@ -8,26 +8,10 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { cliCommand, findLeaks, makeRootfs, takeSnapshot } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
-import { WarmRoom } from "../warm_room.ts";
+import { describeWorker, WarmRoom } from "../warm_room.ts";
 import { ID, makeBundle } from "./warm_bundle.ts";
 
 const FINE = { code: 0, signal: null, stdout: "", stderr: "" };
-
-/** What a worker is between two calls. */
-function describeWorker(pid: number): string {
-  const of = (name: string) => `/proc/${pid}/${name}`;
-  const fds = [...Deno.readDirSync(of("fd"))].map(({ name }) =>
-    `${name} ${Deno.readLinkSync(of(`fd/${name}`))}`
-  ).sort();
-  const status = Deno.readTextFileSync(of("status"));
-  return [
-    ...fds,
-    Deno.readLinkSync(of("cwd")),
-    /^Umask:.*$/m.exec(status)?.[0],
-    /^Sig(?:Blk|Ign|Cgt):.*$/gm.exec(status)?.join(),
-    Deno.readTextFileSync(of(`task/${pid}/children`)),
-  ].join("\n");
-}
 
 testOn(
   ["root", "busybox"],
