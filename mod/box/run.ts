@@ -82,6 +82,12 @@ function readMax({ maxOutput }: WatchOptions): number | undefined {
   );
 }
 
+/** One output as a stream; who reads one would wait for ever for a process that
+ * waits for somebody to read the other. */
+function outputOf(source: Source, other: Source): Output {
+  return new Output(source, () => void other.collect().catch(() => {}));
+}
+
 /** The CPU time in a struct rusage, in milliseconds. */
 function toMs(
   [user = 0n, userMicro = 0n, system = 0n, systemMicro = 0n]: Iterable<bigint>,
@@ -94,12 +100,6 @@ function toMs(
  * not: what nobody reads is collected for the result.
  */
 export class Run implements PromiseLike<RunResult> {
-  /** What it reads: with `stdin: "piped"`. */
-  readonly stdin: WritableStream<Uint8Array>;
-  /** What it writes to standard output. */
-  readonly stdout: Output;
-  /** What it writes to standard error. */
-  readonly stderr: Output;
   /** Its pid on the host, once it runs; rejects when it cannot be started. */
   readonly started: Promise<number>;
   /** Its end, whether anybody reads what it has written or not. */
@@ -107,6 +107,10 @@ export class Run implements PromiseLike<RunResult> {
 
   readonly #sources: readonly [Source, Source];
   readonly #sink = new Sink();
+  // A stream is made when somebody asks for it.
+  #stdin: WritableStream<Uint8Array> | undefined;
+  #stdout: Output | undefined;
+  #stderr: Output | undefined;
   readonly #max: number | undefined;
   readonly #signal: AbortSignal | undefined;
   #written = 0;
@@ -135,9 +139,6 @@ export class Run implements PromiseLike<RunResult> {
     const out = new Source(meter);
     const err = new Source(meter);
     this.#sources = [out, err];
-    this.stdout = new Output(out, () => void err.collect().catch(() => {}));
-    this.stderr = new Output(err, () => void out.collect().catch(() => {}));
-    this.stdin = streamInto(this.#sink);
     const { stdin = "null" } = options;
     const starting = this.#start(door, stdin !== "null");
     this.started = starting.then(({ pid }) => pid);
@@ -151,6 +152,23 @@ export class Run implements PromiseLike<RunResult> {
       this.#fed = feed(this.#sink, stdin);
       this.#fed.catch(() => this.kill());
     }
+  }
+
+  /** What it reads: with `stdin: "piped"`. */
+  get stdin(): WritableStream<Uint8Array> {
+    return this.#stdin ??= streamInto(this.#sink);
+  }
+
+  /** What it writes to standard output. */
+  get stdout(): Output {
+    const [out, err] = this.#sources;
+    return this.#stdout ??= outputOf(out, err);
+  }
+
+  /** What it writes to standard error. */
+  get stderr(): Output {
+    const [out, err] = this.#sources;
+    return this.#stderr ??= outputOf(err, out);
   }
 
   async #start(door: RunDoor, input: boolean): Promise<StartedRun> {
