@@ -14,10 +14,29 @@
  * @module
  */
 
+import { isWarm } from "../tests/warm_program.ts";
 import { ROOT } from "./build.ts";
 
 /** Files that look at all of the machine: they run when no other does. */
 const ALONE = ["tests/doctor_test.ts", "tests/integration/bench_test.ts"];
+
+/** Begins the names of files that say nothing of calls through a front
+ * (CONTRIBUTING.md has why). With RUSTYRUN_WARM=1 a directory stands for the
+ * others. */
+const COLD = [
+  "bench_",
+  "box_",
+  "deno_dir_",
+  "examples_",
+  "front_",
+  "library_doc_",
+  "memfd_noexec_",
+  "package_",
+  "result_same_",
+  "serve_",
+  "shared_mounts_left_",
+  "warm_",
+];
 
 /** Files that take longest: they start first. */
 const LONG = [
@@ -41,6 +60,8 @@ export interface Outcome {
   ignored: string[];
   /** For each failed test its name and the first lines of its error. */
   errors: string[];
+  /** What the file's warm engine has served. */
+  served?: string;
 }
 
 /** How many lines of an error are said again at the end. */
@@ -66,7 +87,9 @@ function readErrors(text: string): string[] {
 export function readOutcome(text: string): Outcome | undefined {
   const end = END.exec(text);
   if (end === null) return undefined;
+  const served = /^\d+ calls served, .*$/m.exec(text)?.[0];
   return {
+    ...(served === undefined ? {} : { served }),
     passed: Number(end[1]),
     failed: Number(end[2]),
     ignored: text.matchAll(/^(.*) \.\.\. ignored \(/gm)
@@ -81,7 +104,12 @@ function listFiles(path: string): string[] {
   return [...Deno.readDirSync(ROOT + path)].flatMap((it) => {
     const inner = `${path}/${it.name}`;
     if (it.isDirectory) return listFiles(inner);
-    return it.name.endsWith("_test.ts") ? [inner] : [];
+    if (!it.name.endsWith("_test.ts")) return [];
+    if (!isWarm() || !COLD.some((name) => it.name.startsWith(name))) {
+      return [inner];
+    }
+    console.log(`${inner}: only without a front`);
+    return [];
   }).sort();
 }
 
@@ -113,7 +141,7 @@ async function testFile(file: string, flags: string[]): Promise<Outcome> {
   if (outcome === undefined || !success && outcome.failed === 0) {
     outcome = { passed: 0, ignored: [], errors: [], ...outcome, failed: 1 };
   }
-  const { passed, failed, ignored } = outcome;
+  const { passed, failed, ignored, served } = outcome;
   if (failed > 0) {
     console.log(text.replace(END, "").trimEnd(), decoder.decode(stderr));
   }
@@ -122,6 +150,7 @@ async function testFile(file: string, flags: string[]): Promise<Outcome> {
     `${passed} passed`,
     ...(failed > 0 ? [`${failed} FAILED`] : []),
     ...(ignored.length > 0 ? [`${ignored.length} ignored`] : []),
+    ...(served === undefined ? [] : [served]),
   ];
   // All were filtered out.
   if (passed + failed + ignored.length === 0) return outcome;

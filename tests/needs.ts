@@ -8,6 +8,8 @@
  * @module
  */
 
+import { isWarm } from "./warm_program.ts";
+
 const decoder = new TextDecoder();
 
 /** Runs a program to its end; a missing program counts as exit code 127. */
@@ -227,6 +229,9 @@ export const NEEDS = {
     isFile(`${Deno.env.get("RUSTYRUN_DEBIAN")}/etc/debian_version`),
   debootstrap: () => findProgram("debootstrap") !== undefined,
   strace: () => findProgram("strace") !== undefined,
+  /** The calls are not made by a front: of a caller that no engine is an equal of,
+   * or about what Deno does at its start. */
+  cold: () => !isWarm(),
   /** `script` gives a command a terminal. */
   script: () => findProgram("script") !== undefined,
   shellcheck: () => findProgram("shellcheck") !== undefined,

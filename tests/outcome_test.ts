@@ -14,6 +14,17 @@ const ROWS: [string, string, Outcome | undefined][] = [
     { passed: 1, failed: 0, ignored: [], errors: [] },
   ],
   [
+    "a file with a warm engine",
+    "a ... ok (1ms)\n3 calls served, 1 not (no equal 1)\n\nok | 1 passed | 0 failed (2ms)\n\n",
+    {
+      passed: 1,
+      failed: 0,
+      ignored: [],
+      errors: [],
+      served: "3 calls served, 1 not (no equal 1)",
+    },
+  ],
+  [
     "tests that are ignored",
     "a ... ok (1ms)\nb (needs root) ... ignored (0ms)\nc ... d ... ignored (0ms)\n" +
     "\nok | 1 passed | 0 failed | 2 ignored | 3 filtered out (2ms)\n\n",

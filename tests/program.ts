@@ -9,7 +9,7 @@
  */
 
 import { denoWords } from "../mod/program.ts";
-import { serveWarm } from "./warm_program.ts";
+import { isWarm, serveApart, serveWarm } from "./warm_program.ts";
 import { asUser, isFile, type User, USERS } from "./needs.ts";
 
 /** The repository's root, without a slash at the end. */
@@ -183,13 +183,16 @@ let front: string | undefined;
 
 /** The front of the program under test, where RUSTYRUN_WARM asks for it. */
 function findFront(): string | undefined {
-  if (!Deno.env.has("RUSTYRUN_WARM")) return undefined;
-  const file = findTested() ?? `${ROOT}/main.ts`;
-  const program = /\.[jt]s$/.test(file)
-    ? [Deno.execPath(), ...denoWords(file)]
-    : [file];
-  const plain = `${ROOT}/dist/rustyrun-front-${Deno.build.arch}`;
-  return front ??= serveWarm(program, plain);
+  if (!isWarm()) return undefined;
+  return front ??= serveWarm(findTested() ?? `${ROOT}/main.ts`);
+}
+
+/** A command line for namespaces of its own: a front has its engine there. */
+export function apart(argv: readonly string[]): string[] {
+  const [program, ...words] = argv;
+  return front === undefined || program !== front
+    ? [...argv]
+    : [...serveApart(findTested() ?? `${ROOT}/main.ts`), ...words];
 }
 
 /** The command line of rustyrun under test, without its arguments. */

@@ -55,7 +55,15 @@ async function serveCalls(call: Call, main: Main): Promise<number> {
     run: (front, asked) =>
       main({ caller: makeFrontCaller(front, asked), outlet: front }),
   };
-  const { orphaned, held } = await work(DESK, selfCommand([]), program);
+  const tell = (why?: string) =>
+    printStderr(
+      call,
+      `rustyrun: a call was ${why === undefined ? "" : "not "}served${
+        why === undefined ? "" : `: ${why}`
+      }\n`,
+    );
+  const told = call.reporting.verbose ? tell : undefined;
+  const { orphaned, held } = await work(DESK, selfCommand([]), program, told);
   const path = socketOf(call);
   if (orphaned && path !== undefined) removeKilled(path);
   if (held === undefined) return 0;
@@ -101,11 +109,12 @@ function serveAt(
   listener: number,
   path: string | undefined,
   idle: number,
-  { caller }: Call,
+  { caller, reporting }: Call,
 ): void {
   const self = describeSelf(selfCommand([]));
   const place = path === undefined ? [] : ["--socket", path];
-  const argv = selfCommand(["serve", "--worker", ...place]);
+  const told = reporting.verbose ? ["--verbose"] : [];
+  const argv = selfCommand([...told, "serve", "--worker", ...place]);
   const environment = describeWorker(caller.environment);
   keepDesk({
     listener,

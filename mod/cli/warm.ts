@@ -66,10 +66,22 @@ function needsProcess(parsed: Parsed): boolean {
     listFiles(parsed).some(mayWait);
 }
 
+/** The words without those of the container's own command: what it names is
+ * inside. */
+function listOutside(
+  words: readonly string[],
+  { command, friendly, args }: Parsed,
+): readonly string[] {
+  if (command !== "exec" && !(command === "run" && friendly)) return words;
+  const at = words.length - args.length;
+  return args.every((it, i) => it === words[at + i])
+    ? words.slice(0, at)
+    : words;
+}
+
 /** Whether the warm engine serves a command line, from the directory that this
  * process is in. */
 export function isWarm(words: readonly string[]): boolean {
-  if (words.some((it) => OWN.test(it))) return false;
   let parsed: Parsed;
   try {
     parsed = parseArgs(words, new Map());
@@ -77,7 +89,8 @@ export function isWarm(words: readonly string[]): boolean {
     if (!(error instanceof ContainerError)) throw error;
     return false;
   }
-  return !needsProcess(parsed);
+  return !listOutside(words, parsed).some((it) => OWN.test(it)) &&
+    !needsProcess(parsed);
 }
 
 /** Loads all that a command may need: later another program may lie there. */

@@ -85,8 +85,8 @@ function judge(
  * Serves one call, and leaves nothing of it in this process.
  *
  * @param socket the connection; closed here
- * @returns why the front was told to be cold; undefined when it was served, or
- * has gone
+ * @returns why it was not served: the front is cold, or has gone; undefined when
+ * it was
  */
 export async function serveCall(
   socket: number,
@@ -107,7 +107,7 @@ export async function serveCall(
       front.say("cold");
       return why;
     }
-    if (!front.take()) return undefined;
+    if (!front.take()) return "it has not waited";
     Deno.umask(asked.request.umask);
     try {
       const code = await program.run(front, asked);
@@ -120,7 +120,7 @@ export async function serveCall(
     }
   } catch (error) {
     if (!(error instanceof CallerGone)) throw error;
-    return undefined;
+    return error.message;
   } finally {
     beNobodys();
   }

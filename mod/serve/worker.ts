@@ -77,12 +77,14 @@ function listHeld(before: ReadonlySet<string>): string {
  *
  * @param desk the socket to it
  * @param command the command line of the full program
+ * @param tell is told of each call why it was not served; undefined: it was
  * @throws {SyscallError}
  */
 export async function work(
   desk: number,
   command: readonly string[],
   program: Program,
+  tell: (why: string | undefined) => void = () => {},
 ): Promise<End> {
   beNobodys();
   const self = describeSelf(command);
@@ -94,7 +96,7 @@ export async function work(
     if (packet === undefined) break;
     const [front] = packet.fds;
     if (front === undefined) return {};
-    await serveCall(front, self, program);
+    tell(await serveCall(front, self, program));
     const held = listHeld(before);
     if (held !== "") return { held };
     if (calls % LOOK === 0 && weigh() > HEAVIEST) return {};

@@ -6,6 +6,8 @@
  * @module
  */
 
+import { isWarm, serveWarm } from "../warm_program.ts";
+
 /** The repository's root, without a slash at the end. */
 export const REPOSITORY = decodeURIComponent(
   new URL("../..", import.meta.url).pathname.slice(0, -1),
@@ -17,8 +19,8 @@ export const BUILD_DIR = `${REPOSITORY}/dist/proof`;
 /** The names, in the order of the tables' columns. */
 export const RUNTIME_NAMES = ["rustyrun", "runc", "crun"] as const;
 
-/** One of {@linkcode RUNTIME_NAMES}. */
-export type RuntimeName = typeof RUNTIME_NAMES[number];
+/** One of {@linkcode RUNTIME_NAMES}, or rustyrun behind a front. */
+export type RuntimeName = typeof RUNTIME_NAMES[number] | "front";
 
 /** One runtime that can be run. */
 export interface Runtime {
@@ -185,7 +187,8 @@ async function warnStale(entry: string): Promise<void> {
 }
 
 /** The command that starts a runtime, or undefined where it is not at hand.
- * RUSTYRUN, RUNC and CRUN in the environment name other binaries. */
+ * RUSTYRUN, RUNC and CRUN in the environment name other binaries; with
+ * RUSTYRUN_WARM=1 rustyrun is a front. */
 async function findCommand(name: RuntimeName): Promise<string[] | undefined> {
   const named = Deno.env.get(name.toUpperCase());
   if (named !== undefined) return [named];
@@ -200,6 +203,9 @@ async function findCommand(name: RuntimeName): Promise<string[] | undefined> {
   for (const entry of ["dist/rustyrun.js", "main.ts"]) {
     if (await exists(`${REPOSITORY}/${entry}`)) {
       if (entry !== "main.ts") await warnStale(entry);
+      if (name === "front" || isWarm()) {
+        return [serveWarm(`${REPOSITORY}/${entry}`)];
+      }
       return [
         Deno.execPath(),
         "run",

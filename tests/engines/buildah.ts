@@ -9,7 +9,7 @@ import { testOn } from "../needs.ts";
 import { LOOK, makeRoom } from "./room.ts";
 
 testOn(
-  ["root", "busybox", "python3", "buildah"],
+  ["root", "busybox", "python3", "buildah", "cold"],
   "buildah runs its steps with rustyrun",
   async (t) => {
     await using room = await makeRoom("buildah");

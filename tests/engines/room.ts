@@ -5,13 +5,22 @@
  * anything behind.
  *
  * RUSTYRUN_BIN names the runtime under test (runc's path, to tell our fault
- * from the machine's); else it is a script around dist/rustyrun.js.
+ * from the machine's); else it is a script around dist/rustyrun.js. With
+ * RUSTYRUN_WARM=1 it is a front, whose warm engine runs in the room.
  *
  * @module
  */
 
 import { denoWords } from "../../mod/program.ts";
 import { ROOT, SLOW } from "../harness.ts";
+import {
+  formatServed,
+  isWarm,
+  readServed,
+  type Served,
+  type WarmProgram,
+  writeFront,
+} from "../warm_program.ts";
 import { writeImage } from "./image.ts";
 
 const decoder = new TextDecoder();
@@ -95,12 +104,16 @@ function isFile(path: string): boolean {
 }
 
 /** The runtime as one executable file; engines give it no environment. */
-function findRuntime(dir: string): string {
+function findRuntime(dir: string): { runtime: string; warm?: WarmProgram } {
   const named = Deno.env.get("RUSTYRUN_BIN");
-  if (named !== undefined && !named.endsWith(".js")) return named;
+  if (named !== undefined && !named.endsWith(".js")) return { runtime: named };
   const bundle = named ?? `${ROOT}/dist/rustyrun.js`;
   if (!isFile(bundle)) {
     throw new Error(`Cannot find "${bundle}": deno task bundle makes it`);
+  }
+  if (isWarm()) {
+    const warm = writeFront(dir, bundle);
+    return { runtime: warm.front, warm };
   }
   const path = `${dir}/rustyrun`;
   const cache = `${dir}/deno`;
@@ -112,7 +125,7 @@ function findRuntime(dir: string): string {
     } "$@"\n`,
   );
   Deno.chmodSync(path, 0o755);
-  return path;
+  return { runtime: path };
 }
 
 /** Whether conmon made that cgroup for itself, and podman leaves it. */
@@ -193,7 +206,7 @@ export async function makeRoom(engine: string): Promise<Room> {
   const dir = `${outside}/in`;
   const image = `${outside}/image.tar`;
   Deno.mkdirSync(dir);
-  const runtime = findRuntime(outside);
+  const { runtime, warm } = findRuntime(outside);
   await writeImage(image);
 
   const holder = new Deno.Command("unshare", {
@@ -306,7 +319,7 @@ true`;
     ];
   };
 
-  return {
+  const room: Room = {
     name,
     dir,
     image,
@@ -358,8 +371,12 @@ true`;
     },
     async [Symbol.asyncDispose]() {
       let left: string[] = [];
+      let served: Served | undefined;
       try {
         await stop();
+        if (warm !== undefined) {
+          served = readServed(Deno.readTextFileSync(`${outside}/daemon0.log`));
+        }
         left = await waitFor(look, (seen) => seen.length === 0);
       } finally {
         holder.kill("SIGKILL");
@@ -371,6 +388,9 @@ true`;
         }
       }
       if (left.length > 0) throw new Error(`Left behind: ${left.join("; ")}`);
+      if (served !== undefined) console.log(formatServed(served));
     },
   };
+  if (warm !== undefined) await room.serve(warm.engine, warm.socket);
+  return room;
 }

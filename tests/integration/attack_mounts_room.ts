@@ -6,6 +6,7 @@
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type CliOptions, type CliResult, runToEnd } from "../harness.ts";
+import { apart } from "../program.ts";
 import { makeSpec, type Spec } from "./caller.ts";
 
 const MAP = [{ containerID: 0, hostID: 100000, size: 65536 }];
@@ -33,11 +34,11 @@ interface Host extends AsyncDisposable {
 export function makeHost(more = ""): Host {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-locks-" });
   Deno.chmodSync(dir, 0o755);
-  const apart = ["unshare", "-m", "--propagation", "private", "sh", "-ec"];
+  const room = ["unshare", "-m", "--propagation", "private", "sh", "-ec"];
   return {
     dir,
     run: (argv, options) =>
-      runToEnd([...apart, HOST, "sh", dir, more, ...argv], options),
+      runToEnd([...room, HOST, "sh", dir, more, ...apart(argv)], options),
     [Symbol.asyncDispose]: async () => {
       await Deno.remove(dir, { recursive: true });
     },

@@ -119,9 +119,11 @@ for (const [name, needs, hold] of HOLDS) {
     `SIGTERM ends an exec that is ${name}, and leaves nothing`,
     () =>
       withContainer(async (id, seconds) => {
-        // With a handler, as a program that would clean up has.
-        const script =
-          `trap 'exit 9' TERM; mkfifo /tmp/${seconds}; read line </tmp/${seconds}`;
+        // With a handler, as a program that would clean up has; and without a
+        // child, which would be held, too, with what it was given of ours.
+        const fifo = `/tmp/${seconds}`;
+        assertEquals((await runCli(["exec", id, "mkfifo", fifo])).code, 0);
+        const script = `trap 'exit 9' TERM; read line <${fifo}`;
         for (const words of [["sleep", seconds], ["sh", "-c", script]]) {
           const exec = start([...cliCommand(), "exec", id, ...words]);
           const pid = await waitFor(() => findCommand(words.join(" ")));

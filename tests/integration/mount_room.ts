@@ -11,6 +11,7 @@
  * @module
  */
 
+import { apart } from "../program.ts";
 import { waitFor } from "../wait.ts";
 
 /** Two mount namespaces that see each other's mounts. */
@@ -88,7 +89,7 @@ export async function makeRoom(): Promise<Room> {
     "--mount",
     `--target=${home.pid}`,
     "--",
-    ...argv,
+    ...apart(argv),
   ];
   const peer = await hold(
     enter([

@@ -9,6 +9,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { cliCommand, type CliOptions, makeBox, runToEnd } from "../harness.ts";
 import { type Need, testOn } from "../needs.ts";
+import { apart } from "../program.ts";
 
 const WAYS = [
   ["-Ur"],
@@ -29,7 +30,10 @@ for (const { who, options, needs } of CALLERS) {
   for (const way of WAYS) {
     const where = `unshare ${way.join(" ")}, as ${who}`;
     const inside = (words: string[]) =>
-      runToEnd(["unshare", ...way, ...cliCommand(options), ...words], options);
+      runToEnd(
+        ["unshare", ...way, ...apart(cliCommand(options)), ...words],
+        options,
+      );
 
     const cases: [string[], string[], string][] = [
       [[], ["id", "-u"], "0\n"],
@@ -91,7 +95,7 @@ for (const { who, options, needs } of CALLERS) {
             ...["sh", "-euc"],
             `"$@" ${r} create --bundle ${dir} box; "$@" ${r} start box; "$@" ${r} exec box id -u >${dir}/out; "$@" ${r} delete --force box`,
             "sh",
-            ...cliCommand(options),
+            ...apart(cliCommand(options)),
           ], options);
           assertEquals([code, stdout, stderr], [0, "", ""]);
           assertEquals(Deno.readTextFileSync(`${dir}/out`), "0\n");

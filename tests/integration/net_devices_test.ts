@@ -8,6 +8,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { cliCommand, makeBox, runToEnd } from "../harness.ts";
 import { testOn } from "../needs.ts";
+import { apart } from "../program.ts";
 
 /** Makes a host with lo and one end of a pair, both up, and runs a container
  * there.
@@ -44,7 +45,7 @@ async function runWith(netDevices: Record<string, { name?: string }>) {
     ].join("\n");
     const { stdout, stderr } = await runToEnd([
       ...["unshare", "-n", "sh", "-c", script, "sh"],
-      ...cliCommand(),
+      ...apart(cliCommand()),
       ...["run", "--bundle", bundle, box.id],
     ]);
     const at = stdout.indexOf("code ");

@@ -163,9 +163,11 @@ testOn(NEEDS, "run --keep keeps the exit code as well", async () => {
     assertEquals(await call("delete", id), [0, "", ""]);
     // Removed while it runs: with its keeper, which is to keep nothing then.
     const running = call(...kept, "exec sleep 1000");
-    await waitFor(async () =>
-      String((await call("state", id))[1]).includes('"status": "running"')
-    );
+    // By its first process: the state says so shortly before.
+    await waitFor(async () => {
+      const { pid } = JSON.parse(String((await call("state", id))[1]));
+      return Deno.readTextFileSync(`/proc/${pid}/comm`) === "sleep\n";
+    });
     assertEquals(await call("delete", "--force", id), [0, "", ""]);
     assertEquals(await running, [137, "", ""]);
     assertEquals(await call("list", "--quiet"), [0, "", ""]);

@@ -13,6 +13,7 @@ import {
   runToEnd,
 } from "../harness.ts";
 import { type Need, testOn, USERS } from "../needs.ts";
+import { apart } from "../program.ts";
 import { expectError, ROOT } from "./run_errors_room.ts";
 
 const USER: Need[] = [...ROOT, "user", "userns"];
@@ -30,7 +31,7 @@ async function runIn(
       "-ec",
       script,
       "sh",
-      ...cliCommand(options),
+      ...apart(cliCommand(options)),
       "run",
       "--rootfs",
       box.rootfs,

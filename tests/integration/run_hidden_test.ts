@@ -8,6 +8,7 @@
 import { assertEquals } from "@std/assert";
 import { cliCommand, makeRootfs } from "../harness.ts";
 import { testOn } from "../needs.ts";
+import { apart } from "../program.ts";
 
 const decoder = new TextDecoder();
 
@@ -21,7 +22,7 @@ function runBehind(script: string, args: readonly string[]) {
       "-c",
       `${script} && exec "$@"`,
       "sh",
-      ...cliCommand({}),
+      ...apart(cliCommand()),
       ...args,
     ],
     stdin: "null",

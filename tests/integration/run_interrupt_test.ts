@@ -59,6 +59,13 @@ function runWords(box: Box, ...words: string[]): string[] {
   return ["run", "--rootfs", box.rootfs, "--name", box.id, ...words];
 }
 
+/** A command that says "ready" and waits, without a handler: a shell has one for
+ * SIGINT until it has become another program. */
+function sayReady(box: Box): string[] {
+  Deno.writeTextFileSync(`${box.rootfs}/ready`, "ready\n");
+  return ["tail", "-f", "/ready"];
+}
+
 /** Says "ready" when the command that it waits for is there: it is a loop, for
  * a shell may exec the last command of a list. */
 const WAITS = "(echo ready; exec sleep 600); echo code $?; exit 4";
@@ -139,7 +146,7 @@ for (const { who, options, needs } of CALLERS) {
       assertEquals(
         await atTerminal(
           options,
-          runWords(box, "--", "sh", "-c", "echo ready; exec sleep 600"),
+          runWords(box, "--", ...sayReady(box)),
           [["expect", "ready"], ["send", CTRL_C]],
         ),
         { shown: "ready\n^C", code: 130 },
@@ -195,7 +202,7 @@ testOn(
     try {
       const spec = makeSpec(box.id, {
         root: { path: box.rootfs },
-        process: { args: ["sh", "-c", "echo ready; exec sleep 600"] },
+        process: { args: sayReady(box) },
       });
       Deno.writeTextFileSync(`${bundle}/config.json`, JSON.stringify(spec));
       const running = start([

@@ -16,6 +16,7 @@ import {
 } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { readProcessState, waitFor } from "../wait.ts";
+import { readServed, writeFront } from "../warm_program.ts";
 import { isWorkerReady } from "../warm_room.ts";
 
 libc();
@@ -56,6 +57,28 @@ testOn(
       long.stderr,
       "Cannot make a front: the socket's path has 201 bytes",
     );
+  },
+);
+
+testOn(
+  ["helper"],
+  "rustyrun --verbose serve: says of each call whether it was served",
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    try {
+      const { front, engine } = writeFront(dir, cliCommand().at(-1)!);
+      const serve = start(engine);
+      // Warm, or it fails.
+      const env = { DENO_V8_FLAGS: "--no-cold-start" };
+      const warm = () => runToEnd([front, "--version"], { env });
+      assert(await waitFor(async () => (await warm()).code === 0));
+      assertEquals((await runToEnd([front, "help"])).code, 0);
+      serve.kill("SIGTERM");
+      const { served, not } = readServed((await serve.done).stderr);
+      assertEquals([served, [...not]], [1, [["not served", 1]]]);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
   },
 );
 

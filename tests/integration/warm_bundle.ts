@@ -33,6 +33,7 @@ export function makeBundle(line: string, change: Record<string, unknown> = {}) {
   Deno.writeTextFileSync(`${dir}/config.json`, JSON.stringify(spec));
   return {
     dir,
+    rootfs,
     [Symbol.dispose]() {
       Deno.removeSync(dir, { recursive: true });
       Deno.removeSync(rootfs, { recursive: true });

@@ -289,6 +289,8 @@ testOn(
       ["update", "--resources", "/dev/stdin", ID],
       ["exec", "--ignore-paused", ID, "true"],
       ["exec", "--process", "/proc/self/fd/5", ID],
+      ["run", "--rootfs", "/proc/self/cwd", "--", "true"],
+      ["run", "--volume=/dev/fd/5:/a", "--rootfs", "/", "--", "true"],
       ["run", "--explain", "--rootfs", "/", "--", "true"],
       ["run", "--detach", "--rootfs", "/", "--", "true"],
       ["run", "--result-fd", "9", "--rootfs", "/", "--", "true"],
@@ -302,5 +304,8 @@ testOn(
       assert(code !== 0, words.join(" "));
       assertStringIncludes(stderr, "V8 did not recognize", words.join(" "));
     }
+    // What the command names is inside.
+    const inside = ["run", "--rootfs", bundle.rootfs, "ls", "/proc/self/root"];
+    assertEquals((await room.call(inside)).code, 0);
   },
 );
