@@ -9,6 +9,7 @@
 import { readTextFileSync, statSync } from "../ffi/files.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
+import { CGROUPFS } from "./cgroups/cgroupfs.ts";
 import { planEnable } from "./cgroups/enable.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
 import {
@@ -24,15 +25,8 @@ import {
   type CgroupLook,
   type CgroupPlan,
   type DevicePlan,
-  nameAsked,
   refuse,
 } from "./cgroups/model.ts";
-import {
-  hintDelegation,
-  isDelegated,
-  placeCgroup,
-  placeCounted,
-} from "./cgroups/placement.ts";
 import { addResources } from "./cgroups/resources.ts";
 
 export type {
@@ -123,10 +117,14 @@ export function planCgroups(
   }
   for (const mount of facts.cgroups) {
     const mine = limits.list.filter((l) => isIn(mount, l, facts.cgroups));
-    const path = place(config, mount, token, look, {
+    const path = CGROUPFS.place({
+      config,
+      mount,
+      token,
+      look,
       rootless,
-      facts,
-      plan,
+      uid: facts.uid,
+      notes: plan.notes,
       mine,
       need: {
         limits: mount.version === 2 && mine.length > 0,
@@ -195,55 +193,6 @@ function withoutCgroups(
   }
   plan.notes.push("no cgroup and no device rules: the manager is disabled");
   return plan;
-}
-
-interface PlaceOptions {
-  rootless: boolean;
-  facts: CgroupFacts;
-  plan: CgroupPlan;
-  mine: readonly Limit[];
-  need: { limits: boolean; hybrid: boolean };
-}
-
-/** The directory in one hierarchy; undefined where an unprivileged caller can
- * have none and has asked for nothing in it. */
-function place(
-  config: CgroupConfig,
-  mount: CgroupMount,
-  token: string,
-  look: CgroupLook,
-  { rootless, facts, plan, mine, need }: PlaceOptions,
-): string | undefined {
-  if (!rootless) return placeCounted(config, mount, token, need, look);
-  const asked = config.spec.linux?.cgroupsPath;
-  let reason: unknown;
-  try {
-    const path = placeCgroup(config, mount, token, need, look);
-    if (isDelegated(path, mount, facts.uid, look)) return path;
-  } catch (error) {
-    // A user's run must not fail for a cgroup that nobody asked for.
-    reason = error;
-  }
-  const hint = hintDelegation(mount, facts.uid, look);
-  const [limit] = mine;
-  if (limit) {
-    throw new ContainerError(
-      `Cannot apply ${
-        nameAsked(config.flags, limit.from, limit.value)
-      }: the cgroup of this session is not delegated to user ${facts.uid}`,
-      { code: "cgroup-not-delegated", hint, cause: reason },
-    );
-  }
-  if (asked) {
-    throw new ContainerError(
-      `Cannot make the cgroup "${asked}" (linux.cgroupsPath) in "${mount.path}": user ${facts.uid} may not write there`,
-      { code: "cgroup-not-delegated", hint, cause: reason },
-    );
-  }
-  plan.notes.push(
-    `no cgroup in ${mount.path}: it is not delegated to user ${facts.uid}`,
-  );
-  return undefined;
 }
 
 function addHierarchy(

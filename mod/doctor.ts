@@ -325,7 +325,7 @@ function tryCgroups(
   try {
     const plan = planCgroups(probeConfig(resources), facts, makeToken());
     try {
-      makeCgroups(plan);
+      makeCgroups(plan, 0);
     } finally {
       removeCgroups(plan, "/tmp");
     }

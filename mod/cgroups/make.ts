@@ -1,51 +1,43 @@
 /**
- * Makes the cgroups of a plan. On the hot path of `run`: sync file
- * calls only. No pid is ever written here: moving a whole process makes the
- * kernel wait for an RCU grace period (7-12 ms); the container's first process
- * joins by itself.
+ * Makes the cgroups of a plan: by its driver, and then what is the same for all:
+ * device rules, limits, owners. On the hot path of `run`: sync file calls only.
  *
  * @module
  */
 
 import {
   chownSync,
-  mkdirSync,
   openSync,
   readTextFileSync,
   removeSync,
   writeTextFileSync,
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
-import { enableControllers, makeLeaf } from "./enable.ts";
+import { CGROUPFS } from "./cgroupfs.ts";
+import { makeLeaf } from "./enable.ts";
 import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
 import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
-import type {
-  CgroupDir,
-  CgroupPlan,
-  CgroupWrite,
-  DevicePlan,
-} from "./model.ts";
+import type { CgroupPlan, CgroupWrite, DevicePlan } from "./model.ts";
 import { nameAsked } from "./model.ts";
-import { visitCgroups } from "./walk.ts";
 
 /**
  * Makes the directories, enables v2 controllers, writes device rules and
  * limits, and notes on the plan that it has. What it made is removed again when
  * it fails.
  *
+ * @param pid the process that waits for it, whose child will be the container's
+ * first one
  * @param kernel system calls for the v2 device program
  * @throws {ContainerError} with the file, the value and a hint
  */
-export function makeCgroups(plan: CgroupPlan, kernel: Kernel = LIBC): void {
+export function makeCgroups(
+  plan: CgroupPlan,
+  pid: number,
+  kernel: Kernel = LIBC,
+): void {
   const made: string[] = [];
   try {
-    const { enable } = plan;
-    if (enable) {
-      enableControllers(enable, plan.flags, (above) => {
-        makeOne(above, plan, made, enable.dir);
-      });
-    }
-    for (const dir of plan.dirs) makeDirectory(dir, plan, made);
+    CGROUPFS.make(plan, pid, made);
     if (plan.devices) applyDevices(plan.devices, kernel, !plan.fresh);
     writeLimits(plan.writes, plan.flags);
     if (plan.leaf !== undefined) made.push(makeLeaf(plan.leaf, plan.notes));
@@ -64,107 +56,6 @@ export function makeCgroups(plan: CgroupPlan, kernel: Kernel = LIBC): void {
     }
     throw error;
   }
-}
-
-function makeDirectory(
-  dir: CgroupDir,
-  plan: CgroupPlan,
-  made: string[],
-): void {
-  const { path } = dir;
-  if (makeOne(path, plan, made, path)) return;
-  if (plan.fresh) {
-    throw new ContainerError(`Cannot make the cgroup "${path}": it exists`, {
-      code: "cgroup-exists",
-      hint: "Choose another --name",
-    });
-  }
-  refuseUsed(path);
-  if (
-    plan.inherit.includes(path) && readOr(`${path}/cpuset.cpus`).trim() === ""
-  ) {
-    inheritCpuset(path);
-  }
-}
-
-/** @returns false when it exists */
-function makeOne(
-  path: string,
-  plan: CgroupPlan,
-  made: string[],
-  wanted: string,
-): boolean {
-  try {
-    mkdirSync(path, { mode: 0o755 });
-  } catch (error) {
-    const errno = errnoOf(error);
-    if (errno === "EEXIST") return false;
-    if (errno !== "ENOENT" || path.lastIndexOf("/") <= 0) {
-      throw wordFailure(`make the cgroup "${wanted}"`, path, error);
-    }
-    const above = path.slice(0, path.lastIndexOf("/"));
-    makeOne(above, plan, made, wanted);
-    return makeOne(path, plan, made, wanted);
-  }
-  made.push(path);
-  if (plan.inherit.some((p) => p === path || p.startsWith(`${path}/`))) {
-    inheritCpuset(path);
-  }
-  return true;
-}
-
-/** Copies the parent's CPUs and memory nodes (cgroup-v1/cpusets.rst): without
- * them no process may join. A parent that somebody else made can lack them too. */
-function inheritCpuset(path: string): void {
-  const above = path.slice(0, path.lastIndexOf("/"));
-  for (const name of ["cpuset.cpus", "cpuset.mems"]) {
-    const file = `${path}/${name}`;
-    try {
-      let value = readTextFileSync(`${above}/${name}`).trim();
-      if (value === "") {
-        inheritCpuset(above);
-        value = readTextFileSync(`${above}/${name}`).trim();
-      }
-      writeTextFileSync(file, value, { create: false });
-    } catch (error) {
-      if (error instanceof ContainerError) throw error;
-      throw wordFailure(
-        `copy ${name} of the cgroup above to "${file}"`,
-        file,
-        error,
-      );
-    }
-  }
-}
-
-/** A cgroup that exists may be used when it is empty and not frozen: else two
- * containers would share limits, and die together (runc has the same rule). */
-function refuseUsed(path: string): void {
-  const state = readOr(`${path}/freezer.state`).trim();
-  if (
-    state === "FROZEN" || state === "FREEZING" ||
-    readOr(`${path}/cgroup.freeze`).trim() === "1"
-  ) {
-    throw new ContainerError(
-      `Cannot use the cgroup "${path}": container's cgroup unexpectedly frozen`,
-      { code: "cgroup-frozen", hint: "Thaw it, or name another cgroupsPath" },
-    );
-  }
-  const count = countProcesses(path);
-  if (count > 0) {
-    throw new ContainerError(
-      `Cannot use the cgroup "${path}": container's cgroup is not empty: ${count} process(es) found`,
-      { code: "cgroup-not-empty", hint: "Name another linux.cgroupsPath" },
-    );
-  }
-}
-
-function countProcesses(path: string): number {
-  let count = 0;
-  visitCgroups(path, (at) => {
-    count += Math.max(0, readOr(`${at}/cgroup.procs`).split("\n").length - 1);
-  });
-  return count;
 }
 
 function readOr(path: string): string {

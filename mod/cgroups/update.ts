@@ -9,6 +9,7 @@ import type { Resources } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { noCgroup } from "./errors.ts";
 import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
+import { CGROUPFS } from "./cgroupfs.ts";
 import { compileDevices } from "./device_program.ts";
 import {
   completeList,
@@ -21,7 +22,6 @@ import {
 } from "./devices.ts";
 import { type Layout, type Limit, Limits, resolveLimit } from "./limits.ts";
 import { addResources } from "./resources.ts";
-import { enableControllers } from "./enable.ts";
 import { writeLimits, writeRules } from "./make.ts";
 import type { CgroupDir } from "./model.ts";
 
@@ -114,16 +114,7 @@ export function updateCgroups(
     dirs.length === 0 && Object.keys(change).some((it) => it !== "devices")
   ) throw noCgroup("change the container's limits");
   const writes = planUpdate(dirs, resources, change, flags);
-  const v2 = dirs.find((d) => d.version === 2);
-  const mine = writes.filter((w) =>
-    w.version === 2 && v2?.controllers.includes(w.controller)
-  );
-  if (v2 && mine.length > 0) {
-    const required = mine.map(({ controller, from }) => ({ controller, from }));
-    const wanted = [...new Set(mine.map((w) => w.controller))];
-    const { path: dir, mount } = v2;
-    enableControllers({ mount, dir, wanted, required }, flags, () => {});
-  }
+  CGROUPFS.update({ dirs, writes, flags });
   writeLimits(writes, flags);
   if (change.devices) {
     updateDevices(dirs, change.devices, {

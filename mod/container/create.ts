@@ -6,7 +6,6 @@
  */
 
 import { closeFd } from "../../ffi/libc.ts";
-import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { wordPlanError } from "../failure.ts";
 import { ContainerError } from "../errors.ts";
@@ -22,10 +21,11 @@ import {
 import { applyNotifySocket } from "./properties/activation.ts";
 import { handOver } from "./properties/handover.ts";
 import { sayWarnings, serveLaunch, writePidFile } from "./launch/serve.ts";
+import { makeGroups } from "./launch/groups.ts";
 import { makeToken, prepare } from "./launch/prepare.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
-import { makeClass, undoClass } from "./properties/resctrl.ts";
+import { undoClass } from "./properties/resctrl.ts";
 import {
   closeSharedRoot,
   holdSharedRoot,
@@ -82,7 +82,7 @@ export function createContainer(
   let run: PlanRun | undefined;
   try {
     const notifySocket = applyNotifySocket(config, place);
-    prepared = prepare(config, facts, {
+    const made = prepared = prepare(config, facts, {
       place,
       gate: "fifo",
       token: makeToken(),
@@ -90,13 +90,10 @@ export function createContainer(
     const noted = planNoted(prepared);
     holdSharedRoot(prepared, noted, dir, place);
     writeLeftovers(dir, noted);
-    makeCgroups(prepared.cgroup);
-    if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
     run = startWaiting(prepared, dir, place);
     serveLaunch(run, prepared, dir, {
-      foreground: false,
-      waits: true,
-      notifySocket,
+      kind: { foreground: false, waits: true, notifySocket },
+      makeGroups: (pid) => makeGroups(made, pid),
     });
     handOver(
       run,

@@ -6,7 +6,6 @@
  */
 
 import { closeFd } from "../../ffi/libc.ts";
-import { makeCgroups } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
@@ -15,6 +14,7 @@ import { hookState } from "../hooks.ts";
 import { type StateDir, writeLeftovers } from "../state.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
+import { makeGroups } from "./launch/groups.ts";
 import { streamSlot } from "./launch/order.ts";
 import { makeToken, prepare } from "./launch/prepare.ts";
 import {
@@ -33,7 +33,7 @@ import {
 } from "./launch/warden.ts";
 import type { Gate, Noted, Place, Prepared, Warn } from "./model.ts";
 import { handOver } from "./properties/handover.ts";
-import { makeClass, undoClass } from "./properties/resctrl.ts";
+import { undoClass } from "./properties/resctrl.ts";
 import {
   closeSharedRoot,
   holdSharedRoot,
@@ -167,11 +167,14 @@ function start(
 function serve(launched: Launched, options: LaunchOptions): void {
   const { run, control, prepared, dir } = launched;
   const { config } = prepared;
-  makeCgroups(prepared.cgroup);
-  if (prepared.resctrl !== undefined) makeClass(prepared.resctrl);
-  tellWarden(control, "C");
-  const { kind } = options;
-  serveLaunch(run, prepared, dir, kind, () => options.forked?.(prepared));
+  serveLaunch(run, prepared, dir, {
+    kind: options.kind,
+    makeGroups(pid) {
+      makeGroups(prepared, pid);
+      tellWarden(control, "C");
+    },
+    forked: () => options.forked?.(prepared),
+  });
   const state = hookState(
     { ...config.spec, id: config.id, bundle: config.bundle },
     "created",

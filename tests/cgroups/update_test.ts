@@ -181,7 +181,7 @@ Deno.test("makeCgroups() names the controller that is not handed down", () => {
       notes: [],
       flags: new Map([["linux.resources.pids.limit", "--pids-limit 20"]]),
     };
-    const error = assertThrows(() => makeCgroups(plan), ContainerError);
+    const error = assertThrows(() => makeCgroups(plan, 0), ContainerError);
     assertEquals(
       error.message,
       `Cannot apply "--pids-limit 20": the pids controller is not enabled in "${root}/user/cgroup.subtree_control"`,

@@ -66,7 +66,7 @@ testOn(
 
 testOn(V1, "makeCgroups() removes what it made when a limit is refused", () => {
   const plan = planOf({ cpu: { cpus: "4095" } });
-  const error = assertThrows(() => makeCgroups(plan), ContainerError);
+  const error = assertThrows(() => makeCgroups(plan, 0), ContainerError);
   const file = `${dirOf(plan, "cpuset")}/cpuset.cpus`;
   assertMatch(
     error.message,
@@ -80,9 +80,9 @@ testOn(V1, "makeCgroups() removes what it made when a limit is refused", () => {
 
 testOn(V1, "makeCgroups() never takes over a cgroup in friendly mode", () => {
   const plan = planOf({});
-  makeCgroups(plan);
+  makeCgroups(plan, 0);
   try {
-    const error = assertThrows(() => makeCgroups(plan), ContainerError);
+    const error = assertThrows(() => makeCgroups(plan, 0), ContainerError);
     assertEquals(
       error.message,
       `Cannot make the cgroup "${plan.dirs[0]!.path}": it exists`,
@@ -99,7 +99,7 @@ testOn(
   () => {
     const top = `/rustyrun-test${Deno.pid}.${nextSerial()}`;
     const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(readCaller()), "");
-    makeCgroups(plan);
+    makeCgroups(plan, 0);
     const { parents } = plan;
     assertEquals(
       parents,
@@ -115,7 +115,7 @@ testOn(V1, "makeCgroups() fills cpusets that somebody left empty above", () => {
   const plan = planCgroups(oci(`${top}/b/c`), gatherFacts(readCaller()), "");
   const dir = dirOf(plan, "cpuset");
   Deno.mkdirSync(dir, { recursive: true });
-  makeCgroups(plan);
+  makeCgroups(plan, 0);
   const { parents } = plan;
   try {
     const root = read(`${dir}/../../../cpuset.cpus`);
@@ -137,11 +137,11 @@ testOn(
   async () => {
     const name = `/rustyrun-test${Deno.pid}.${nextSerial()}`;
     const plan = planCgroups(oci(name), gatherFacts(readCaller()), "");
-    makeCgroups(plan);
+    makeCgroups(plan, 0);
     const child = spawnInside(plan, "echo ready; exec sleep 1000");
     try {
       await readLine(child);
-      const error = assertThrows(() => makeCgroups(plan), ContainerError);
+      const error = assertThrows(() => makeCgroups(plan, 0), ContainerError);
       assertEquals(
         error.message,
         `Cannot use the cgroup "${
@@ -160,11 +160,11 @@ testOn(
 testOn(V1, "makeCgroups() refuses an OCI cgroup that is frozen", () => {
   const name = `/rustyrun-test${Deno.pid}.${nextSerial()}`;
   const plan = planCgroups(oci(name), gatherFacts(readCaller()), "");
-  makeCgroups(plan);
+  makeCgroups(plan, 0);
   try {
     const freezer = dirOf(plan, "freezer");
     Deno.writeTextFileSync(`${freezer}/freezer.state`, "FROZEN");
-    const error = assertThrows(() => makeCgroups(plan), ContainerError);
+    const error = assertThrows(() => makeCgroups(plan, 0), ContainerError);
     assertEquals(
       error.message,
       `Cannot use the cgroup "${freezer}": container's cgroup unexpectedly frozen`,
@@ -185,7 +185,7 @@ testOn(
 
 testOn(V1, "removeCgroups() says which cgroup is still in use", async () => {
   const plan = planOf({});
-  makeCgroups(plan);
+  makeCgroups(plan, 0);
   const child = spawnInside(plan, "echo ready; exec sleep 1000");
   try {
     await readLine(child);

@@ -57,7 +57,7 @@ export function withCgroups(
 ): () => Promise<void> {
   return async () => {
     const plan = planOf(resources);
-    makeCgroups(plan);
+    makeCgroups(plan, 0);
     try {
       await fn(plan);
     } finally {

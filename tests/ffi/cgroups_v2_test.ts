@@ -44,7 +44,7 @@ function withCgroups(
 ): () => Promise<void> {
   return async () => {
     const made = plan();
-    makeCgroups(made);
+    makeCgroups(made, 0);
     try {
       await fn(made, made.joins.v2!);
     } finally {
@@ -260,7 +260,7 @@ testOn(
 testOn(V2, "makeCgroups() on v2 removes what it made when it fails", () => {
   const top = `/rustyrun-test${Deno.pid}.${serial++}`;
   const plan = bundled(`${top}/c`, { cpu: { cpus: "4095" } })();
-  const error = assertThrows(() => makeCgroups(plan), ContainerError);
+  const error = assertThrows(() => makeCgroups(plan, 0), ContainerError);
   assertEquals(
     error.message,
     `Cannot apply linux.resources.cpu.cpus: write "4095" to "${plan.joins

@@ -115,10 +115,20 @@ export function sayWarnings(warnings: readonly Warning[], warn: Warn): void {
   for (const { message, quiet } of warnings) warn(message, quiet);
 }
 
+/** What a door wants done while a plan is served. */
+export interface Serving {
+  kind: LaunchKind;
+  /** Makes its cgroups and its class of service, before anybody joins them.
+   *
+   * @param pid a process that waits for them */
+  makeGroups: (pid: number) => void;
+  /** While the child stage works, once it has a first process. */
+  forked?: () => void;
+}
+
 /**
- * Serves a plan until its gate: id maps, hooks, limits, state.
+ * Serves a plan until its gate: cgroups, id maps, hooks, limits, state.
  *
- * @param meanwhile what else is to do while the child stage works
  * @returns how far it got
  * @throws whatever fails on the way; nothing is cleaned up here
  */
@@ -126,9 +136,10 @@ export function serveLaunch(
   run: PlanRun,
   prepared: Prepared,
   dir: StateDir,
-  kind: LaunchKind,
-  meanwhile?: () => void,
+  { kind, makeGroups, forked }: Serving,
 ): ReturnType<PlanRun["serve"]> {
+  // The helper starts meanwhile.
+  makeGroups(run.helper);
   const { hooks, ociVersion, annotations } = prepared.config.spec;
   const { id, bundle } = prepared.config;
   return run.serve({
@@ -139,7 +150,7 @@ export function serveLaunch(
         ...describeContainer(prepared, kind),
         ...describeProcess(run.pid),
       });
-      meanwhile?.();
+      forked?.();
     },
     sync(step, pid) {
       if (step === SYNC.idMaps && prepared.idMaps !== undefined) {

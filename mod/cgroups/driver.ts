@@ -1,0 +1,72 @@
+/**
+ * What makes a container's cgroups, as the cgroups manager and those who make,
+ * change and remove containers see it.
+ *
+ * @module
+ */
+
+import type { CgroupMount } from "../host.ts";
+import type {
+  CgroupConfig,
+  CgroupDir,
+  CgroupLook,
+  CgroupPlan,
+  CgroupWrite,
+} from "./model.ts";
+import type { V2Need } from "./placement.ts";
+
+/** What a place in one hierarchy depends on. */
+export interface PlaceAsk {
+  config: CgroupConfig;
+  mount: CgroupMount;
+  /** Makes the name unique in friendly mode. */
+  token: string;
+  look: CgroupLook;
+  /** The caller is not root of the machine. */
+  rootless: boolean;
+  uid: number;
+  /** Limits whose files are in this hierarchy. */
+  mine: readonly CgroupWrite[];
+  need: V2Need;
+  /** Takes what is left out, and why. */
+  notes: string[];
+}
+
+/** A change of limits. */
+export interface CgroupChange {
+  dirs: readonly CgroupDir[];
+  /** What is going to be written. */
+  writes: readonly CgroupWrite[];
+  flags: ReadonlyMap<string, string>;
+}
+
+/** One way to make cgroups. */
+export interface CgroupDriver {
+  /**
+   * Returns where the cgroup goes in one hierarchy; undefined where it can have
+   * none there, and nobody has asked for anything in it. Makes nothing.
+   *
+   * @throws {ContainerError} where it cannot go
+   */
+  place(ask: PlaceAsk): string | undefined;
+  /**
+   * Makes the directories of a plan.
+   *
+   * @param pid a process that waits for it
+   * @param made takes what is to be removed when a later step fails
+   * @throws {ContainerError}
+   */
+  make(plan: CgroupPlan, pid: number, made: string[]): void;
+  /**
+   * Does what must come before new values are written.
+   *
+   * @throws {ContainerError} for a value that cannot be had
+   */
+  update(change: CgroupChange): void;
+  /**
+   * Removes what is no directory; what is gone already is fine.
+   *
+   * @throws {ContainerError} when it stays
+   */
+  remove(): void;
+}
