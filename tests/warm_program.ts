@@ -109,7 +109,12 @@ function makeCounted(file: string): WarmProgram & { said: string } {
   return { ...writeFront(dir, file), said: `${dir}/said` };
 }
 
+/** Of those that are still to be ended. */
+const engines: number[] = [];
+
+/** Ends the engines first: a failure here is the end of this process. */
 function tellServed(): void {
+  for (const pid of engines) Deno.kill(pid, "SIGKILL");
   const said = dirs.map((dir) => {
     const text = Deno.readTextFileSync(`${dir}/said`);
     Deno.removeSync(dir, { recursive: true });
@@ -134,7 +139,7 @@ export function serveWarm(file: string): string {
     stderr: "inherit",
   }).spawn();
   child.unref();
-  addEventListener("unload", () => Deno.kill(child.pid, "SIGKILL"));
+  engines.push(child.pid);
   awaitFile(socket);
   return front;
 }
