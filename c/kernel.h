@@ -34,6 +34,9 @@
 #ifndef SYS_openat2
 #define SYS_openat2 437 /* since 5.6 */
 #endif
+#ifndef SYS_faccessat2
+#define SYS_faccessat2 439 /* since 5.8 */
+#endif
 #ifndef SYS_mount_setattr
 #define SYS_mount_setattr 442 /* since 5.12 */
 #endif

@@ -36,7 +36,7 @@ struct plan_record {
 	X(WARDEN, 1, "fb") \
 	X(SYNC, 2, "n") \
 	X(FORK, 3, "nf") \
-	X(SPAWN, 4, "sllbns") \
+	X(SPAWN, 4, "sllbnf") \
 	X(SEND_FD, 5, "fn") \
 	X(REMOVE, 9, "n") \
 	X(OPEN, 10, "ffsnnn") \

@@ -209,6 +209,18 @@ static void run_chdir(const char *path, int64_t flags)
 		fail(ENOENT, "the directory is outside the root");
 }
 
+/* Asks with the rights that execve(2) will have; access(2) asks with those of
+ * the real ids, and without the capabilities of who is not root. A filter that
+ * does not know the newer call leaves the older. */
+static int may_execute(const char *path)
+{
+	long r = syscall(SYS_faccessat2, AT_FDCWD, path, X_OK, AT_EACCESS);
+
+	if (r < 0 && (errno == ENOSYS || errno == EPERM))
+		r = access(path, X_OK);
+	return (int)r;
+}
+
 /* The first candidate that may be executed; of the failures the one that says
  * most: a directory, then no permission, then nothing there. */
 static void run_find_exec(const struct arg *list)
@@ -224,7 +236,7 @@ static void run_find_exec(const struct arg *list)
 								    errno;
 		else if (S_ISDIR(st.st_mode))
 			now = EISDIR;
-		else if (!S_ISREG(st.st_mode) || access(p, X_OK) < 0)
+		else if (!S_ISREG(st.st_mode) || may_execute(p) < 0)
 			now = EACCES;
 		else {
 			child.exec = p;
@@ -326,13 +338,6 @@ static void write_pid(int fd, pid_t pid)
 		_exit(125);
 }
 
-/* The bundle may be nothing that the container's user can enter: no reason for
- * its hook not to run. */
-static int enter_bundle(const char *path)
-{
-	return chdir(path) < 0 && (errno != EACCES || chdir("/") < 0) ? -1 : 0;
-}
-
 /* A hook inside the container's namespaces. stdin is a file, so that a hook
  * which does not read it blocks nobody. */
 _Noreturn static void hook_main(const struct op *op)
@@ -354,7 +359,7 @@ _Noreturn static void hook_main(const struct op *op)
 	/* Its children go with it when its time is over. */
 	setsid();
 	if (lseek(fd, 0, SEEK_SET) < 0 || dup2(fd, 0) < 0 ||
-	    (op->a[5].len && enter_bundle(op->a[5].p) < 0))
+	    (op->a[5].n >= 0 && fchdir(slot_fd(op->a[5].n)) < 0))
 		_exit(125);
 	syscall(SYS_close_range, 3u, ~0u, 0);
 	default_signals();
@@ -371,9 +376,7 @@ static void run_spawn(const struct op *op)
 
 	if (op->a[4].n < 0 || op->a[4].n > INT32_MAX)
 		fail(EINVAL, "a hook's timeout");
-	if (op->a[5].len && access(op->a[5].p, X_OK) < 0 && errno != EACCES)
-		fail(errno, "cwd");
-	check(access(op->a[0].p, X_OK), op->a[0].p);
+	check(may_execute(op->a[0].p), op->a[0].p);
 	left = op->a[4].n * 10;
 	pid = clone_child(0, -1, NULL);
 	check(pid, "clone3");

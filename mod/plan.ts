@@ -16,7 +16,7 @@ export const OPS = {
   fork: { code: 3, args: ["flags:n", "cgroup:f"] },
   spawn: {
     code: 4,
-    args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n", "cwd:s"],
+    args: ["path:s", "argv:l", "env:l", "stdin:b", "timeout:n", "dir:f"],
   },
   sendFd: { code: 5, args: ["slot:f", "tag:n"] },
   // Removes what the k operations before it name.

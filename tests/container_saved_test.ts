@@ -44,7 +44,7 @@ const OPS: Op[] = [
     env: [],
     stdin: new Uint8Array([1, 2]),
     timeout: MAX,
-    cwd: "",
+    dir: "",
     why: "run the hook",
     from: "hooks.startContainer[0]",
   },

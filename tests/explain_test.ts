@@ -65,7 +65,7 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
         env: [],
         stdin: bytes(""),
         timeout: 5,
-        cwd: "/bundle",
+        dir: "root",
       },
       'run /bin/hook "a b", at most 5 s',
     ],

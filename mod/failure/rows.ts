@@ -298,12 +298,10 @@ export function wordVerify(failure: Failure, config: Config): Row {
 
 /** Words a hook that the container's first process ran: `detail` is its exit
  * status, or what a shell makes of a signal and of a failed execve(2). */
-export function wordHook({ op, errno, detail, text }: Failure): Row {
+export function wordHook({ op, errno, detail }: Failure): Row {
   const code = "hook";
   const said = "The hook's own output above may say more";
-  const { path, timeout, cwd } = op.do === "spawn"
-    ? op
-    : { path: "", timeout: 0, cwd: "" };
+  const { path, timeout } = op.do === "spawn" ? op : { path: "", timeout: 0 };
   const kind = /^hooks\.(\w+)/.exec(op.from ?? "")?.[1] ?? "";
   const it = `Cannot run the ${kind} hook ${quote(path)}`;
   if (errnoName(errno) === "ETIMEDOUT") {
@@ -311,15 +309,6 @@ export function wordHook({ op, errno, detail, text }: Failure): Row {
       code,
       message: `${it}: it took longer than its timeout of ${timeout} s`,
       hint: said,
-    };
-  }
-  if (text === "cwd") {
-    return {
-      code,
-      message: `${it}: its working directory ${quote(cwd)}: ${
-        errnoText(errno)
-      }`,
-      hint: "It is the bundle: something removed that",
     };
   }
   if (errnoName(errno) === "ENOENT" || errnoName(errno) === "EACCES") {
@@ -353,7 +342,13 @@ export function wordHook({ op, errno, detail, text }: Failure): Row {
         }, and a script needs its #! program there too`,
     };
   }
-  return detail > 0
-    ? { code, message: `${it}: exit status ${detail}`, hint: said }
-    : { code, hint: said };
+  if (detail === 0 && errnoName(errno) !== "ECANCELED") {
+    return { code, hint: said };
+  }
+  return {
+    code,
+    // Worded beforehand, nobody knows yet with what it will end.
+    message: detail > 0 ? `${it}: exit status ${detail}` : `${it}: it failed`,
+    hint: said,
+  };
 }

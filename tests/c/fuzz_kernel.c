@@ -415,6 +415,12 @@ static long keyed(long number, va_list ap)
 		return new_fd();
 	case SYS_signalfd4:
 		return SIGNALS;
+	case SYS_faccessat2:
+		take_text(va_arg(ap, const char *));
+		if (fuzz_below(2) == 0)
+			return 0;
+		errno = fuzz_below(2) ? EPERM : EACCES;
+		return -1;
 	case SYS_memfd_create:
 		take_text((const char *)a);
 		return new_fd();

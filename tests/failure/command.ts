@@ -4,7 +4,6 @@
  * @module
  */
 
-import type { Op } from "../../mod/plan.ts";
 import { exec, findExec, hook, type Row } from "./row.ts";
 
 /** By what has failed. */
@@ -221,14 +220,12 @@ export const COMMAND: Record<string, Row> = {
     code: "hook",
     hint: "Its path is one of the host, and it must be executable",
   },
-  "a hook whose directory is gone": {
-    op: { ...hook("createContainer"), cwd: "/bundle" } as Op,
-    errno: "ENOENT",
-    text: "cwd",
-    message:
-      'Cannot run the createContainer hook "/hook": its working directory "/bundle": no such file or directory',
+  "a hook whose end is worded beforehand": {
+    op: hook("startContainer"),
+    errno: "ECANCELED",
+    message: 'Cannot run the startContainer hook "/hook": it failed',
     code: "hook",
-    hint: "It is the bundle: something removed that",
+    hint: "The hook's own output above may say more",
   },
   "a container's hook that is no program": {
     op: hook("startContainer"),

@@ -236,7 +236,7 @@ export const hook = (kind: string): Op =>
     env: [],
     stdin: NOTHING,
     timeout: 5,
-    cwd: "",
+    dir: "",
     why: `run the ${kind} hook "/hook"`,
     from: `hooks.${kind}[0]`,
   });

@@ -140,29 +140,36 @@ testOn(
   },
 );
 
-testOn(NEEDS, "a hook whose bundle is gone is not blamed for it", async () => {
-  await using caller = makeCaller();
-  const { id, dir, bundle } = caller;
-  caller.write({
-    ...makeSpec(id),
-    hooks: {
-      createRuntime: [shell(`mv ${bundle} ${dir}/moved`)],
-      createContainer: [shell("exit 0")],
-    },
+for (
+  const [how, hook, want] of [
+    ["fails", shell("exit 3"), /startContainer hook .*"\/bin\/sh.*: it failed/],
+    [
+      "is too slow",
+      shell("sleep 1000", { timeout: 1 }),
+      /startContainer hook .*"\/bin\/sh.*: it took longer than its timeout/,
+    ],
+    [
+      "is not there",
+      { path: "/nonesuch" },
+      /startContainer hook .*"\/nonesuch.*: no such file or directory/,
+    ],
+  ] as const
+) {
+  testOn(NEEDS, `run names a startContainer hook that ${how}`, async () => {
+    await using caller = makeCaller();
+    const { id, bundle, dir } = caller;
+    caller.write(hookSpec(caller, {
+      startContainer: [shell("true"), hook],
+    }, { process: { args: ["sh", "-c", `echo ran >${dir}/ran`] } }));
+    const { code, stderr } = await caller.call(["run", "--bundle", bundle, id]);
+    assertEquals(code, 1);
+    assertMatch(stderr, want);
+    assertEquals(
+      [...Deno.readDirSync(dir)].some((it) => it.name === "ran"),
+      false,
+    );
   });
-  const { code, stderr } = await caller.call([
-    "create",
-    "--bundle",
-    bundle,
-    id,
-  ]);
-  Deno.renameSync(`${dir}/moved`, bundle);
-  assertEquals(code, 1);
-  assertMatch(
-    stderr,
-    /createContainer hook \\*"\/bin\/sh\\*": its working directory \\*"[^"]*bundle\\*": no such file or directory/,
-  );
-});
+}
 
 testOn(NEEDS, "a poststop hook says that the bundle is gone", async () => {
   await using caller = makeCaller();

@@ -158,34 +158,48 @@ testOn(
   },
 );
 
-testOn(
-  NEEDS,
-  "a createContainer hook runs where the container's user cannot enter the bundle",
-  async () => {
-    await using caller = makeCaller();
-    const { bundle, dir, id, rootfs } = caller;
-    const maps = [{ containerID: 0, hostID: 100000, size: 65536 }];
-    const spec = makeSpec(id, {
-      root: { path: `${dir}/open/rootfs` },
-      process: { args: ["true"] },
-      linux: { uidMappings: maps, gidMappings: maps },
-      hooks: { createContainer: [shell(`pwd >${dir}/open/cwd`)] },
-    });
-    spec["linux"].namespaces.push({ type: "user" });
-    caller.write(spec);
-    Deno.mkdirSync(`${dir}/open`);
-    Deno.renameSync(rootfs, `${dir}/open/rootfs`);
-    Deno.chmodSync(dir, 0o755);
-    Deno.chmodSync(`${dir}/open`, 0o777);
-    const run = ["run", "--bundle", bundle, id];
-    for (const [mode, cwd] of [[0o700, "/"], [0o755, bundle]] as const) {
-      Deno.chmodSync(bundle, mode);
-      assertEquals(await caller.call(run), QUIET);
-      assertEquals(Deno.readTextFileSync(`${dir}/open/cwd`), `${cwd}\n`);
-      Deno.removeSync(`${dir}/open/cwd`);
-    }
-  },
-);
+for (
+  const [how, namespaces] of [
+    ["", ["pid", "mount"]],
+    [" without a mount namespace", ["pid"]],
+    [" of a user who cannot enter the bundle", ["pid", "mount", "user"]],
+  ] as const
+) {
+  testOn(
+    NEEDS,
+    `the directory of a createContainer hook is the root file system${how}`,
+    async () => {
+      await using caller = makeCaller();
+      const { bundle, dir, id, rootfs } = caller;
+      const maps = [{ containerID: 0, hostID: 100000, size: 65536 }];
+      const mapped = namespaces.some((it) => it === "user");
+      caller.write(makeSpec(id, {
+        root: { path: `${dir}/open/rootfs` },
+        process: { args: ["true"] },
+        linux: {
+          namespaces: namespaces.map((type) => ({ type })),
+          ...(mapped ? { uidMappings: maps, gidMappings: maps } : {}),
+        },
+        // What is mounted in it is there as well.
+        hooks: {
+          createContainer: [
+            shell(`ls -di . >${dir}/open/seen; ls proc/self/fd >/dev/null`),
+          ],
+        },
+      }));
+      Deno.mkdirSync(`${dir}/open`);
+      Deno.renameSync(rootfs, `${dir}/open/rootfs`);
+      Deno.chmodSync(dir, 0o755);
+      Deno.chmodSync(`${dir}/open`, 0o777);
+      Deno.chmodSync(bundle, 0o700);
+      assertEquals(await caller.call(["run", "--bundle", bundle, id]), QUIET);
+      assertEquals(
+        Deno.readTextFileSync(`${dir}/open/seen`),
+        `${Deno.statSync(`${dir}/open/rootfs`).ino} .\n`,
+      );
+    },
+  );
+}
 
 testOn(NEEDS, "hooks of a kind run in the order of the list", async () => {
   await using caller = makeCaller();

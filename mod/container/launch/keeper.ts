@@ -44,8 +44,9 @@ export function planLateErrors(
   if (at < 0) return [];
   const candidates = candidatesOf(ops);
   const text = config.spec.process?.args?.[0] ?? "";
-  const row = (index: number, errno: number): Op => {
-    const failure = { op: ops[index]!, errno, detail: 0, text, candidates };
+  const row = (index: number, errno: number, said = errno): Op => {
+    const op = ops[index]!;
+    const failure = { op, errno: said, detail: 0, text, candidates };
     const error = wordFailure(failure, config, facts);
     return {
       do: "kText",
@@ -74,6 +75,16 @@ export function planLateErrors(
       why: "say why the container could not be started",
     };
   };
+  // ENOENT, EACCES, ETIMEDOUT; ECANCELED: its exit status is not known yet
+  ops.forEach((op, index) => {
+    if (op.do !== "spawn" || !op.from?.startsWith("hooks.startContainer")) {
+      return;
+    }
+    rows.push(
+      ...[2, 13, 110].map((errno) => row(index, errno)),
+      row(index, -1, 125),
+    );
+  });
   const init = ops.findIndex((it) => it.do === "init");
   if (init >= 0) {
     // EAGAIN

@@ -286,7 +286,7 @@ function planHooks(phased: Phased, config: Config): void {
       env: keepLast(hook.env ?? env[kind]),
       stdin: state(status),
       timeout: hook.timeout ?? 0,
-      cwd: kind === "createContainer" ? config.bundle : "",
+      dir: kind === "createContainer" ? "root" : "",
       why: `run the ${kind} hook "${hook.path}"`,
       from: `hooks.${kind}[${at}]`,
     }));
