@@ -1,23 +1,21 @@
 /*
  * Mount operations: everything from descriptor to descriptor (open_tree,
- * fsopen, mount_setattr, move_mount), and the walk to a place in the rootfs
- * that no symbolic link of the image can lead out of.
+ * fsopen, mount_setattr, move_mount).
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "calls.h"
 #include "kernel.h"
 #include "mounts.h"
+#include "place.h"
 #include "stage.h"
-
-#define IN_ROOT (K_RESOLVE_IN_ROOT | K_RESOLVE_NO_MAGICLINKS)
-#define WALK_MAX 4096
-#define WALK_LINKS 40
 
 static int tree_open(int at, const char *path, unsigned int flags)
 {
@@ -46,166 +44,12 @@ static int set_readonly(int fd)
 			    sizeof(attr));
 }
 
-/*
- * A walk to a path in the root, making what is missing. `done` is the text of
- * the way so far, `rest` what is left; every look-up starts again at the root
- * under RESOLVE_IN_ROOT, so a rename in a shared volume meanwhile can make the
- * walk fail or end elsewhere in the root, never outside.
- */
-struct walk {
-	int root;
-	char done[WALK_MAX];
-	char rest[WALK_MAX];
-	int links;
-};
-
-static void walk_push(struct walk *w, const char *name)
+static int is_readonly(int fd)
 {
-	size_t len = strlen(w->done), more = strlen(name);
+	struct statfs fs;
 
-	if (len + more + 2 > sizeof(w->done))
-		fail(ENAMETOOLONG, name);
-	if (len)
-		w->done[len++] = '/';
-	memcpy(w->done + len, name, more + 1);
-}
-
-static void walk_pop(struct walk *w)
-{
-	char *slash = strrchr(w->done, '/');
-
-	*(slash ? slash : w->done) = 0;
-}
-
-/* Takes the next component off `rest`; 0 when there is none left. */
-static int walk_next(struct walk *w, char name[256])
-{
-	char *p = w->rest;
-	size_t n;
-
-	while (*p == '/')
-		p++;
-	n = strcspn(p, "/");
-	if (!n)
-		return 0;
-	if (n > 255)
-		fail(ENAMETOOLONG, w->rest);
-	memcpy(name, p, n);
-	name[n] = 0;
-	memmove(w->rest, p + n, strlen(p + n) + 1);
-	return 1;
-}
-
-static int walk_at_end(const struct walk *w)
-{
-	return w->rest[strspn(w->rest, "/")] == 0;
-}
-
-static int walk_open(const struct walk *w, uint64_t flags)
-{
-	return open_at2(w->root, *w->done ? w->done : ".", O_PATH | flags, 0,
-			IN_ROOT);
-}
-
-static void walk_link(struct walk *w, int link)
-{
-	char text[WALK_MAX];
-	ssize_t n = readlinkat(link, "", text, sizeof(text));
-	size_t rest = strlen(w->rest);
-
-	if (n < 0)
-		fail(errno, w->done);
-	if (++w->links > WALK_LINKS)
-		fail(ELOOP, w->done);
-	if ((size_t)n + rest + 2 > sizeof(w->rest))
-		fail(ENAMETOOLONG, w->done);
-	memmove(w->rest + n + 1, w->rest, rest + 1);
-	memcpy(w->rest, text, (size_t)n);
-	w->rest[n] = '/';
-	walk_pop(w);
-	if (n && text[0] == '/')
-		w->done[0] = 0;
-}
-
-static void walk_make(struct walk *w, const char *name, int kind, mode_t mode)
-{
-	int parent, fd;
-
-	walk_pop(w);
-	parent = walk_open(w, O_DIRECTORY);
-	walk_push(w, name);
-	if (parent < 0)
-		fail(errno, w->done);
-	if (kind == 2 && walk_at_end(w)) {
-		fd = openat(parent, name,
-			    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW |
-				    O_CLOEXEC,
-			    mode & 0666);
-		if (fd < 0 && errno != EEXIST)
-			fail(errno, w->done);
-		if (fd >= 0)
-			close(fd);
-	} else if (mkdirat(parent, name, mode | 0111) < 0 &&
-		   errno != EEXIST) {
-		fail(errno, w->done);
-	}
-	close(parent);
-}
-
-static int walk_target(struct walk *w, int kind, mode_t mode)
-{
-	char name[256];
-	struct stat st;
-	int fd;
-
-	while (walk_next(w, name)) {
-		if (!strcmp(name, "."))
-			continue;
-		if (!strcmp(name, "..")) {
-			walk_pop(w);
-			continue;
-		}
-		walk_push(w, name);
-		fd = walk_open(w, O_NOFOLLOW);
-		if (fd < 0 && errno == ENOENT && kind) {
-			walk_make(w, name, kind, mode);
-			fd = walk_open(w, O_NOFOLLOW);
-		}
-		if (fd < 0 || fstat(fd, &st) < 0)
-			fail(errno, w->done);
-		if (S_ISLNK(st.st_mode))
-			walk_link(w, fd);
-		close(fd);
-	}
-	/* O_NOFOLLOW: what has been walked has no link at its end. */
-	return walk_open(w, O_NOFOLLOW);
-}
-
-static int open_target(int root, const char *path, int kind, mode_t mode)
-{
-	static struct walk w;
-	struct stat st;
-	int fd;
-
-	if (strlen(path) >= sizeof(w.rest))
-		fail(ENAMETOOLONG, path);
-	while (*path == '/')
-		path++;
-	fd = open_at2(root, *path ? path : ".", O_PATH, 0, IN_ROOT);
-	if (fd < 0 && errno == ENOENT && kind) {
-		w.root = root;
-		w.done[0] = 0;
-		w.links = 0;
-		memcpy(w.rest, path, strlen(path) + 1);
-		fd = walk_target(&w, kind, mode);
-	}
-	if (fd < 0 || fstat(fd, &st) < 0)
-		fail(errno, path);
-	if (kind == 1 && !S_ISDIR(st.st_mode))
-		fail(ENOTDIR, path);
-	if (kind == 2 && S_ISDIR(st.st_mode))
-		fail(EISDIR, path);
-	return fd;
+	check(fstatfs(fd, &fs), NULL);
+	return (fs.f_flags & ST_RDONLY) != 0;
 }
 
 /* The kernel says in the context's log what it does not like; the first line
@@ -298,87 +142,107 @@ static void run_setattr(const struct op *op)
 		fail(errno, a[1].p);
 }
 
-/* A masked path that is not there needs no mask. */
-static int open_existing(const struct op *op)
-{
-	const char *path = op->a[1].p;
-	int fd;
-
-	while (*path == '/')
-		path++;
-	fd = open_at2(slot_fd(op->a[0].n), *path ? path : ".", O_PATH, 0,
-		      IN_ROOT);
-	if (fd < 0 && errno != ENOENT && errno != ENOTDIR)
-		fail(errno, op->a[1].p);
-	return fd;
-}
-
 /* A new file system gets mode and owner of what it is going to cover; the mode
  * of the plan where nothing is there yet. */
 static void run_cover(const struct op *op)
 {
 	const struct arg *a = op->a;
-	const char *path = a[2].p;
-	int tree = slot_fd(a[0].n), fd;
-	mode_t mode = narrow(a[3].n);
-	uint32_t take = narrow(a[4].n);
+	const struct place p = place_of(a + 1);
+	int tree = slot_fd(a[0].n), fd = -1;
+	mode_t mode = narrow(a[5].n);
+	uint32_t take = narrow(a[6].n);
 	struct stat st;
 
-	while (*path == '/')
-		path++;
-	fd = open_at2(slot_fd(a[1].n), *path ? path : ".", O_PATH, 0, IN_ROOT);
+	errno = EXDEV;
+	if (p.at >= 0)
+		fd = open_below(&p);
+	if (fd < 0 && errno == EXDEV)
+		fd = open_path(&p);
 	if (fd < 0 && errno != ENOENT)
-		fail(errno, a[2].p);
+		fail(errno, p.path);
 	if (fd >= 0) {
 		if (fstat(fd, &st) < 0)
-			fail(errno, a[2].p);
+			fail(errno, p.path);
 		mode = st.st_mode & 07777;
 		if ((take & (COVER_UID | COVER_GID)) &&
 		    fchownat(tree, "",
 			     take & COVER_UID ? st.st_uid : (uid_t)-1,
 			     take & COVER_GID ? st.st_gid : (gid_t)-1,
 			     AT_EMPTY_PATH) < 0)
-			fail(errno, a[2].p);
+			fail(errno, p.path);
 		close(fd);
 	}
 	if ((take & COVER_MODE) && fchmodat(tree, ".", mode, 0) < 0)
-		fail(errno, a[2].p);
+		fail(errno, p.path);
 }
 
 /* A detached tree of another mount namespace (or, before 6.15, any detached
  * one) cannot be cloned, but it can be moved: the first mask takes the tree
  * itself, and the others are clones of that, since it is attached then. */
-static void run_mask(const struct op *op)
+static void mask(int fd, const struct arg *covers, const char *path)
 {
-	int fd = open_existing(op), cover, tree;
 	struct stat st;
+	int cover, tree;
 
-	if (fd < 0)
+	check(fstat(fd, &st), path);
+	cover = slot_fd(covers[S_ISDIR(st.st_mode) ? 1 : 0].n);
+	/* Masked already, by its mount. */
+	if (is_same(fd, cover)) {
+		close(fd);
 		return;
-	if (fstat(fd, &st) < 0)
-		fail(errno, op->a[1].p);
-	cover = slot_fd(op->a[S_ISDIR(st.st_mode) ? 3 : 2].n);
+	}
 	tree = tree_clone(cover, 0);
 	if (tree < 0 && errno != EINVAL)
-		fail(errno, op->a[1].p);
+		fail(errno, path);
 	if (tree_move(tree < 0 ? cover : tree, fd) < 0)
-		fail(errno, op->a[1].p);
+		fail(errno, path);
 	if (tree >= 0)
 		close(tree);
 	close(fd);
 }
 
+/* First in the mount that was made there, wherever that is now; then whatever
+ * the path leads to. */
+static void run_mask(const struct op *op)
+{
+	const struct place p = place_of(op->a);
+	int fd;
+
+	if ((fd = find_below(&p)) >= 0)
+		mask(fd, op->a + 4, p.path);
+	if ((fd = find_path(&p)) >= 0)
+		mask(fd, op->a + 4, p.path);
+}
+
+/* Returns the read-only tree that lies there now. */
+static int make_readonly(int fd, const char *path)
+{
+	int tree = tree_clone(fd, K_AT_RECURSIVE);
+
+	if (tree < 0 || set_readonly(tree) < 0 || tree_move(tree, fd) < 0)
+		fail(errno, path);
+	close(fd);
+	return tree;
+}
+
 static void run_readonly(const struct op *op)
 {
-	int fd = open_existing(op), tree;
+	const struct place p = place_of(op->a);
+	int fd, tree = -1;
 
-	if (fd < 0)
-		return;
-	tree = tree_clone(fd, K_AT_RECURSIVE);
-	if (tree < 0 || set_readonly(tree) < 0 || tree_move(tree, fd) < 0)
-		fail(errno, op->a[1].p);
-	close(tree);
-	close(fd);
+	if ((fd = find_below(&p)) >= 0)
+		tree = make_readonly(fd, p.path);
+	if ((fd = find_path(&p)) >= 0) {
+		if (tree < 0 || !is_same(fd, tree) || !is_readonly(fd))
+			close(make_readonly(fd, p.path));
+		else
+			close(fd);
+	}
+	if (tree >= 0 && !*p.below)
+		/* It lies over the whole mount: what is below is found in it. */
+		slot_set(op->a[0].n, tree);
+	else if (tree >= 0)
+		close(tree);
 }
 
 /* "." twice: the old root ends up stacked on the new one and is unmounted at
@@ -434,11 +298,13 @@ static void run_enter(const struct op *op)
 static void run_unmount(const struct op *op)
 {
 	const char *name = plain_name(&op->a[2]);
-	int parent = open_existing(op);
+	const char *path = op->a[1].p + strspn(op->a[1].p, "/");
+	const struct place p = { -1, "", slot_fd(op->a[0].n), path };
+	int parent = find_path(&p);
 
 	if (parent < 0)
 		return;
-	check(fchdir(parent), op->a[1].p);
+	check(fchdir(parent), path);
 	close(parent);
 	while (!umount2(name, MNT_DETACH | UMOUNT_NOFOLLOW))
 		;
@@ -469,6 +335,7 @@ static void run_stage(const struct op *op)
 int run_mount_op(const struct op *op)
 {
 	const struct arg *a = op->a;
+	struct place place;
 	int fd;
 
 	switch (op->code) {
@@ -489,9 +356,9 @@ int run_mount_op(const struct op *op)
 			fail(errno, NULL);
 		return 1;
 	case OP_TARGET:
-		slot_set(a[0].n, open_target(slot_fd(a[1].n), a[2].p,
-					     (int)narrow(a[3].n),
-					     narrow(a[4].n)));
+		place = place_of(a + 1);
+		slot_set(a[0].n, open_target(&place, (int)narrow(a[5].n),
+					     narrow(a[6].n)));
 		return 1;
 	case OP_COVER:
 		run_cover(op);

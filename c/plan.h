@@ -64,14 +64,14 @@ struct plan_record {
 	X(FSMOUNT, 31, "fslnn") \
 	X(MOUNT_SETATTR, 32, "fsnnnnf") \
 	X(MOVE_MOUNT, 33, "ff") \
-	X(TARGET, 34, "ffsnn") \
-	X(MASK, 35, "fsff") \
-	X(READONLY, 36, "fs") \
+	X(TARGET, 34, "ffsfsnn") \
+	X(MASK, 35, "fsfsff") \
+	X(READONLY, 36, "fsfs") \
 	X(RECONFIGURE, 37, "fl") \
 	X(PIVOT, 38, "f") \
 	X(CHROOT, 39, "f") \
 	X(ENTER, 40, "f") \
-	X(COVER, 41, "ffsnn") \
+	X(COVER, 41, "ffsfsnn") \
 	X(UNMOUNT, 42, "fss") \
 	X(STAGE, 43, "ffs") \
 	X(FCHDIR, 44, "f") \

@@ -33,6 +33,7 @@ import {
   planSharedEntry,
   planSharedRoot,
 } from "./mounts/shared.ts";
+import { findPlace, findTarget } from "./mounts/target.ts";
 import { type Op, type Phased, TARGET } from "./plan.ts";
 
 export { TERMINAL_TAG } from "./mounts/console.ts";
@@ -58,11 +59,12 @@ export function planMounts(
   const shared = sharesMounts(config);
   const context = createContext(config, facts, host);
   const proc = planProc(context);
-  const masked = planMasked(context);
-  const files = planFiles(context);
-  const hidden = files.made.length > 0 ? ["files"] : [];
+  if ((spec.linux?.maskedPaths ?? []).length > 0) planNull(context);
+  const hidden = config.files.length > 0 ? ["files"] : [];
   const root = shared ? planSharedRoot() : planRoot(context, hidden);
-  const mounts = [...planFileSystems(context), ...files.mounts];
+  const fileSystems = planFileSystems(context);
+  const files = planFiles(context);
+  const masked = planMasked(context);
   const devices = planDevices(context);
   const console = planConsole(context);
   const rootReadonly = [...context.readonly];
@@ -85,7 +87,7 @@ export function planMounts(
       ...files.made,
       ...root,
     ],
-    mounts,
+    mounts: [...fileSystems, ...files.mounts],
     devices,
     console,
     pivot: shared ? planSharedEntry(context) : planEntry(context),
@@ -129,7 +131,6 @@ function checkPath(path: string, key: string): void {
 function planMasked(context: MountContext): { made: Op[]; masks: Op[] } {
   const paths = context.config.spec.linux?.maskedPaths ?? [];
   if (paths.length === 0) return { made: [], masks: [] };
-  planNull(context);
   const made: Op[] = [{
     do: "fsmount",
     into: "empty",
@@ -145,8 +146,7 @@ function planMasked(context: MountContext): { made: Op[]; masks: Op[] } {
     checkPath(path, from);
     return {
       do: "mask",
-      root: "root",
-      path,
+      ...findPlace(context, path),
       file: "null",
       dir: "empty",
       why: `hide "${path}"`,
@@ -162,8 +162,7 @@ function planReadonly(context: MountContext): Op[] {
     checkPath(path, from);
     return {
       do: "readonly",
-      root: "root",
-      path,
+      ...findPlace(context, path),
       why: `make "${path}" read-only`,
       from,
     };
@@ -203,16 +202,11 @@ function planFiles(context: MountContext): { made: Op[]; mounts: Op[] } {
         why: `take "${file.path}"`,
         from,
       }),
-      {
-        do: "target",
-        into: "target",
-        root: "root",
-        path: file.path,
+      findTarget(context, file.path, {
         kind: TARGET.file,
         mode: 0o644,
-        why: `find the place of "${file.path}"`,
         from,
-      },
+      }),
       {
         do: "moveMount",
         tree: "mount",

@@ -84,7 +84,7 @@ Deno.test("remember() follows a mount from its making to its place", () => {
   assertEquals(
     [
       { do: "fsmount", into: "m", fstype: "tmpfs", options: [], attr: 0 },
-      { do: "target", into: "t", root: "root", path: "/dev" },
+      { do: "target", into: "t", at: "", root: "root", path: "/dev" },
       { do: "moveMount", tree: "m", onto: "t" },
       { do: "mkdir", at: "m", name: "shm", mode: 0o1777 },
       { do: "openTree", into: "root", at: "", path: "/r", flags: 1 },
@@ -122,6 +122,8 @@ const STEPS: Step[] = [
   }]],
   ["masked", [{
     do: "mask",
+    at: "mount.0",
+    below: "kcore",
     root: "root",
     path: "/proc/kcore",
     file: "null",

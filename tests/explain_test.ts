@@ -20,6 +20,9 @@ const config = makeConfig({
 
 const FROM = { from: "mounts[0]" };
 
+/** A place that is in no mount of the container's. */
+const IN_ROOT = { at: "", below: "", root: "root" };
+
 /** Fields of an operation, and the words for it. */
 type Row = [fields: Record<string, unknown>, want: string];
 
@@ -148,10 +151,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
   writeFd: [[{ slot: "tree", data: bytes("0") }, 'write "0" to /srv/tree']],
   copyUp: [[{ source: "tree", onto: "x" }, "copy /srv/tree into x"]],
   cover: [[
-    { tree: "x", root: "root", path: "/t", mode: 0o1777, take: 1 },
+    { tree: "x", ...IN_ROOT, path: "/t", mode: 0o1777, take: 1 },
     "fchmodat(x, mode of /t, or 01777)",
   ], [
-    { tree: "x", root: "root", path: "/t", mode: 0o1777, take: 7 },
+    { tree: "x", ...IN_ROOT, path: "/t", mode: 0o1777, take: 7 },
     "fchmodat(x, mode, uid, gid of /t, or 01777)",
   ]],
   unshare: [[{ flags: CLONE.NEWUSER }, "unshare(CLONE_NEWUSER)"]],
@@ -222,15 +225,25 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
   ],
   moveMount: [[{ tree: "tree", onto: "x" }, "move_mount(/srv/tree -> x)"]],
   target: [[
-    { into: "x", root: "root", path: "/dev", kind: 1, mode: 0 },
+    { into: "x", ...IN_ROOT, path: "/dev", kind: 1, mode: 0 },
     'open "/dev" in the root, made if missing',
+  ], [
+    { into: "x", ...IN_ROOT, at: "tree", path: "/t/a", kind: 1, mode: 0 },
+    'open "/t/a" in /srv/tree, made if missing',
   ]],
   mask: [[
-    { root: "root", path: "/proc/kcore", file: "null", dir: "empty" },
+    {
+      at: "p",
+      below: "kcore",
+      root: "root",
+      path: "/proc/kcore",
+      file: "null",
+      dir: "empty",
+    },
     "move_mount(/dev/null or an empty directory -> /proc/kcore)",
   ]],
   readonly: [[
-    { root: "root", path: "/proc/sys" },
+    { at: "p", below: "sys", root: "root", path: "/proc/sys" },
     "mount_setattr(/proc/sys: ro)",
   ]],
   reconfigure: [[

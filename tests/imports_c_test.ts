@@ -19,7 +19,9 @@ const FLOORS = {
   ground: ["plan", "kernel", "calls", "proc", "decode", "vector"],
   // A program of its own.
   front: ["front"],
-  parts: ["stage", "tree", "cgroup", "teardown", "relay", "wake", "tty"],
+  parts: [
+    ..."stage place tree cgroup teardown relay wake tty".split(" "),
+  ],
   operations: [
     ..."files copy mounts namespaces process init forget".split(" "),
     ..."remove rest warden".split(" "),

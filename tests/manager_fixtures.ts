@@ -164,9 +164,14 @@ function showValue(value: unknown): string {
 }
 
 /** One operation in a line, without why and from: the arguments in their
- * order, "-" for an empty one, numbers above 9 in hexadecimal. */
+ * order, "-" for an empty one, numbers above 9 in hexadecimal. A place that is in
+ * no mount of the container's is its root and path alone. */
 export function showOp(op: Op): string {
-  const values = OPS[op.do].args.map((arg) =>
+  const args: readonly string[] = OPS[op.do].args;
+  const shown = "below" in op && op.at === ""
+    ? args.filter((it) => it !== "at:f" && it !== "below:s")
+    : args;
+  const values = shown.map((arg) =>
     showValue((op as unknown as Record<string, unknown>)[arg.slice(0, -2)])
   );
   return [op.do, ...values].join(" ");

@@ -76,10 +76,10 @@ Deno.test("planMounts() takes a host tree in its turn among the mounts", () => {
     "# sources",
     "openTree root - /bundle/rootfs 0x8001",
     "# mounts",
-    "fsmount mount tmpfs [source=t] 0 0",
-    "cover mount root /t 0x3ff 1",
+    "fsmount mount.0 tmpfs [source=t] 0 0",
+    "cover mount.0 root /t 0x3ff 1",
     "target target root /t 1 0x1ed",
-    "moveMount mount target",
+    "moveMount mount.0 target",
     "openTree mount.1 - /src 1",
     "target target root /b 1 0x1ed",
     "mountSetattr mount.1 - 0x8000 0 0 0x80000 -",
@@ -200,12 +200,12 @@ Deno.test("planMounts() gives the terminal to the container's user, with its siz
   );
   assertEquals(pickSteps(phased, "console").slice(0, 8), [
     "# console",
-    "target devpts root /dev/pts 0 0",
+    "target devpts mount.0 pts root /dev/pts 0 0",
     "verify devpts 0x4000 0 0x1cd1",
     "pty master peer devpts 0x19 0x50",
     "chown peer 0x3e8 -1",
     "openTree console peer - 0x1001",
-    "target target root /dev/console 2 0x180",
+    "target target mount.0 console root /dev/console 2 0x180",
     "moveMount console target",
   ]);
 });
@@ -325,6 +325,6 @@ Deno.test("planMounts() labels new file systems where SELinux is on", () => {
   }, { selinux: true });
   assertEquals(
     pickSteps(phased, "mounts")[1],
-    "fsmount mount tmpfs [context=u:r:t:s0:c1,c2] 0 0",
+    "fsmount mount.0 tmpfs [context=u:r:t:s0:c1,c2] 0 0",
   );
 });

@@ -170,7 +170,7 @@ for (const [word, expected] of NEW) {
     });
     assertEquals(
       pickSteps(phased, "mounts")[1],
-      `fsmount mount ext4 ${expected} 0`,
+      `fsmount mount.0 ext4 ${expected} 0`,
     );
   });
 }

@@ -164,7 +164,9 @@ function describeMount(op: Op, config: Config, slots: Held) {
     case "moveMount":
       return `move_mount(${held(op.tree, slots)} -> ${held(op.onto, slots)})`;
     case "target":
-      return `open "${op.path}" in the root, made if missing`;
+      return `open "${op.path}" in ${
+        op.at === "" ? "the root" : held(op.at, slots)
+      }, made if missing`;
     case "mask":
       return `move_mount(/dev/null or an empty directory -> ${op.path})`;
     case "readonly":

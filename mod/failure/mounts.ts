@@ -243,6 +243,12 @@ export function wordMount(
         hint:
           "The mount point in the root file system is of another kind than what is mounted on it",
       };
+    case "ESTALE":
+      return {
+        code: "replaced",
+        hint:
+          "It lies in another mount of the container, but its path leads elsewhere: a link or a later mount is in the way, or somebody renames in the root file system",
+      };
     case "EINVAL":
       return {
         code: "mount-invalid",

@@ -67,27 +67,28 @@ function planVersion2(
   entry: MountEntry,
   mount: CgroupMount,
 ): Op[] {
-  const { from, options } = entry;
+  const { from, index, options } = entry;
+  const slot = `mount.${index}`;
   const target = planTarget(context, entry, TARGET.directory);
   if (isExposed(context)) {
     return [
-      cloneTree("mount", "", ownDirectory(context, mount), true, {
+      cloneTree(slot, "", ownDirectory(context, mount), true, {
         why: "take the container's own cgroup",
         from,
       }),
-      setAttr("mount", {
+      setAttr(slot, {
         recursive: true,
         set: ofHierarchy(entry) | ATTR.RDONLY,
         propagation: MS.PRIVATE,
       }, { why: "keep the host's cgroups from the container", from }),
       ...target,
-      attach("mount", entry),
+      attach(context, slot, entry),
     ];
   }
   return [
     {
       do: "fsmount",
-      into: "mount",
+      into: slot,
       fstype: "cgroup2",
       options: [
         ...(entry.mount.source ? [`source=${entry.mount.source}`] : []),
@@ -99,8 +100,8 @@ function planVersion2(
       from,
     },
     ...target,
-    ...planAttributes(entry, "mount", false),
-    attach("mount", entry),
+    ...planAttributes(entry, slot, false),
+    attach(context, slot, entry),
   ];
 }
 
@@ -135,7 +136,7 @@ function planVersion1(
     },
     ...planTarget(context, entry, TARGET.directory),
     ...planAttributes(own, dir, false),
-    attach(dir, entry),
+    attach(context, dir, entry),
   ];
   for (const mount of mounts) {
     const { name } = splitPath(mount.path);

@@ -11,6 +11,7 @@ import { ContainerError } from "../errors.ts";
 import { type Op, TARGET } from "../plan.ts";
 import { cloneTree, type MountContext } from "./context.ts";
 import { joinPath } from "./path.ts";
+import { findTarget } from "./target.ts";
 
 /** Tag of the packet that carries the terminal's master to the host. */
 export const TERMINAL_TAG = 1;
@@ -44,16 +45,12 @@ export function planConsole(context: MountContext): Op[] {
       );
     }
     devpts = "devpts";
-    ops.push({
-      do: "target",
+    ops.push(findTarget(context, "/dev/pts", {
       into: devpts,
-      root: "root",
-      path: "/dev/pts",
       kind: TARGET.any,
-      mode: 0,
       why: "find the container's devpts",
       from,
-    });
+    }));
   }
   ops.push(
     {
@@ -142,16 +139,12 @@ function planDevice(context: MountContext, fresh: boolean): Op[] {
         from,
       },
     ]
-    : [{
-      do: "target",
-      into: "target",
-      root: "root",
-      path: "/dev/console",
+    : [findTarget(context, "/dev/console", {
       kind: TARGET.file,
       mode: 0o600,
       why: "find the place of /dev/console",
       from,
-    }];
+    })];
   return [
     cloneTree("console", "peer", "", false, {
       why: "take the terminal's end of the container",

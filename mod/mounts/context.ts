@@ -53,8 +53,11 @@ export interface MountContext {
   peers: Op[];
   /** Operations that make mounts read-only once all is populated. */
   readonly: Op[];
-  /** Place of a mount -> index of the last one in the list that goes there. */
-  topmost: Map<string, number>;
+  /** Path of a mount of the container's -> its slot, while nothing else lies on
+   * it. */
+  places: Map<string, string>;
+  /** The directories above those paths. */
+  above: Set<string>;
   /** Slot of the container's devpts, when it mounts one on /dev/pts. */
   devpts: string;
   /** Text of the id maps -> slot of a user namespace with them. */
@@ -82,7 +85,8 @@ export function createContext(
     sources: [],
     late: [],
     peers: [],
-    topmost: new Map(),
+    places: new Map(),
+    above: new Set(),
     readonly: [],
     devpts: "",
     idmaps: new Map(),

@@ -14,6 +14,7 @@ import type { MountContext } from "./context.ts";
 import { planNull } from "./devices.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 import { isUnder, joinPath, listAbove } from "./path.ts";
+import { placeIn } from "./place.ts";
 
 /** A path that the configuration hides. */
 interface Hidden {
@@ -63,8 +64,7 @@ export function planCovers(context: MountContext): Op[] {
       kind === "readonly"
         ? {
           do: "readonly",
-          root: tree,
-          path,
+          ...placeIn(tree, path),
           why: `lock "${path}" read-only`,
           from: "linux.readonlyPaths",
         }
@@ -77,8 +77,7 @@ export function planCovers(context: MountContext): Op[] {
 function lay(root: string, path: string, dir: string, from: string): Op {
   return {
     do: "mask",
-    root,
-    path,
+    ...placeIn(root, path),
     file: "null",
     dir,
     why: `lock away the host's "${path}"`,
@@ -95,8 +94,7 @@ function planCovered(covered: Covered, slot: string): Op[] {
   const takeMode = (tree: string, of: string, note: { from: string }): Op => ({
     do: "cover",
     tree,
-    root: "root",
-    path: of,
+    ...placeIn("root", of),
     mode: 0o755,
     take: COVER.mode,
     why: `give it the mode of the host's "${of}"`,
@@ -118,8 +116,7 @@ function planCovered(covered: Covered, slot: string): Op[] {
       {
         do: "target",
         into: "target",
-        root: slot,
-        path: place.path.slice(path.length),
+        ...placeIn(slot, place.path.slice(path.length)),
         kind: place.kind,
         mode: 0o755,
         why: `make the place of "${place.path}", which is mounted before`,

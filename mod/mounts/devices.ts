@@ -20,7 +20,9 @@ import {
 } from "./context.ts";
 import { parseMountOptions } from "./options.ts";
 import { joinPath, splitPath } from "./path.ts";
+import { placeIn } from "./place.ts";
 import { setAttr } from "./attributes.ts";
+import { findTarget } from "./target.ts";
 
 const DEFAULTS: readonly (readonly [string, number, number])[] = [
   ["null", 1, 3],
@@ -86,31 +88,23 @@ function isBound(context: MountContext): boolean {
  */
 export function planDevices(context: MountContext): Op[] {
   if (isBound(context)) return [];
-  const ops: Op[] = [{
-    do: "target",
+  const ops: Op[] = [findTarget(context, "/dev", {
     into: "dev",
-    root: "root",
-    path: "/dev",
     kind: TARGET.directory,
-    mode: 0o755,
     why: "find /dev",
-  }];
+  })];
   for (const node of listNodes(context)) {
     const { parent, name } = splitPath(node.path);
     const note = node.from === undefined ? {} : { from: node.from };
     let at = "dev";
     if (parent !== "/dev") {
       at = "parent";
-      ops.push({
-        do: "target",
+      ops.push(findTarget(context, parent, {
         into: at,
-        root: "root",
-        path: parent,
         kind: TARGET.directory,
-        mode: 0o755,
         why: `find the place of "${node.path}"`,
         ...note,
-      });
+      }));
     }
     if (context.userns && node.type !== S_IF.IFO) {
       ops.push(...planBound(context, node, at, name));
@@ -203,8 +197,7 @@ function planBound(
     {
       do: "target",
       into: "target",
-      root: at,
-      path: name,
+      ...placeIn(at, name),
       kind: TARGET.file,
       mode: 0o644,
       why: `find the place of "${node.path}"`,

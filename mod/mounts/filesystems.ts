@@ -25,9 +25,9 @@ import {
 } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
-import { absolutePath, joinPath } from "./path.ts";
+import { absolutePath, joinPath, listAbove } from "./path.ts";
 import { hostPropagation, volumePropagation } from "./propagation.ts";
-import { attach, planTarget } from "./target.ts";
+import { attach, findPlace, findTarget, planTarget } from "./target.ts";
 
 /** File systems that are the kernel's own: nothing but the mount is read-only. */
 const VIRTUAL = new Set([
@@ -51,9 +51,7 @@ const UNLABELLED = new Set(["proc", "sysfs"]);
  */
 export function planFileSystems(context: MountContext): Op[] {
   const mounts = context.config.spec.mounts ?? [];
-  for (const [index, { destination }] of mounts.entries()) {
-    context.topmost.set(joinPath("/", destination), index);
-  }
+  const filled = listFilled(context);
   return mounts.flatMap((mount, index) => {
     const entry: MountEntry = {
       index,
@@ -64,7 +62,7 @@ export function planFileSystems(context: MountContext): Op[] {
       options: parseMountOptions(mount.options ?? []),
     };
     checkEntry(entry);
-    if (entry.options.remount) return planRemount(entry);
+    if (entry.options.remount) return planRemount(context, entry);
     if (entry.options.bind) return planBind(context, entry);
     if (entry.type === "cgroup" || entry.type === "cgroup2") {
       return planCgroupMount(context, entry);
@@ -75,38 +73,54 @@ export function planFileSystems(context: MountContext): Op[] {
     ) {
       return planHostSysfs(context, entry);
     }
-    return planFileSystem(context, entry);
+    return planFileSystem(context, entry, filled.has(entry.destination));
   });
 }
 
-/** Slot "target": what was mounted there. */
-function findMounted({ destination, from }: MountEntry): Op {
-  return {
-    do: "target",
-    into: "target",
-    root: "root",
-    path: destination,
-    kind: TARGET.any,
-    mode: 0,
-    why: `find what is mounted on "${destination}"`,
-    from,
-  };
+/** Directories in which something is made once they are mounted. */
+function listFilled({ config, host }: MountContext): Set<string> {
+  const { hooks, linux, mounts = [] } = config.spec;
+  const paths = [
+    ...mounts.map((it) => it.destination),
+    ...(linux?.devices ?? []).map((it) => it.path),
+    ...host.devices.map((it) => it.path),
+    ...config.files.map((it) => it.path),
+  ];
+  const filled = new Set(paths.flatMap((it) => listAbove(joinPath("/", it))));
+  filled.add("/dev");
+  // Hooks may mount something anywhere.
+  const inHooks = [
+    ...hooks?.prestart ?? [],
+    ...hooks?.createRuntime ?? [],
+    ...hooks?.createContainer ?? [],
+  ];
+  if (inHooks.length > 0) {
+    for (const it of mounts) filled.add(joinPath("/", it.destination));
+  }
+  return filled;
 }
 
-function planRemount(entry: MountEntry): Op[] {
-  const { from, options } = entry;
-  const ops: Op[] = [findMounted(entry)];
+function planRemount(context: MountContext, entry: MountEntry): Op[] {
+  const { destination, from, options } = entry;
+  const { at, below } = findPlace(context, destination);
+  const isOwn = at !== "" && below === "";
+  const slot = isOwn ? at : "target";
+  const ops: Op[] = isOwn ? [] : [findTarget(context, destination, {
+    kind: TARGET.any,
+    why: `find what is mounted on "${destination}"`,
+    from,
+  })];
   const data = splitData(options.data);
   if (data.length > 0 && !options.bind) {
     ops.push({
       do: "reconfigure",
-      slot: "target",
+      slot,
       options: data,
       why: "change the options of the file system",
       from,
     });
   }
-  ops.push(...planAttributes(entry, "target", true));
+  ops.push(...planAttributes(entry, slot, true));
   return ops;
 }
 
@@ -180,7 +194,7 @@ function planBind(context: MountContext, entry: MountEntry): Op[] {
       type === "file" ? TARGET.file : TARGET.directory,
     ),
     ...planAttributes(leaveLocked(context, entry), slot, true, base),
-    attach(slot, entry),
+    attach(context, slot, entry),
   ];
 }
 
@@ -236,7 +250,7 @@ function planHostSysfs(context: MountContext, entry: MountEntry): Op[] {
       true,
       hostPropagation(context),
     ),
-    attach(slot, entry),
+    attach(context, slot, entry),
   ];
 }
 
@@ -271,6 +285,7 @@ function planData(context: MountContext, entry: MountEntry): string[] {
  * known once everything before it is mounted. One that is filled with what it
  * covers has its owner as well. */
 function planCover(
+  context: MountContext,
   entry: MountEntry,
   slot: string,
   data: readonly string[],
@@ -284,8 +299,7 @@ function planCover(
   return [{
     do: "cover",
     tree: slot,
-    root: "root",
-    path: destination,
+    ...findPlace(context, destination),
     mode: 0o1777,
     take,
     why: `give it the mode of "${destination}"`,
@@ -293,15 +307,17 @@ function planCover(
   }];
 }
 
-function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
+function planFileSystem(
+  context: MountContext,
+  entry: MountEntry,
+  isFilled: boolean,
+): Op[] {
   const { destination, from, index, options, type } = entry;
   const ro = (options.set & ATTR.RDONLY) !== 0;
   // A tmpfs and /dev are filled first and read-only last.
   const later = ro && (type === "tmpfs" || destination === "/dev");
   const isPts = type === "devpts" && destination === "/dev/pts";
-  // Found again by its place, unless something else will lie there.
-  const found = context.topmost.get(destination) === index;
-  const slot = isPts ? "devpts" : later && !found ? `mount.${index}` : "mount";
+  const slot = isPts ? "devpts" : `mount.${index}`;
   if (isPts) context.devpts = slot;
   const data = planData(context, entry);
   const ops: Op[] = [{
@@ -314,7 +330,7 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
     why: `make a file system of the type "${type}"`,
     from,
   }];
-  if (type === "tmpfs") ops.push(...planCover(entry, slot, data));
+  if (type === "tmpfs") ops.push(...planCover(context, entry, slot, data));
   const strict = type === "proc" || type === "sysfs";
   ops.push(...planTarget(context, entry, TARGET.directory, strict));
   if (options.copyUp) {
@@ -329,16 +345,14 @@ function planFileSystem(context: MountContext, entry: MountEntry): Op[] {
   ops.push(
     ...planIdmap(context, entry, slot),
     ...planAttributes(entry, slot, false),
-    attach(slot, entry),
+    attach(context, slot, entry),
   );
   if (later) {
-    if (found) context.readonly.push(findMounted(entry));
-    context.readonly.push(
-      setAttr(found ? "target" : slot, { set: ATTR.RDONLY }, {
-        why: `make "${destination}" read-only now that it is filled`,
-        from,
-      }),
-    );
+    const list = isFilled ? context.readonly : ops;
+    list.push(setAttr(slot, { set: ATTR.RDONLY }, {
+      why: `make "${destination}" read-only now that it is filled`,
+      from,
+    }));
   }
   return ops;
 }

@@ -27,7 +27,7 @@ import type { HostEntry } from "./model.ts";
 import { planVeils } from "./opaque.ts";
 import { splitPath } from "./path.ts";
 import { setAttr } from "./attributes.ts";
-import { hide, LAYERS, openPlace } from "./place.ts";
+import { hide, LAYERS, openPlace, placeIn } from "./place.ts";
 
 const from = "ephemeral";
 
@@ -139,8 +139,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
     {
       do: "target",
       into: "target",
-      root: "layers",
-      path: "/lower",
+      ...placeIn("layers", "/lower"),
       kind: 0,
       mode: 0,
       why: "find the place of the lower layer",
@@ -214,8 +213,7 @@ function makeTarget(entry: HostEntry, kind: number): Op {
   return {
     do: "target",
     into: "target",
-    root: "root",
-    path: entry.path,
+    ...placeIn("root", entry.path),
     kind,
     mode: entry.mode,
     why: `find the place of "${entry.path}"`,
@@ -228,8 +226,7 @@ function planLink(entry: HostEntry, after: Op[]): void {
   after.push({
     do: "target",
     into: "target",
-    root: "root",
-    path: parent,
+    ...placeIn("root", parent),
     kind: TARGET.directory,
     mode: 0o755,
     why: `find the place of "${entry.path}"`,
@@ -293,8 +290,7 @@ function planOverlay(
     made.push({
       do: "target",
       into: "target",
-      root: "layers",
-      path: `/${layer}/${count}`,
+      ...placeIn("layers", `/${layer}/${count}`),
       kind: TARGET.directory,
       mode: entry.mode,
       why: `make the ${layer} directory for "${entry.path}"`,

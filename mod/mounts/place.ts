@@ -36,6 +36,14 @@ export function openPlace(context: MountContext, path: string): Op[] {
   ];
 }
 
+/** A place in a tree that is in a slot, for operations that look for one. */
+export function placeIn(
+  root: string,
+  path: string,
+): { at: string; below: string; root: string; path: string } {
+  return { at: "", below: "", root, path };
+}
+
 /** Attaches a tree there. */
 export function hide(slot: string): Op {
   return {

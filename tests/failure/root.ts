@@ -80,6 +80,8 @@ export const ROOT: Record<string, Row> = {
   },
   "a path that cannot be hidden": {
     op: op("mask", {
+      at: "",
+      below: "",
       root: "root",
       path: "/proc/kcore",
       file: "null",
@@ -98,6 +100,8 @@ export const ROOT: Record<string, Row> = {
   },
   "a path that cannot be made read-only": {
     op: op("readonly", {
+      at: "",
+      below: "",
       root: "root",
       path: "/proc/sys",
       why: 'make "/proc/sys" read-only',

@@ -156,6 +156,8 @@ export const openTree = (): Op =>
 export const target = (): Op =>
   op("target", {
     into: "target",
+    at: "",
+    below: "",
     root: "root",
     path: "/mnt",
     kind: 1,

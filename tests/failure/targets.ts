@@ -11,6 +11,8 @@ export const TARGETS: Record<string, Row> = {
   "what a tmpfs covers cannot be looked at": {
     op: op("cover", {
       tree: "mount",
+      at: "",
+      below: "",
       root: "root",
       path: "/mnt",
       mode: 0o1777,
@@ -99,6 +101,8 @@ export const TARGETS: Record<string, Row> = {
   "a mount point of rustyrun's files": {
     op: op("target", {
       into: "target",
+      at: "",
+      below: "",
       root: "root",
       path: "/etc/hosts",
       kind: 2,

@@ -89,8 +89,9 @@ for (
     [
       "much",
       () => MUCH,
-      // The root, a procfs for the sysctl, what masks; and the report channel.
-      ["/", "/", "/", "rootfs", "exec.fifo", "socket"],
+      // The root, a procfs for the sysctl, what masks, the procfs that is to be
+      // masked (it lies in the root, unmasked still); and the report channel.
+      ["/", "/", "/", "rootfs", "rootfs/proc", "exec.fifo", "socket"],
     ],
   ] as [string, () => Spec, string[]][]
 ) {

@@ -38,6 +38,8 @@ export function planTerminal(config: Config): Phased {
     {
       do: "target",
       into: "devpts",
+      at: "",
+      below: "",
       root: "root",
       path: "/dev/pts",
       kind: 0,
