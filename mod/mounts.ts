@@ -23,6 +23,7 @@ import {
 } from "./mounts/context.ts";
 import { planDevices, planNull } from "./mounts/devices.ts";
 import { planFileSystems } from "./mounts/filesystems.ts";
+import { coverBare } from "./mounts/kernel_own.ts";
 import type { MountHost } from "./mounts/model.ts";
 import { planStage, planUnstage } from "./mounts/stage.ts";
 import { setAttr } from "./mounts/attributes.ts";
@@ -37,6 +38,7 @@ import { findPlace, findTarget } from "./mounts/target.ts";
 import { type Op, type Phased, TARGET } from "./plan.ts";
 
 export { TERMINAL_TAG } from "./mounts/console.ts";
+export { KERNEL_OWN } from "./mounts/kernel_own.ts";
 export { inspectMounts } from "./mounts/inspect.ts";
 export type { MountHost } from "./mounts/model.ts";
 export { knownMountOptions } from "./mounts/options.ts";
@@ -59,7 +61,9 @@ export function planMounts(
   const shared = sharesMounts(config);
   const context = createContext(config, facts, host);
   const proc = planProc(context);
-  if ((spec.linux?.maskedPaths ?? []).length > 0) planNull(context);
+  const bare = context.staged ? [] : coverBare(context, "empty");
+  const hides = bare.length + (spec.linux?.maskedPaths ?? []).length > 0;
+  if (hides) planNull(context);
   const hidden = config.files.length > 0 ? ["files"] : [];
   const root = shared ? planSharedRoot() : planRoot(context, hidden);
   const fileSystems = planFileSystems(context);
@@ -83,16 +87,17 @@ export function planMounts(
       ...proc,
       ...(shared ? [] : planPropagation(context)),
       ...context.late,
-      ...masked.made,
+      ...hides ? [EMPTY] : [],
       ...files.made,
       ...root,
+      ...bare,
     ],
     mounts: [...fileSystems, ...files.mounts],
     devices,
     console,
     pivot: shared ? planSharedEntry(context) : planEntry(context),
     readonly: planReadonly(context),
-    masked: masked.masks,
+    masked,
     rootReadonly,
   };
 }
@@ -126,22 +131,21 @@ function checkPath(path: string, key: string): void {
   );
 }
 
-/** What hides a path: the null device for a file, an empty directory for a
- * directory. */
-function planMasked(context: MountContext): { made: Op[]; masks: Op[] } {
+/** What hides a directory; the null device hides a file. */
+const EMPTY: Op = {
+  do: "fsmount",
+  into: "empty",
+  fstype: "tmpfs",
+  options: ["source=tmpfs", "mode=0755", "nr_blocks=1", "nr_inodes=1"],
+  attr: MOUNT_ATTR.RDONLY,
+  flags: 0,
+  why: "make an empty directory for what is masked",
+  from: "linux.maskedPaths",
+};
+
+function planMasked(context: MountContext): Op[] {
   const paths = context.config.spec.linux?.maskedPaths ?? [];
-  if (paths.length === 0) return { made: [], masks: [] };
-  const made: Op[] = [{
-    do: "fsmount",
-    into: "empty",
-    fstype: "tmpfs",
-    options: ["source=tmpfs", "mode=0755", "nr_blocks=1", "nr_inodes=1"],
-    attr: MOUNT_ATTR.RDONLY,
-    flags: 0,
-    why: "make an empty directory for what is masked",
-    from: "linux.maskedPaths",
-  }];
-  const masks = paths.map((path, at): Op => {
+  return paths.map((path, at): Op => {
     const from = `linux.maskedPaths[${at}]`;
     checkPath(path, from);
     return {
@@ -153,7 +157,6 @@ function planMasked(context: MountContext): { made: Op[]; masks: Op[] } {
       from,
     };
   });
-  return { made, masks };
 }
 
 function planReadonly(context: MountContext): Op[] {

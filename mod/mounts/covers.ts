@@ -13,6 +13,7 @@ import { setAttr } from "./attributes.ts";
 import type { MountContext } from "./context.ts";
 import { planNull } from "./devices.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
+import { coverBare } from "./kernel_own.ts";
 import { isUnder, joinPath, listAbove } from "./path.ts";
 import { placeIn } from "./place.ts";
 
@@ -47,7 +48,8 @@ interface Entry {
 export function planCovers(context: MountContext): Op[] {
   const hidden = listHidden(context);
   const covered = listCovered(context);
-  if (hidden.length + covered.length === 0) return [];
+  const bare = coverBare(context, "cover");
+  if (hidden.length + covered.length + bare.length === 0) return [];
   planNull(context);
   return [
     {
@@ -60,6 +62,7 @@ export function planCovers(context: MountContext): Op[] {
       why: "have an empty directory over what the container is not to see",
       from: "linux.namespaces",
     },
+    ...bare,
     ...hidden.map(({ tree, path, kind }): Op =>
       kind === "readonly"
         ? {

@@ -23,6 +23,8 @@ interface Mounted {
   /** Its file system: "8:1". */
   device: string;
   path: string;
+  /** Type of its file system: "proc". */
+  type: string;
   readonly: boolean;
   unbindable: boolean;
 }
@@ -39,6 +41,7 @@ export function listMounts(proc: string): Mounted[] {
       parent: Number(it[1]),
       device: it[2]!,
       path: unescapeMountinfo(it[4]!),
+      type: it[it.indexOf("-", 6) + 1]!,
       readonly: it[5]!.split(",").includes("ro"),
       unbindable: it.slice(6, it.indexOf("-")).includes("unbindable"),
     }));

@@ -27,7 +27,7 @@ import type { Device } from "../config/schema.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { placeOfStage } from "./stage.ts";
-import type { Facts } from "../host.ts";
+import { type Facts, takesEarly } from "../host.ts";
 import { findOwned, hasId } from "../host/owners.ts";
 import {
   findUnbindable,
@@ -35,6 +35,8 @@ import {
   lookAtRoot,
   type RootDirectory,
 } from "./host_mounts.ts";
+
+import { findKernelOwn } from "./kernel_own.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { listBound } from "./devices.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
@@ -89,9 +91,12 @@ export function inspectMounts(
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = hasUserNamespace(config) && !unprivileged;
   const look = staged ? lookAtRoot(root, facts) : NO_LOCKS;
+  const showsMounts = config.mode === "friendly" &&
+    config.ephemeral === undefined && takesEarly(facts);
   return {
     ...rest,
     ...look,
+    kernelOwn: showsMounts ? findKernelOwn(root, facts.proc) : [],
     veils: config.ephemeral === undefined ||
         !hasUserNamespace(config) && !facts.inUserns
       ? []

@@ -80,6 +80,9 @@ export interface MountHost {
   /** What is mounted in the root file system, as the container's root sees it:
    * "/proc". The three are known where something has to be locked. */
   below: readonly string[];
+  /** Mounts of the kernel's own file systems in the root file system, by the
+   * container's paths, with what statfs(2) says of their type. */
+  kernelOwn?: readonly { path: string; magic: number }[];
   /** What an overlay over the root file system is not to show. */
   veils: readonly Veil[];
   /** /proc/kcore exists: /dev/core is made. */

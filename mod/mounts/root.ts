@@ -199,7 +199,9 @@ function planOverwrites(context: MountContext): Op[] {
  * made in the host's own. */
 function planRootReadonly({ config, host, staged }: MountContext): Op[] {
   const recursive = config.mode === "friendly";
-  const set = MOUNT_ATTR.RDONLY;
+  // The machine's root has device nodes wherever somebody made a chroot.
+  const set = MOUNT_ATTR.RDONLY |
+    (recursive && config.rootfs === "/" ? MOUNT_ATTR.NODEV : 0);
   const note = {
     why: "make what is mounted below the root read-only",
     from: "root.readonly",
@@ -216,10 +218,12 @@ function planRootReadonly({ config, host, staged }: MountContext): Op[] {
   return [
     setAttr("root", { recursive, set }, note),
     // What the host made read-only stays so where it is going to be locked.
-    ...staged && host.rootReadonly ? [] : [setAttr("root", { clear: set }, {
-      ...note,
-      why: "leave the root itself writable until all has its place",
-    })],
+    ...staged && host.rootReadonly
+      ? []
+      : [setAttr("root", { clear: MOUNT_ATTR.RDONLY }, {
+        ...note,
+        why: "leave the root itself writable until all has its place",
+      })],
   ];
 }
 

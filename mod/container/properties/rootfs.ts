@@ -5,7 +5,7 @@
  * @module
  */
 
-import { MAGIC, O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
+import { O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
 import { readLinkSync, statSync } from "../../../ffi/files.ts";
 import {
   identifyFile,
@@ -17,6 +17,7 @@ import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import { identifyMount } from "../../../ffi/mount.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
+import { KERNEL_OWN } from "../../mounts.ts";
 import type { SeenRoot } from "../model.ts";
 
 const AT_FDCWD = -100;
@@ -74,34 +75,19 @@ function isFile(path: string): boolean {
   }
 }
 
-/** File systems that show the kernel's own, and in which a new directory, such
- * as a mount point, is no mere directory, or cannot be. */
-const KERNEL_OWN: ReadonlyMap<number, string> = new Map([
-  [MAGIC.PROC, "procfs"],
-  [MAGIC.SYSFS, "sysfs"],
-  [MAGIC.CGROUP, "cgroup"],
-  [MAGIC.CGROUP2, "cgroup2"],
-  [MAGIC.RDTGROUP, "resctrl"],
-  [MAGIC.DEVPTS, "devpts"],
-  [MAGIC.NSFS, "nsfs"],
-  [MAGIC.DEBUGFS, "debugfs"],
-  [MAGIC.TRACEFS, "tracefs"],
-  [MAGIC.SECURITYFS, "securityfs"],
-  [MAGIC.PSTOREFS, "pstore"],
-  [MAGIC.EFIVARFS, "efivarfs"],
-  [MAGIC.BPF_FS, "bpf"],
-]);
-
 /** Throws for what no container can have as its root: missing mount points
- * would be made there. /dev is a tmpfs by its type, so it goes by identity. */
+ * would be made there, where a new directory is no mere one, or cannot be. /dev is a tmpfs by its type, so it goes by identity. */
 function refuseKernelOwn(config: Config, fd: number, seen: SeenFile): void {
-  const type = KERNEL_OWN.get(readFsType(fd));
+  const magic = readFsType(fd);
+  const [type] = [...KERNEL_OWN].find(([, it]) => it === magic) ?? [];
   if (type === undefined && !isSameFile(seen, identifyFile("/dev"))) return;
   throw cannotUse(
     config,
     type === undefined
       ? "it is this machine's /dev"
-      : `it is the kernel's own (${type}), and no files of a system`,
+      : `it is the kernel's own (${
+        type === "proc" ? "procfs" : type
+      }), and no files of a system`,
     "rootfs-kernel",
     "Give a directory that holds a root file system, such as an unpacked image",
   );
