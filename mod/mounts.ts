@@ -38,7 +38,6 @@ import { findPlace, findTarget } from "./mounts/target.ts";
 import { type Op, type Phased, TARGET } from "./plan.ts";
 
 export { TERMINAL_TAG } from "./mounts/console.ts";
-export { KERNEL_OWN } from "./mounts/kernel_own.ts";
 export { inspectMounts } from "./mounts/inspect.ts";
 export type { MountHost } from "./mounts/model.ts";
 export { knownMountOptions } from "./mounts/options.ts";
@@ -112,6 +111,22 @@ function checkConfig(config: Config, facts: Facts): void {
       {
         code: "mount-namespace-joined",
         hint: 'Give it a mount namespace of its own: {"type":"mount"}',
+      },
+    );
+  }
+  const { bounding, permitted, effective } =
+    config.spec.process?.capabilities ??
+      {};
+  const all = [bounding, permitted, effective].flatMap((it) => it ?? []);
+  if (
+    config.noPivot && config.mode === "friendly" &&
+    all.includes("CAP_SYS_ADMIN")
+  ) {
+    throw new ContainerError(
+      "Cannot use chroot for a container with CAP_SYS_ADMIN (--no-pivot): it would unmount its own root, and see the host's",
+      {
+        code: "no-pivot-sys-admin",
+        hint: "Leave --no-pivot out, or the capability",
       },
     );
   }

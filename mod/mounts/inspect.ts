@@ -36,7 +36,7 @@ import {
   type RootDirectory,
 } from "./host_mounts.ts";
 
-import { findKernelOwn } from "./kernel_own.ts";
+import { findBehind, findKernelOwn } from "./kernel_own.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { listBound } from "./devices.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
@@ -96,6 +96,7 @@ export function inspectMounts(
   return {
     ...rest,
     ...look,
+    behind: config.noPivot ? findBehind(facts.proc) : [],
     kernelOwn: showsMounts ? findKernelOwn(root, facts.proc) : [],
     veils: config.ephemeral === undefined ||
         !hasUserNamespace(config) && !facts.inUserns

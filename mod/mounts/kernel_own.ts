@@ -6,7 +6,7 @@
  * @module
  */
 
-import { MAGIC } from "../../ffi/constants.ts";
+import { KERNEL_OWN } from "../host/kernel_own.ts";
 import { type Op, TARGET } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { listMounts, type RootDirectory } from "./host_mounts.ts";
@@ -14,23 +14,6 @@ import type { MountHost } from "./model.ts";
 import { parseMountOptions } from "./options.ts";
 import { isUnder, joinPath, listAbove } from "./path.ts";
 import { placeIn } from "./place.ts";
-
-/** By their names in mountinfo: what statfs(2) says of them. */
-export const KERNEL_OWN: ReadonlyMap<string, number> = new Map([
-  ["proc", MAGIC.PROC],
-  ["sysfs", MAGIC.SYSFS],
-  ["cgroup", MAGIC.CGROUP],
-  ["cgroup2", MAGIC.CGROUP2],
-  ["resctrl", MAGIC.RDTGROUP],
-  ["devpts", MAGIC.DEVPTS],
-  ["nsfs", MAGIC.NSFS],
-  ["debugfs", MAGIC.DEBUGFS],
-  ["tracefs", MAGIC.TRACEFS],
-  ["securityfs", MAGIC.SECURITYFS],
-  ["pstore", MAGIC.PSTOREFS],
-  ["efivarfs", MAGIC.EFIVARFS],
-  ["bpf", MAGIC.BPF_FS],
-]);
 
 /** Returns where in the root file system the host has one of these mounted, as
  * the container's root sees it, and its type; what lies hidden under another
@@ -60,6 +43,17 @@ export function findKernelOwn(
     const below = root.path === "/" ? path : path.slice(root.path.length);
     return isHidden || below === "" ? [] : [{ path: below, magic }];
   });
+}
+
+/** Returns where the host has a procfs or a sysfs, innermost first: one that is
+ * whole is all that the kernel wants to see before a nested user namespace may
+ * mount another.
+ *
+ * @param proc where /proc shows the caller */
+export function findBehind(proc: string): string[] {
+  return listMounts(proc).filter(({ path, type }) =>
+    path !== "/" && (type === "proc" || type === "sysfs")
+  ).map(({ path }) => path).sort((a, b) => b.length - a.length);
 }
 
 /** Those of them that nothing of the container's lies over. */

@@ -83,6 +83,9 @@ export interface MountHost {
   /** Mounts of the kernel's own file systems in the root file system, by the
    * container's paths, with what statfs(2) says of their type. */
   kernelOwn?: readonly { path: string; magic: number }[];
+  /** Where the host has a procfs or a sysfs, which stays behind a chroot; known
+   * with --no-pivot. */
+  behind?: readonly string[];
   /** What an overlay over the root file system is not to show. */
   veils: readonly Veil[];
   /** /proc/kcore exists: /dev/core is made. */

@@ -17,7 +17,7 @@ import {
   RESOLVE,
   S_IF,
 } from "../../ffi/constants.ts";
-import { hasUserNamespace } from "../config/namespaces.ts";
+import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import {
@@ -28,6 +28,7 @@ import {
   takeTree,
 } from "./context.ts";
 import { planLayers } from "./overlay.ts";
+import { splitPath } from "./path.ts";
 import { hide, LAYERS, openPlace } from "./place.ts";
 import { hostPropagation, propagationOf } from "./propagation.ts";
 
@@ -227,24 +228,57 @@ function planRootReadonly({ config, host, staged }: MountContext): Op[] {
   ];
 }
 
+/** The host's tree stays behind the root: at least without a procfs or a sysfs.
+ * With a user namespace they are locked, and stay. */
+function planChroot({ config, flags, host }: MountContext): Op[] {
+  const from = "noPivot";
+  const enter: Op = {
+    do: "chroot",
+    root: "root",
+    why: "make it the root by chroot",
+    from,
+  };
+  const behind = host.behind ?? [];
+  if (behind.length === 0 || namespaceUse(config, "mount") !== "new") {
+    return [enter];
+  }
+  return [
+    {
+      do: "open",
+      into: "top",
+      at: "",
+      path: "/",
+      flags: O.PATH | flags.DIRECTORY,
+      mode: 0,
+      resolve: 0,
+      why: "hold the host's root, which will lie behind",
+      from,
+    },
+    enter,
+    ...behind.map((path): Op => {
+      const { parent, name } = splitPath(path);
+      return {
+        do: "unmount",
+        root: "top",
+        path: parent,
+        name,
+        why: `leave no "${path}" of the host's behind it`,
+        from,
+      };
+    }),
+    { do: "fchdir", slot: "root", why: "stand in the root again", from },
+  ];
+}
+
 /** The way into the root, and what its mount is to the container. */
 export function planEntry(context: MountContext): Op[] {
   const { config } = context;
-  const ops: Op[] = [
-    config.noPivot
-      ? {
-        do: "chroot",
-        root: "root",
-        why: "make it the root by chroot",
-        from: "noPivot",
-      }
-      : {
-        do: "pivot",
-        root: "root",
-        why: "make it the root, and let go of the host's",
-        from: "root.path",
-      },
-  ];
+  const ops: Op[] = config.noPivot ? planChroot(context) : [{
+    do: "pivot",
+    root: "root",
+    why: "make it the root, and let go of the host's",
+    from: "root.path",
+  }];
   const asked = propagationOf(context);
   // The root is a slave or private as it is; said again to all that is below it,
   // it would take back what a volume asks for.

@@ -20,7 +20,7 @@ import {
   writeBundle,
 } from "./attack_mounts_room.ts";
 
-for (const way of [[], ["--no-pivot"], ["--read-only"], ["--ephemeral"]]) {
+for (const way of [[], ["--read-only"], ["--ephemeral"]]) {
   testOn(
     NEEDS,
     `run ${

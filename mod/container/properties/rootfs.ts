@@ -17,7 +17,7 @@ import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import { identifyMount } from "../../../ffi/mount.ts";
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
-import { KERNEL_OWN } from "../../mounts.ts";
+import { KERNEL_OWN } from "../../host/kernel_own.ts";
 import type { SeenRoot } from "../model.ts";
 
 const AT_FDCWD = -100;
