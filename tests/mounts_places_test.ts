@@ -94,3 +94,34 @@ Deno.test("planMounts() looks for a place in the mount that it lies in, and for 
     ],
   );
 });
+
+Deno.test("planMounts() lays something empty over what the host has mounted of the kernel's own, which nothing else lies over", () => {
+  const at = (path: string, magic = 0x9fa0) => ({ path, magic });
+  const phased = plan(
+    {
+      mounts: [
+        { destination: "/sys", type: "sysfs" },
+        { destination: "/run/./x/", type: "tmpfs" },
+        { destination: "/opt/p", options: ["remount", "ro"] },
+      ],
+    },
+    {},
+    {
+      kernelOwn: [
+        ...[at("/sys"), at("/sys/fs/cgroup"), at("/run/x/p"), at("/run/xp")],
+        ...[at("/opt/p", 0x1cd1), at("/opt/p/q")],
+      ],
+    },
+  );
+  assertEquals(
+    pickSteps(phased, "root").filter((it) => /target|mask/.test(it)).slice(-6),
+    [
+      "target target root /run/xp 0 0",
+      "verify target 0 0 0x9fa0",
+      "mask target / null empty",
+      "target target root /opt/p 0 0",
+      "verify target 0 0 0x1cd1",
+      "mask target / null empty",
+    ],
+  );
+});

@@ -97,7 +97,7 @@ export function coverBare(context: MountContext, dir: string): Op[] {
       type: 0,
       rdev: 0,
       magic,
-      why: "make sure that it is the kernel's own that was seen there",
+      why: `make sure that "${path}" is what was seen there`,
       from,
     },
     {
