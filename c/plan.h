@@ -98,7 +98,7 @@ struct plan_record {
 	X(WAIT_START, 71, "f") \
 	X(SECCOMP, 72, "bnf") \
 	X(CLOSE_FDS, 73, "nf") \
-	X(SIGNALS, 74, "") \
+	X(SIGNALS, 74, "n") \
 	X(INIT, 75, "n") \
 	X(EXEC, 76, "ll") \
 	X(REST, 77, "") \

@@ -250,6 +250,22 @@ static void run_find_exec(const struct arg *list)
 	fail(err, worst);
 }
 
+_Noreturn static void end_by(int sig)
+{
+	_exit(128 + sig);
+}
+
+/* As pid 1 of its namespace a process gets no signal that it has no handler for:
+ * one that waits for `start` ends by those that end a process anywhere else. */
+static void end_by_signals(void)
+{
+	static const int ends[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM };
+	const struct sigaction act = { .sa_handler = end_by };
+
+	for (unsigned int i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		check(sigaction(ends[i], &act, NULL), "sigaction");
+}
+
 /* From here on the fifo is the report channel: `start` reads it. It is full, so
  * that the first packet waits until `start` has taken what fills it: a write
  * takes no other descriptor, and no system call that a filter may not know. */
@@ -507,7 +523,10 @@ static int run_final_op(const struct op *op)
 		run_close_fds(op);
 		return 1;
 	case OP_SIGNALS:
-		default_signals();
+		if (a[0].n)
+			end_by_signals();
+		else
+			default_signals();
 		return 1;
 	case OP_INIT:
 		run_init(a[0].n != 0);

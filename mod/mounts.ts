@@ -25,6 +25,7 @@ import { planDevices, planNull } from "./mounts/devices.ts";
 import { planFileSystems } from "./mounts/filesystems.ts";
 import { coverBare } from "./mounts/kernel_own.ts";
 import type { MountHost } from "./mounts/model.ts";
+import { eachPath } from "./mounts/path.ts";
 import { planStage, planUnstage } from "./mounts/stage.ts";
 import { setAttr } from "./mounts/attributes.ts";
 import { planPropagation } from "./mounts/propagation.ts";
@@ -159,8 +160,8 @@ const EMPTY: Op = {
 };
 
 function planMasked(context: MountContext): Op[] {
-  const paths = context.config.spec.linux?.maskedPaths ?? [];
-  return paths.map((path, at): Op => {
+  const paths = eachPath(context.config.spec.linux?.maskedPaths);
+  return paths.map(([path, at]): Op => {
     const from = `linux.maskedPaths[${at}]`;
     checkPath(path, from);
     return {
@@ -175,7 +176,8 @@ function planMasked(context: MountContext): Op[] {
 }
 
 function planReadonly(context: MountContext): Op[] {
-  return (context.config.spec.linux?.readonlyPaths ?? []).map((path, at) => {
+  const paths = eachPath(context.config.spec.linux?.readonlyPaths);
+  return paths.map(([path, at]) => {
     const from = `linux.readonlyPaths[${at}]`;
     checkPath(path, from);
     return {

@@ -141,7 +141,7 @@ export const OPS = {
   waitStart: { code: 71, args: ["fifo:f"] },
   seccomp: { code: 72, args: ["filter:b", "flags:n", "into:f"] },
   closeFds: { code: 73, args: ["keep:n", "fifo:f"] },
-  signals: { code: 74, args: [] },
+  signals: { code: 74, args: ["end:n"] },
   init: { code: 75, args: ["idle:n"] },
   exec: { code: 76, args: ["argv:l", "env:l"] },
   // Waits for a plan that goes on from here.

@@ -141,6 +141,21 @@ const read: [string, Want][] = [
       "preserve-fds": "2",
     }, ["ID"]],
   ],
+  // runc takes them behind the id, too.
+  ["create ID --bundle B", ["create", false, {}, { bundle: "B" }, ["ID"]]],
+  ["run ID -b B", ["run", false, {}, { bundle: "B" }, ["ID"]]],
+  ["run -d ID --bundle=B --pid-file P --keep", ["run", false, {}, {
+    detach: true,
+    bundle: "B",
+    "pid-file": "P",
+    keep: true,
+  }, ["ID"]]],
+  ["run ID --help", ["help", false, {}, { help: true }, ["run"]]],
+  ["run -r R ID -b B", ["run", true, {}, { rootfs: "R" }, [
+    "ID",
+    "-b",
+    "B",
+  ]]],
   ["create --bundle B --detach ID", ["create", false, {}, {
     bundle: "B",
     detach: true,

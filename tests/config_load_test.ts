@@ -97,6 +97,23 @@ Deno.test("loadSpec() takes a relative destination as below /", () => {
   assertEquals(loadSpec(bundle.path).mounts?.[0]?.destination, "/data");
 });
 
+Deno.test("loadSpec() takes the size of huge pages in any case", () => {
+  const limits =
+    `[{"pagesize": "2mb", "limit": 1}, {"PageSize": "1GB", "limit": 2}]`;
+  using bundle = makeBundle(`{
+    "ociVersion": "1.3.0", "root": {"path": "rootfs"},
+    "linux": {"resources": {"hugepageLimits": ${limits}}}}`);
+  const read = (it: { pageSize: string }[] | undefined) =>
+    it?.map(({ pageSize }) => pageSize);
+  const { linux } = loadSpec(bundle.path);
+  assertEquals(read(linux?.resources?.hugepageLimits), ["2MB", "1GB"]);
+  const { hugepageLimits } = parseResources(
+    `{"hugepageLimits": ${limits}}`,
+    "FILE",
+  );
+  assertEquals(read(hugepageLimits), ["2MB", "1GB"]);
+});
+
 Deno.test("loadSpec() takes null as not set", () => {
   using bundle = makeBundle(JSON.stringify({
     ...SMALL,

@@ -95,7 +95,7 @@ const REFUSED: [change: unknown, ...problems: string[]][] = [
     linux({ devices: [{ ...fuse, path: "dev/fuse" }] }),
     'linux.devices[0].path must be an absolute path: found "dev/fuse" (config-linux.md#devices; start the path with "/")',
   ],
-  ...["/", "/dev/", "/dev/.", "/dev/.."].map((path): [unknown, string] => [
+  ...["/", "//", "/dev/.", "/dev/../"].map((path): [unknown, string] => [
     linux({ devices: [{ ...fuse, path }] }),
     `linux.devices[0].path must end in the name of the device: found "${path}" (config-linux.md#devices; write it like "/dev/fuse")`,
   ]),

@@ -140,7 +140,7 @@ function steps(
   }));
 }
 
-const END = ["# exec", "signals", "exec [sh] [A=1]"];
+const END = ["# exec", "signals 0", "exec [sh] [A=1]"];
 
 Deno.test("planSteps() of the foreground waits for the keeper", () => {
   assertEquals(steps("keeper"), [
@@ -159,6 +159,7 @@ Deno.test("planSteps() of create waits at the fifo", () => {
     "# ready",
     "sync 4",
     "# close",
+    "signals 1",
     "closeFds 0 fifo",
     "# waitStart",
     "waitStart fifo",
@@ -235,7 +236,7 @@ Deno.test("planSteps() preserves descriptors and runs a small init", () => {
     "closeFds 2 -",
     "# exec",
     "init 0",
-    "signals",
+    "signals 0",
     "exec [sh] [A=1]",
   ]);
 });
@@ -279,6 +280,7 @@ Deno.test("planSteps() filters late with no_new_privs", () => {
     "# ready",
     "sync 4",
     "# close",
+    "signals 1",
     "closeFds 0 fifo",
     "# seccomp",
     "seccomp 0601 1 -",

@@ -140,7 +140,7 @@ const LAST = [
 
 Deno.test("planLateErrors() words what execve can say, before it is too late", () => {
   const it = "Cannot run the command: exec: ";
-  assertEquals(lateErrors([{ do: "signals", why: "x" }, EXEC]), [
+  assertEquals(lateErrors([{ do: "signals", end: 0, why: "x" }, EXEC]), [
     [
       1,
       2,

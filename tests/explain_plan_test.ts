@@ -132,7 +132,7 @@ const STEPS: Step[] = [
     from: "linux.maskedPaths[0]",
   }]],
   ["exec", [
-    { do: "signals", why: "give the command a clean signal mask" },
+    { do: "signals", end: 0, why: "give the command a clean signal mask" },
     {
       do: "exec",
       argv: ["sh"],

@@ -337,7 +337,10 @@ const ROWS: Partial<Record<OpName, Row[]>> = {
     "move_mount(/srv/tree -> the stage)",
   ]],
   fchdir: [[{ slot: "tree" }, "fchdir(/srv/tree)"]],
-  signals: [[{}, "rt_sigprocmask() of none, SIGPIPE as it is by default"]],
+  signals: [
+    [{ end: 0 }, "rt_sigprocmask() of none, SIGPIPE as it is by default"],
+    [{ end: 1 }, "sigaction() of SIGHUP, SIGINT, SIGQUIT, SIGTERM: end"],
+  ],
   remove: [
     [{ how: 5 }, "remove below, kill"],
     [{ how: 0 }, "remove only what is empty"],

@@ -37,7 +37,7 @@ const run = (line: string): Op[] => [
   { do: "dup", slot: streamSlot(1), fd: 1, why },
   { do: "closeFds", keep: 0, fifo: "", why },
   { do: "findExec", candidates: [SH], why },
-  { do: "signals", why },
+  { do: "signals", end: 0, why },
   { do: "exec", argv: [SH, "-c", line], env: ["A=1"], why },
 ];
 

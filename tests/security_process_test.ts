@@ -28,7 +28,7 @@ import { of, USERNS } from "./security_room.ts";
 Deno.test("resolveCapabilities() leaves out what cannot be granted and warns of it", () => {
   const config = makeConfig(of({
     capabilities: {
-      bounding: ["CAP_KILL", "CAP_SYS_RESOURCE", "CAP_NEW"],
+      bounding: ["CAP_KILL", "CAP_NEW", "CAP_SYS_RESOURCE", "CAP_NEW"],
       permitted: ["CAP_KILL"],
       effective: ["CAP_KILL", "CAP_CHOWN"],
       inheritable: ["CAP_CHOWN", "CAP_NEW"],

@@ -47,7 +47,8 @@ export interface Command {
   usage: string;
   /** Number of words after the flags: least and most. */
   args: readonly [number, number];
-  /** Flags end at the first word that is none (runc's StopOnNthArg). */
+  /** Flags end at the first word that is none (runc's StopOnNthArg); for `run`,
+   * where that is the command of the friendly form. */
   stops: boolean;
   /** What the first word completes to. */
   complete?: Completion;

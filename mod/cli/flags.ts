@@ -77,7 +77,6 @@ const COMMANDS: readonly Command[] = [
     name: "create",
     summary: "Make a container from an OCI bundle; start runs its process",
     ...ID,
-    stops: true,
     flags: () => [
       BUNDLE(),
       CONFIG(),

@@ -14,6 +14,7 @@ import {
   resolvePath,
 } from "../config/flags/use.ts";
 import { CallLeft } from "../outlet.ts";
+import { VERSION } from "../version.ts";
 import "./common.ts";
 import type { Call, CommandFunction } from "./call.ts";
 import { load } from "./load.ts";
@@ -21,6 +22,7 @@ import { parseArgs, type Parsed, type Uses } from "./parse.ts";
 import {
   exitCodeOf,
   LOG_LEVELS,
+  logDebug,
   openLog,
   printError,
   type Reporting,
@@ -95,15 +97,18 @@ function reportingOf(
 ): Reporting {
   const log = flagValue(global, "log");
   const resultFd = readResultFd(command);
+  const logLevel = flagOn(global, "debug")
+    ? "debug"
+    : LOG_LEVELS.find((it) => it === flagValue(global, "log-level")) ??
+      "warning";
   return {
     ...(log === undefined ? {} : { log }),
     ...(resultFd === undefined ? {} : { resultFd }),
     logFormat: flagValue(global, "log-format") === "json" ? "json" : "text",
-    logLevel: LOG_LEVELS.find((it) => it === flagValue(global, "log-level")) ??
-      "warning",
+    logLevel,
     json: flagOn(command, "json"),
-    verbose: flagOn(global, "verbose") || flagOn(global, "debug") ||
-      flagOn(command, "verbose"),
+    verbose: flagOn(global, "verbose") || flagOn(command, "verbose") ||
+      logLevel === "debug" && log === undefined,
     caller,
     outlet,
   };
@@ -172,8 +177,17 @@ export async function main(outside: Outside): Promise<number> {
       );
     }
     openLog(reporting);
+    const { command, args } = parsed;
+    logDebug(
+      reporting,
+      `rustyrun ${VERSION}: ${command} ${
+        args[0] ?? ""
+      }, by user ${caller.uid} in ${caller.directory}, states in ${root}`,
+    );
     const run = await find();
-    return await run({ ...parsed, ...outside, root, reporting });
+    const code = await run({ ...parsed, ...outside, root, reporting });
+    logDebug(reporting, `rustyrun ${command} ends with exit code ${code}`);
+    return code;
   } catch (error) {
     if (error instanceof CallLeft) throw error;
     reporting ??= {

@@ -2,12 +2,13 @@
  * Reads the command line by the flag table. The grammar is runc's wherever an
  * engine could call: global flags before the command, `--flag v`, `--flag=v`,
  * `-flag` for a known long name, else a bundle of short ones (`-it`, `-u1000`),
- * and no flags after the container id where runc stops there.
+ * and flags after the container id as well, but for `exec`, `kill` and `ps`.
  *
  * @module
  */
 
 import type { Flags, FlagUse } from "../config/flags/use.ts";
+import { ContainerError } from "../errors.ts";
 import { findLong, findShort, type Flag, type Row } from "./flag_row.ts";
 import {
   type Command,
@@ -260,6 +261,26 @@ function helpOf(global: Uses, ...args: string[]): Parsed {
   return { command: "help", friendly: false, global, flags: new Map(), args };
 }
 
+/** Whether nothing but flags of a bundle stand behind the present word of `run`,
+ * which is an id then. */
+function isIdOfBundle({ argv, at }: Reader, rows: Rows, flags: Uses): boolean {
+  if (flags.has("rootfs")) return false;
+  const ahead = new Reader(argv);
+  ahead.at = at + 1;
+  try {
+    while (ahead.at < argv.length) {
+      const word = argv[ahead.at]!;
+      if (word === "--" || word.length < 2 || word[0] !== "-") return false;
+      const flag = ahead.take(rows, new Map());
+      if (flag === undefined || flag.form === "friendly") return false;
+    }
+  } catch (error) {
+    // It is read once more, and told then.
+    if (!(error instanceof ContainerError)) throw error;
+  }
+  return true;
+}
+
 /** Reads the flags and words after the command. */
 function readCommand(
   reader: Reader,
@@ -281,7 +302,7 @@ function readCommand(
       break;
     }
     if (word.length < 2 || word[0] !== "-") {
-      if (command.stops) {
+      if (command.stops && !(run && isIdOfBundle(reader, rows, flags))) {
         args.push(...argv.slice(reader.at));
         // kubectl's way: exec ID -- COMMAND. No program is called "--".
         if (command.name === "exec" && args[1] === "--") args.splice(1, 1);

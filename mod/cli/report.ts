@@ -13,7 +13,8 @@ import { ContainerError, describeFileError } from "../errors.ts";
 import type { Outlet } from "../outlet.ts";
 import type { Warn } from "../container/model.ts";
 
-/** From the least said to the most; nothing is told below a warning. */
+/** From the least said to the most; "info" tells nothing that "warning" does
+ * not. */
 export const LOG_LEVELS = ["error", "warning", "info", "debug"] as const;
 
 /** How much is logged. */
@@ -22,7 +23,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** How this call wants to hear of errors. */
 export interface Reporting {
   /** --log: a file that gets the error as well. */
-  log?: string;
+  log?: string | undefined;
   logFormat: "text" | "json";
   /** --log-level: what of it is said at all. */
   logLevel: LogLevel;
@@ -160,7 +161,7 @@ export function formatResult({ code, message, hint }: ContainerError): string {
 
 /** One line for --log, as runc and crun write it and engines parse it. */
 export function formatLogLine(
-  level: "error" | "warning",
+  level: LogLevel,
   message: string,
   format: "text" | "json",
   time: string,
@@ -173,7 +174,7 @@ export function formatLogLine(
 /** Adds a line to the file of --log; one that cannot be written is told of. */
 function writeLog(
   reporting: Reporting,
-  level: "error" | "warning",
+  level: LogLevel,
   message: string,
 ): void {
   const { log, logFormat, caller } = reporting;
@@ -191,6 +192,13 @@ function writeLog(
       `rustyrun: Cannot write the log "${log}": ${describeFileError(cause)}\n`,
     );
   }
+}
+
+/** Adds what is only for who looks for a fault: to the log of --debug, and
+ * nowhere else. */
+export function logDebug(reporting: Reporting, message: string): void {
+  if (reporting.logLevel !== "debug") return;
+  writeLog(reporting, "debug", message);
 }
 
 /** Writes an error where the result would have gone; one that is itself about
@@ -247,16 +255,15 @@ export function printError(thrown: unknown, reporting: Reporting): number {
       );
     }
   }
-  if (reporting.verbose) {
-    for (
-      let it: unknown = error;
-      it instanceof Error;
-      it = it.cause
-    ) printStderr(reporting, `  ${it.stack ?? it.message}\n`);
+  // A log that cannot be opened has been told of.
+  const log = error.code === LOG ? { ...reporting, log: undefined } : reporting;
+  for (let it: unknown = error; it instanceof Error; it = it.cause) {
+    const stack = it.stack ?? it.message;
+    if (reporting.verbose) printStderr(reporting, `  ${stack}\n`);
+    logDebug(log, stack);
   }
   writeResult(reporting, error);
-  // A log that cannot be opened has been told of.
-  if (error.code !== LOG) writeLog(reporting, "error", error.message);
+  writeLog(log, "error", error.message);
   return error.exitCode;
 }
 

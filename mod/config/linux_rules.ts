@@ -189,7 +189,10 @@ function checkDevices(add: Add, linux: Linux): void {
     const at = `linux.devices[${i}]`;
     const { type, path } = device;
     wantAbsolute(add, `${at}.path`, path);
-    const name = path.slice(path.lastIndexOf("/") + 1);
+    // As under runc: "/dev/fuse/" is "/dev/fuse".
+    let end = path.length;
+    while (path[end - 1] === "/") end--;
+    const name = path.slice(path.lastIndexOf("/", end - 1) + 1, end);
     if (name === "" || name === "." || name === "..") {
       add(
         `${at}.path`,

@@ -15,6 +15,7 @@ import {
   describeFileError,
 } from "../errors.ts";
 import { checkProcess, checkResources, checkSpec } from "./check.ts";
+import { spellPageSizes } from "./page_size.ts";
 import { parseConfigJson } from "./json.ts";
 import type { Problem } from "./problem.ts";
 import {
@@ -142,6 +143,7 @@ export function inspectSpec(
     throw error;
   }
   const value = parseConfigJson(text, path);
+  spellPageSizes((value as Partial<Spec> | null)?.linux?.resources);
   const problems = checkSpec(value);
   if (problems.length === 0) {
     problems.push(...specProblems(value as Spec, options));
@@ -252,6 +254,7 @@ export function loadProcess(path: string): Process {
  */
 export function parseResources(text: string, name: string): Resources {
   const value = parseConfigJson(text, name);
+  spellPageSizes(value);
   const problems = checkResources(value);
   if (problems.length === 0) {
     problems.push(...resourcesProblems(value as Resources, { update: true }));

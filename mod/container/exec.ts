@@ -134,6 +134,9 @@ function configOf(
         ...(linux?.personality === undefined
           ? {}
           : { personality: linux.personality }),
+        ...(linux?.memoryPolicy === undefined
+          ? {}
+          : { memoryPolicy: linux.memoryPolicy }),
       },
     },
     files: [],

@@ -366,7 +366,9 @@ export function describeOp(
     case "closeFds":
       return `close_range(${3 + Number(op.keep)}, ~0)`;
     case "signals":
-      return "rt_sigprocmask() of none, SIGPIPE as it is by default";
+      return op.end
+        ? "sigaction() of SIGHUP, SIGINT, SIGQUIT, SIGTERM: end"
+        : "rt_sigprocmask() of none, SIGPIPE as it is by default";
     case "init":
       return op.idle
         ? "pid 1 reaps, and waits for a signal that ends it"

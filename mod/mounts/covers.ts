@@ -14,7 +14,7 @@ import type { MountContext } from "./context.ts";
 import { planNull } from "./devices.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 import { coverBare } from "./kernel_own.ts";
-import { isUnder, joinPath, listAbove } from "./path.ts";
+import { eachPath, isUnder, joinPath, listAbove } from "./path.ts";
 import { placeIn } from "./place.ts";
 
 /** A path that the configuration hides. */
@@ -159,8 +159,8 @@ function listHidden({ config, destinations }: MountContext): Hidden[] {
       : [{ tree, path: below, kind }];
   };
   return [
-    ...readonlyPaths.flatMap((it) => find(it, "readonly")),
-    ...maskedPaths.flatMap((it) => find(it, "mask")),
+    ...eachPath(readonlyPaths).flatMap(([it]) => find(it, "readonly")),
+    ...eachPath(maskedPaths).flatMap(([it]) => find(it, "mask")),
   ];
 }
 

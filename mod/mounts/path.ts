@@ -25,6 +25,19 @@ export function joinPath(base: string, path: string): string {
   return `/${parts.join("/")}`;
 }
 
+/** The paths of a list with their places in it, each but once: "/etc/" is "/etc". */
+export function eachPath(
+  paths: readonly string[] | null | undefined,
+): [string, number][] {
+  const seen = new Set<string>();
+  return (paths ?? []).flatMap((path, at): [string, number][] => {
+    const clean = joinPath("/", path);
+    if (seen.has(clean)) return [];
+    seen.add(clean);
+    return [[path, at]];
+  });
+}
+
 /** Splits "/dev/net/tun" into "/dev/net" and "tun". */
 export function splitPath(path: string): { parent: string; name: string } {
   const slash = path.lastIndexOf("/");

@@ -72,19 +72,19 @@ export function resolveCapabilities(
     inheritable: 0n,
     ambient: 0n,
   };
-  const unknown = new Map<string, string[]>();
+  const unknown = new Map<string, Set<string>>();
   for (const set of SETS) {
     for (const name of asked[set] ?? []) {
       const bit = CAPS.get(name);
       if (bit !== undefined) sets[set] |= 1n << BigInt(bit);
-      else unknown.set(name, [...unknown.get(name) ?? [], set]);
+      else unknown.set(name, (unknown.get(name) ?? new Set()).add(set));
     }
   }
   for (const [name, where] of unknown) {
     warnings.push({
       message:
         `Cannot grant the capability "${name}": it is not known (process.capabilities.${
-          where.join(", ")
+          [...where].join(", ")
         })`,
       quiet: false,
     });

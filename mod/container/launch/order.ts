@@ -77,12 +77,21 @@ export function planSteps(options: {
   }];
   planHooks(phased, config);
   if (filter !== undefined) planFilter(phased, config, filter);
-  phased.close = [{
+  phased.close = [];
+  if (gate === "fifo") {
+    // Before any filter, which may have an agent asked that is not there yet.
+    phased.close.push({
+      do: "signals",
+      end: 1,
+      why: "end by SIGTERM and its like while it waits for rustyrun start",
+    });
+  }
+  phased.close.push({
     do: "closeFds",
     keep: config.preserveFds,
     fifo: gate === "fifo" ? "fifo" : "",
     why: "close everything that is not the command's",
-  }];
+  });
   if (gate === "rest") {
     phased.rest = [{
       do: "rest",
@@ -326,7 +335,7 @@ function planExec(phased: Phased, config: Config): void {
     });
   }
   phased.exec.push(
-    { do: "signals", why: "give the command a clean signal mask" },
+    { do: "signals", end: 0, why: "give the command a clean signal mask" },
     {
       do: "exec",
       argv: config.spec.process?.args ?? [],
