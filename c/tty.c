@@ -16,11 +16,20 @@
 
 void tty_open(struct tty *t, int master)
 {
+	struct termios now;
 	int flags;
 
 	t->master = master;
 	if (master < 0)
 		return;
+	/* A file or a pipe gets the lines as the command has written them. A
+	 * terminal gets the carriage returns from the one inside: a program
+	 * that wants none sets that raw. */
+	t->plain = tcgetattr(1, &now) < 0;
+	if (t->plain && tcgetattr(master, &now) == 0) {
+		now.c_oflag &= ~(tcflag_t)ONLCR;
+		tcsetattr(master, TCSANOW, &now);
+	}
 	flags = fcntl(master, F_GETFL);
 	fcntl(master, F_SETFL, flags | O_NONBLOCK);
 	t->in = 0;
@@ -48,6 +57,9 @@ void tty_enter(struct tty *t)
 	if (t->master < 0 || !t->in_is_tty || t->in < 0)
 		return;
 	cfmakeraw(&raw);
+	/* Nothing of the command's goes there. */
+	if (t->plain)
+		raw.c_oflag = t->saved.c_oflag;
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTTOU);
 	mask = block_signals();
@@ -82,7 +94,8 @@ void tty_put_back(int fd, const struct termios *saved)
 
 	cfmakeraw(&raw);
 	if (tcgetattr(fd, &now) == 0 && now.c_iflag == raw.c_iflag &&
-	    now.c_oflag == raw.c_oflag && now.c_lflag == raw.c_lflag)
+	    (now.c_oflag == raw.c_oflag || now.c_oflag == saved->c_oflag) &&
+	    now.c_lflag == raw.c_lflag)
 		tcsetattr(fd, TCSANOW, saved);
 }
 

@@ -20,6 +20,7 @@ struct tty {
 	bool in_is_tty;
 	bool raw;    /* the caller's terminal is in raw mode */
 	bool paused; /* we are in the background: no reading */
+	bool plain;  /* standard output is no terminal */
 	bool hung;   /* nobody has the other end open: look again later */
 	char last;   /* what the terminal sent last */
 	int interrupts; /* characters of the last tty_move that will be SIGINT, */

@@ -2,8 +2,8 @@
 
 import { assertEquals } from "@std/assert";
 import { cliCommand, makeBox, runToEnd, withTerminal } from "../harness.ts";
+import { makeCaller, makeSpec } from "./caller.ts";
 import { testOn } from "../needs.ts";
-import { makeCaller } from "./caller.ts";
 
 const NEEDS = ["root", "helper", "busybox", "python3", "script"] as const;
 
@@ -66,16 +66,30 @@ testOn(
   },
 );
 
-testOn(NEEDS, "run -dit says that -d is what forbids a terminal", async () => {
-  await using box = makeBox();
-  assertEquals(
-    await call("run", "-dit", "--rootfs", box.rootfs, "--", "sh"),
-    [
-      125,
-      "",
-      `rustyrun: Cannot give the command a terminal: with -d nobody holds it
-  hint: Leave -t out; rustyrun exec -it ID sh opens a terminal later. --console-socket PATH gives it to a program
-`,
-    ],
-  );
-});
+testOn(
+  NEEDS,
+  "where standard output is no terminal, lines end as the command has written them",
+  async () => {
+    const print = ["printf", "a\\nb\\r\\nc\\n"];
+    await using caller = makeCaller({
+      process: { args: print, terminal: true },
+    });
+    const { bundle, dir, id, root } = caller;
+    // The terminal at hand is standard input.
+    const printed = async (...words: string[]) => {
+      const line = [...cliCommand(), "--root", root, ...words];
+      const { code } = await runToEnd(
+        withTerminal(["sh", "-c", `exec "$@" >"${dir}/out"`, "sh", ...line]),
+      );
+      const text = Deno.readTextFileSync(`${dir}/out`);
+      // The end of what `script` reads is echoed.
+      return [code, text.replaceAll(/\^[@D][\b]*/g, "")];
+    };
+    const want = [0, "a\nb\r\nc\n"];
+    assertEquals(await printed("run", "--bundle", bundle, id), want);
+    caller.write(makeSpec(id, { process: { args: ["sleep", "1000"] } }));
+    await caller.hold(["create", "--bundle", bundle, id]);
+    assertEquals((await caller.call(["start", id])).code, 0);
+    assertEquals(await printed("exec", "-t", id, ...print), want);
+  },
+);
