@@ -124,7 +124,25 @@ function planRemount(context: MountContext, entry: MountEntry): Op[] {
   return ops;
 }
 
-function planBind(context: MountContext, entry: MountEntry): Op[] {
+/** What the mount of a source may be that its bind mount is not, unless it is
+ * named. */
+const FLAGS = ATTR.RDONLY | ATTR.NOSUID | ATTR.NODEV | ATTR.NOEXEC |
+  ATTR.NOSYMFOLLOW;
+
+/** As under runc, a bind mount for which a flag is named has the flags that are
+ * named, and not its source's; mount(2) "Remounting an existing mount". With a
+ * user namespace the kernel locks those of the host: they stay where nobody asked
+ * otherwise. */
+function nameFlags(context: MountContext, entry: MountEntry): MountEntry {
+  const { options } = entry;
+  const { set, clear, recursiveSet } = options;
+  if (context.userns || (set | clear) === 0) return entry;
+  const unnamed = FLAGS & ~set & ~recursiveSet;
+  return { ...entry, options: { ...options, clear: clear | unnamed } };
+}
+
+function planBind(context: MountContext, given: MountEntry): Op[] {
+  const entry = nameFlags(context, given);
   const { config, host } = context;
   const { from, index, mount, options } = entry;
   const source = absolutePath(config.bundle, mount.source ?? "");
