@@ -5,7 +5,7 @@
  */
 
 import { fromBytes } from "./bytes.ts";
-import { MAGIC, O, RESOLVE, S_IF } from "./constants.ts";
+import { MAGIC, O, O_BY_ARCH, RESOLVE, S_IF } from "./constants.ts";
 import { statSync } from "./files.ts";
 import { identifyFile, readFsSize } from "./identity.ts";
 import { closeFd, cstring, openFd, syscall, trySyscall } from "./libc.ts";
@@ -123,6 +123,32 @@ export function readInRoot(rootfs: string, path: string): string | undefined {
   } finally {
     for (const it of [root, file, fd]) if (it >= 0) closeFd(it);
   }
+}
+
+/**
+ * Whether a path inside `rootfs` is there and is a symbolic link, wherever that
+ * leads; false where nobody can tell.
+ */
+export function isLinkInRoot(rootfs: string, path: string): boolean {
+  const root = trySyscall(
+    "openat",
+    -100,
+    cstring(rootfs),
+    O.PATH | O.CLOEXEC,
+    0,
+  );
+  if (root < 0) return false;
+  const file = tryOpenAt2(
+    root,
+    path,
+    O.PATH | O_BY_ARCH[Deno.build.arch].NOFOLLOW,
+    RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS,
+  );
+  closeFd(root);
+  if (file < 0) return false;
+  const { mode } = identifyFile(file);
+  closeFd(file);
+  return (mode & S_IF.MT) === S_IF.LNK;
 }
 
 /**

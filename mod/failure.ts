@@ -54,6 +54,11 @@ function wordDirectory({ op, errno, text }: Failure): Row {
     code: "cwd",
     hint: name === "EACCES"
       ? "The container's user may not enter it"
+      : name === "ELOOP"
+      ? "A symbolic link on the way leads in a circle, or is one of procfs"
+      // It is made where it is missing.
+      : name === "ENOENT" && op.do === "chdir" && Number(op.create) & 1
+      ? "It is a symbolic link, or lies behind one, that leads nowhere inside the root file system"
       : name === "EROFS"
       ? "It is missing and the root file system is read-only: name one that is there"
       : "Name a directory inside the root file system",

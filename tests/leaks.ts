@@ -5,6 +5,8 @@
  * @module
  */
 
+import { findChanged, readHost } from "./host_facts.ts";
+
 /** Time limits are multiplied by this (an emulated machine is 50 times slower). */
 export const SLOW = Number(Deno.env.get("RUSTYRUN_SLOW") ?? 1);
 
@@ -52,6 +54,8 @@ export interface Snapshot {
   mounts: Set<string>;
   cgroups: Set<string>;
   files: Set<string>;
+  /** What of the host no container may change. */
+  host: ReadonlyMap<string, string>;
 }
 
 function listNames(dir: string): string[] {
@@ -90,6 +94,7 @@ export function takeSnapshot(): Snapshot {
         listNames,
       ),
     ),
+    host: readHost(),
   };
 }
 
@@ -144,7 +149,7 @@ const PATIENCE = 20;
 
 /**
  * Looks for processes, mounts, cgroups and state that are there and were not
- * in `before`; gives them time to go.
+ * in `before`, and for what of the host is not as it was; gives it time to go.
  *
  * @param words what marks a path as ours beside "rustyrun": the container's id
  * @returns one clause for each, empty when all is gone
@@ -178,6 +183,7 @@ export async function findLeaksBeside(
       ...[...now.files].filter((f) =>
         !before.files.has(f) && ours(f) && !words.includes(f)
       ).map((f) => `file ${f}`),
+      ...findChanged(before.host, now.host),
     ];
     if (left.every(allowed) || performance.now() > until) return left;
     // Nothing tells of the end of a stranger's child: look again.

@@ -7,6 +7,7 @@
  */
 
 import { describeErrno, errnoName } from "../../ffi/errno.ts";
+import { isLinkInRoot } from "../../ffi/rootfs.ts";
 import type { Config } from "../config/config.ts";
 import { findFormat } from "./format.ts";
 import type { Row } from "./rows.ts";
@@ -28,6 +29,11 @@ function coveredBy(config: Config, path: string): string | undefined {
   return destination === undefined
     ? undefined
     : `"${destination}" is an empty directory in the container: show its files with -v ${destination}:${destination}:ro`;
+}
+
+/** Whether a command that was not found is a link, as far as the host sees. */
+function leadsNowhere(config: Config, command: string): boolean {
+  return command.startsWith("/") && isLinkInRoot(config.rootfs, command);
 }
 
 /** Words a command that was not found, or that execve(2) refused. */
@@ -56,6 +62,8 @@ export function wordCommand(failure: Failure, config: Config): Row {
         hint: coveredBy(config, command) ??
           (/\s/.test(command)
             ? "This is the name of one program, and never split: give its arguments as words of their own"
+            : leadsNowhere(config, command)
+            ? "It is a symbolic link, and what it leads to is not inside the root file system"
             : command.includes("/")
             ? "The path is one inside the root file system"
             : `Searched in PATH=${pathOf(config)} inside the root file system`),

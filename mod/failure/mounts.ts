@@ -235,6 +235,11 @@ export function wordMount(
           "This kernel does not know that file system: see /proc/filesystems",
       };
     case "ELOOP":
+      return {
+        code: "mount-point",
+        hint:
+          "A symbolic link is in the way: none is followed for /proc and /sys, in a circle, or out of procfs",
+      };
     case "ENOTDIR":
     case "EISDIR":
     case "EEXIST":

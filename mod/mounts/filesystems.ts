@@ -147,16 +147,19 @@ function planBind(context: MountContext, given: MountEntry): Op[] {
   const { from, index, mount, options } = entry;
   const source = absolutePath(config.bundle, mount.source ?? "");
   const type = host.sources.get(index);
-  if (type === "missing" || type === "denied") {
+  if (type === "missing" || type === "link" || type === "denied") {
+    const denied = type === "denied";
     throw new ContainerError(
       `Cannot mount "${mount.source ?? ""}" on "${mount.destination}": ${
-        type === "missing" ? "no such file or directory" : "permission denied"
+        denied ? "permission denied" : "no such file or directory"
       } (${from})`,
       {
-        code: `mount-source-${type}`,
-        hint: type === "missing"
-          ? `Make "${source}" first, or correct the path`
-          : `Give yourself access to "${source}"`,
+        code: `mount-source-${denied ? type : "missing"}`,
+        hint: denied
+          ? `Give yourself access to "${source}"`
+          : type === "link"
+          ? `"${source}" is a symbolic link that leads nowhere, or in a circle`
+          : `Make "${source}" first, or correct the path`,
       },
     );
   }

@@ -161,12 +161,15 @@ function lookAtModes(devices: readonly Device[]): Map<string, number> {
   return modes;
 }
 
-function lookAtSource(path: string): MountedFile | "missing" | "denied" {
+function lookAtSource(
+  path: string,
+): MountedFile | "missing" | "link" | "denied" {
   try {
     return identifyFile(path);
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
-    return error.errno === EACCES ? "denied" : "missing";
+    if (error.errno === EACCES) return "denied";
+    return lookAt(() => lstatSync(path))?.isSymlink ? "link" : "missing";
   }
 }
 

@@ -17,8 +17,8 @@ export interface Veil {
   kind: "way" | "directory" | "file";
 }
 
-/** Type of a bind mount's source; missing is what makes planning fail. */
-export type SourceType = "directory" | "file" | "missing" | "denied";
+/** Type of a bind mount's source; the last three make planning fail. */
+export type SourceType = "directory" | "file" | "missing" | "link" | "denied";
 
 /** One entry of a directory of the host, for the root that is put together
  * from one overlay per directory. */

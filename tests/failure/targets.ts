@@ -25,7 +25,7 @@ export const TARGETS: Record<string, Row> = {
       'Cannot give the new mount on "/mnt" the mode of what it covers (mounts[1]): fchmodat: ELOOP (too many levels of symbolic links)',
     code: "mount-point",
     hint:
-      "The mount point in the root file system is of another kind than what is mounted on it",
+      "A symbolic link is in the way: none is followed for /proc and /sys, in a circle, or out of procfs",
   },
   "a mount point of another kind": {
     op: target(),
@@ -52,7 +52,7 @@ export const TARGETS: Record<string, Row> = {
       'Cannot use "/mnt" as a mount point (mounts[1]): openat2: ELOOP (too many levels of symbolic links)',
     code: "mount-point",
     hint:
-      "The mount point in the root file system is of another kind than what is mounted on it",
+      "A symbolic link is in the way: none is followed for /proc and /sys, in a circle, or out of procfs",
   },
   "a mount point on a read-only root": {
     op: target(),
@@ -135,7 +135,7 @@ export const TARGETS: Record<string, Row> = {
       'Cannot use "/proc" as a mount point (mounts[0]): openat2: ELOOP (too many levels of symbolic links)',
     code: "mount-point",
     hint:
-      "The mount point in the root file system is of another kind than what is mounted on it",
+      "A symbolic link is in the way: none is followed for /proc and /sys, in a circle, or out of procfs",
   },
   "a file for /proc": {
     op: op("mkdir", {
