@@ -14,6 +14,7 @@ import { ContainerError } from "../errors.ts";
 import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
 import { leaveLocked, planLocked } from "./locked.ts";
+import { planBrought } from "./brought.ts";
 import { planCgroupMount } from "./cgroup.ts";
 import { checkEntry } from "./check.ts";
 import {
@@ -145,6 +146,8 @@ function planBind(context: MountContext, given: MountEntry): Op[] {
   const entry = nameFlags(context, given);
   const { config, host } = context;
   const { from, index, mount, options } = entry;
+  const brought = host.brought?.get(index);
+  if (brought !== undefined) return planBrought(context, entry, brought);
   const source = absolutePath(config.bundle, mount.source ?? "");
   const type = host.sources.get(index);
   if (type === "missing" || type === "link" || type === "denied") {

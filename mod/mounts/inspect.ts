@@ -36,6 +36,7 @@ import {
   type RootDirectory,
 } from "./host_mounts.ts";
 
+import { findBrought } from "./brought.ts";
 import { findBehind, findKernelOwn } from "./kernel_own.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { listBound } from "./devices.ts";
@@ -67,6 +68,7 @@ export function inspectMounts(
   if (config.ephemeral?.kind === "directory") {
     seen.set("uppers", lookAtUpper(config.ephemeral.dir));
   }
+  const brought = new Map<number, string>();
   const unmet = new Map<number, string>();
   const paths: string[] = [];
   const files: [string, MountedFile][] = [];
@@ -75,6 +77,15 @@ export function inspectMounts(
     const options = parseMountOptions(mount.options ?? []);
     if (!options.bind) continue;
     const source = absolutePath(config.bundle, mount.source ?? "");
+    const place = findBrought(config, at, source);
+    if (place !== undefined) {
+      const file = place.host === undefined
+        ? undefined
+        : lookAtSource(place.host);
+      brought.set(at, place.path);
+      sources.set(at, typeof file === "object" ? typeOf(file) : "directory");
+      continue;
+    }
     const file = lookAtSource(source);
     sources.set(at, typeof file === "string" ? file : typeOf(file));
     if (typeof file !== "string") {
@@ -106,6 +117,7 @@ export function inspectMounts(
         covered: isSameFile(root, identifyFile("/")) ? listCovered(config) : [],
       }, findWritable(config, sources)),
     sources,
+    brought,
     seen,
     unmet,
     unbindable: hasUserNamespace(config)

@@ -47,6 +47,9 @@ export interface Unbindable {
 export interface MountHost {
   /** Type of the source of `mounts[i]`, for bind mounts. */
   sources: ReadonlyMap<number, SourceType>;
+  /** Sources that an earlier mount of the list brings, by index in `mounts`: where
+   * they are in the container. */
+  brought?: ReadonlyMap<number, string>;
   /** What was looked at and is going to be opened again, by the slot that it
    * goes into: the child stage takes no other file than that. */
   seen: ReadonlyMap<string, FileId>;
