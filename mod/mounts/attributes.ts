@@ -5,7 +5,7 @@
  */
 
 import { AT, MOUNT_ATTR as ATTR, MS } from "../../ffi/constants.ts";
-import { formatIdMap } from "../config/namespaces.ts";
+import { formatIdMap, namespaceUse } from "../config/namespaces.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
@@ -104,8 +104,8 @@ export function asksIdmap({ mount, options }: MountEntry): boolean {
   return options.idmap !== undefined || Boolean(mount.uidMappings?.length);
 }
 
-/** The id map of an idmapped mount: the mount's own, else the container's; no
- * operation when it asks for none. Since 5.12. The user namespace that holds it
+/** The id map of an idmapped mount: the mount's own, else the container's, which
+ * may be that of a user namespace it joins; no operation when it asks for none. Since 5.12. The user namespace that holds it
  * is made before the container's namespaces, whose ids are others. */
 export function planIdmap(
   context: MountContext,
@@ -120,6 +120,20 @@ export function planIdmap(
     ? [linux.uidMappings ?? [], linux.gidMappings ?? []]
     : undefined;
   if (asked === undefined) return [];
+  const map = (userns: string): Op[] => [
+    setAttr(slot, {
+      set: ATTR.IDMAP,
+      userns,
+      recursive: options.idmap === "ridmap",
+    }, { why: "map the ids of the mount", from }),
+  ];
+  const own = mount.uidMappings?.length;
+  if (
+    !own && context.early && namespaceUse(context.config, "user") === "joined"
+  ) {
+    // The namespaces manager has opened and judged it.
+    return map("ns.user");
+  }
   const [uids = [], gids = []] = asked;
   if (uids.length === 0 || gids.length === 0) {
     refuse(
@@ -150,11 +164,5 @@ export function planIdmap(
       from,
     });
   }
-  return [
-    setAttr(slot, {
-      set: ATTR.IDMAP,
-      userns,
-      recursive: options.idmap === "ridmap",
-    }, { why: "map the ids of the mount", from }),
-  ];
+  return map(userns);
 }
