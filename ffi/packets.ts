@@ -138,3 +138,20 @@ export function sendWithFds(
   // MSG_NOSIGNAL
   onceMore(() => syscall("sendmsg", fd, message, 0x4000));
 }
+
+/** {@linkcode receivePacket} of one that may have ended with a packet of ours
+ * unread: that is an error, once, before what it has sent; unix(7).
+ *
+ * @throws {SyscallError} */
+export function receiveLast(
+  socket: number,
+  buffer: Uint8Array<ArrayBuffer>,
+): Packet | undefined {
+  try {
+    return receivePacket(socket, buffer);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    if (error.code !== "ECONNRESET") throw error;
+    return receivePacket(socket, buffer);
+  }
+}

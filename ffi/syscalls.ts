@@ -20,6 +20,7 @@ export const SYSCALLS = {
   connect: [42, 203],
   sendto: [44, 206],
   sendmsg: [46, 211],
+  shutdown: [48, 210],
   recvfrom: [45, 207],
   recvmsg: [47, 212],
   bind: [49, 200],

@@ -22,6 +22,7 @@ export { SandboxPool } from "./box/pool.ts";
 export { Run } from "./box/run.ts";
 export type { Output } from "./box/output.ts";
 export type {
+  CreateOptions,
   Input,
   Limit,
   RunOptions,

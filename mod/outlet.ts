@@ -16,15 +16,17 @@ export class CallLeft extends Error {
   override name = "CallLeft";
 }
 
-/** The caller has ended; what was made for it is undone. */
+/** The caller has ended, or has given the call up; what was made for it is
+ * undone. */
 export class CallerGone extends CallLeft {
   override name = "CallerGone";
 }
 
 /** The outside of a command. */
 export interface Outlet {
-  /** A descriptor that can be read once the caller has ended: who waits for the
-   * child stage waits for that, too. Absent where this process is the caller. */
+  /** A descriptor that can be read once the caller has ended, or has given the
+   * call up: who waits for the child stage waits for that, too. Absent where this
+   * process alone is the caller. */
   readonly end?: number;
   /**
    * Says, before anything has an effect, that the call needs a process of its own:

@@ -16,6 +16,7 @@ import {
   askForSender,
   type Packet,
   packetPair,
+  receiveLast,
   receivePacket,
 } from "../ffi/packets.ts";
 import { SyscallError } from "../ffi/errno.ts";
@@ -31,7 +32,7 @@ import {
 } from "./plan.ts";
 import { encodePlan } from "./plan/encode.ts";
 import { forged, HelperDied, OperationError } from "./process/errors.ts";
-import { openHelper } from "./process/helper.ts";
+import { lendAll } from "./process/helper.ts";
 
 export { HelperDied, OperationError };
 
@@ -48,6 +49,7 @@ export interface PlanHandlers {
 }
 
 const SIGKILL = 9;
+const SHUT_WR = 1;
 /** How long the news of the first process's pid may take, in milliseconds. */
 const FORK_MS = 10_000;
 const TICK_MS = 100;
@@ -169,14 +171,17 @@ export class PlanRun {
     }
   }
 
-  /** A caller that is another process may end meanwhile.
+  /** Who called may end, or give up, meanwhile.
    *
+   * @returns whether there is one, after that many milliseconds
    * @throws {CallerGone} */
-  #awaitPacket(): void {
+  #awaitPacket(milliseconds = -1): boolean {
     const { end } = this.#outlet;
-    if (end === undefined) return;
-    const [news, gone] = pollFds([this.channel, end]);
+    const ends = end === undefined ? [] : [end];
+    if (ends.length === 0 && milliseconds < 0) return true;
+    const [news, gone] = pollFds([this.channel, ...ends], milliseconds);
     if (!news && gone) throw new CallerGone("it has ended");
+    return Boolean(news);
   }
 
   /** Whoever may trace the first process speaks for it on this channel: a pid is
@@ -209,14 +214,15 @@ export class PlanRun {
     throw forged(`it names an operation ${report.index}, and there is none`);
   }
 
-  /** The error of the first process may have overtaken the news of its pid, which
-   * {@linkcode PlanRun.abort} needs. Whoever sends one ends, and so does the
-   * process that forks. */
+  /** Hears of the first process, if there is one: an error, of its or of ours, may
+   * have overtaken that. Whoever sends one ends, and so does the process that
+   * forks. */
   #learnPid(): void {
     while (this.pid === 0) {
-      const packet = receivePacket(this.channel, this.#buffer);
+      const packet = receiveLast(this.channel, this.#buffer);
       if (packet === undefined) return;
       const report = decodeReport(this.#buffer.subarray(0, packet.length));
+      if (report.kind === REPORT.split) this.#forker ??= packet.pid;
       if (report.kind === REPORT.forked && packet.pid === this.#forker) {
         this.#know(report, packet);
       }
@@ -233,7 +239,7 @@ export class PlanRun {
    * between, it never will, while the first one waits for us. */
   #awaitFork(): void {
     const end = performance.now() + FORK_MS;
-    while (pollFds([this.channel], TICK_MS).length === 0) {
+    while (!this.#awaitPacket(TICK_MS)) {
       const status = this.#forker === undefined
         ? undefined
         : this.#outlet.wait(this.#forker, false);
@@ -262,13 +268,21 @@ export class PlanRun {
     return this.#outlet.wait(pid, !isFirst);
   }
 
-  /** Kills what the plan has started and reaps it: for failures. */
-  abort(): void {
+  /** Kills what the plan has started. */
+  kill(): void {
     if (this.pidfd >= 0) {
       trySyscall("pidfd_send_signal", this.pidfd, SIGKILL, null, 0);
     } else if (this.pid > 0) {
       trySyscall("kill", this.pid, SIGKILL);
     }
+  }
+
+  /** Kills what the plan has started and reaps it: for failures. */
+  abort(): void {
+    // Whoever waits for an answer has none.
+    trySyscall("shutdown", this.channel, SHUT_WR);
+    this.#learnPid();
+    this.kill();
     if (this.pid > 0) this.#waitFor(this.pid);
     this.close();
     if (this.#forker !== this.helper) this.reapForker();
@@ -299,7 +313,7 @@ export class PlanRun {
   /**
    * Becomes the keeper: the caller's process goes on as the helper, same pid.
    *
-   * @param room directory of the states, see {@linkcode openHelper}
+   * @param room directory of the states, see {@linkcode lendAll}
    * @param ops its plan
    * @param inherited slot name -> descriptor that goes along
    * @returns as {@linkcode Outlet.become}
@@ -328,29 +342,11 @@ export class PlanRun {
 
 const PLAN = "rustyrun-plan";
 
-/** Lends all that a start of the helper takes, in one go: the plan, still empty,
- * has the numbers of the others in it. */
-function lendAll(
-  outlet: Outlet,
-  room: string,
-  memfd: number,
-  inherited: Iterable<readonly [string, number]>,
-): { helper: number; plan: number; slots: Map<string, number> } {
-  const all = [...inherited];
-  const [helper, plan, ...numbers] = outlet.lend([
-    openHelper(room),
-    memfd,
-    ...all.map(([, fd]) => fd),
-  ]);
-  const slots = new Map(all.map(([name], at) => [name, numbers[at]!]));
-  return { helper: helper!, plan: plan!, slots };
-}
-
 /**
  * Starts the helper on a plan.
  *
  * @param plan the operations, or what gives them for the slots as they are lent
- * @param room directory of the states, see {@linkcode openHelper}
+ * @param room directory of the states, see {@linkcode lendAll}
  * @param inherited slot name -> descriptor that goes along
  * @param outlet whose child it is; without one, this process's
  * @throws {ContainerError} when the helper cannot be started

@@ -115,8 +115,18 @@ export class WarmRoom implements AsyncDisposable {
   /** A call that must be warm: with a flag that V8 does not know, the full program
    * does not start. */
   call(words: readonly string[], options: CliOptions = {}): Promise<CliResult> {
+    return this.start(words, options).done;
+  }
+
+  /** Starts such a call. */
+  start(words: readonly string[], options: CliOptions = {}) {
     const line = ["env", "DENO_V8_FLAGS=--no-cold-start", this.front];
-    return this.#run(line, words, options).done;
+    return this.#run(line, words, options);
+  }
+
+  /** A call of the front that may be cold. */
+  any(words: readonly string[]): Promise<CliResult> {
+    return this.#run([this.front], words, {}).done;
   }
 
   /** The same call in a process of its own. */

@@ -3,32 +3,61 @@
  * one call at a time. They start when they are needed, and keep no program alive
  * that has nothing asked of them.
  *
+ * A container may hold what enters it, and with that the thread that waits for it
+ * (a process of it stops the helper, SIGSTOP). So few calls of one container are
+ * done at once, and a call that lasts has a thread beside those that work.
+ *
  * @module
  */
 
+import { makeEvent, ringEvent } from "../../ffi/event.ts";
+import { closeFd } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
-import type {
-  Answer,
-  CallArgs,
-  CallName,
-  CallResult,
-  Failure,
+import {
+  type Answer,
+  type CallArgs,
+  type CallName,
+  type CallResult,
+  type Failure,
+  GIVEN_UP,
+  type Message,
 } from "./engine/calls.ts";
 import { startThread, type Thread } from "./threads.ts";
 
-/** At most as many threads: a call waits for the kernel more than it computes. */
+/** As many threads work: a call waits for the kernel more than it computes. */
 const THREADS = Math.min(8, Math.max(2, navigator.hardwareConcurrency));
+/** Starts in one container at once, and calls about its files: no more threads are
+ * held by it. */
+const EACH = 2;
+/** How long a call lasts before another thread works in its place, in
+ * milliseconds: on a busy machine that is one thread more, and no harm. */
+const HELD_MS = 500;
+
+/** How a call is asked for that a container may hold. */
+export interface Held {
+  /** What may hold it: the starts, or the files, of a container; absent where that
+   * is not there yet. */
+  of?: string;
+  /** Ends the call, which rejects with its reason. */
+  signal?: AbortSignal;
+  /** It is done, or would be if others were not held there. */
+  begun?: () => void;
+}
 
 interface Waiting {
-  message: [number, CallName, unknown[]];
+  message: Message;
+  held: Held;
+  /** Hears of the signal. */
+  abort: () => void;
   resolve: (result: unknown) => void;
   reject: (error: unknown) => void;
 }
 
 interface Worker {
   thread: Thread;
-  /** What it does. */
+  /** What it does, and since when. */
   call: Waiting | undefined;
+  since: number;
 }
 
 /** Everything that goes wrong in the library is a ContainerError: with the code
@@ -50,9 +79,16 @@ function toError(failure: Failure): ContainerError {
   return error;
 }
 
-const workers: Worker[] = [];
+let workers: Worker[] = [];
 const queue: Waiting[] = [];
 let next = 1;
+let ticking = false;
+
+const isHeld = ({ call, since }: Worker) =>
+  call !== undefined && performance.now() - since >= HELD_MS;
+
+/** @returns how many threads work, or could */
+const countWorking = () => workers.filter((it) => !isHeld(it)).length;
 
 function startWorker(): Worker {
   const worker: Worker = {
@@ -61,32 +97,60 @@ function startWorker(): Worker {
       (message) => finish(worker, message as Answer),
     ),
     call: undefined,
+    since: 0,
   };
   workers.push(worker);
   return worker;
+}
+
+/** The calls that are being done there. */
+const callsOf = (of: string) => workers.filter((it) => it.call?.held.of === of);
+
+/** Whether too much is done there already. */
+const isFull = ({ of }: Held) => of !== undefined && callsOf(of).length >= EACH;
+
+/** Takes the next call that may be done. */
+function takeNext(): Waiting | undefined {
+  const at = queue.findIndex((it) => !isFull(it.held));
+  return at < 0 ? undefined : queue.splice(at, 1)[0];
 }
 
 function finish(worker: Worker, message: Answer): void {
   const { call } = worker;
   worker.call = undefined;
   worker.thread.unref();
-  if ("failure" in message) call?.reject(toError(message.failure));
-  else call?.resolve(message.result);
-  const waiting = queue.shift();
-  if (waiting !== undefined) give(worker, waiting);
+  if (call !== undefined) settle(call, message);
+  const waiting = takeNext();
+  if (waiting !== undefined) return give(worker, waiting);
+  if (countWorking() <= THREADS) return;
+  workers = workers.filter((it) => it !== worker);
+  worker.thread.end();
+}
+
+function settle(call: Waiting, message: Answer): void {
+  const { message: [, , , abort], held: { signal } } = call;
+  signal?.removeEventListener("abort", call.abort);
+  if (abort >= 0) closeFd(abort);
+  if (!("failure" in message)) call.resolve(message.result);
+  else if (message.failure.code === GIVEN_UP) call.reject(signal?.reason);
+  else call.reject(toError(message.failure));
 }
 
 function give(worker: Worker, call: Waiting): void {
+  const { message, held } = call;
   worker.call = call;
+  worker.since = performance.now();
   worker.thread.ref();
   try {
-    worker.thread.post(call.message);
+    if (held.signal !== undefined) message[3] = makeEvent();
+    worker.thread.post(message);
+    held.begun?.();
   } catch (cause) {
     // Functions and the like do not go to another thread. This one is idle again.
     finish(worker, {
-      id: call.message[0],
+      id: message[0],
       failure: {
-        message: `Cannot use the options of ${call.message[1]}(): ${
+        message: `Cannot use the options of ${message[1]}(): ${
           cause instanceof Error ? cause.message : cause
         }`,
         code: "invalid-option",
@@ -94,6 +158,35 @@ function give(worker: Worker, call: Waiting): void {
         suppressed: [],
       },
     });
+  }
+}
+
+/** Sees to it, while calls wait, that as many threads work as should: one more at
+ * a time. */
+function tick(): void {
+  ticking = false;
+  const call = countWorking() < THREADS ? takeNext() : undefined;
+  if (call !== undefined) give(startWorker(), call);
+  for (const { held } of queue) {
+    if (isFull(held) && callsOf(held.of!).every(isHeld)) held.begun?.();
+  }
+  tickLater();
+}
+
+function tickLater(): void {
+  if (ticking || queue.length === 0) return;
+  ticking = true;
+  setTimeout(tick, HELD_MS);
+}
+
+/** Gives a call up. */
+function abort(call: Waiting): void {
+  const at = queue.indexOf(call);
+  if (at >= 0) {
+    queue.splice(at, 1);
+    call.reject(call.held.signal!.reason);
+  } else {
+    ringEvent(call.message[3]);
   }
 }
 
@@ -106,15 +199,35 @@ export function callEngine<K extends CallName>(
   name: K,
   ...args: CallArgs<K>
 ): Promise<CallResult<K>> {
+  return callHeld({}, name, ...args);
+}
+
+/**
+ * Asks the engine for what a container may hold.
+ *
+ * @throws {ContainerError} as the call does; the signal's reason
+ */
+export function callHeld<K extends CallName>(
+  held: Held,
+  name: K,
+  ...args: CallArgs<K>
+): Promise<CallResult<K>> {
   return new Promise((resolve, reject) => {
+    held.signal?.throwIfAborted();
     const call: Waiting = {
-      message: [next++, name, args],
+      message: [next++, name, args, -1],
+      held,
+      abort: () => abort(call),
       resolve: resolve as (result: unknown) => void,
       reject,
     };
-    const idle = workers.find((it) => it.call === undefined) ??
-      (workers.length < THREADS ? startWorker() : undefined);
-    if (idle === undefined) queue.push(call);
-    else give(idle, call);
+    held.signal?.addEventListener("abort", call.abort);
+    const idle = isFull(held)
+      ? undefined
+      : workers.find((it) => it.call === undefined) ??
+        (countWorking() < THREADS ? startWorker() : undefined);
+    if (idle !== undefined) return give(idle, call);
+    queue.push(call);
+    tickLater();
   });
 }

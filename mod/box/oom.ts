@@ -7,14 +7,13 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
+import { makeEvent } from "../../ffi/event.ts";
 import { closeFd, openFd, readFd, syscall, writeFd } from "../../ffi/libc.ts";
 import type { CgroupDir } from "../cgroups.ts";
 import { ContainerError } from "../errors.ts";
 import { forget, untilReady } from "./watcher.ts";
 
 const WRONLY = 1;
-/** EFD_CLOEXEC and EFD_NONBLOCK. */
-const EFD_FLAGS = 0o2004000;
 
 /** A watch that goes on until it is closed. */
 export interface OomWatch {
@@ -50,7 +49,7 @@ function watchEvents(path: string): Bell {
 }
 
 function watchControl(path: string): Bell {
-  const fd = syscall("eventfd2", 0, EFD_FLAGS);
+  const fd = makeEvent();
   const control = openFd(`${path}/memory.oom_control`, 0);
   const registry = openFd(`${path}/cgroup.event_control`, WRONLY);
   try {

@@ -83,6 +83,12 @@ export interface SandboxOptions {
   cgroupManager?: "cgroupfs" | "systemd" | "disabled";
 }
 
+/** How a sandbox is made. */
+export interface CreateOptions extends SandboxOptions {
+  /** Gives the making up. */
+  signal?: AbortSignal;
+}
+
 /** What a process reads: nothing (the default), a text, bytes, a stream, or what
  * is written to {@linkcode Run.stdin}. */
 export type Input =

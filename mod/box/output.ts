@@ -52,6 +52,12 @@ export class Source {
     this.#opened.resolve();
   }
 
+  /** There will be no process, and that is no error. */
+  end(): void {
+    this.close();
+    this.#opened.resolve();
+  }
+
   /** There will be no process. */
   fail(error: unknown): void {
     this.#opened.reject(error);

@@ -8,7 +8,7 @@ import { reapChild } from "../../ffi/children.ts";
 import { EPOLL } from "../../ffi/epoll.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
-import { callEngine } from "./engine.ts";
+import { callEngine, callHeld } from "./engine.ts";
 import type { StartedSpare } from "./engine/spare.ts";
 import { invalidOption } from "./flags.ts";
 import type { RunResult, SandboxOptions, SpawnOptions } from "./options.ts";
@@ -183,9 +183,22 @@ export class SandboxPool implements AsyncDisposable {
     let spare: StartedSpare | undefined;
     const run: Run = new Run({
       end: (started) => endOne(started),
-      start: async (input) => {
-        spare = await this.#next();
-        return await callEngine("startSpare", spare, words, own, input);
+      start: async (input, { signal, begun }) => {
+        const next = spare = await this.#next();
+        let isOver = false;
+        const held = {
+          signal,
+          begun() {
+            isOver = true;
+            begun();
+          },
+        };
+        try {
+          return await callHeld(held, "startSpare", next, words, own, input);
+        } finally {
+          // Whoever goes on with it closes that.
+          if (!isOver) closeFd(next.channel);
+        }
       },
       ended: () => Promise.resolve(),
     }, watch);

@@ -7,8 +7,9 @@
 import { EPOLL } from "../../ffi/epoll.ts";
 import { closeFd, pollFds, RUSAGE, trySyscall } from "../../ffi/libc.ts";
 import { parseSize } from "../config/flags/numbers.ts";
+import { ContainerError } from "../errors.ts";
 import { parseSignal } from "../signals.ts";
-import { callEngine } from "./engine.ts";
+import { callEngine, type Held } from "./engine.ts";
 import type { EndedRun } from "./engine/end.ts";
 import type { StartedRun } from "./engine/start.ts";
 import { invalidOption } from "./flags.ts";
@@ -23,9 +24,12 @@ import { forget, untilReady } from "./watcher.ts";
 const COLLECT_MAX = 16 << 20;
 const SIGKILL = 9;
 
+/** As long a start may take at least, where there is a limit of time. */
+const START_MS = 5000;
+
 /** How a run is started, and what ends with it. */
 export interface RunDoor {
-  start(input: boolean): Promise<StartedRun>;
+  start(input: boolean, held: Required<Omit<Held, "of">>): Promise<StartedRun>;
   /** Kills what it has left running, and counts. */
   end(started: StartedRun): Promise<EndedRun>;
   /** After its end. */
@@ -60,7 +64,8 @@ function checkInput({ stdin }: WatchOptions): void {
   );
 }
 
-function checkSignal({ signal }: WatchOptions): void {
+/** @throws {ContainerError} for what is no signal */
+export function checkSignal({ signal }: Pick<WatchOptions, "signal">): void {
   if (signal === undefined || signal instanceof AbortSignal) return;
   throw invalidOption(
     "signal",
@@ -86,6 +91,13 @@ function readMax({ maxOutput }: WatchOptions): number | undefined {
  * waits for somebody to read the other. */
 function outputOf(source: Source, other: Source): Output {
   return new Output(source, () => void other.collect().catch(() => {}));
+}
+
+function killedEarly(): ContainerError {
+  return new ContainerError(
+    "Cannot say the pid of the command: it was killed before it ran",
+    { code: "killed", hint: "Await the run for its result" },
+  );
 }
 
 /** The CPU time in a struct rusage, in milliseconds. */
@@ -119,8 +131,9 @@ export class Run implements PromiseLike<RunResult> {
   readonly #kills: Promise<unknown>[] = [];
   /** It runs. */
   #process: StartedRun | undefined;
-  /** It was killed before it ran. */
-  #doomed = false;
+  /** Ends its start: it is killed before it runs. */
+  readonly #starting = new AbortController();
+  readonly #abort = () => this.#end("abort");
   /** What it is to read is written. */
   #fed: Promise<void> | undefined;
   #settled: Promise<RunResult> | undefined;
@@ -140,9 +153,12 @@ export class Run implements PromiseLike<RunResult> {
     const err = new Source(meter);
     this.#sources = [out, err];
     const { stdin = "null" } = options;
-    const starting = this.#start(door, stdin !== "null");
+    const starting = this.#start(door, stdin !== "null", timeout);
     this.started = starting.then(({ pid }) => pid);
-    this.#result = starting.then((it) => this.#watch(door, it, timeout));
+    this.#result = starting.then(
+      (it) => this.#watch(door, it, timeout),
+      (error) => this.#judgeUnstarted(error),
+    );
     this.ended = this.#result.then(() => {});
     // Whoever awaits the run is told.
     for (const it of [this.started, this.#result, this.ended]) {
@@ -171,22 +187,58 @@ export class Run implements PromiseLike<RunResult> {
     return this.#stderr ??= outputOf(err, out);
   }
 
-  async #start(door: RunDoor, input: boolean): Promise<StartedRun> {
+  async #start(
+    door: RunDoor,
+    input: boolean,
+    timeout: number | undefined,
+  ): Promise<StartedRun> {
+    const { signal } = this.#starting;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const begun = () => {
+      if (timeout === undefined) return;
+      const time = Math.max(timeout, START_MS);
+      timer ??= setTimeout(() => this.#end("time"), time);
+    };
     try {
       this.#signal?.throwIfAborted();
-      const started = await door.start(input);
+      this.#signal?.addEventListener("abort", this.#abort);
+      const started = await door.start(input, { signal, begun });
       const [stdin, stdout, stderr] = started.streams;
       this.#process = started;
       this.#sink.open(stdin);
       this.#sources[0].open(stdout);
       this.#sources[1].open(stderr);
-      if (this.#doomed) this.#kill();
+      if (signal.aborted) this.#kill();
       return started;
     } catch (error) {
+      this.#signal?.removeEventListener("abort", this.#abort);
+      // By that it may have failed in some other way.
+      if (signal.aborted) {
+        this.#sink.open(-1);
+        for (const source of this.#sources) source.end();
+        throw signal.reason;
+      }
       this.#sink.fail(error);
       for (const source of this.#sources) source.fail(error);
       throw error;
+    } finally {
+      clearTimeout(timer);
     }
+  }
+
+  /** One that was killed before it ran is as one that was killed. */
+  #judgeUnstarted(error: unknown): Omit<RunResult, OutputKeys> {
+    if (error !== this.#starting.signal.reason) throw error;
+    const verdict = judge({
+      status: SIGKILL,
+      reason: this.#reason,
+      oomKilled: false,
+      forkRefused: false,
+      cpuLimit: null,
+      usedMs: 0,
+    });
+    const used = { cpuMs: 0, wallMs: 0, peakBytes: null };
+    return { ...verdict, truncated: false, ...used };
   }
 
   /** Waits for its end. */
@@ -195,9 +247,6 @@ export class Run implements PromiseLike<RunResult> {
     run: StartedRun,
     timeout: number | undefined,
   ): Promise<Omit<RunResult, OutputKeys>> {
-    const abort = () => this.#end("abort");
-    this.#signal?.addEventListener("abort", abort);
-    if (this.#signal?.aborted) abort();
     const timer = timeout === undefined
       ? undefined
       : setTimeout(() => this.#end("time"), timeout);
@@ -208,7 +257,7 @@ export class Run implements PromiseLike<RunResult> {
     const now = performance.timeOrigin + performance.now();
     const wallMs = Math.floor(now - run.began);
     clearTimeout(timer);
-    this.#signal?.removeEventListener("abort", abort);
+    this.#signal?.removeEventListener("abort", this.#abort);
     this.#process = undefined;
     const ending = door.end(run);
     await Promise.allSettled([ending, ...this.#kills]);
@@ -262,7 +311,7 @@ export class Run implements PromiseLike<RunResult> {
   #kill(): void {
     const run = this.#process;
     if (run === undefined) {
-      this.#doomed = true;
+      this.#starting.abort(killedEarly());
       return;
     }
     trySyscall("kill", run.pid, SIGKILL);

@@ -6,16 +6,17 @@
 
 import { EPOLL } from "../../ffi/epoll.ts";
 import { O } from "../../ffi/constants.ts";
-import { openFd } from "../../ffi/libc.ts";
+import { openFd, trySyscall } from "../../ffi/libc.ts";
 import type { Finding } from "../doctor.ts";
 import { ContainerError } from "../errors.ts";
 import type { Explained } from "../explain.ts";
 import { signalName } from "../signals.ts";
-import { callEngine } from "./engine.ts";
+import { callEngine, callHeld } from "./engine.ts";
 import type { CallArgs, CallResult } from "./engine/calls.ts";
 import type { StartedBox } from "./engine/start.ts";
 import { type BoxCall, type Rest, SandboxFiles } from "./files.ts";
 import type {
+  CreateOptions,
   RunOptions,
   RunResult,
   SandboxOptions,
@@ -25,9 +26,17 @@ import type {
 import { type OomWatch, watchOom } from "./oom.ts";
 import { reapEnded } from "./reap.ts";
 import { endOne, removeBox } from "./removal.ts";
-import { Run } from "./run.ts";
+import { checkSignal, Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
+
+const SIGKILL = 9;
+/** What is asked about its cgroups alone, which it cannot hold. */
+const WAITS_FOR_NONE: ReadonlySet<BoxCall> = new Set([
+  "countBox",
+  "pauseBox",
+  "resumeBox",
+]);
 
 /** How a sandbox ended. */
 export interface SandboxExit {
@@ -73,6 +82,8 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   readonly #runs = new Set<Run>();
   readonly #asked = new Set<Promise<unknown>>();
   #count = 0;
+  /** Nothing runs in it any more. */
+  #ended = false;
   #closing: Promise<void> | undefined;
   #oom: OomWatch | undefined;
 
@@ -104,6 +115,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   async #watch(): Promise<SandboxExit> {
     await untilReady(this.#box.pidfd, EPOLL.in, false);
     forget(this.#box.pidfd);
+    this.#ended = true;
     const status = await reapEnded(this.pid);
     // What could not be removed is told to who closes it.
     this.close().catch(() => {});
@@ -141,9 +153,17 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
    * Makes a container.
    *
    * @throws {ContainerError} when it cannot be made as asked for; nothing is left
+   * @throws the signal's reason; nothing is left
    */
-  static async create(options: SandboxOptions): Promise<Sandbox> {
-    return await openSandbox(await callEngine("createBox", { ...options }));
+  static async create(options: CreateOptions): Promise<Sandbox> {
+    const { signal, ...own } = options;
+    checkSignal(options);
+    const held = signal === undefined ? {} : { signal };
+    const box = await openSandbox(await callHeld(held, "createBox", own));
+    if (!signal?.aborted) return box;
+    // It was there before that was heard.
+    await box.close();
+    throw signal.reason;
   }
 
   /**
@@ -159,8 +179,8 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     let box: StartedBox;
     return new Run({
       end: (started) => endOne(started, box),
-      async start(input) {
-        const started = await callEngine("startOne", own, words, input);
+      async start(input, held) {
+        const started = await callHeld(held, "startOne", own, words, input);
         box = started.box;
         return started.run;
       },
@@ -192,10 +212,18 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     const name = `run-${++this.#count}`;
     const run: Run = new Run({
       end: (started) => callEngine("endRun", started),
-      start: (input) => {
+      start: (input, held) => {
         this.#check();
-        return callEngine("startRun", this.#box, name, words, own, input)
-          .catch((cause) => this.#word(cause));
+        const box = this.#box;
+        return callHeld(
+          { of: this.id, ...held },
+          "startRun",
+          box,
+          name,
+          words,
+          own,
+          input,
+        ).catch((cause) => this.#word(cause));
       },
       ended: () => Promise.resolve(),
     }, watch);
@@ -238,14 +266,25 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     await this.ask("resumeBox");
   }
 
-  /** @ignore what is asked has its answer before the container is closed */
+  /** @ignore what is asked has its answer before the container is gone */
   protected override ask<K extends BoxCall>(
     name: K,
     ...args: Rest<CallArgs<K>>
   ): Promise<CallResult<K>> {
     this.#check();
     const all = [this.#box, ...args] as unknown as CallArgs<K>;
-    const answer = callEngine(name, ...all).catch((cause) => this.#word(cause));
+    const held = WAITS_FOR_NONE.has(name) ? {} : { of: `files of ${this.id}` };
+    const answer = callHeld(held, name, ...all).then(
+      (it) => {
+        // Its file systems may have gone while they were looked at.
+        this.#check();
+        return it;
+      },
+      (cause) => {
+        this.#check();
+        this.#word(cause);
+      },
+    );
     this.#asked.add(answer);
     answer.catch(() => {}).finally(() => this.#asked.delete(answer));
     return answer;
@@ -281,11 +320,18 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   async #close(): Promise<void> {
     // Its end would be told as an event, too.
     this.#oom?.close();
-    await Promise.allSettled(this.#asked);
     const runs = [...this.#runs];
-    // One that is just being started is there before it can end.
-    await Promise.allSettled(runs.map((it) => it.started));
-    for (const run of runs) run.kill();
+    // What it holds of the engine it lets go then. When it has ended by itself,
+    // each start says so.
+    if (!this.#ended) {
+      for (const run of runs) run.kill();
+      trySyscall("pidfd_send_signal", this.#box.pidfd, SIGKILL, null, 0);
+    }
+    await Promise.allSettled(this.#asked);
+    // A start that is killed may be frozen: by pause(), or by the sandbox. Where
+    // that does not go, what stays is told at the end.
+    const thawed = runs.length > 0 ? [callEngine("thawBox", this.#box)] : [];
+    await Promise.allSettled([...thawed, ...runs.map((it) => it.started)]);
     const gone = removeBox(this.#box, () => this.exited);
     await Promise.allSettled(runs.map((it) => it.ended));
     await gone;

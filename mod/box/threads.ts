@@ -13,6 +13,8 @@ export interface Thread {
   /** Keeps the program alive, or does not. */
   ref(): void;
   unref(): void;
+  /** Ends it: one that has nothing to do. */
+  end(): void;
 }
 
 /** Node's workers take a file, or a text: one that came from the network is
@@ -45,5 +47,6 @@ export function startThread(
     post: (message) => worker.postMessage(message),
     ref: () => worker.ref(),
     unref: () => worker.unref(),
+    end: () => void worker.terminate(),
   };
 }

@@ -6,7 +6,7 @@
  */
 
 import { readDirSync } from "../../ffi/files.ts";
-import { closeFd, limitProcess } from "../../ffi/libc.ts";
+import { limitProcess } from "../../ffi/libc.ts";
 import { findFrozen, findThaw, joinCgroups } from "../cgroups/join.ts";
 import type { Config } from "../config/config.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
@@ -23,7 +23,7 @@ import {
   type ResolvedUser,
   rlimitsOf,
 } from "../security.ts";
-import { findThread, isAlive, lockState, type State } from "../state.ts";
+import { findThread, isAlive, type State } from "../state.ts";
 import { checkPreserved } from "./properties/activation.ts";
 import { loadFilter } from "./properties/seccomp.ts";
 import {
@@ -248,12 +248,12 @@ export function execProcess(
       ...planLateErrors(ops, seen, facts, words),
       planRefusal(words, "command"),
     ];
-    const code = run.becomeKeeper(place.root, plan, slots);
-    leaveWarded(started);
-    return code;
+    return run.becomeKeeper(place.root, plan, slots);
   } catch (error) {
     abandon(started);
     throw error;
+  } finally {
+    leaveWarded(started);
   }
 }
 
@@ -269,7 +269,9 @@ export interface LaunchedExec {
 }
 
 /**
- * Starts a process in a container.
+ * Starts a process in a container. It takes no lock of that: it changes nothing
+ * of its state, looks once more whether the container is there when the process
+ * is, and may be held in there for as long as the container likes.
  *
  * @param warn hears what the process does not get and need not
  * @throws {ContainerError} when it cannot be run; nothing is left
@@ -281,24 +283,8 @@ export function launchExec(
   place: Place,
   warn: Warn,
 ): LaunchedExec {
-  const { root } = place;
-  findState(root, id);
-  const lock = lockState(root, id);
-  try {
-    return launch(findState(root, id), options, facts, place, warn);
-  } finally {
-    if (lock !== undefined) closeFd(lock);
-  }
-}
-
-function launch(
-  state: State,
-  options: ExecOptions,
-  facts: Facts,
-  place: Place,
-  warn: Warn,
-): LaunchedExec {
   const { root, caller } = place;
+  const state = findState(root, id);
   const { proc } = facts;
   const first = checkRunning(root, state, options);
   checkPreserved(options.preserveFds, proc);
@@ -374,7 +360,10 @@ function launch(
     sayWarnings(resolveCapabilities(config, facts).warnings, warn);
     return { started, ops, held, seen };
   } catch (error) {
-    if (started !== undefined) abandon(started);
+    if (started !== undefined) {
+      abandon(started);
+      leaveWarded(started);
+    }
     throw wordPlanError(error, seen, facts);
   }
 }

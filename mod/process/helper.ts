@@ -9,6 +9,7 @@ import { HelperError, loadHelper } from "../../ffi/helper.ts";
 import { sealedMemfd } from "../../ffi/libc.ts";
 import { unlinkedProgram } from "../../ffi/unlinked.ts";
 import { ContainerError } from "../errors.ts";
+import type { Outlet } from "../outlet.ts";
 
 let helperFd: number | undefined;
 
@@ -97,4 +98,25 @@ export function openHelper(room: string): number {
       { code: "memfd", cause },
     );
   }
+}
+
+/** Lends all that a start of the helper takes, in one go: the plan, still empty,
+ * has the numbers of the others in it.
+ *
+ * @param room directory of the states, see {@linkcode openHelper}
+ * @throws {SyscallError} */
+export function lendAll(
+  outlet: Outlet,
+  room: string,
+  memfd: number,
+  inherited: Iterable<readonly [string, number]>,
+): { helper: number; plan: number; slots: Map<string, number> } {
+  const all = [...inherited];
+  const [helper, plan, ...numbers] = outlet.lend([
+    openHelper(room),
+    memfd,
+    ...all.map(([, fd]) => fd),
+  ]);
+  const slots = new Map(all.map(([name], at) => [name, numbers[at]!]));
+  return { helper: helper!, plan: plan!, slots };
 }

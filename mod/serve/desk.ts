@@ -203,8 +203,19 @@ class Desk {
       this.#queue.push({ front, since });
       // Its first word must come soon.
       this.#serve();
-      if (this.#queue.length > 0) trySend(front, QUEUED);
+      if (this.#queue.length === 0) continue;
+      if (this.#isHeld(since)) this.#refuse(this.#queue.pop()!.front);
+      else trySend(front, QUEUED);
     }
+  }
+
+  /** Whether nobody is likely to be free soon: a container may hold the exec that
+   * a worker serves. */
+  #isHeld(now: number): boolean {
+    return this.#workers.length >= this.#options.most &&
+      this.#workers.every((it) =>
+        it.state === "busy" && now - it.since >= PATIENCE_MS
+      );
   }
 
   #serve(): void {

@@ -26,8 +26,9 @@ const TICK_MS = 5;
 
 /**
  * Locks a container against other commands for the time of one, and waits for
- * them; not for ever: what enters a container may be held there. (The
- * directory's own lock says who made it: a keeper holds that.)
+ * them; not for ever: a hook may hang. What enters a container (exec) takes none,
+ * since it may be held there. (The directory's own lock says who made it: a keeper
+ * holds that.)
  *
  * @param patience milliseconds that they are waited for
  * @returns the lock's descriptor, to be closed; undefined when there is no such
@@ -53,7 +54,7 @@ function inUse(id: string): ContainerError {
     {
       code: "in-use",
       hint:
-        `It may be an exec or a hook that hangs: end it, or all of it by rustyrun delete --force ${id}`,
+        `It may be a hook that hangs: end it, or all of it by rustyrun delete --force ${id}`,
       exitCode: 1,
     },
   );

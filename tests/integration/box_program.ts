@@ -10,6 +10,7 @@ import { Sandbox, SandboxPool } from "../../mod/mod.ts";
 import { base, codeOf, isRunning, rootfs, sh, turns } from "./box_base.ts";
 import { POOLS } from "./box_pools.ts";
 import { RUNS } from "./box_runs.ts";
+import { STOPPED } from "./box_stopped.ts";
 import { WHOLE } from "./box_whole.ts";
 
 const names = Deno.args.slice(2);
@@ -27,6 +28,7 @@ time.sleep(20)
 
 const CASES: Record<string, () => Promise<unknown>> = {
   ...RUNS,
+  ...STOPPED,
   ...POOLS,
   ...WHOLE,
   /** Who traces a process of a sandbox has it to itself, and need not look. */

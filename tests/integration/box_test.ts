@@ -162,6 +162,27 @@ for (const [who, user, needs] of USERS) {
 }
 
 testOn(
+  ["helper", "busybox", "root"],
+  "a sandbox that stops what enters it holds up no other, and can be closed",
+  async () => {
+    await using box = makeBox();
+    await runCases(box, {
+      stoppedMany: [`${"on\n".repeat(6)}/\n`, ["SIGKILL"], 30, 0],
+      stoppedStart: [
+        "SIGKILL",
+        "killed",
+        "Error: enough",
+        [true, 124, ""],
+        ["1", true],
+        0,
+      ],
+      stoppedPaused: [],
+      stoppedMaking: ["Error: enough"],
+    }, false);
+  },
+);
+
+testOn(
   ["helper", "busybox", "root", "python3"],
   "a program goes on when a tracer keeps what has ended in its sandbox",
   async () => {

@@ -19,6 +19,7 @@ import { findPython, type Need, testOn } from "../needs.ts";
 import { readCaller } from "../../mod/caller.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import { readProcessState, waitFor } from "../wait.ts";
+import { countStopped, STOPPER } from "./stopper.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox"];
 
@@ -173,6 +174,38 @@ function findFrozen(exec: number, id: string, version: 1 | 2) {
 }
 
 testOn(
+  NEEDS,
+  "an exec that the container stops before its command holds up no other command",
+  async () => {
+    await using box = makeBox();
+    const running = box.start(["--", "sh", "-c", STOPPER]);
+    await running.waitFor("ready");
+    for (;;) {
+      const exec = start([...cliCommand(), "exec", box.id, "true"]);
+      let isOver = false;
+      exec.done.then(() => isOver = true);
+      const look = () => isOver ? 0 : countStopped(exec.pid);
+      if (await waitFor(look, (it) => isOver || it > 0) === 0) continue;
+      for (
+        const words of [
+          ["update", "--pids-limit", "99", box.id],
+          ["pause", box.id],
+          ["resume", box.id],
+          ["kill", box.id, "0"],
+          ["delete", "--force", box.id],
+        ]
+      ) {
+        const { code, stderr } = await runCli(words);
+        assertEquals([words[0], code, stderr], [words[0], 0, ""]);
+      }
+      assertMatch(`${(await exec.done).code}`, /^(125|137|255)$/);
+      break;
+    }
+    await running.done;
+  },
+);
+
+testOn(
   [...NEEDS, "python3"],
   "a tracer that has the first process of an exec to itself holds up nobody",
   () =>
@@ -191,7 +224,6 @@ testOn(
         );
         release();
         await tracer.waitFor("attached");
-        // It has the lock of the container while it waits.
         assertEquals((await runCli(["kill", id, "0"])).code, 0);
         Deno.kill(inside!, "SIGKILL");
         const state = () => readProcessState(exec.pid);

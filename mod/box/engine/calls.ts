@@ -14,6 +14,7 @@ import {
   killRun,
   pauseBox,
   resumeBox,
+  thawBox,
 } from "./end.ts";
 import { applyBoxChanges, listBoxChanges } from "./changes.ts";
 import {
@@ -42,6 +43,7 @@ export const CALLS = {
   countBox,
   pauseBox,
   resumeBox,
+  thawBox,
   deleteBox,
   readBoxFile,
   writeBoxFile,
@@ -72,6 +74,18 @@ export interface Failure {
   stack?: string | undefined;
   suppressed: Failure[];
 }
+
+/** The code of what the program has given up. */
+export const GIVEN_UP = "given-up";
+
+/** What the program asks: its number, what, with what, and a descriptor that can
+ * be read once the program has given it up; -1: it cannot be. */
+export type Message = [
+  id: number,
+  name: CallName,
+  args: unknown[],
+  abort: number,
+];
 
 /** An answer of the engine's. */
 export type Answer =

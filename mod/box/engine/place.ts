@@ -10,11 +10,30 @@ import { spawnProgram } from "../../../ffi/libc.ts";
 import { type Caller, readCaller, type StreamKind } from "../../caller.ts";
 import { type Flags, flagValue, resolvePath } from "../../config/flags/use.ts";
 import type { Place } from "../../container/model.ts";
-import { ownOutlet } from "../../outlet.ts";
+import { type Outlet, ownOutlet } from "../../outlet.ts";
 import { claimSharedRoot, ownRoot } from "../../state/place.ts";
 
 /** What becomes 0, 1 and 2 of a process. */
 export type Streams = readonly [stdin: number, stdout: number, stderr: number];
+
+/** Can be read once the program has given up the call that this thread does. */
+let end: number | undefined;
+
+/** Does a call of the program's.
+ *
+ * @param abort can be read once the program has given it up; -1: it cannot be */
+export function callWithEnd<T>(abort: number, call: () => T): T {
+  end = abort < 0 ? undefined : abort;
+  try {
+    return call();
+  } finally {
+    end = undefined;
+  }
+}
+
+/** This program as the outside of its call. */
+export const callOutlet = (): Outlet =>
+  end === undefined ? ownOutlet : { ...ownOutlet, end };
 
 /** This program as a caller: but for its standard streams, which are no
  * container's, and sockets that a service manager has passed to it. */
@@ -49,7 +68,7 @@ export function libraryPlace(global: Flags, streams?: Streams): Place {
     root,
     caller,
     outlet: {
-      ...ownOutlet,
+      ...callOutlet(),
       // A library prints nothing.
       write() {},
       spawn(program, argv, fds) {

@@ -25,12 +25,13 @@ import { rootReplaced, seeRootfs } from "../../container/properties/rootfs.ts";
 import { ContainerError } from "../../errors.ts";
 import { wordPlanError } from "../../failure.ts";
 import { gatherFacts } from "../../host.ts";
+import { CallLeft } from "../../outlet.ts";
 import type { Op } from "../../plan.ts";
 import { HelperDied } from "../../process.ts";
 import type { ReadInRoot } from "../../security.ts";
 import { readOptions, SPAWN_FLAGS } from "../flags.ts";
 import { Pipes } from "./pipes.ts";
-import { placeOf } from "./place.ts";
+import { callOutlet, placeOf } from "./place.ts";
 import {
   cpuLimitOf,
   launch,
@@ -103,8 +104,9 @@ function goOn(
 ): void {
   const waiting = { channel, pid: box.pid, warden: box.warden };
   try {
-    sendRest(waiting, ops, streams).serve({});
+    sendRest(waiting, ops, streams, callOutlet()).serve({});
   } catch (error) {
+    if (error instanceof CallLeft) throw error;
     if (!hasEnded(error) && !(error instanceof HelperDied)) {
       const { config } = loadSaved(box.root, box.id);
       const args = ops.flatMap((it) => it.do === "exec" ? it.argv : []);

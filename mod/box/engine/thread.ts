@@ -8,7 +8,15 @@ import { parentPort } from "node:worker_threads";
 import { HelperError, unpackHelper } from "../../../ffi/helper.ts";
 import { ContainerError } from "../../errors.ts";
 import { wordForProgram } from "../words.ts";
-import { type Answer, type CallName, CALLS, type Failure } from "./calls.ts";
+import { CallLeft } from "../../outlet.ts";
+import {
+  type Answer,
+  CALLS,
+  type Failure,
+  GIVEN_UP,
+  type Message,
+} from "./calls.ts";
+import { callWithEnd } from "./place.ts";
 
 function toFailure(error: unknown): Failure {
   if (error instanceof ContainerError) {
@@ -20,6 +28,9 @@ function toFailure(error: unknown): Failure {
       exitCode,
       suppressed: suppressed.map(toFailure),
     };
+  }
+  if (error instanceof CallLeft) {
+    return { message: error.message, code: GIVEN_UP, suppressed: [] };
   }
   if (error instanceof HelperError) {
     return {
@@ -34,10 +45,10 @@ function toFailure(error: unknown): Failure {
     : { message: String(error), suppressed: [] };
 }
 
-function answer(id: number, name: CallName, args: unknown[]): Answer {
+function answer([id, name, args, abort]: Message): Answer {
   try {
     const call = CALLS[name] as (...args: unknown[]) => unknown;
-    return { id, result: call(...args) };
+    return { id, result: callWithEnd(abort, () => call(...args)) };
   } catch (error) {
     return { id, failure: toFailure(error) };
   }
@@ -47,12 +58,12 @@ const unpacked = unpackHelper();
 // Each call has its failure to answer with.
 unpacked.catch(() => {});
 
-parentPort!.on("message", async (message: [number, CallName, unknown[]]) => {
-  const [id, name, args] = message;
+parentPort!.on("message", async (message: Message) => {
   try {
     await unpacked;
   } catch (error) {
+    const [id] = message;
     return parentPort!.postMessage({ id, failure: toFailure(error) });
   }
-  parentPort!.postMessage(answer(id, name, args));
+  parentPort!.postMessage(answer(message));
 });

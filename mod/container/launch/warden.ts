@@ -14,6 +14,8 @@ import { type PlanRun, startPlan } from "../../process.ts";
 import { planLeftovers } from "../kept/leftovers.ts";
 import type { Place, Prepared } from "../model.ts";
 
+const SHUT_RDWR = 2;
+
 /**
  * Puts the warden in front of a plan: it must be there before anything exists
  * that could be left behind.
@@ -104,10 +106,13 @@ export function leaveWarded({ run, control }: Warded): void {
 }
 
 /** Gives up; the warden removes everything that there is already.
+ * {@linkcode leaveWarded} comes after.
  *
  * @returns whether it has; something may have killed it */
 export function abandon({ run, control }: Warded): boolean {
+  run.kill();
+  // What is frozen ends when the warden lets it go on.
+  trySyscall("shutdown", control, SHUT_RDWR);
   run.abort();
-  closeFd(control);
   return run.reap() === 0;
 }

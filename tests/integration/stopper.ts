@@ -1,0 +1,28 @@
+/**
+ * A program that stops what enters its container, and how that is seen from
+ * outside.
+ *
+ * @module
+ */
+
+import { readProcessState } from "../wait.ts";
+
+/** Stops whatever comes into its pid namespace, as soon as it has a number; a line
+ * for sh, which says "ready" first. */
+export const STOPPER = `
+seq 3 400 | tr '\\n' ' ' >/tmp/all
+read all </tmp/all
+echo ready
+while :; do kill -STOP $all; done 2>/dev/null
+`;
+
+/** How many children of a process are stopped before they are a command. */
+export function countStopped(parent: number): number {
+  const text = [...Deno.readDirSync(`/proc/${parent}/task`)].map(({ name }) =>
+    Deno.readTextFileSync(`/proc/${parent}/task/${name}/children`)
+  ).join(" ");
+  return text.trim().split(/ +/).filter(Boolean).map(Number).filter((it) =>
+    readProcessState(it) === "T" &&
+    Deno.readTextFileSync(`/proc/${it}/comm`).startsWith("rustyrun")
+  ).length;
+}
