@@ -344,11 +344,30 @@ static int remove_at(int root, const char *path, size_t len)
 	return r;
 }
 
+/* systemd hears of an empty cgroup by a file in it, which must not go before. It
+ * removes it then, with those below that are left. */
+static int leave_empty(const struct cgroup *g, bool below)
+{
+	int dir = open_own(g);
+
+	if (dir < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (below)
+		remove_below(fcntl(dir, F_DUPFD_CLOEXEC, 0));
+	found = 0;
+	visit_all(dir, count_one);
+	errno = EBUSY;
+	return found ? -1 : 0;
+}
+
 int cgroup_remove(const struct cgroup *g, bool below)
 {
 	size_t len = strlen(g->path), at;
-	int r = remove_at(g->root, g->path, len), dir;
+	int r, dir;
 
+	if (!g->own)
+		return leave_empty(g, below);
+	r = remove_at(g->root, g->path, len);
 	if (r < 0 && errno == EBUSY && below) {
 		dir = open_own(g);
 		if (dir >= 0)

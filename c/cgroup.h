@@ -17,7 +17,8 @@ struct cgroup {
 	uint32_t index;	  /* of the operation that names it */
 	int root;	  /* O_PATH: the hierarchy, or a directory in it */
 	int kind;	  /* CGROUP_* */
-	unsigned int own; /* last components of `path` that are ours */
+	unsigned int own; /* last components of `path` that are ours; 0: it is
+			   * systemd's, who removes it when it is empty */
 	const char *path; /* relative to root */
 	const char *above; /* root's own path, for words */
 };

@@ -8,7 +8,8 @@
  *            the host end of the warden's control socket (-1), the PTY master
  *            (-1), the container's user namespace (-1)
  *   kCgroup  root: a directory that stays; path: relative to it; own: how many
- *            of its last components are ours; kind: CGROUP_*
+ *            of its last components are ours (0: systemd removes it, and it
+ *            need only be empty); kind: CGROUP_*
  *   kState   parent, name; dir: descriptor of the directory, with the flock
  *   kTree    parent, name: removed with all below it. owner: -1, or the user
  *            of a private directory of that name, in which the tree has the

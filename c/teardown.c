@@ -76,7 +76,7 @@ static int add_cgroup(struct teardown *t, const struct op *op)
 	const struct arg *a = op->a;
 
 	if (t->cgroups == TEARDOWN_CGROUPS || !is_below(a[1].p) ||
-	    a[1].len >= 4096 || a[2].n < 1 || a[2].n > 4096 ||
+	    a[1].len >= 4096 || a[2].n < 0 || a[2].n > 4096 ||
 	    a[3].n < CGROUP_V1 || a[3].n > CGROUP_V2)
 		return invalid();
 	g->root = open_root(a[0].p);

@@ -9,9 +9,9 @@
 import { readTextFileSync, statSync } from "../ffi/files.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
-import { CGROUPFS } from "./cgroups/cgroupfs.ts";
 import { planEnable } from "./cgroups/enable.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
+import { driverOf } from "./cgroups/drivers.ts";
 import {
   listRules,
   reduceRules,
@@ -28,6 +28,9 @@ import {
   refuse,
 } from "./cgroups/model.ts";
 import { addResources } from "./cgroups/resources.ts";
+import { Manager, NO_BUS } from "./cgroups/systemd/manager.ts";
+import { addProperties, planUnit } from "./cgroups/systemd/plan.ts";
+import { findBuses } from "./host/buses.ts";
 
 export type {
   CgroupConfig,
@@ -37,11 +40,17 @@ export type {
   CgroupWrite,
   DevicePlan,
   DeviceRule,
+  Unit,
+  UnitPlan,
+  UnitValue,
 } from "./cgroups/model.ts";
 export { makeCgroups } from "./cgroups/make.ts";
 
 /** What the manager reads of Facts. */
-export type CgroupFacts = Pick<Facts, "uid" | "inUserns" | "cgroups">;
+export type CgroupFacts = Pick<
+  Facts,
+  "uid" | "inUserns" | "cgroups" | "buses"
+>;
 
 /** Looks at this machine. */
 const HOST: CgroupLook = {
@@ -76,6 +85,10 @@ const HOST: CgroupLook = {
       minor: (rdev & 0xff) | ((Math.floor(rdev / 4096)) & 0xfff00),
     };
   },
+  manager(buses) {
+    using manager = new Manager(buses);
+    return manager.controlGroup();
+  },
 };
 
 /**
@@ -91,6 +104,46 @@ export function planCgroups(
   facts: CgroupFacts,
   token: string,
   look: CgroupLook = HOST,
+): CgroupPlan {
+  try {
+    return planBy(config, facts, token, look);
+  } catch (error) {
+    if (!hasUsersSystemd(config, facts, error)) throw error;
+    try {
+      return planBy(
+        { ...config, cgroupManager: "systemd" },
+        facts,
+        token,
+        look,
+      );
+    } catch (other) {
+      // Nobody has asked for systemd.
+      if (!(other instanceof ContainerError) || other.code !== NO_BUS) {
+        throw other;
+      }
+      throw error;
+    }
+  }
+}
+
+/** Whether a user who has no cgroup may have one of systemd's. */
+function hasUsersSystemd(
+  { cgroupManager, mode, spec }: CgroupConfig,
+  facts: CgroupFacts,
+  error: unknown,
+): boolean {
+  return error instanceof ContainerError &&
+    error.code === "cgroup-not-delegated" && cgroupManager === "auto" &&
+    mode === "friendly" && !spec.linux?.cgroupsPath &&
+    cgroupLayout(facts as Facts) === "v2" && facts.buses?.kind === "user" &&
+    facts.buses.addresses.length > 0;
+}
+
+function planBy(
+  config: CgroupConfig,
+  facts: CgroupFacts,
+  token: string,
+  look: CgroupLook,
 ): CgroupPlan {
   const { flags } = config;
   const resources = config.spec.linux?.resources ?? {};
@@ -112,12 +165,17 @@ export function planCgroups(
     notes: [],
     flags,
   };
-  if (config.cgroupManager !== "cgroupfs") {
+  if (config.cgroupManager === "disabled") {
     return withoutCgroups(config, plan, limits.list);
   }
+  if (config.cgroupManager === "systemd") {
+    const buses = facts.buses ?? findBuses([], rootless);
+    plan.unit = planUnit(config, token, { buses, layout }, look);
+  }
+  const driver = driverOf(plan.unit);
   for (const mount of facts.cgroups) {
     const mine = limits.list.filter((l) => isIn(mount, l, facts.cgroups));
-    const path = CGROUPFS.place({
+    const path = driver.place({
       config,
       mount,
       token,
@@ -126,6 +184,7 @@ export function planCgroups(
       uid: facts.uid,
       notes: plan.notes,
       mine,
+      unit: plan.unit,
       need: {
         limits: mount.version === 2 && mine.length > 0,
         hybrid: layout === "hybrid",
@@ -136,15 +195,19 @@ export function planCgroups(
   if (config.idle && plan.joins.v2 !== undefined) {
     plan.joins.v2 = plan.leaf = `${plan.joins.v2}/init`;
   }
-  planEnable(plan, {
-    all: config.mode === "oci" && layout === "v2",
-    counted: config.counted === true,
-  });
+  // Above a unit nothing is written: systemd hands down what it is asked for.
+  if (plan.unit === undefined) {
+    planEnable(plan, {
+      all: config.mode === "oci" && layout === "v2",
+      counted: config.counted === true,
+    });
+  }
   if (rootless) {
     plan.notes.push(
       "device rules: none, because the kernel lets nobody make devices in a user namespace",
     );
   } else plan.devices = planDevices(config, plan.dirs, look);
+  addProperties(plan, look);
   planPaths(plan);
   const owner = layout === "v2" ? findOwner(config) : undefined;
   if (owner) plan.owner = owner;
@@ -172,15 +235,6 @@ function withoutCgroups(
   plan: CgroupPlan,
   limits: readonly Limit[],
 ): CgroupPlan {
-  if (config.cgroupManager === "systemd") {
-    throw new ContainerError(
-      "Cannot use the systemd cgroup manager: this version of rustyrun does not have it yet",
-      {
-        code: "systemd-cgroup-missing",
-        hint: "Use the cgroupfs manager (podman --cgroup-manager=cgroupfs)",
-      },
-    );
-  }
   const [limit] = limits;
   if (limit) {
     refuse(
@@ -206,6 +260,11 @@ function addHierarchy(
     mount: mount.path,
     controllers: mount.controllers,
     version: mount.version,
+    // On v1 it has one hierarchy of its own, and goes along in others.
+    ...plan.unit !== undefined &&
+        (mount.version === 2 || mount.controllers.includes("name=systemd"))
+      ? { systemd: true }
+      : {},
   });
   if (mount.version === 2) plan.joins.v2 = path;
   else {
@@ -280,7 +339,10 @@ function planPaths(plan: CgroupPlan): void {
   const freezer = v1("freezer");
   if (memory !== undefined) {
     plan.oom = { file: `${memory}/memory.oom_control`, key: "oom_kill" };
-  } else if (v2 !== undefined && plan.enable?.wanted.includes("memory")) {
+  } else if (
+    v2 !== undefined &&
+    (plan.unit !== undefined || plan.enable?.wanted.includes("memory"))
+  ) {
     plan.oom = { file: `${v2}/memory.events`, key: "oom_kill" };
   }
   if (v2 !== undefined) plan.kill = `${v2}/cgroup.kill`;

@@ -7,29 +7,16 @@
 
 import { readTextFileSync } from "../ffi/files.ts";
 import { CLONE } from "../ffi/constants.ts";
-import { makeCgroups, planCgroups } from "./cgroups.ts";
-import { removeCgroups } from "./container/kept/removal.ts";
-import type { Config } from "./config/config.ts";
 import { readSubordinateIds } from "./container/properties/id_maps.ts";
-import { makeToken } from "./container/launch/prepare.ts";
+import { checkCgroups } from "./doctor/cgroups.ts";
+import { asFinding, type Finding, probeConfig } from "./doctor/finding.ts";
 import { enterUser, inMounts, mountTree, tryOps, WHY } from "./doctor/probe.ts";
 import { ContainerError } from "./errors.ts";
-import { cgroupLayout, type Facts } from "./host.ts";
+import type { Facts } from "./host.ts";
 import { areServed, type IdMaps, resolveIdMaps } from "./namespaces/idmaps.ts";
 import type { Op } from "./plan.ts";
 
-/** What one check found. */
-export interface Finding {
-  /** "user-namespace" */
-  name: string;
-  /** fails: `run --rootfs DIR` cannot work; lacks: something can be done
-   * without; fine. */
-  verdict: "fine" | "lacks" | "fails";
-  /** What was found. */
-  detail: string;
-  /** What would change it. */
-  fix?: string;
-}
+export type { Finding };
 
 /** Namespaces beside the user's: name, flag, whether a container needs it. */
 const NAMESPACES: [string, number][] = [
@@ -78,31 +65,6 @@ function probeMaps(facts: Facts): IdMaps | undefined {
   return resolveIdMaps(probeConfig({}), facts, readSubordinateIds(facts));
 }
 
-function probeConfig(resources: Record<string, unknown>): Config {
-  return {
-    id: "doctor",
-    bundle: "/",
-    mode: "friendly",
-    spec: {
-      ociVersion: "1.3.0",
-      root: { path: "/" },
-      linux: { namespaces: [{ type: "user" }], resources },
-    },
-    rootfs: "/",
-    files: [],
-    overwrites: [],
-    stdin: false,
-    init: false,
-    noPivot: false,
-    noNewKeyring: false,
-    preserveFds: 0,
-    userns: "auto",
-    hostDevices: [],
-    cgroupManager: "cgroupfs",
-    flags: new Map(),
-  };
-}
-
 function checkKernel(facts: Facts): Finding {
   const { release, major, minor } = facts.kernel;
   const fine = major > 5 || (major === 5 && minor >= 15);
@@ -129,19 +91,6 @@ function checkHelper(): Finding {
     if (!(error instanceof ContainerError)) throw error;
     return asFinding("helper", "fails", error);
   }
-}
-
-function asFinding(
-  name: string,
-  verdict: Finding["verdict"],
-  { message, hint }: ContainerError,
-): Finding {
-  return {
-    name,
-    verdict,
-    detail: message,
-    ...(hint === undefined ? {} : { fix: hint }),
-  };
 }
 
 function checkUser(facts: Facts, maps: IdMaps | undefined): Finding {
@@ -306,68 +255,6 @@ function checkSeccomp(): Finding {
       detail: failed,
       fix: "use a kernel with CONFIG_SECCOMP_FILTER",
     };
-}
-
-const LIMITS: [string, Record<string, unknown>][] = [
-  ["memory", { memory: { limit: 64 << 20 } }],
-  ["cpu", { cpu: { quota: 50000, period: 100000 } }],
-  ["pids", { pids: { limit: 100 } }],
-  ["cpuset", { cpu: { cpus: "0" } }],
-];
-
-/** Makes cgroups as `run` would, and removes them.
- *
- * @returns undefined when that works, else what failed */
-function tryCgroups(
-  resources: Record<string, unknown>,
-  facts: Facts,
-): ContainerError | undefined {
-  try {
-    const plan = planCgroups(probeConfig(resources), facts, makeToken());
-    try {
-      makeCgroups(plan, 0);
-    } finally {
-      removeCgroups(plan, "/tmp");
-    }
-    return undefined;
-  } catch (error) {
-    if (error instanceof ContainerError) return error;
-    throw error;
-  }
-}
-
-function checkCgroups(facts: Facts): Finding[] {
-  const layout = cgroupLayout(facts);
-  const findings: Finding[] = [];
-  // As root the device rules always are, and so must be a cgroup for them.
-  const failed = tryCgroups({}, facts);
-  if (failed !== undefined) {
-    findings.push(asFinding("cgroups", "fails", failed));
-  } else if (layout === "none") {
-    findings.push({
-      name: "cgroups",
-      verdict: "lacks",
-      detail: "no hierarchy is mounted",
-      fix: "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
-    });
-  } else if (planCgroups(probeConfig({}), facts, makeToken()).dirs.length < 1) {
-    findings.push({
-      name: "cgroups",
-      verdict: "lacks",
-      detail:
-        `${layout}, but none for this user: what a container without a pid namespace of its own leaves behind is not found`,
-    });
-  } else findings.push({ name: "cgroups", verdict: "fine", detail: layout });
-  for (const [controller, resources] of LIMITS) {
-    const name = `limit-${controller}`;
-    const failed = tryCgroups(resources, facts);
-    findings.push(
-      failed === undefined
-        ? { name, verdict: "fine", detail: "can be set" }
-        : asFinding(name, "lacks", failed),
-    );
-  }
-  return findings;
 }
 
 /**

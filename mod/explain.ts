@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { CgroupPlan } from "./cgroups.ts";
+import type { CgroupPlan, UnitPlan, UnitValue } from "./cgroups.ts";
 import type { Config } from "./config/config.ts";
 import { findOrigin } from "./config/flags/use.ts";
 import type { ClassPlan } from "./intel_rdt.ts";
@@ -79,19 +79,50 @@ const NOT_COUNTED: Record<string, string> = {
   net_prio: "give the container's network packets a priority",
 };
 
+/** A value as systemctl set-property would nearly have it. */
+function showValue(value: UnitValue): string {
+  return typeof value === "object"
+    ? `[${value.map(showValue).join(" ")}]`
+    : String(value);
+}
+
+/** What systemd is asked for. */
+function explainUnit(unit: UnitPlan | undefined): Omit<Explained, "step">[] {
+  if (unit === undefined) return [];
+  const { name, slice, buses, properties } = unit;
+  return [
+    {
+      action: `StartTransientUnit ${name} in ${slice}`,
+      why: `have a cgroup of ${
+        buses.kind === "user" ? "the user's" : "the machine's"
+      } systemd, with this process in it to begin with`,
+      from: "linux.cgroupsPath",
+    },
+    ...properties.map(({ name, value, from }) => ({
+      action: `${name}=${showValue(value)}`,
+      why: from === undefined
+        ? "what every container's unit has"
+        : "tell systemd, which writes it again whenever it is reloaded",
+      ...(from === undefined ? {} : { from }),
+    })),
+  ];
+}
+
 /** What the host itself does for the container's cgroups. */
 function explainCgroup(cgroup: CgroupPlan): Omit<Explained, "step">[] {
   const devices = "linux.resources.devices";
-  const lines: Omit<Explained, "step">[] = cgroup.dirs.map((dir) => {
+  const { unit } = cgroup;
+  const lines = explainUnit(unit);
+  lines.push(...cgroup.dirs.map((dir) => {
     const what = dir.controllers.filter((it) => !it.startsWith("name="));
     return {
-      action: `mkdir ${dir.path}`,
+      action: dir.systemd ? `have ${dir.path} of systemd` : `mkdir ${dir.path}`,
       why: what.length === 0
         ? "hold the container's processes together"
         : (what.length === 1 ? NOT_COUNTED[what[0]!] : undefined) ??
           `count what the container uses: ${what.join(", ")}`,
     };
-  });
+  }));
   for (const { file, value } of cgroup.devices?.writes ?? []) {
     lines.push({
       action: `write "${value}" to ${file}`,

@@ -66,8 +66,8 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
       cgroup: {
         v1: layout === "v1" || layout === "hybrid",
         v2: layout === "v2" || layout === "hybrid",
-        systemd: false,
-        systemdUser: false,
+        systemd: true,
+        systemdUser: true,
         rdma: true,
       },
       seccomp: {
@@ -99,6 +99,6 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
       netDevices: { enabled: true },
     },
     annotations: { "run.rustyrun.version": VERSION },
-    potentiallyUnsafeConfigAnnotations: [],
+    potentiallyUnsafeConfigAnnotations: ["org.systemd.property."],
   };
 }

@@ -8,6 +8,7 @@
 import { readTextFileSync } from "../ffi/files.ts";
 import type { Caller } from "./caller.ts";
 import { type Inherited, isMountsForeign } from "./caller/status.ts";
+import { type Buses, findBuses } from "./host/buses.ts";
 import { readKernel } from "./host/kernel.ts";
 
 /** One mounted cgroup hierarchy. */
@@ -57,6 +58,8 @@ export interface Facts {
   /** Security modules that are on. */
   selinux: boolean;
   apparmor: boolean;
+  /** Where the systemd that is for the caller's containers is spoken to. */
+  buses?: Buses;
   /** Where /proc shows the caller. */
   proc: string;
   /** What the caller would hand on. */
@@ -217,6 +220,12 @@ export function gatherFacts(caller: Caller): Facts {
         read(`${proc}/mountinfo`),
         read(`${proc}/cgroup`),
         (path) => readOr(`${path}/cgroup.controllers`, ""),
+      );
+    },
+    get buses() {
+      return findBuses(
+        caller.environment,
+        caller.uid !== 0 || this.inUserns,
       );
     },
     get selinux() {

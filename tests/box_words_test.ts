@@ -77,9 +77,9 @@ for (
 /** Flags that stay in a text, by its file: no option stands for them, or it is
  * another program's. */
 const STAY: Record<string, { flags: string[]; why: string }> = {
-  "mod/cgroups.ts": { flags: ["cgroup-manager"], why: "podman's" },
   "mod/cgroups/join.ts": { flags: ["cgroup"], why: "no option joins one" },
   "mod/cgroups/placement.ts": { flags: ["user"], why: "systemd-run's" },
+  "mod/cgroups/systemd/enter.ts": { flags: ["user"], why: "systemd-run's" },
   "mod/config/flags/bounds.ts": {
     flags: ["detach", "timeout"],
     why: "the library has its own",

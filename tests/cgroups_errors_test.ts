@@ -136,13 +136,13 @@ const REFUSALS: {
       "mkdir /sys/fs/cgroup/devices && mount -t cgroup -o devices devices /sys/fs/cgroup/devices",
   },
   {
-    name: "the systemd manager",
+    name: "the systemd manager on a machine without cgroups",
     config: friendly({}, { cgroupManager: "systemd" }),
-    facts: MACHINES.v2,
+    facts: MACHINES.none,
     message:
-      "Cannot use the systemd cgroup manager: this version of rustyrun does not have it yet",
-    code: "systemd-cgroup-missing",
-    hint: "Use the cgroupfs manager (podman --cgroup-manager=cgroupfs)",
+      "Cannot use the systemd cgroup manager: no cgroup file system is mounted",
+    code: "systemd-cgroup-layout",
+    hint: "mount -t cgroup2 none /sys/fs/cgroup",
   },
   {
     name: "a limit without a manager",

@@ -38,6 +38,7 @@ const NAMES = [
   "limit-cpu",
   "limit-pids",
   "limit-cpuset",
+  "cgroup-manager",
 ];
 
 testOn(

@@ -45,8 +45,8 @@ Deno.test("describeFeatures() on x86_64, kernel 6.12, cgroup v2", () => {
       cgroup: {
         v1: false,
         v2: true,
-        systemd: false,
-        systemdUser: false,
+        systemd: true,
+        systemdUser: true,
         rdma: true,
       },
       seccomp: {
@@ -108,7 +108,7 @@ Deno.test("describeFeatures() on x86_64, kernel 6.12, cgroup v2", () => {
       netDevices: { enabled: true },
     },
     annotations: { "run.rustyrun.version": VERSION },
-    potentiallyUnsafeConfigAnnotations: [],
+    potentiallyUnsafeConfigAnnotations: ["org.systemd.property."],
   });
 });
 

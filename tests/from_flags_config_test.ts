@@ -136,7 +136,7 @@ Deno.test("configFromFlags() gives a container without flags docker's defaults",
     noPivot: false,
     noNewKeyring: false,
     preserveFds: 0,
-    cgroupManager: "cgroupfs",
+    cgroupManager: "auto",
     hostDevices: [],
   });
   assertEquals([...flags], [["root.path", "-r /root"], ["id", "--name box"]]);

@@ -132,6 +132,29 @@ function links(
   }
 }
 
+/** A user who has a systemd of its own, after a login or by lingering. */
+export function findSystemdUser():
+  | { uid: number; runtime: string }
+  | undefined {
+  for (const { name } of Deno.readDirSync("/run/user")) {
+    const runtime = `/run/user/${name}`;
+    if (name !== "0" && probe("test", "-S", `${runtime}/bus`).code === 0) {
+      return { uid: Number(name), runtime };
+    }
+  }
+  return undefined;
+}
+
+function hasControllers(): boolean {
+  try {
+    return /\bmemory\b/.test(
+      Deno.readTextFileSync("/sys/fs/cgroup/cgroup.controllers"),
+    );
+  } catch {
+    return false;
+  }
+}
+
 /** What a test may need, and how we see that it is there. */
 export const NEEDS = {
   /** The caller is root and may mount. */
@@ -148,15 +171,12 @@ export const NEEDS = {
   /** A writable cgroup v1 memory hierarchy: v1 or hybrid. */
   "cgroup-v1": () => mountTypes().some((t) => /[ ,]memory\b/.test(t)),
   /** A cgroup v2 hierarchy with controllers. */
-  "cgroup-v2": () => {
-    try {
-      return /\bmemory\b/.test(
-        Deno.readTextFileSync("/sys/fs/cgroup/cgroup.controllers"),
-      );
-    } catch {
-      return false;
-    }
-  },
+  "cgroup-v2": hasControllers,
+  /** systemd started this machine, with cgroup v2: sd_booted(3). */
+  systemd: () =>
+    probeList(["test", "-d", "/run/systemd/system"]) && hasControllers(),
+  /** A user beside root has a systemd of its own. */
+  "systemd-user": () => hasControllers() && findSystemdUser() !== undefined,
   /** The kernel has pairs of virtual network devices, and iproute2 makes them. */
   veth: () =>
     probeList(["unshare", "-n", "ip", "link", "add", "pair0", "type", "veth"]),

@@ -28,7 +28,7 @@ const OTHERS = [
 /** A value behind a flag: a placeholder, a word of a flag's own, or what has a
  * sign that no word of a sentence has. */
 const VALUE =
-  /[A-Z][A-Z:=]*\b|(?:auto|disabled|host|none|nproc)\b|[^\s;()]*[:=/][^\s;()]*[^\s,:;()]/;
+  /[A-Z][A-Z:=]*\b|(?:auto|cgroupfs|disabled|host|none|nproc)\b|[^\s;()]*[:=/][^\s;()]*[^\s,:;()]/;
 
 const FLAG = new RegExp(
   `${

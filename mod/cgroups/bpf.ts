@@ -30,6 +30,7 @@ const BPF_PROG_LOAD = 5;
 const BPF_PROG_ATTACH = 8;
 const BPF_PROG_DETACH = 9;
 const BPF_PROG_GET_FD_BY_ID = 13;
+const BPF_OBJ_GET_INFO_BY_FD = 15;
 const BPF_PROG_QUERY = 16;
 const BPF_PROG_TYPE_CGROUP_DEVICE = 15;
 const BPF_CGROUP_DEVICE = 6;
@@ -39,6 +40,9 @@ const BPF_F_ALLOW_MULTI = 2;
 const MAX_PROGRAMS = 64;
 
 const O_CLOEXEC = 0o2000000;
+
+/** At most 15 bytes. */
+const NAME = "rustyrun_dev";
 
 const encoder = new TextEncoder();
 
@@ -80,7 +84,7 @@ function loadProgram(kernel: Kernel, program: Uint8Array): number {
   // Only a program that calls GPL helpers must be GPL; this one calls none.
   const license = encoder.encode("Apache-2.0\0");
   const attr = new Uint8Array(72);
-  attr.set(encoder.encode("rustyrun_dev"), 48);
+  attr.set(encoder.encode(NAME), 48);
   const result = callBpf(kernel, BPF_PROG_LOAD, attr, {
     0: BPF_PROG_TYPE_CGROUP_DEVICE,
     4: program.length / 8,
@@ -116,17 +120,37 @@ function listPrograms(kernel: Kernel, cgroup: number): Uint32Array {
   );
 }
 
+/** Which programs of a cgroup are replaced: those of an earlier container too, or
+ * rustyrun's alone. */
+export type Replaced = "none" | "all" | "own";
+
+/** Whether a program is one of ours; struct bpf_prog_info. */
+function isOwn(kernel: Kernel, program: number): boolean {
+  const info = new Uint8Array(80);
+  check(
+    "look at a device program",
+    callBpf(kernel, BPF_OBJ_GET_INFO_BY_FD, new Uint8Array(16), {
+      0: program,
+      4: info.length,
+      8: kernel.address(info),
+    }),
+  );
+  keep(info);
+  const name = encoder.encode(NAME);
+  return name.every((byte, at) => info[64 + at] === byte);
+}
+
 /**
- * Loads a device program and attaches it to the cgroup. With `replace`, programs
- * that were on it are detached, after the new one holds: all that are attached
- * must agree, so there is no moment without rules.
+ * Loads a device program and attaches it to the cgroup. Programs that are replaced
+ * are detached after the new one holds: all that are attached must agree, so there
+ * is no moment without rules.
  *
  * @throws {ContainerError} when the kernel refuses it
  */
 export function attachDevices(
   { dir, program }: Pick<DevicePlan, "dir" | "program">,
   kernel: Kernel,
-  replace = false,
+  replace: Replaced = "none",
 ): void {
   const fds: number[] = [];
   const hold = (fd: number) => {
@@ -140,14 +164,17 @@ export function attachDevices(
       kernel.trySyscall("openat", AT_FDCWD, path, O_CLOEXEC, 0),
     ));
     const loaded = hold(loadProgram(kernel, program));
-    const old = replace
-      ? [...listPrograms(kernel, cgroup)].map((id) =>
+    const there = replace === "none"
+      ? []
+      : [...listPrograms(kernel, cgroup)].map((id) =>
         hold(check(
           "open an earlier device program",
           callBpf(kernel, BPF_PROG_GET_FD_BY_ID, new Uint8Array(12), { 0: id }),
         ))
-      )
-      : [];
+      );
+    const old = replace === "own"
+      ? there.filter((it) => isOwn(kernel, it))
+      : there;
     const wanted = `attach the device program to "${dir}"`;
     check(
       wanted,

@@ -89,13 +89,14 @@ function place(
   return undefined;
 }
 
+/** Makes a cgroup, or takes one that is there and empty. */
 function makeDirectory(
   dir: CgroupDir,
   plan: CgroupPlan,
   made: string[],
 ): void {
   const { path } = dir;
-  if (makeOne(path, plan, made, path)) return;
+  if (takeDirectory(dir, plan, made)) return;
   if (plan.fresh) {
     throw new ContainerError(`Cannot make the cgroup "${path}": it exists`, {
       code: "cgroup-exists",
@@ -103,11 +104,26 @@ function makeDirectory(
     });
   }
   refuseUsed(path);
+}
+
+/**
+ * Makes a cgroup, or takes one that is there.
+ *
+ * @returns whether it was made
+ * @throws {ContainerError}
+ */
+export function takeDirectory(
+  { path }: CgroupDir,
+  plan: CgroupPlan,
+  made: string[],
+): boolean {
+  if (makeOne(path, plan, made, path)) return true;
   if (
     plan.inherit.includes(path) && readOr(`${path}/cpuset.cpus`).trim() === ""
   ) {
     inheritCpuset(path);
   }
+  return false;
 }
 
 /** @returns false when it exists */
@@ -182,7 +198,8 @@ function refuseUsed(path: string): void {
   }
 }
 
-function countProcesses(path: string): number {
+/** How many processes are in a cgroup and those below it; 0 where there is none. */
+export function countProcesses(path: string): number {
   let count = 0;
   visitCgroups(path, (at) => {
     count += Math.max(0, readOr(`${at}/cgroup.procs`).split("\n").length - 1);

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Resources } from "../config/schema.ts";
 import type { CgroupMount } from "../host.ts";
 import type {
   CgroupConfig,
@@ -12,6 +13,8 @@ import type {
   CgroupLook,
   CgroupPlan,
   CgroupWrite,
+  Unit,
+  UnitPlan,
 } from "./model.ts";
 import type { V2Need } from "./placement.ts";
 
@@ -28,6 +31,8 @@ export interface PlaceAsk {
   /** Limits whose files are in this hierarchy. */
   mine: readonly CgroupWrite[];
   need: V2Need;
+  /** The unit, where systemd makes it. */
+  unit?: UnitPlan | undefined;
   /** Takes what is left out, and why. */
   notes: string[];
 }
@@ -37,6 +42,11 @@ export interface CgroupChange {
   dirs: readonly CgroupDir[];
   /** What is going to be written. */
   writes: readonly CgroupWrite[];
+  /** The device rules from now on; absent: as they are. */
+  devices?: Resources["devices"] | undefined;
+  /** The container was made from flags. */
+  friendly: boolean;
+  unit?: Unit | undefined;
   flags: ReadonlyMap<string, string>;
 }
 
@@ -52,7 +62,8 @@ export interface CgroupDriver {
   /**
    * Makes the directories of a plan.
    *
-   * @param pid a process that waits for it
+   * @param pid the process that waits for them, whose child is going to be the
+   * container's first one; 0 where there is none yet
    * @param made takes what is to be removed when a later step fails
    * @throws {ContainerError}
    */
@@ -68,5 +79,5 @@ export interface CgroupDriver {
    *
    * @throws {ContainerError} when it stays
    */
-  remove(): void;
+  remove(unit?: Unit): void;
 }

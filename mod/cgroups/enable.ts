@@ -127,11 +127,25 @@ export function enableControllers(
  * to it and to those that are made beside it. What cannot be handed on is noted:
  * nothing but counting depends on it.
  *
+ * @param moved a process that is in the cgroup above, which can hand nothing on
+ * while it holds one
  * @returns its path
  * @throws {ContainerError} when it cannot be made
  */
-export function makeLeaf(leaf: string, notes: string[]): string {
+export function makeLeaf(
+  leaf: string,
+  notes: string[],
+  moved?: number,
+): string {
   makeBelow(leaf);
+  if (moved !== undefined) {
+    const file = `${leaf}/cgroup.procs`;
+    try {
+      writeTextFileSync(file, String(moved), { create: false });
+    } catch (error) {
+      throw wordFailure(`move the helper to "${file}"`, file, error);
+    }
+  }
   const above = leaf.slice(0, leaf.lastIndexOf("/"));
   const file = `${above}/cgroup.subtree_control`;
   const can = readOr(`${above}/cgroup.controllers`).trim().split(" ");

@@ -13,9 +13,9 @@ import {
   writeTextFileSync,
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
-import { CGROUPFS } from "./cgroupfs.ts";
 import { makeLeaf } from "./enable.ts";
-import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
+import { attachDevices, type Kernel, LIBC, type Replaced } from "./bpf.ts";
+import { driverOf } from "./drivers.ts";
 import { errnoOf, wordFailure, wordWrite } from "./errors.ts";
 import type { CgroupPlan, CgroupWrite, DevicePlan } from "./model.ts";
 import { nameAsked } from "./model.ts";
@@ -37,16 +37,24 @@ export function makeCgroups(
 ): void {
   const made: string[] = [];
   try {
-    CGROUPFS.make(plan, pid, made);
-    if (plan.devices) applyDevices(plan.devices, kernel, !plan.fresh);
+    driverOf(plan.unit).make(plan, pid, made);
+    if (plan.devices) {
+      // systemd's own program stays: both must agree.
+      const old = plan.unit !== undefined || plan.fresh ? "none" : "all";
+      applyDevices(plan.devices, kernel, old);
+    }
     writeLimits(plan.writes, plan.flags);
-    if (plan.leaf !== undefined) made.push(makeLeaf(plan.leaf, plan.notes));
+    if (plan.leaf !== undefined) {
+      made.push(makeLeaf(plan.leaf, plan.notes, plan.unit && pid));
+    }
     if (plan.owner) chownDirectory(plan);
     plan.parents = made.filter((path) =>
       path !== plan.leaf && !plan.dirs.some((d) => d.path === path)
     );
     plan.made = true;
   } catch (error) {
+    // A unit, and all in it, goes when the process that is in it has gone.
+    if (plan.made) throw error;
     for (const path of made.reverse()) {
       try {
         removeSync(path);
@@ -66,9 +74,9 @@ function readOr(path: string): string {
   }
 }
 
-/** @param used the cgroup may have a program of an earlier container */
-function applyDevices(plan: DevicePlan, kernel: Kernel, used: boolean): void {
-  if (plan.version === 2) attachDevices(plan, kernel, used);
+/** @param old programs that are on the cgroup and go */
+function applyDevices(plan: DevicePlan, kernel: Kernel, old: Replaced): void {
+  if (plan.version === 2) attachDevices(plan, kernel, old);
   else writeRules(plan.writes);
 }
 

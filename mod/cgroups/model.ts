@@ -7,6 +7,7 @@
 
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
+import type { Buses } from "../host/buses.ts";
 
 /** The part of a Config that the cgroups manager reads. */
 export type CgroupConfig = Pick<
@@ -31,6 +32,8 @@ export interface CgroupDir {
   /** v1: the hierarchy's controllers; v2: those of the mount's root. */
   controllers: string[];
   version: 1 | 2;
+  /** It is of a unit: systemd makes it, and removes it when it is empty. */
+  systemd?: true;
 }
 
 /** One value that is written into a file of a cgroup. */
@@ -79,10 +82,47 @@ export interface DevicePlan {
   program: Uint8Array<ArrayBuffer>;
 }
 
+/** A value of a property: an array or a struct as a list. */
+export type UnitValue =
+  | string
+  | number
+  | bigint
+  | boolean
+  | readonly UnitValue[];
+
+/** A property of a systemd unit; org.freedesktop.systemd1(5). */
+export interface UnitProperty {
+  name: string;
+  /** D-Bus Specification, "Type System": "t", "as", "a(ss)". */
+  signature: string;
+  value: UnitValue;
+  /** The config key that asked for it; absent for what every container has. */
+  from?: string;
+}
+
+/** A container's unit, as whoever changes or removes it needs it: JSON-safe, for
+ * the state. */
+export interface Unit {
+  name: string;
+  /** Where its systemd is spoken to. */
+  buses: Buses;
+}
+
+/** A unit that is to be started. */
+export interface UnitPlan extends Unit {
+  slice: string;
+  /** Its cgroup, from the root of the hierarchy on. */
+  group: string;
+  /** All but PIDs: the process that is moved into it. */
+  properties: UnitProperty[];
+}
+
 /** Everything that is to be done about a container's cgroups. */
 export interface CgroupPlan {
   /** The container's directories, one for each hierarchy. */
   dirs: CgroupDir[];
+  /** The unit that they are systemd's for; absent: rustyrun makes them. */
+  unit?: UnitPlan;
   /** A directory that exists already is an error (friendly mode); else it must
    * be empty and not frozen. */
   fresh: boolean;
@@ -138,6 +178,10 @@ export interface CgroupLook {
   device(
     path: string,
   ): { type: "b" | "c"; major: number; minor: number } | undefined;
+  /** The cgroup of a systemd, from the root of the hierarchy on.
+   *
+   * @throws {ContainerError} when it cannot be reached */
+  manager(buses: Buses): string;
 }
 
 /** How an error names what was asked for: the flag as typed, else the config

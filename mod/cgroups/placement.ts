@@ -24,7 +24,8 @@
  * In an ssh session (session-N.scope) neither is the user's: without a limit no
  * cgroup is made, with one it is an error that says how to get there.
  * systemd 252 leaves such a cgroup in its slices alone, with its controllers, over
- * new units and daemon-reload (tried); its own driver comes later.
+ * new units and daemon-reload (tried). Where the user's own systemd can be reached,
+ * it makes the cgroup instead (systemd/).
  *
  * config.json: an absolute cgroupsPath counts from the mount point, a relative
  * one as in runc (v1: from the caller's own cgroup; v2: from its parent).
@@ -177,7 +178,7 @@ export function isDelegated(
   dir: string,
   mount: CgroupMount,
   uid: number,
-  look: CgroupLook,
+  look: Pick<CgroupLook, "stat">,
 ): boolean {
   const owns = (path: string) => {
     const info = look.stat(path);

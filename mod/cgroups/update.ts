@@ -8,8 +8,7 @@ import { readTextFileSync } from "../../ffi/files.ts";
 import type { Resources } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { noCgroup } from "./errors.ts";
-import { attachDevices, type Kernel, LIBC } from "./bpf.ts";
-import { CGROUPFS } from "./cgroupfs.ts";
+import { attachDevices, type Kernel, LIBC, type Replaced } from "./bpf.ts";
 import { compileDevices } from "./device_program.ts";
 import {
   completeList,
@@ -23,7 +22,8 @@ import {
 import { type Layout, type Limit, Limits, resolveLimit } from "./limits.ts";
 import { addResources } from "./resources.ts";
 import { writeLimits, writeRules } from "./make.ts";
-import type { CgroupDir } from "./model.ts";
+import { driverOf } from "./drivers.ts";
+import type { CgroupDir, Unit } from "./model.ts";
 
 /**
  * Resources after an update: what `change` says over what `old` had. Lists are
@@ -102,6 +102,8 @@ export function updateCgroups(
   options: {
     friendly?: boolean;
     rootless?: boolean;
+    /** The container's unit, if it has one. */
+    unit?: Unit | undefined;
     flags?: ReadonlyMap<string, string>;
     kernel?: Kernel;
   } = {},
@@ -114,12 +116,21 @@ export function updateCgroups(
     dirs.length === 0 && Object.keys(change).some((it) => it !== "devices")
   ) throw noCgroup("change the container's limits");
   const writes = planUpdate(dirs, resources, change, flags);
-  CGROUPFS.update({ dirs, writes, flags });
+  const { friendly = false, rootless = false, unit } = options;
+  driverOf(unit).update({
+    dirs,
+    writes,
+    devices: rootless ? undefined : change.devices,
+    friendly,
+    unit,
+    flags,
+  });
   writeLimits(writes, flags);
   if (change.devices) {
     updateDevices(dirs, change.devices, {
-      friendly: options.friendly ?? false,
-      rootless: options.rootless ?? false,
+      friendly,
+      rootless,
+      replaced: unit === undefined ? "all" : "own",
       flags,
       kernel: options.kernel ?? LIBC,
     });
@@ -161,9 +172,10 @@ export function planUpdate(
 function updateDevices(
   dirs: readonly CgroupDir[],
   devices: NonNullable<Resources["devices"]>,
-  { friendly, rootless, flags, kernel }: {
+  { friendly, rootless, replaced, flags, kernel }: {
     friendly: boolean;
     rootless: boolean;
+    replaced: Replaced;
     flags: ReadonlyMap<string, string>;
     kernel: Kernel;
   },
@@ -184,7 +196,7 @@ function updateDevices(
   attachDevices(
     { dir: v2.path, program: compileDevices(rules) },
     kernel,
-    true,
+    replaced,
   );
 }
 

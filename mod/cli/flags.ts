@@ -39,7 +39,7 @@ export function globalFlags(): Row[] {
     flag("--verbose", "Say what was tried, on standard error"),
     flag(
       "--cgroup-manager cgroupfs|systemd|disabled",
-      "Who makes the cgroups (cgroupfs)",
+      "Who makes the cgroups (cgroupfs; for a user's limits, where needed, systemd)",
     ),
     flag("--systemd-cgroup", "The same as --cgroup-manager systemd"),
     flag(

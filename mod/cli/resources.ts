@@ -173,7 +173,11 @@ export function update(call: Call): number {
       state.cgroup.dirs,
       spec.linux?.resources ?? {},
       change,
-      { friendly: mode === "friendly", rootless: call.caller.uid !== 0 },
+      {
+        friendly: mode === "friendly",
+        rootless: call.caller.uid !== 0,
+        unit: state.cgroup.unit,
+      },
     );
     spec.linux = { ...spec.linux, resources };
     if (classChange !== undefined) {

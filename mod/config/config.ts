@@ -80,8 +80,9 @@ export interface Config {
    * in docker's format. Missing: the default profile in friendly mode, what
    * spec.linux.seccomp says in OCI mode. */
   seccompProfile?: string;
-  /** Resolve the cgroup manager: cgroupfs, systemd or disabled. */
-  cgroupManager: "cgroupfs" | "systemd" | "disabled";
+  /** Who makes the cgroups. auto: cgroupfs; in friendly mode, where a user asks
+   * for a limit and has no cgroup, the user's systemd. */
+  cgroupManager: "auto" | "cgroupfs" | "systemd" | "disabled";
   /** Config key ("linux.resources.memory.limit", "mounts[7]") -> the flag as
    * typed ("--memory 64m"). For --explain and for errors. */
   flags: Map<string, string>;

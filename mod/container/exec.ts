@@ -8,6 +8,7 @@
 import { readDirSync } from "../../ffi/files.ts";
 import { limitProcess } from "../../ffi/libc.ts";
 import { findFrozen, findThaw, joinCgroups } from "../cgroups/join.ts";
+import { enterUnit } from "../cgroups/systemd/enter.ts";
 import type { Config } from "../config/config.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import type { Namespace, Process } from "../config/schema.ts";
@@ -341,7 +342,10 @@ export function launchExec(
     started = startWarded(place, () => ops, devices.slots);
     const { run } = started;
     run.serve({
-      sync(step) {
+      sync(step, pid) {
+        if (step === SYNC.cgroups) {
+          enterUnit(state.cgroup, found.v2, pid, facts);
+        }
         if (step !== SYNC.ready) return;
         // The pid of the state might have gone to another since it was read.
         if (!isAlive(state)) checkRunning(root, state, options);

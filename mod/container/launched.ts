@@ -6,6 +6,7 @@
  */
 
 import { closeFd } from "../../ffi/libc.ts";
+import { driverOf } from "../cgroups/drivers.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
@@ -77,7 +78,9 @@ export function leaveLaunch(launched: Launched): void {
 function giveUp({ prepared, dir, ...warded }: Launched): void {
   const cleaned = abandon(warded);
   if (prepared.resctrl !== undefined) undoClass(prepared.resctrl, undefined);
-  if (!cleaned) discardPrepared(prepared, dir);
+  if (!cleaned) return discardPrepared(prepared, dir);
+  const { made, unit } = prepared.cgroup;
+  if (made) driverOf(unit).remove(unit);
 }
 
 /**

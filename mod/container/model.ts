@@ -7,7 +7,7 @@
 import type { SeenFile } from "../../ffi/identity.ts";
 import type { MountIdentity } from "../../ffi/mount.ts";
 import type { Caller } from "../caller.ts";
-import type { CgroupPlan } from "../cgroups.ts";
+import type { CgroupPlan, Unit } from "../cgroups.ts";
 import type { Config } from "../config/config.ts";
 import type { Facts } from "../host.ts";
 import type { ClassPlan } from "../intel_rdt.ts";
@@ -101,6 +101,8 @@ export interface LeftCgroup {
   path: string;
   version: 1 | 2;
   controllers: readonly string[];
+  /** systemd removes it when it is empty. */
+  systemd?: true;
 }
 
 /** A directory, or a file, by its name in another. */
@@ -121,6 +123,8 @@ export interface Noted {
   parents: string[];
   /** The cgroups' names are nobody else's. */
   fresh: boolean;
+  /** The unit that they are to be systemd's for. */
+  unit?: Unit;
   upper?: OwnedTree;
   /** The ids of its own user namespace, whose files may be in there. */
   idMaps?: IdMaps;

@@ -15,6 +15,17 @@ import { OperationError, startPlan } from "../process.ts";
 /** Why the operations of a probe are there. */
 export const WHY = "try it";
 
+/** Does something with a process that waits, and then ends. */
+export function withProcess(use: (pid: number) => void): void {
+  const run = startPlan([{ do: "sync", id: SYNC.cgroups, why: WHY }], "/tmp");
+  try {
+    run.serve({ sync: (_, pid) => use(pid) });
+  } finally {
+    run.abort();
+    run.reap();
+  }
+}
+
 /** Tries operations in a process of its own.
  *
  * @returns undefined when they work, else what failed */

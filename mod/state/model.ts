@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Buses } from "../host/buses.ts";
+
 /** What ROOT/ID/state.json holds. */
 export interface State {
   /** Format of this file. */
@@ -31,7 +33,13 @@ export interface State {
   /** It has no pid namespace of its own: killing means its whole cgroup. */
   sharesPids: boolean;
   /** Its cgroups, as mod/cgroups.ts planned them. */
-  cgroup: { dirs: StateCgroup[]; parents?: readonly string[] };
+  cgroup: {
+    dirs: StateCgroup[];
+    parents?: readonly string[];
+    /** The unit that systemd has made for it: then systemd is told of changes,
+     * whatever a command's flags say. */
+    unit?: StateUnit | undefined;
+  };
   /** Its class of service: ClassPlan of mod/intel_rdt.ts. */
   resctrl?: StateClass | undefined;
   /** NOTIFY_SOCKET of who made it; start tells it of readiness. */
@@ -54,6 +62,13 @@ export interface StateCgroup {
   mount: string;
   controllers: string[];
   version: 1 | 2;
+  systemd?: true;
+}
+
+/** A container's unit: Unit of mod/cgroups.ts. */
+export interface StateUnit {
+  name: string;
+  buses: Buses;
 }
 
 /** A container's class of service: what exec, update and delete need of it. */

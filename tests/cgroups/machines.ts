@@ -98,6 +98,7 @@ function fakeLook(
       return uid === undefined ? undefined : { uid, mode: 0o40755 };
     },
     device: () => undefined,
+    manager: () => "/user.slice/user-1000.slice/user@1000.service",
   };
 }
 

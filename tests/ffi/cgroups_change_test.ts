@@ -190,7 +190,7 @@ Deno.test({
         { allow: true, type: "a", ...all, access: "rwm" },
         { allow: false, type: "c", major: 1, minor: 9, access: "w" },
       ]);
-      attachDevices({ dir, program }, libc, true);
+      attachDevices({ dir, program }, libc, "all");
       assertEquals(look(), ["kmsg", "read"]);
     } finally {
       Deno.removeSync(nodes, { recursive: true });

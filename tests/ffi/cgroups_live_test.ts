@@ -204,3 +204,33 @@ testOn(V1, "removeCgroups() says which cgroup is still in use", async () => {
     removeCgroups(plan, "/tmp");
   }
 });
+
+testOn(
+  V1,
+  "removeCgroups() empties a cgroup of systemd's, and leaves it to systemd",
+  async () => {
+    const plan = planOf({});
+    makeCgroups(plan, 0);
+    const dirs = plan.dirs.map((it) => ({ ...it, systemd: true as const }));
+    Deno.mkdirSync(`${dirOf(plan, "pids")}/a/b`, { recursive: true });
+    try {
+      const child = spawnInside(plan, "echo ready; exec sleep 1000");
+      try {
+        await readLine(child);
+        const error = assertThrows(
+          () => removeCgroups({ dirs }, "/tmp"),
+          ContainerError,
+        );
+        assertEquals(error.code, "cgroup-busy");
+      } finally {
+        child.kill("SIGKILL");
+        await endOf(child);
+      }
+      removeCgroups({ dirs }, "/tmp");
+      assertEquals(dirs.map((it) => exists(it.path)), dirs.map(() => true));
+      assertEquals(exists(`${dirOf(plan, "pids")}/a`), false);
+    } finally {
+      removeCgroups(plan, "/tmp");
+    }
+  },
+);

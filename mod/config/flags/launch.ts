@@ -56,7 +56,7 @@ export function readLaunchOptions(
     cgroupManager: flagOn(global, "systemd-cgroup")
       ? "systemd"
       : (flagValue(global, "cgroup-manager") ??
-        "cgroupfs") as Config["cgroupManager"],
+        "auto") as Config["cgroupManager"],
   };
   const fds = flagValue(flags, "preserve-fds");
   if (fds !== undefined) {

@@ -61,7 +61,7 @@ export function planLeftovers(left: Leftovers): Op[] {
     do: "kCgroup",
     root: it.mount,
     path: it.path.slice(it.mount.length + 1),
-    own: 1 +
+    own: it.systemd ? 0 : 1 +
       (left.parents ?? []).filter((parent) => it.path.startsWith(`${parent}/`))
         .length,
     kind: kindOf(it),

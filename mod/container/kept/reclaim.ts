@@ -11,6 +11,7 @@
 import { removeSync } from "../../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
+import { driverOf } from "../../cgroups/drivers.ts";
 import { ContainerError } from "../../errors.ts";
 import { REMOVE } from "../../plan.ts";
 import { openHelper } from "../../process/helper.ts";
@@ -59,14 +60,19 @@ function missingAbove(path: string, mount: string): string[] {
 /** The cgroups that a plan would be the first to make. A name with a token in
  * it needs no look. */
 function newCgroups(
-  { dirs, fresh }: CgroupPlan,
-): Pick<Noted, "cgroups" | "parents" | "fresh"> {
-  if (fresh) return { cgroups: dirs, parents: [], fresh };
+  { dirs, fresh, unit }: CgroupPlan,
+): Pick<Noted, "cgroups" | "parents" | "fresh" | "unit"> {
+  const noted = unit && { unit: { name: unit.name, buses: unit.buses } };
+  if (fresh) return { cgroups: dirs, parents: [], fresh, ...noted };
   const mine = dirs.filter(({ path }) => isMissing(path));
+  // What lies above a unit is systemd's.
+  const ours = unit === undefined ? mine : mine.filter((it) => !it.systemd);
   return {
     cgroups: mine,
-    parents: mine.flatMap(({ path, mount }) => missingAbove(path, mount)),
+    parents: ours.flatMap(({ path, mount }) => missingAbove(path, mount)),
     fresh,
+    // One that is there is another's.
+    ...mine.length === dirs.length ? noted : {},
   };
 }
 
@@ -163,7 +169,7 @@ function unmountNoted(noted: Noted | undefined): void {
 function removeNoted(dir: StateDir): ContainerError | undefined {
   const noted = readNoted(dir);
   if (noted === undefined) return undefined;
-  const { cgroups, fresh, parents, resctrl } = noted;
+  const { cgroups, fresh, parents, resctrl, unit } = noted;
   const { root } = splitPath(dir);
   try {
     removeLeftovers(
@@ -171,6 +177,7 @@ function removeNoted(dir: StateDir): ContainerError | undefined {
       fresh ? WHOLE | REMOVE.kill : 0,
       root,
     );
+    if (unit !== undefined) driverOf(unit).remove(unit);
   } catch (error) {
     if (fresh || !(error instanceof ContainerError)) throw error;
     const all = [error, ...error.suppressed] as ContainerError[];
@@ -192,6 +199,7 @@ export function discardPrepared(
   // A cgroup that was there before belongs to somebody else.
   if (cgroup.made) {
     removeLeftovers({ cgroups: dirs, parents }, WHOLE | REMOVE.kill, root);
+    driverOf(cgroup.unit).remove(cgroup.unit);
   }
   unmountNoted(readNoted(dir));
   const replaced = removeUpper(
@@ -234,10 +242,14 @@ export function removeStopped(
   const state = splitPath(dir);
   const rest = { ...treesOf(noted ?? {}), state };
   const last = later ? how | REMOVE.later : how;
-  if (noted?.mount === undefined && between === undefined) {
+  // Another container may have the cgroups by now, and so the unit.
+  const unit = keepCgroups ? undefined : cgroup.unit;
+  const steps = [noted?.mount, between, unit];
+  if (steps.every((it) => it === undefined)) {
     return removeLeftovers({ ...groups, ...rest }, last, state.root, dir);
   }
   removeLeftovers(groups, how, state.root);
+  driverOf(unit).remove(unit);
   unmountNoted(noted);
   between?.();
   removeLeftovers({ cgroups: [], ...rest }, last, state.root, dir);

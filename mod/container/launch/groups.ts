@@ -12,7 +12,7 @@ import type { Prepared } from "../model.ts";
 /**
  * Makes them.
  *
- * @param pid the process that waits for them
+ * @param pid the process that waits for them; 0 where none is needed
  * @throws {ContainerError} when one cannot be had
  */
 export function makeGroups(

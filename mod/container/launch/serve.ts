@@ -57,6 +57,13 @@ export function writePidFile(
 /** The part of a state that says how its container was made. */
 export type LaunchKind = Pick<State, "foreground" | "waits" | "notifySocket">;
 
+/** What the state keeps of a unit. */
+function unitOf({ unit }: Prepared["cgroup"]): Pick<State["cgroup"], "unit"> {
+  return unit === undefined
+    ? {}
+    : { unit: { name: unit.name, buses: unit.buses } };
+}
+
 function describeClass({ mount, group, tasks, remove }: StateClass) {
   return { mount, group, tasks, remove };
 }
@@ -79,7 +86,11 @@ function describeContainer(
     owner: loginName(prepared.facts.uid),
     ...kind,
     sharesPids: namespaceUse(config, "pid") !== "new",
-    cgroup: { dirs: cgroup.dirs, parents: cgroup.parents },
+    cgroup: {
+      dirs: cgroup.dirs,
+      parents: cgroup.parents,
+      ...unitOf(cgroup),
+    },
     ...(resctrl === undefined ? {} : { resctrl: describeClass(resctrl) }),
     hasPoststart: (config.spec.hooks?.poststart?.length ?? 0) > 0,
     hasPoststop: (config.spec.hooks?.poststop?.length ?? 0) > 0,
@@ -120,7 +131,7 @@ export interface Serving {
   kind: LaunchKind;
   /** Makes its cgroups and its class of service, before anybody joins them.
    *
-   * @param pid a process that waits for them */
+   * @param pid the process that waits for them; 0 where none is needed */
   makeGroups: (pid: number) => void;
   /** While the child stage works, once it has a first process. */
   forked?: () => void;
@@ -138,8 +149,9 @@ export function serveLaunch(
   dir: StateDir,
   { kind, makeGroups, forked }: Serving,
 ): ReturnType<PlanRun["serve"]> {
-  // The helper starts meanwhile.
-  makeGroups(run.helper);
+  // A unit of systemd's needs a process; else the helper starts meanwhile.
+  const waits = prepared.cgroup.unit !== undefined;
+  if (!waits) makeGroups(0);
   const { hooks, ociVersion, annotations } = prepared.config.spec;
   const { id, bundle } = prepared.config;
   return run.serve({
@@ -153,6 +165,7 @@ export function serveLaunch(
       forked?.();
     },
     sync(step, pid) {
+      if (step === SYNC.cgroups && waits) makeGroups(pid);
       if (step === SYNC.idMaps && prepared.idMaps !== undefined) {
         writeIdMaps(pid, prepared.idMaps);
       }
