@@ -106,7 +106,7 @@ def child_ops(spec, config):
     if spec.get("init"):
         ops.append(("INIT", 0))
     ops += [("CLOSE_FDS", 0, -1), ("FIND_EXEC", [spec["argv"][0]]),
-            ("SYNC", SYNC_START), ("SIGNALS",),
+            ("SYNC", SYNC_START), ("SIGNALS", 0),
             ("EXEC", spec["argv"], [f"{k}={v}" for k, v in os.environ.items()])]
     return ops
 
