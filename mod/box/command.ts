@@ -6,6 +6,7 @@
  */
 
 import {
+  checkOptions,
   invalidOption,
   refuseNul,
   SPAWN_FLAGS,
@@ -52,6 +53,7 @@ export function checkCommand(command: unknown): readonly string[] {
 export function splitSpawn(
   options: SpawnOptions,
 ): { own: Options; watch: WatchOptions } {
+  checkOptions(options);
   const { own, watch } = split({ ...options });
   for (const name of Object.keys(own)) {
     if (Object.hasOwn(SPAWN_FLAGS, name)) continue;

@@ -113,6 +113,19 @@ export function invalidOption(
   );
 }
 
+/** Refuses what is no set of options.
+ *
+ * @throws {ContainerError} `invalid-option` */
+export function checkOptions(options: unknown): void {
+  if (
+    typeof options === "object" && options !== null && !Array.isArray(options)
+  ) return;
+  throw new ContainerError(
+    `Cannot use ${show(options)} as options: it is no object`,
+    { code: "invalid-option", hint: 'Give one such as { rootfs: "/" }' },
+  );
+}
+
 /** Refuses what no text that the kernel is given can hold.
  *
  * @throws {ContainerError} `invalid-option` */

@@ -9,6 +9,7 @@ import { EPOLL } from "../../ffi/epoll.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import { writePipe } from "../../ffi/pipe.ts";
 import { ContainerError } from "../errors.ts";
+import { invalidOption } from "./flags.ts";
 import type { Input } from "./options.ts";
 import { forget, untilReady } from "./watcher.ts";
 
@@ -27,7 +28,9 @@ export class Sink {
 
   /** The process is there; -1: it reads nothing. */
   open(fd: number): void {
-    this.#fd = fd;
+    // Nothing comes any more: the process is at the end of its input at once.
+    if (this.#closed && fd >= 0) closeFd(fd);
+    else this.#fd = fd;
     if (fd < 0) this.close();
     this.#opened.resolve();
   }
@@ -42,6 +45,14 @@ export class Sink {
    *
    * @returns false when the process reads no more */
   async write(bytes: Uint8Array): Promise<boolean> {
+    if (!(bytes instanceof Uint8Array)) {
+      throw invalidOption(
+        "stdin",
+        bytes,
+        "is nothing to write",
+        "Write a Uint8Array, such as one of TextEncoder's",
+      );
+    }
     await this.#opened.promise;
     for (let at = 0; at < bytes.length;) {
       if (this.#closed) return false;
@@ -73,7 +84,12 @@ export class Sink {
 export function streamInto(sink: Sink): WritableStream<Uint8Array> {
   return new WritableStream({
     async write(chunk) {
-      if (await sink.write(chunk)) return;
+      const isWritten = await sink.write(chunk).catch((error) => {
+        // The stream takes no more then, nor does the process get any.
+        sink.close();
+        throw error;
+      });
+      if (isWritten) return;
       throw new ContainerError(
         "Cannot write to the process: it reads no more",
         {
@@ -103,6 +119,9 @@ export async function feed(
         if (next === undefined || next.done) break;
         if (!await sink.write(next.value)) break;
       }
+    } catch (error) {
+      sink.close();
+      throw error;
     } finally {
       // It may have failed itself: that is thrown already.
       reader.cancel().catch(() => {});

@@ -10,7 +10,7 @@ import { closeFd } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import { callEngine, callHeld } from "./engine.ts";
 import type { StartedSpare } from "./engine/spare.ts";
-import { invalidOption } from "./flags.ts";
+import { checkOptions, invalidOption } from "./flags.ts";
 import type { RunResult, SandboxOptions, SpawnOptions } from "./options.ts";
 import { endOne, removeBox } from "./removal.ts";
 import { Run } from "./run.ts";
@@ -70,6 +70,7 @@ export class SandboxPool implements AsyncDisposable {
    * @throws {ContainerError} `invalid-option`
    */
   constructor(options: SandboxOptions, size = 2) {
+    checkOptions(options);
     if (options.name !== undefined) {
       throw invalidOption(
         "name",
@@ -152,20 +153,36 @@ export class SandboxPool implements AsyncDisposable {
     }
   }
 
+  /** Goes on with the next one; one that somebody has killed a moment ago is
+   * passed over, as many times as there are to wait.
+   *
+   * @throws {ContainerError} as {@linkcode SandboxPool.take} */
+  async #use<T>(
+    call: (spare: StartedSpare) => Promise<T>,
+  ): Promise<{ spare: StartedSpare; result: T }> {
+    for (let left = this.#size;; left--) {
+      const spare = await this.#next();
+      try {
+        return { spare, result: await call(spare) };
+      } catch (error) {
+        this.#remove(spare);
+        const isGone = error instanceof ContainerError &&
+          error.code === "not-running";
+        if (!isGone || left === 0) throw error;
+      }
+    }
+  }
+
   /**
    * Takes a sandbox, which is the taker's to close. Another one is made for it.
    *
    * @throws {ContainerError} as {@linkcode Sandbox.create}; `pool-closed`
    */
   async take(): Promise<Sandbox> {
-    const spare = await this.#next();
-    this.#fill();
-    try {
-      await callEngine("openSpare", spare);
-    } catch (error) {
-      this.#remove(spare);
-      throw error;
-    }
+    const { spare } = await this.#use((it) => {
+      this.#fill();
+      return callEngine("openSpare", it);
+    });
     return await openSandbox(spare.box);
   }
 
@@ -184,21 +201,24 @@ export class SandboxPool implements AsyncDisposable {
     const run: Run = new Run({
       end: (started) => endOne(started),
       start: async (input, { signal, begun }) => {
-        const next = spare = await this.#next();
-        let isOver = false;
-        const held = {
-          signal,
-          begun() {
-            isOver = true;
-            begun();
-          },
-        };
-        try {
-          return await callHeld(held, "startSpare", next, words, own, input);
-        } finally {
-          // Whoever goes on with it closes that.
-          if (!isOver) closeFd(next.channel);
-        }
+        const used = await this.#use(async (next) => {
+          let isOver = false;
+          const held = {
+            signal,
+            begun() {
+              isOver = true;
+              begun();
+            },
+          };
+          try {
+            return await callHeld(held, "startSpare", next, words, own, input);
+          } finally {
+            // Whoever goes on with it closes that.
+            if (!isOver) closeFd(next.channel);
+          }
+        });
+        spare = used.spare;
+        return used.result;
       },
       ended: () => Promise.resolve(),
     }, watch);

@@ -134,6 +134,8 @@ export class Run implements PromiseLike<RunResult> {
   /** Ends its start: it is killed before it runs. */
   readonly #starting = new AbortController();
   readonly #abort = () => this.#end("abort");
+  /** Signals from before it ran. */
+  readonly #early: number[] = [];
   /** What it is to read is written. */
   #fed: Promise<void> | undefined;
   #settled: Promise<RunResult> | undefined;
@@ -208,6 +210,7 @@ export class Run implements PromiseLike<RunResult> {
       this.#sink.open(stdin);
       this.#sources[0].open(stdout);
       this.#sources[1].open(stderr);
+      for (const number of this.#early) this.#send(started, number);
       if (signal.aborted) this.#kill();
       return started;
     } catch (error) {
@@ -320,6 +323,10 @@ export class Run implements PromiseLike<RunResult> {
     this.#kills.push(callEngine("killRun", run).catch(() => {}));
   }
 
+  #send({ pidfd }: StartedRun, number: number): void {
+    trySyscall("pidfd_send_signal", pidfd, number, null, 0);
+  }
+
   /**
    * Sends it a signal; without one, kills it and all that it has started.
    *
@@ -328,11 +335,13 @@ export class Run implements PromiseLike<RunResult> {
    */
   kill(signal?: string): void {
     if (signal === undefined) return this.#kill();
-    const number = parseSignal(signal);
-    const run = this.#process;
-    if (run !== undefined) {
-      trySyscall("pidfd_send_signal", run.pidfd, number, null, 0);
+    if (typeof signal !== "string") {
+      throw invalidOption("signal", signal, "is no name", 'Give one: "TERM"');
     }
+    const number = parseSignal(signal);
+    // One that is not there yet gets it when it is.
+    if (this.#process === undefined) this.#early.push(number);
+    else this.#send(this.#process, number);
   }
 
   async #settle(): Promise<RunResult> {

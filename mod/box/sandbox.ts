@@ -29,6 +29,7 @@ import { endOne, removeBox } from "./removal.ts";
 import { checkSignal, Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
+import { checkOptions } from "./flags.ts";
 
 const SIGKILL = 9;
 /** What is asked about its cgroups alone, which it cannot hold. */
@@ -105,6 +106,10 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
 
   private constructor(box: StartedBox) {
     super();
+    // Whom no types check.
+    if (box?.wardenfd === undefined) {
+      throw new TypeError("Use Sandbox.create(): it makes the container");
+    }
     this.#box = box;
     this.id = box.id;
     this.pid = box.pid;
@@ -156,6 +161,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
    * @throws the signal's reason; nothing is left
    */
   static async create(options: CreateOptions): Promise<Sandbox> {
+    checkOptions(options);
     const { signal, ...own } = options;
     checkSignal(options);
     const held = signal === undefined ? {} : { signal };
@@ -173,6 +179,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
    * @throws {ContainerError} `invalid-option`
    */
   static run(options: RunOptions): Run {
+    checkOptions(options);
     const { command, ...rest } = options;
     const words = checkCommand(command);
     const { own, watch } = split(rest);
@@ -196,6 +203,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
   static explain(
     options: SandboxOptions & { command?: readonly string[] },
   ): Promise<Explained[]> {
+    checkOptions(options);
     const { command, ...rest } = options;
     return callEngine("explainBox", split(rest).own, command);
   }

@@ -22,6 +22,17 @@ export const POOLS: Record<string, () => Promise<unknown>> = {
     await box!.exited;
     told.push((await other!.output(["true"])).code);
     await other!.close();
+    // Nor one that is killed this moment.
+    await pool.ready();
+    // Each is its thread's.
+    const children = [...Deno.readDirSync("/proc/self/task")].flatMap((it) =>
+      Deno.readTextFileSync(`/proc/self/task/${it.name}/children`).split(" ")
+    );
+    for (const pid of children.filter((it) => it !== "")) {
+      const name = Deno.readTextFileSync(`/proc/${pid}/comm`);
+      if (name === "rustyrun-init\n") Deno.kill(Number(pid), "SIGKILL");
+    }
+    told.push((await pool.output(["echo", "on"])).stdout);
     await pool.close();
     told.push(await codeOf(() => pool.take()));
     const bad = new SandboxPool({ rootfs: "/no/such" }, 1);

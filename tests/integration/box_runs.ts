@@ -4,7 +4,11 @@
  * @module
  */
 
-import { Sandbox, type SandboxOptions } from "../../mod/mod.ts";
+import {
+  Sandbox,
+  type SandboxOptions,
+  type SpawnOptions,
+} from "../../mod/mod.ts";
 import { base, brief, codeOf, lengthOf, sh } from "./box_base.ts";
 
 /** By name. */
@@ -27,6 +31,36 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
       (await run(ReadableStream.from([bytes, bytes]))).stdoutBytes.length,
       (await run("null")).stdout,
     ];
+  },
+  /** Before there is a process: the end of its input, what is no bytes, and a
+   * signal. Without them each of these would wait for ever. */
+  async early() {
+    await using box = await Sandbox.create({ ...base(), init: true });
+    const words: SpawnOptions = { stdin: "piped", timeout: 20_000 };
+    const aborted = box.spawn(["cat"], words);
+    await aborted.stdin.abort("enough");
+    const texts = box.spawn(["cat"], words);
+    const writer = texts.stdin.getWriter();
+    writer.closed.catch(() => {});
+    const wrong = await codeOf(() =>
+      writer.write("text" as never as Uint8Array)
+    );
+    const ended = box.spawn(["sleep", "1000"], { timeout: 20_000 });
+    ended.kill("TERM");
+    return [
+      (await aborted).timedOut,
+      wrong,
+      (await texts).timedOut,
+      (await ended).signal,
+    ];
+  },
+  /** What is written crosses to a thread in one piece. */
+  async large() {
+    await using box = await Sandbox.create({ ...base(), tmpfs: ["/work"] });
+    const bytes = new Uint8Array(30 << 20).fill(7);
+    await box.writeFile("/work/a", bytes.subarray(1));
+    const back = await box.readFile("/work/a");
+    return [back.length, back.every((it) => it === 7)];
   },
   /** An input that never ends, one that fails, and a kill before it runs. */
   async inputEnds() {

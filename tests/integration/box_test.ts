@@ -58,7 +58,7 @@ const CASES: Record<string, unknown> = {
     closed: ["SIGKILL", "pool-closed", []],
   },
   poolStates: [1, 0, 0],
-  pool: ["", "", "", "", 0, "pool-closed", "rootfs-missing"],
+  pool: ["", "", "", "", 0, "on\n", "pool-closed", "rootfs-missing"],
   changes: [
     [],
     [
@@ -78,6 +78,8 @@ const CASES: Record<string, unknown> = {
   gone: ["SIGKILL", "sandbox-closed", "sandbox-closed"],
   wardenless: [1, "SIGKILL"],
   refused: [["invalid-option"], 0],
+  early: [false, "invalid-option", false, "SIGTERM"],
+  large: [(30 << 20) - 1, true],
   free: true,
   many: true,
 };

@@ -87,6 +87,19 @@ export const WHOLE: Record<string, () => Promise<unknown>> = {
       () => Sandbox.create(wrong({ ...base(), memory: 1n })),
       () => Sandbox.create(wrong({ ...base(), memory: Symbol("a") })),
       () => new SandboxPool(base(), 0),
+      () => new SandboxPool(wrong(null)),
+      () => Sandbox.create(wrong(null)),
+      () => Sandbox.run(wrong(undefined)),
+      () => Sandbox.explain(wrong(5)),
+      () => box.output(["true"], wrong(null)),
+      () => box.output(["true"], wrong(5)),
+      () => box.apply(wrong("x")),
+      () => box.readFile("/bin/busybox", wrong({ max: "x" })),
+      () => box.spawn(["true"]).kill(wrong(9)),
+      () =>
+        box.output(["cat"], {
+          stdin: wrong(ReadableStream.from(["text"])),
+        }),
     ];
     const codes = new Set<string>();
     for (const call of calls) {

@@ -29,10 +29,10 @@ export function readBoxFile(
 export function writeBoxFile(
   { files, owner }: Box,
   path: string,
-  data: Uint8Array,
+  data: ArrayBuffer,
   options: { mode?: number; append?: boolean },
 ): void {
-  writeFile(files, path, data, { ...owner, ...options });
+  writeFile(files, path, new Uint8Array(data), { ...owner, ...options });
 }
 
 /** Lists a directory. */
