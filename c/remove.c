@@ -136,6 +136,8 @@ static void remove_patiently(int how)
 			continue;
 		if (n != (ssize_t)sizeof(word) || word.index == GOES_ON)
 			break;
+		if (word.index >= child.plan.ops)
+			fail(EINVAL, "what the removal says");
 		word.what[sizeof(word.what) - 1] = 0;
 		tell(word.index, word.err, word.what);
 	}
