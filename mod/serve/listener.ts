@@ -62,6 +62,15 @@ export function takeListener(count: number): number {
   return GIVEN;
 }
 
+/** Removes what somebody may have removed already, with its directory. */
+function removeOwn(path: string): void {
+  try {
+    removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
 /** A listening socket at a path, which goes with it. */
 export class Listener implements Disposable {
   readonly fd: number;
@@ -93,9 +102,9 @@ export class Listener implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    removeSync(this.#path);
+    removeOwn(this.#path);
     closeFd(this.fd);
-    removeSync(`${this.#path}.lock`);
+    removeOwn(`${this.#path}.lock`);
     closeFd(this.#lock);
   }
 }

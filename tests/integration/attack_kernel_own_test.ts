@@ -10,6 +10,7 @@ import { findKernelOwn } from "../../mod/mounts/kernel_own.ts";
 import { MAGIC } from "../../ffi/constants.ts";
 import { cliCommand, makeBox, runToEnd } from "../harness.ts";
 import { type Need, testOn } from "../needs.ts";
+import { apart } from "../program.ts";
 
 const NEEDS: Need[] = ["root", "helper", "busybox"];
 
@@ -65,7 +66,7 @@ for (
         assertEquals(
           await runToEnd([
             ...["unshare", "-m", "sh", "-c", HOST, "sh", dir],
-            ...cliCommand(),
+            ...apart(cliCommand()),
             ...["run", "--rootfs", "/", "--read-only", "--name", box.id],
             ...flags,
             ...["--", "sh", "-c", script],
