@@ -190,7 +190,7 @@ export function deleteContainer(
         `Cannot delete "${id}": cannot delete container ${id} that is not stopped: ${status}`,
         {
           code: "not-stopped",
-          hint: `rustyrun kill ${id} stops it, delete --force kills it`,
+          hint: `rustyrun kill ${id} KILL ends it, and so does delete --force`,
           exitCode: 1,
         },
       );
