@@ -47,6 +47,9 @@ const SPARE_MS = 20_000;
 /** Milliseconds that a call waits for a worker: by then it were done cold. */
 const PATIENCE_MS = 400;
 
+/** As many workers may end at their start before the engine does. */
+const FAILED_MAX = 3;
+
 const QUEUED = encodeRecord(VERB.queued);
 const COLD = encodeRecord(VERB.cold);
 /** What a worker says when it can take a call, and the desk with a call; alone it
@@ -79,6 +82,8 @@ class Desk {
   readonly #options: DeskOptions;
   #workers: Worker[] = [];
   #queue: Waiting[] = [];
+  /** Workers that have ended at their start, one after the other. */
+  #failed = 0;
   /** When there was something to do. */
   #last = performance.now();
 
@@ -183,13 +188,14 @@ class Desk {
     this.#last = worker.since = performance.now();
     if (receivePacket(worker.socket, new Uint8Array(1)) !== undefined) {
       worker.state = "free";
+      this.#failed = 0;
       return;
     }
     this.#remove(worker);
-    // The next one would end as well.
-    if (state === "starting") {
+    // One may have been killed; else the next one would end as well.
+    if (state === "starting" && ++this.#failed === FAILED_MAX) {
       throw new ContainerError(
-        "Cannot serve: a process of the engine has ended at its start",
+        "Cannot serve: the processes of the engine end at their start",
         { code: "serve", hint: "What it has said stands above" },
       );
     }
