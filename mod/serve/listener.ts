@@ -140,8 +140,8 @@ export function removeKilled(path: string): void {
   }
   try {
     if (!tryLock(fd) || !isSameFile(name, fd)) return;
-    if (isSocket(path)) removeSync(path);
-    removeSync(name);
+    if (isSocket(path)) removeOwn(path);
+    removeOwn(name);
   } finally {
     closeFd(fd);
   }
