@@ -52,13 +52,36 @@ static void run_pty(const struct op *op)
 	slot_set(a[1].n, peer);
 }
 
+/* Behind the standard streams: what a program of the host finds by its number.
+ * Whatever else has that number moves above them all. */
+#define DUP_MAX 31
+
+static int move_up(int fd)
+{
+	int up = fcntl(fd, F_DUPFD_CLOEXEC, DUP_MAX + 1);
+
+	check(up, "fcntl");
+	return up;
+}
+
+static void make_room(int to)
+{
+	for (int i = 0; i < PLAN_SLOTS; i++)
+		if (child.slot[i] == to)
+			child.slot[i] = move_up(to);
+	if (child.channel == to)
+		child.channel = move_up(to);
+}
+
 /* dup2 onto the same number keeps CLOEXEC: it is cleared by hand then. */
 static void run_dup(const struct op *op)
 {
 	int fd = slot_fd(op->a[0].n), to = (int)narrow(op->a[1].n);
 
-	if (to < 0 || to > 2)
+	if (to < 0 || to > DUP_MAX)
 		fail(EBADF, NULL);
+	if (to > 2 && fd != to)
+		make_room(to);
 	if (fd == to)
 		check(fcntl(fd, F_SETFD, 0), "fcntl");
 	else

@@ -98,7 +98,10 @@ export function describeFeatures(facts: Facts): Record<string, unknown> {
       mountExtensions: { idmap: { enabled: true } },
       netDevices: { enabled: true },
     },
-    annotations: { "run.rustyrun.version": VERSION },
+    annotations: {
+      "run.rustyrun.version": VERSION,
+      "run.rustyrun.checkpoint.enabled": "true",
+    },
     potentiallyUnsafeConfigAnnotations: ["org.systemd.property."],
   };
 }

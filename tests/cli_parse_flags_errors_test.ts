@@ -189,13 +189,6 @@ const refused: [string, string, string, number, string?][] = [
     "unknown-command",
   ],
   [
-    "checkpoint box",
-    'rustyrun has no "checkpoint"',
-    "Checkpoint and restore are not supported",
-    1,
-    "unsupported",
-  ],
-  [
     "--hostname h run --rootfs R",
     '--hostname h stands before "run"',
     "Write the flags of a command after it: rustyrun run ...",

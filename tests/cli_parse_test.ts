@@ -42,8 +42,11 @@ const read: [string, Want][] = [
   ]],
   ["state --help", ["help", false, {}, { help: true }, ["state"]]],
   // podman asks so whether there is such a command.
-  ["checkpoint --help", ["help", false, {}, {}, ["checkpoint"]]],
-  ["restore --image-path X -h", ["help", false, {}, {}, ["restore"]]],
+  ["checkpoint --help", ["help", false, {}, { help: true }, ["checkpoint"]]],
+  ["restore --image-path X -h", ["help", false, {}, {
+    "image-path": "X",
+    help: true,
+  }, ["restore"]]],
   ["run --rootfs R --help", ["help", false, {}, {
     rootfs: "R",
     help: true,

@@ -107,7 +107,10 @@ Deno.test("describeFeatures() on x86_64, kernel 6.12, cgroup v2", () => {
       mountExtensions: { idmap: { enabled: true } },
       netDevices: { enabled: true },
     },
-    annotations: { "run.rustyrun.version": VERSION },
+    annotations: {
+      "run.rustyrun.version": VERSION,
+      "run.rustyrun.checkpoint.enabled": "true",
+    },
     potentiallyUnsafeConfigAnnotations: ["org.systemd.property."],
   });
 });

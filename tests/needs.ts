@@ -239,6 +239,8 @@ export const NEEDS = {
     findProgram("containerd") !== undefined && findProgram("ctr") !== undefined,
   docker: () =>
     findProgram("dockerd") !== undefined && findProgram("docker") !== undefined,
+  /** criu, on a kernel that lets it. */
+  criu: () => probe(findProgram("criu") ?? "criu", "check").code === 0,
   buildah: () => findProgram("buildah") !== undefined,
   /** Debian's package tools. */
   apt: () =>

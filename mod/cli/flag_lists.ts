@@ -211,3 +211,58 @@ export function updateFlags(): Row[] {
     flag("--kernel-memory-tcp SIZE", "Accepted; without effect", HIDDEN),
   ];
 }
+
+/** Returns the flags that `checkpoint` and `restore` have in common. */
+function criuFlags(): Row[] {
+  return [
+    flag("--image-path DIR", "Directory of the image (checkpoint)", DIR),
+    flag("--work-path DIR", "Directory for criu's log (the image's)", DIR),
+    flag("--tcp-established", "Keep TCP connections that are open"),
+    flag("--ext-unix-sk", "Allow Unix sockets that lead out of the container"),
+    flag("--shell-job", "Allow a terminal or session of the caller's"),
+    flag("--lazy-pages", "Move memory when it is needed, by userfaultfd(2)"),
+    flag("--file-locks", "Keep locks on files"),
+    flag(
+      "--manage-cgroups-mode soft|full|strict|ignore",
+      "What criu does about cgroups in the container's (soft)",
+    ),
+    flag("--empty-ns network...", "Leave that namespace empty"),
+    flag("--auto-dedup", "Keep no page that a later image has, too"),
+  ];
+}
+
+/** Returns the flags of `checkpoint`. */
+export function checkpointFlags(): Row[] {
+  return [
+    ...criuFlags(),
+    flag(
+      "--parent-path ../NAME",
+      "Write only what has changed since that image, which is beside this one",
+    ),
+    flag("--leave-running", "Let the container go on"),
+    flag("--pre-dump", "Write the memory alone, and let the container go on"),
+    flag("--page-server ADDRESS:PORT", "Send the memory to a page server"),
+    flag(
+      "--status-fd N",
+      "Write one byte to descriptor N when lazy pages can be fetched",
+    ),
+  ];
+}
+
+/** Returns the flags of `restore`. */
+export function restoreFlags(): Row[] {
+  return [
+    BUNDLE(),
+    DETACH(),
+    PID_FILE(),
+    CONSOLE_SOCKET(),
+    ...criuFlags(),
+    flag(
+      "--lsm-profile TYPE:NAME",
+      "Another profile for its processes: apparmor:NAME, selinux:LABEL",
+    ),
+    flag("--lsm-mount-context CONTEXT", "Another SELinux context of mounts"),
+    flag("--no-pivot", "Accepted for callers of runc: criu does as it must"),
+    flag("--no-subreaper", "Do not adopt orphans while running"),
+  ];
+}

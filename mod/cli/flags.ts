@@ -8,12 +8,14 @@
 
 import {
   BUNDLE,
+  checkpointFlags,
   CONFIG,
   DETACH,
   execFlags,
   FORMAT,
   JSON_OUT,
   launchFlags,
+  restoreFlags,
   runFlags,
   updateFlags,
 } from "./flag_lists.ts";
@@ -171,6 +173,22 @@ const COMMANDS: readonly Command[] = [
     flags: () => [],
   },
   {
+    name: "checkpoint",
+    summary: "Write a running container to disk, by criu",
+    note:
+      "It ends by that, and is deleted, unless --leave-running says otherwise. Where it fails, the container runs on.",
+    ...ID,
+    flags: checkpointFlags,
+  },
+  {
+    name: "restore",
+    summary: "Make a container of what checkpoint has written",
+    note:
+      "The bundle must be as the container's was. What an image holds beyond its config.json is refused.",
+    ...ID,
+    flags: restoreFlags,
+  },
+  {
     name: "update",
     summary: "Change the limits of a container",
     ...ID,
@@ -267,9 +285,6 @@ const COMMANDS: readonly Command[] = [
     flags: () => [],
   },
 ];
-
-/** Commands of runc that rustyrun does not have: asking is a clear error. */
-export const UNSUPPORTED: readonly string[] = ["checkpoint", "restore"];
 
 /** Returns every command, in the order of help. */
 export function listCommands(): readonly Command[] {

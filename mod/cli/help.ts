@@ -10,7 +10,6 @@ import {
   formatUsage,
   globalFlags,
   listCommands,
-  UNSUPPORTED,
 } from "./flags.ts";
 
 /** What the exit codes of `run` mean; the only place that says it. */
@@ -141,9 +140,6 @@ function formatMainHelp(): string {
 export function formatHelp(name?: string): string {
   if (name === undefined) return formatMainHelp();
   const command = findCommand(name);
-  if (UNSUPPORTED.includes(name)) {
-    return `rustyrun has no "${name}": checkpoint and restore are not supported.\n`;
-  }
   if (!command) throw new RangeError(`Cannot show help: no command "${name}"`);
   const usage = listUsage(command).map((line) => `  ${line}`).join("\n");
   const parts = [`${command.summary}.`, `Usage:\n${usage}`];

@@ -53,6 +53,8 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   poststop: async () => (await startDelete()).poststop,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
+  checkpoint: async () => (await rare()).checkpoint,
+  restore: async () => (await rare()).restore,
   serve: async () => {
     const { serve } = await rare();
     return (call) => serve(call, main);

@@ -10,12 +10,7 @@
 import type { Flags, FlagUse } from "../config/flags/use.ts";
 import { ContainerError } from "../errors.ts";
 import { findLong, findShort, type Flag, type Row } from "./flag_row.ts";
-import {
-  type Command,
-  findCommand,
-  globalFlags,
-  UNSUPPORTED,
-} from "./flags.ts";
+import { type Command, findCommand, globalFlags } from "./flags.ts";
 
 import { checkCount, checkRun } from "./check_words.ts";
 import { fail, unknownCommand, unknownFlag } from "./usage_error.ts";
@@ -236,13 +231,7 @@ export function parseArgs(
     const name = argv[reader.at];
     if (name === undefined) return helpOf(global);
     command = findCommand(name);
-    if (!command) {
-      // Engines ask for help to see whether there is such a command.
-      const asked = UNSUPPORTED.includes(name) &&
-        argv.slice(reader.at).some((it) => it === "--help" || it === "-h");
-      if (!asked) throw unknownCommand(name);
-      return helpOf(global, name);
-    }
+    if (!command) throw unknownCommand(name);
     reader.at++;
     rows = [...command.flags(), HELP];
   }

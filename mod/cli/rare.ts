@@ -8,6 +8,7 @@
 import "./exec.ts";
 import "./start_delete.ts";
 export { features, spec, validate } from "./bundle.ts";
+export { checkpoint, restore } from "./checkpoint.ts";
 export { run as doctor } from "./doctor.ts";
 export { explain } from "./explain.ts";
 export { events, update } from "./resources.ts";

@@ -9,7 +9,7 @@ import type { FlagUse } from "../config/flags/use.ts";
 import { findNearest } from "../config/flags/nearest.ts";
 import { commandElsewhere, flagElsewhere } from "./elsewhere.ts";
 import { findLong, readRow, type Row } from "./flag_row.ts";
-import { globalFlags, listCommands, UNSUPPORTED } from "./flags.ts";
+import { globalFlags, listCommands } from "./flags.ts";
 
 /** Returns an error in reading the command line. */
 export function fail(
@@ -67,14 +67,6 @@ export function unknownFlag(
 
 /** Returns the error for a command that there is not. */
 export function unknownCommand(name: string): ContainerError {
-  if (UNSUPPORTED.includes(name)) {
-    return fail(
-      `rustyrun has no "${name}"`,
-      "Checkpoint and restore are not supported",
-      1,
-      "unsupported",
-    );
-  }
   const nearest = findNearest(
     name,
     listCommands().filter((c) => !c.hidden).map((c) => c.name),

@@ -33,9 +33,9 @@ import {
 } from "./properties/shared_root.ts";
 import type { Place, Prepared, Warn } from "./model.ts";
 
-/** Removes what a create that fails has made. Where that fails too, the
- * directory stays: it names what the next command is to remove. */
-function discard(
+/** Removes what a create or a restore that fails has made. Where that fails too,
+ * the directory stays: it names what the next command is to remove. */
+export function discardNew(
   dir: StateDir,
   prepared: Prepared | undefined,
   error: unknown,
@@ -113,7 +113,7 @@ export function createContainer(
     run?.abort();
     run?.reap();
     const worded = wordPlanError(error, config, facts);
-    discard(dir, prepared, worded);
+    discardNew(dir, prepared, worded);
     throw worded;
   } finally {
     run?.close();

@@ -37,7 +37,7 @@ export type Step = [Phase, Op[]];
 export type Gate = "keeper" | "fifo" | "none" | "rest";
 
 /** Tags of `sendFd`: which descriptor of the container it is. */
-export const FD_TAG = { master: 1, listener: 2, upper: 3 } as const;
+export const FD_TAG = { master: 1, listener: 2, upper: 3, work: 4 } as const;
 
 /** How the upper layer that was handed over is read: for `listChanges()` and
  * `applyChanges()`. */

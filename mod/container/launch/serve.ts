@@ -97,6 +97,22 @@ function describeContainer(
   };
 }
 
+/** Writes all that is kept of a container, once it has a first process; with
+ * `publishState()` it exists. */
+export function stageContainer(
+  prepared: Prepared,
+  dir: StateDir,
+  kind: LaunchKind,
+  pid: number,
+): void {
+  // Without state.json, which comes last, this file is rubbish.
+  writeSaved(dir, saveConfig(prepared));
+  stageState(dir, {
+    ...describeContainer(prepared, kind),
+    ...describeProcess(pid),
+  });
+}
+
 /** Sets the resource limits of the container's first process from outside, so
  * that a tiny one cannot break its setup; prlimit(2).
  *
@@ -156,12 +172,7 @@ export function serveLaunch(
   const { id, bundle } = prepared.config;
   return run.serve({
     forked() {
-      // Without state.json, which comes last, this file is rubbish.
-      writeSaved(dir, saveConfig(prepared));
-      stageState(dir, {
-        ...describeContainer(prepared, kind),
-        ...describeProcess(run.pid),
-      });
+      stageContainer(prepared, dir, kind, run.pid);
       forked?.();
     },
     sync(step, pid) {

@@ -1,0 +1,249 @@
+/**
+ * Whether what criu has restored is the container that config.json describes: an
+ * image is what somebody has given us, and says itself what its processes are.
+ *
+ * @module
+ */
+
+import { CAPS } from "../../../ffi/constants.ts";
+import { identifyFile, isSameFile } from "../../../ffi/identity.ts";
+import {
+  existsSync,
+  readLinkSync,
+  readTextFileSync,
+} from "../../../ffi/files.ts";
+import { readPids } from "../../cgroups/control.ts";
+import type { Config } from "../../config/config.ts";
+import { namespaceUse } from "../../config/namespaces.ts";
+import type { NamespaceType } from "../../config/schema.ts";
+import { ContainerError } from "../../errors.ts";
+import type { Prepared } from "../model.ts";
+import { type MountLine, parseMounts } from "./external.ts";
+import { findOther, type OpenSource } from "./sources.ts";
+
+/** Names in /proc/PID/ns. */
+const NAMESPACES: Record<string, string> = {
+  cgroup: "cgroup",
+  ipc: "ipc",
+  mount: "mnt",
+  network: "net",
+  pid: "pid",
+  user: "user",
+  uts: "uts",
+};
+
+/** What is looked at of a process: fields of /proc/PID/status. */
+export interface Held {
+  pid: number;
+  zombie: boolean;
+  /** Capabilities: bounding, permitted, effective, inheritable, ambient. */
+  caps: readonly bigint[];
+  noNewPrivs: boolean;
+  filtered: boolean;
+}
+
+/** Reads those fields. */
+export function parseHeld(pid: number, status: string): Held {
+  const fields = new Map(
+    status.split("\n").map((line) => {
+      const at = line.indexOf(":");
+      return [line.slice(0, at), line.slice(at + 1).trim()];
+    }),
+  );
+  const number = (name: string) => BigInt(`0x${fields.get(name) ?? "0"}`);
+  return {
+    pid,
+    zombie: fields.get("State")?.startsWith("Z") ?? false,
+    caps: ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb"].map(number),
+    noNewPrivs: fields.get("NoNewPrivs") === "1",
+    filtered: fields.get("Seccomp") === "2",
+  };
+}
+
+/** A process and all below it. */
+function listTree(first: number): number[] {
+  const found = [first];
+  for (const pid of found) {
+    let threads: string;
+    try {
+      threads = readTextFileSync(`/proc/${pid}/task/${pid}/children`);
+    } catch (error) {
+      // It has just ended.
+      if (error instanceof Deno.errors.NotFound) continue;
+      throw error;
+    }
+    found.push(...threads.trim().split(" ").filter(Boolean).map(Number));
+  }
+  return found;
+}
+
+function refused(what: string): ContainerError {
+  return new ContainerError(
+    `Cannot restore the container: what the image holds ${what}`,
+    {
+      code: "image-refused",
+      hint:
+        "The image is of a container with another configuration, or was changed",
+      exitCode: 1,
+    },
+  );
+}
+
+/**
+ * Compares what processes hold with what their configuration lets them have.
+ *
+ * @param filter whether there is to be a seccomp filter
+ * @returns what is wrong; undefined for nothing
+ */
+export function judgeHeld(
+  held: readonly Held[],
+  { spec }: Pick<Config, "spec">,
+  filter: boolean,
+): string | undefined {
+  const bounding = spec.process?.capabilities?.bounding ?? [];
+  let allowed = 0n;
+  for (const name of bounding) {
+    const number = CAPS.get(name);
+    if (number !== undefined) allowed |= 1n << BigInt(number);
+  }
+  for (const it of held.filter(({ zombie }) => !zombie)) {
+    if (it.caps.some((set) => (set & ~allowed) !== 0n)) {
+      return "has capabilities that config.json does not give";
+    }
+    if (spec.process?.noNewPrivileges && !it.noNewPrivs) {
+      return "lacks no_new_privs";
+    }
+    if (filter && !it.filtered) return "lacks its seccomp filter";
+  }
+  return undefined;
+}
+
+/**
+ * Compares a container's mounts with what its configuration hides.
+ *
+ * @param exists whether a path of /proc or /sys is there on this kernel
+ * @returns what is wrong; undefined for nothing
+ */
+export function judgeMounts(
+  mounts: readonly MountLine[],
+  { spec }: Pick<Config, "spec">,
+  exists: (path: string) => boolean,
+  resolve: (path: string) => string,
+): string | undefined {
+  const at = new Map(mounts.map((it) => [it.path, it]));
+  const isKernels = (path: string) => /^\/(?:proc|sys)\//.test(path);
+  for (const path of spec.linux?.maskedPaths ?? []) {
+    const mask = at.get(path);
+    if (mask === undefined && isKernels(path) && exists(path)) {
+      return `does not mask "${path}"`;
+    }
+    if (mask !== undefined && !mask.options.includes("ro")) {
+      return `may write what masks "${path}"`;
+    }
+  }
+  for (const path of spec.linux?.readonlyPaths ?? []) {
+    const readonly = at.get(path)?.options.includes("ro") ?? false;
+    if (isKernels(path) && exists(path) && !readonly) {
+      return `may write "${path}"`;
+    }
+  }
+  if (spec.root?.readonly && !at.get("/")?.options.includes("ro")) {
+    return "may write its root file system";
+  }
+  for (const { destination, options } of spec.mounts ?? []) {
+    const mount = at.get(resolve(destination));
+    if (mount === undefined) return `has no mount at "${destination}"`;
+    for (const flag of ["ro", "nosuid", "nodev", "noexec"]) {
+      if (options?.includes(flag) && !mount.options.includes(flag)) {
+        return `has "${destination}" mounted without ${flag}`;
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Whether a process is in the namespaces that it is to be in. */
+function judgeNamespaces(
+  pid: number,
+  config: Config,
+  own: string,
+): string | undefined {
+  for (const [type, name] of Object.entries(NAMESPACES)) {
+    const use = namespaceUse(config, type as NamespaceType);
+    if (use === "inherit") continue;
+    if (
+      readLinkSync(`/proc/${pid}/ns/${name}`) ===
+        readLinkSync(`${own}/ns/${name}`)
+    ) {
+      return `is in the host's ${type} namespace`;
+    }
+  }
+  return undefined;
+}
+
+/**
+ * Judges where the restored processes are: namespaces, root, cgroups, mounts.
+ *
+ * @throws {ContainerError} when they are not where config.json wants them
+ */
+export function judgePlace(
+  pid: number,
+  { config, cgroup, root }: Prepared,
+  { own, sources, resolve }: {
+    /** Where /proc shows this process. */
+    own: string;
+    sources: readonly OpenSource[];
+    /** The place inside that a destination leads to. */
+    resolve: (path: string) => string;
+  },
+): void {
+  const tree = listTree(pid);
+  for (const dir of cgroup.dirs) {
+    const inside = new Set(readPids([dir]));
+    if (tree.some((it) => !inside.has(it))) {
+      throw refused(`is outside of its cgroup "${dir.path}"`);
+    }
+  }
+  if (!isSameFile(identifyFile(`/proc/${pid}/root`), root)) {
+    throw refused("has another root file system");
+  }
+  const wrong = judgeNamespaces(pid, config, own) ??
+    judgeMounts(
+      parseMounts(readTextFileSync(`/proc/${pid}/mountinfo`)),
+      config,
+      existsSync,
+      resolve,
+    );
+  if (wrong !== undefined) throw refused(wrong);
+  const other = findOther(pid, sources);
+  if (other !== undefined) {
+    throw refused(`has something else mounted at "${other}"`);
+  }
+}
+
+/**
+ * Judges what the restored processes may do.
+ *
+ * @param label the security module's profile that is asked for
+ * @throws {ContainerError} when it is more than config.json lets them
+ */
+export function judgeRights(
+  pid: number,
+  { config, filter }: Prepared,
+  own: string,
+  label: string | undefined,
+): void {
+  for (const it of listTree(pid)) {
+    const held = parseHeld(it, readTextFileSync(`/proc/${it}/status`));
+    if (held.zombie) continue;
+    const wrong = judgeHeld([held], config, filter !== undefined) ??
+      judgeNamespaces(it, config, own);
+    if (wrong !== undefined) throw refused(wrong);
+    const wanted = label ?? config.spec.process?.apparmorProfile ??
+      config.spec.process?.selinuxLabel;
+    if (!wanted) continue;
+    const has = readTextFileSync(`/proc/${it}/attr/current`)
+      .replace(/[\0\n]/g, "").replace(/ \(\w+\)$/, "");
+    if (has !== wanted) throw refused(`is not confined by "${wanted}"`);
+  }
+}

@@ -1,0 +1,142 @@
+/**
+ * What criu mounts of the host: opened before, given by its path, and compared
+ * afterwards with what lies in the container. criu goes by paths, which others
+ * may change meanwhile, and takes a mount's propagation from what the path is on.
+ *
+ * @module
+ */
+
+import { O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
+import { SyscallError } from "../../../ffi/errno.ts";
+import { readLinkSync } from "../../../ffi/files.ts";
+import {
+  identifyFile,
+  isSameFile,
+  type SeenFile,
+} from "../../../ffi/identity.ts";
+import { closeFd, openFd } from "../../../ffi/libc.ts";
+import { tryOpenAt2 } from "../../../ffi/rootfs.ts";
+import { ContainerError } from "../../errors.ts";
+import type { Source } from "./external.ts";
+
+const { DIRECTORY, NOFOLLOW } =
+  O_BY_ARCH[Deno.build.arch === "aarch64" ? "aarch64" : "x86_64"];
+const NO_LINKS = RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS;
+
+/** A source in hand. */
+export interface OpenSource {
+  /** Its place in the container. */
+  place: string;
+  /** Its path on the host, without links. */
+  path: string;
+  /** To be closed: so long no other file has its number. */
+  fd: number;
+  seen: SeenFile;
+}
+
+function cannotOpen(place: string, path: string, cause: SyscallError) {
+  return new ContainerError(
+    `Cannot restore the mount at "${place}" of "${path}": ${cause.message}`,
+    {
+      code: "mount-source",
+      hint: "What config.json mounts must be there",
+      exitCode: 1,
+      cause,
+    },
+  );
+}
+
+function openSource(
+  place: string,
+  { path, below, hides }: Source,
+  hiding: string,
+): OpenSource {
+  let fd = -1;
+  try {
+    fd = openFd(path, O.PATH);
+    if (below !== undefined) {
+      // The image says which of the mounts in there is meant: no link counts.
+      const found = tryOpenAt2(
+        fd,
+        below,
+        O.PATH | NOFOLLOW,
+        RESOLVE.BENEATH | NO_LINKS,
+      );
+      closeFd(fd);
+      fd = found;
+      if (fd < 0) throw new SyscallError("openat2", -fd);
+    }
+    return {
+      place,
+      path: hides ? hiding : readLinkSync(`/proc/self/fd/${fd}`),
+      fd,
+      seen: identifyFile(fd),
+    };
+  } catch (cause) {
+    if (fd >= 0) closeFd(fd);
+    if (!(cause instanceof SyscallError)) throw cause;
+    throw cannotOpen(place, below ? `${path}/${below}` : path, cause);
+  }
+}
+
+/**
+ * Opens what goes to the places of an image.
+ *
+ * @param hiding path of a read-only mount of the null device: criu makes a mount
+ * of it, and does not make every one read-only
+ * @throws {ContainerError} when one is not there
+ */
+export function openSources(
+  places: readonly string[],
+  sources: readonly Source[],
+  hiding: string,
+): OpenSource[] {
+  const opened: OpenSource[] = [];
+  try {
+    places.forEach((it, at) =>
+      opened.push(openSource(it, sources[at]!, hiding))
+    );
+    return opened;
+  } catch (error) {
+    closeSources(opened);
+    throw error;
+  }
+}
+
+/** Closes them. */
+export function closeSources(opened: readonly OpenSource[]): void {
+  for (const { fd } of opened) closeFd(fd);
+}
+
+/**
+ * Finds a place of a restored container where something else lies than what was
+ * opened for it.
+ *
+ * @param pid its first process
+ * @returns undefined when all is as it was meant
+ * @throws {SyscallError} when the process is gone
+ */
+export function findOther(
+  pid: number,
+  opened: readonly OpenSource[],
+): string | undefined {
+  const root = openFd(`/proc/${pid}/root`, O.PATH | DIRECTORY);
+  try {
+    return opened.find(({ place, seen }) => {
+      const fd = tryOpenAt2(
+        root,
+        place.slice(1),
+        O.PATH | NOFOLLOW,
+        RESOLVE.IN_ROOT | NO_LINKS,
+      );
+      if (fd < 0) return true;
+      try {
+        return !isSameFile(identifyFile(fd), seen);
+      } finally {
+        closeFd(fd);
+      }
+    })?.place;
+  } finally {
+    closeFd(root);
+  }
+}

@@ -1,0 +1,104 @@
+/**
+ * How what criu has restored is compared with its config.json.
+ *
+ * @module
+ */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import type { Config } from "../mod/config/config.ts";
+import { parseMounts } from "../mod/container/checkpoint/external.ts";
+import {
+  judgeHeld,
+  judgeMounts,
+  parseHeld,
+} from "../mod/container/checkpoint/judge.ts";
+
+const STATUS = [
+  "State:\tS (sleeping)",
+  "CapInh:\t0000000000000000",
+  "CapPrm:\t0000000000000020",
+  "CapEff:\t0000000000000020",
+  "CapBnd:\t0000000000000420",
+  "CapAmb:\t0000000000000000",
+  "NoNewPrivs:\t1",
+  "Seccomp:\t2",
+].join("\n");
+
+/** A configuration with these capabilities. */
+function configWith(spec: Record<string, unknown>): Pick<Config, "spec"> {
+  return { spec: { ociVersion: "1.2.0", ...spec } } as Pick<Config, "spec">;
+}
+
+Deno.test("what is restored may do no more than config.json lets it", () => {
+  const config = configWith({
+    process: {
+      noNewPrivileges: true,
+      capabilities: { bounding: ["CAP_KILL", "CAP_NET_BIND_SERVICE"] },
+    },
+  });
+  const judge = (change: [string, string] = ["", ""], filter = true) =>
+    judgeHeld([parseHeld(1, STATUS.replace(...change))], config, filter);
+  assertEquals(judge(), undefined);
+  for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
+    const line = STATUS.split("\n").find((it) => it.startsWith(set))!;
+    const more = judge([line, `${set}:\t0000000000200000`]);
+    assertStringIncludes(more ?? "", "capabilities", set);
+  }
+  assertEquals(
+    judge(["NoNewPrivs:\t1", "NoNewPrivs:\t0"]),
+    "lacks no_new_privs",
+  );
+  assertEquals(
+    judge(["Seccomp:\t2", "Seccomp:\t0"]),
+    "lacks its seccomp filter",
+  );
+  assertEquals(judge(["Seccomp:\t2", "Seccomp:\t0"], false), undefined);
+  // A zombie has nothing any more.
+  assertEquals(
+    judgeHeld(
+      [parseHeld(1, "State:\tZ (zombie)\nCapPrm:\tffffffffffffffff")],
+      config,
+      true,
+    ),
+    undefined,
+  );
+});
+
+Deno.test("what is restored sees and writes no more than config.json lets it", () => {
+  const config = configWith({
+    root: { path: "r", readonly: true },
+    mounts: [{ destination: "/vol", source: "/v", options: ["bind", "ro"] }],
+    linux: {
+      maskedPaths: ["/proc/kcore", "/proc/gone"],
+      readonlyPaths: ["/proc/sys"],
+    },
+  });
+  const lines = [
+    "9 8 254:0 / / ro - ext4 /dev/vda rw",
+    "10 9 0:43 / /proc rw - proc proc rw",
+    "13 9 254:0 /v /vol ro - ext4 /dev/vda rw",
+    "15 10 0:5 /null /proc/kcore ro - devtmpfs dev rw",
+    "16 10 0:43 /sys /proc/sys ro - proc proc rw",
+  ];
+  const judge = (texts: readonly string[]) =>
+    judgeMounts(
+      parseMounts(texts.join("\n")),
+      config,
+      (path) => path !== "/proc/gone",
+      (path) => path,
+    );
+  assertEquals(judge(lines), undefined);
+  const faults = [0, 2, 3, 4].map((at) => [
+    judge(lines.filter((_, i) => i !== at)),
+    judge(lines.map((it, i) => i === at ? it.replace(" ro ", " rw ") : it)),
+  ]);
+  assertEquals(faults, [
+    ["may write its root file system", "may write its root file system"],
+    ['has no mount at "/vol"', 'has "/vol" mounted without ro'],
+    [
+      'does not mask "/proc/kcore"',
+      'may write what masks "/proc/kcore"',
+    ],
+    ['may write "/proc/sys"', 'may write "/proc/sys"'],
+  ]);
+});
