@@ -64,7 +64,7 @@ function checkDumpable(root: string, state: State, { config }: Saved): void {
     throw cannot(
       state.id,
       "it was made from flags, and restore takes a bundle",
-      "Make it from a bundle: rustyrun spec, rustyrun run --bundle DIR",
+      "Make it from a bundle; rustyrun spec writes the config.json of one",
     );
   }
 }
