@@ -22,7 +22,7 @@ const ALONE = ["tests/doctor_test.ts", "tests/integration/bench_test.ts"];
 
 /** Begins the names of files that say nothing of calls through a front
  * (CONTRIBUTING.md has why). With RUSTYRUN_WARM=1 a directory stands for the
- * others. */
+ * others; RUSTYRUN_WARM=mixed runs these without a front, and the others with. */
 const COLD = [
   "bench_",
   "box_",
@@ -48,9 +48,27 @@ const LONG = [
   "tests/integration/",
 ];
 
+/** Whether a file is run without a front where others have one. */
+function isCold(file: string): boolean {
+  const name = file.slice(file.lastIndexOf("/") + 1);
+  return COLD.some((it) => name.startsWith(it));
+}
+
+/** The value of RUSTYRUN_WARM for the tests of a file, where ours is this one. */
+export function warmOf(file: string, ours: string | undefined): string {
+  if (ours !== "mixed") return ours ?? "";
+  return isCold(file) ? "" : "1";
+}
+
 /** The line that `deno test` ends with. */
 const END =
   /^(?:ok|FAILED) \| (\d+) passed(?: \([^)]*\))? \| (\d+) failed.*\n(?![^]*^(?:ok|FAILED) \|)/m;
+
+/** The closing line of what `deno test` or this script has printed without
+ * colours; undefined when there is none. */
+export function findEnd(text: string): string | undefined {
+  return END.exec(text)?.[0].trimEnd();
+}
 
 /** How the tests of a file ended. */
 export interface Outcome {
@@ -105,9 +123,7 @@ function listFiles(path: string): string[] {
     const inner = `${path}/${it.name}`;
     if (it.isDirectory) return listFiles(inner);
     if (!it.name.endsWith("_test.ts")) return [];
-    if (!isWarm() || !COLD.some((name) => it.name.startsWith(name))) {
-      return [inner];
-    }
+    if (!isWarm() || !isCold(inner)) return [inner];
     console.log(`${inner}: only without a front`);
     return [];
   }).sort();
@@ -132,7 +148,10 @@ async function testFile(file: string, flags: string[]): Promise<Outcome> {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["test", "-A", "--no-check", ...flags, file],
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    env: {
+      NO_COLOR: "1",
+      RUSTYRUN_WARM: warmOf(file, Deno.env.get("RUSTYRUN_WARM")),
+    },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();

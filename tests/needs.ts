@@ -180,8 +180,6 @@ export const NEEDS = {
   /** The kernel has pairs of virtual network devices, and iproute2 makes them. */
   veth: () =>
     probeList(["unshare", "-n", "ip", "link", "add", "pair0", "type", "veth"]),
-  /** RUSTYRUN_VM names a program that runs guests: `$RUSTYRUN_VM run -- CMD`. */
-  vm: () => isFile(Deno.env.get("RUSTYRUN_VM")),
   /** DENORT_BIN names the runtime that `deno compile` puts a program on. */
   denort: () => isFile(Deno.env.get("DENORT_BIN")),
   /** The helper has been built. */

@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type Outcome, readOutcome } from "../scripts/test.ts";
+import { type Outcome, readOutcome, warmOf } from "../scripts/test.ts";
 
 const ROWS: [string, string, Outcome | undefined][] = [
   [
@@ -71,3 +71,14 @@ for (const [what, text, want] of ROWS) {
     assertEquals(readOutcome(text), want);
   });
 }
+
+Deno.test("warmOf() gives a front to all files, to none, or where it shows something", () => {
+  const files = [
+    "tests/integration/box_test.ts",
+    "tests/integration/exec_test.ts",
+  ];
+  const seen = ([undefined, "1", "mixed"] as const).map((ours) =>
+    files.map((file) => warmOf(file, ours))
+  );
+  assertEquals(seen, [["", ""], ["1", "1"], ["", "1"]]);
+});

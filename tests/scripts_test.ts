@@ -70,6 +70,10 @@ for (
       'Cannot test "tests/none_test.ts": there is no such file or directory',
     ],
     [
+      ["scripts/vm.ts"],
+      'Cannot run tests in a guest: "/nonexistent/vm": no such file or directory',
+    ],
+    [
       ["scripts/differential.ts", "--json"],
       "Cannot run the differential test: --json needs a value",
     ],
@@ -92,7 +96,7 @@ for (
     const ended = await runToEnd([
       ...[Deno.execPath(), "run", "-A", "--no-check", `${ROOT}/${script}`],
       ...args,
-    ], { env: { NO_COLOR: "1" } });
+    ], { env: { NO_COLOR: "1", VM: "/nonexistent/vm" } });
     assertEquals(ended.stdout, "");
     assertEquals(ended.code === 0, false);
     const [cause, hint, ...rest] = ended.stderr.split("\n");

@@ -10,7 +10,7 @@ import { denoWords } from "../mod/program.ts";
 import { encodeFront } from "../mod/serve/protocol.ts";
 
 /** A machine's tests are busy: cold would be right, but is not what is tested. */
-const PATIENCE_MS = 2000;
+const PATIENCE_MS = 2000 * Number(Deno.env.get("RUSTYRUN_SLOW") ?? 1);
 
 /** A front, and the command line of its engine. */
 export interface WarmProgram {
