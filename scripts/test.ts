@@ -14,6 +14,7 @@
  * @module
  */
 
+import { serveTested } from "../tests/program.ts";
 import { isWarm } from "../tests/warm_program.ts";
 import { ROOT } from "./build.ts";
 
@@ -22,7 +23,8 @@ const ALONE = ["tests/doctor_test.ts", "tests/integration/bench_test.ts"];
 
 /** Begins the names of files that say nothing of calls through a front
  * (CONTRIBUTING.md has why). With RUSTYRUN_WARM=1 a directory stands for the
- * others; RUSTYRUN_WARM=mixed runs these without a front, and the others with. */
+ * others; RUSTYRUN_WARM=mixed runs these without a front, and the others with one for all: to start an engine
+ * takes longest where a Deno is slow. */
 const COLD = [
   "bench_",
   "box_",
@@ -54,10 +56,20 @@ function isCold(file: string): boolean {
   return COLD.some((it) => name.startsWith(it));
 }
 
-/** The value of RUSTYRUN_WARM for the tests of a file, where ours is this one. */
-export function warmOf(file: string, ours: string | undefined): string {
-  if (ours !== "mixed") return ours ?? "";
-  return isCold(file) ? "" : "1";
+let front: string | undefined;
+
+/** What the tests of a file get in their environment, where RUSTYRUN_WARM is
+ * `ours`.
+ *
+ * @param serve starts an engine and returns its front, if one is needed */
+export function envOf(
+  file: string,
+  ours: string | undefined,
+  serve: () => string,
+): Record<string, string> {
+  if (ours !== "mixed") return {};
+  if (isCold(file)) return { RUSTYRUN_WARM: "" };
+  return { RUSTYRUN_WARM: "1", RUSTYRUN_FRONT: front ??= serve() };
 }
 
 /** The line that `deno test` ends with. */
@@ -150,7 +162,7 @@ async function testFile(file: string, flags: string[]): Promise<Outcome> {
     cwd: ROOT,
     env: {
       NO_COLOR: "1",
-      RUSTYRUN_WARM: warmOf(file, Deno.env.get("RUSTYRUN_WARM")),
+      ...envOf(file, Deno.env.get("RUSTYRUN_WARM"), serveTested),
     },
     stdin: "null",
   }).output();

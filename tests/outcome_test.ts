@@ -5,7 +5,7 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type Outcome, readOutcome, warmOf } from "../scripts/test.ts";
+import { envOf, type Outcome, readOutcome } from "../scripts/test.ts";
 
 const ROWS: [string, string, Outcome | undefined][] = [
   [
@@ -72,13 +72,14 @@ for (const [what, text, want] of ROWS) {
   });
 }
 
-Deno.test("warmOf() gives a front to all files, to none, or where it shows something", () => {
-  const files = [
-    "tests/integration/box_test.ts",
-    "tests/integration/exec_test.ts",
-  ];
-  const seen = ([undefined, "1", "mixed"] as const).map((ours) =>
-    files.map((file) => warmOf(file, ours))
-  );
-  assertEquals(seen, [["", ""], ["1", "1"], ["", "1"]]);
+Deno.test("envOf() gives one front to all files that can show something of it", () => {
+  const files = ["box_test.ts", "exec_test.ts", "held_test.ts"];
+  let count = 0;
+  const serve = () => `/front${++count}`;
+  const seen = (ours?: string) =>
+    files.map((it) => envOf(`tests/integration/${it}`, ours, serve));
+  assertEquals(seen(), [{}, {}, {}]);
+  assertEquals(seen("1"), [{}, {}, {}]);
+  const warm = { RUSTYRUN_WARM: "1", RUSTYRUN_FRONT: "/front1" };
+  assertEquals(seen("mixed"), [{ RUSTYRUN_WARM: "" }, warm, warm]);
 });

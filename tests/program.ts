@@ -2,14 +2,15 @@
  * The program under test, for root and for an unprivileged user: the bundle
  * (dist/rustyrun.js and what lies beside it) where it is newer than its sources, as `deno task test`
  * makes it, else `deno run -A main.ts`. RUSTYRUN_WARM puts a front with a warm
- * engine before it, for its own user. RUSTYRUN_BIN names another program: an
+ * engine before it, for its own user, RUSTYRUN_FRONT one that there is already.
+ * RUSTYRUN_BIN names another program: an
  * executable, or a .js bundle.
  *
  * @module
  */
 
 import { denoWords } from "../mod/program.ts";
-import { isWarm, serveApart, serveWarm } from "./warm_program.ts";
+import { isWarm, lineOf, serveApart, serveWarm } from "./warm_program.ts";
 import { asUser, isFile, type User, USERS } from "./needs.ts";
 
 /** The repository's root, without a slash at the end. */
@@ -184,15 +185,25 @@ let front: string | undefined;
 /** The front of the program under test, where RUSTYRUN_WARM asks for it. */
 function findFront(): string | undefined {
   if (!isWarm()) return undefined;
-  return front ??= serveWarm(findTested() ?? `${ROOT}/main.ts`);
+  return front ??= Deno.env.get("RUSTYRUN_FRONT") ?? serveTested();
 }
 
-/** A command line for namespaces of its own: a front has its engine there. */
+/** Starts a warm engine of the program under test; it ends with this process.
+ *
+ * @returns path of its front */
+export function serveTested(): string {
+  return serveWarm(findTested() ?? `${ROOT}/main.ts`);
+}
+
+/** A command line for namespaces of its own: a front has its engine there. Where
+ * a front is for many files it is one without: an engine for each call would take
+ * longest. */
 export function apart(argv: readonly string[]): string[] {
   const [program, ...words] = argv;
-  return front === undefined || program !== front
-    ? [...argv]
-    : [...serveApart(findTested() ?? `${ROOT}/main.ts`), ...words];
+  if (front === undefined || program !== front) return [...argv];
+  const file = findTested() ?? `${ROOT}/main.ts`;
+  const isShared = Deno.env.get("RUSTYRUN_FRONT") !== undefined;
+  return [...(isShared ? lineOf(file) : serveApart(file)), ...words];
 }
 
 /** The command line of rustyrun under test, without its arguments. */
