@@ -25,6 +25,9 @@ export interface CgroupMount {
   root: string;
   /** The caller's own cgroup in this hierarchy (PROC/cgroup): "/user". */
   own: string;
+  /** v2: what the whole hierarchy was mounted with ("nsdelegate",
+   * "memory_recursiveprot"; cgroup-v2.rst, "Mounting"); absent: nothing. */
+  options?: readonly string[];
 }
 
 /** The resctrl file system, which holds classes of service. */
@@ -113,6 +116,17 @@ export function unescapeMountinfo(field: string): string {
   );
 }
 
+/** Mount options that are every file system's, or a security module's. */
+const COMMON = ["rw", "ro", "sync", "dirsync", "mand", "lazytime", "seclabel"];
+
+/** The options of a cgroup2 that are its own. */
+function ownOptions(options: string): { options?: readonly string[] } {
+  const own = options.split(",").filter((it) =>
+    it !== "" && !it.includes("=") && !COMMON.includes(it)
+  );
+  return own.length > 0 ? { options: own } : {};
+}
+
 /**
  * Finds the mounted cgroup hierarchies and the caller's place in each.
  *
@@ -147,6 +161,7 @@ export function parseCgroups(
         path: at,
         root: unescapeMountinfo(root),
         own: places.get("") ?? "/",
+        ...ownOptions(options),
       });
       continue;
     }

@@ -46,6 +46,7 @@ const MACHINES: Machine[] = [
       path: "/sys/fs/cgroup",
       root: "/",
       own: "/user.slice/user-1000.slice/user@1000.service/app.slice/term.scope",
+      options: ["nsdelegate", "memory_recursiveprot"],
     }],
     layout: "v2",
   },
@@ -107,6 +108,7 @@ const MACHINES: Machine[] = [
         path: "/sys/fs/cgroup/unified",
         root: "/",
         own: "/init.scope",
+        options: ["nsdelegate"],
       },
     ],
     layout: "hybrid",
@@ -115,7 +117,7 @@ const MACHINES: Machine[] = [
     name: "v2 beside a v1 hierarchy with a name and no controller",
     mountinfo:
       `26 25 0:23 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
-27 25 0:24 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+27 25 0:24 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw,seclabel
 `,
     own: "1:name=systemd:/\n0::/\n",
     controllers: () => "memory",
@@ -183,6 +185,7 @@ const MACHINES: Machine[] = [
       path: "/sys/fs/cgroup",
       root: "/",
       own: "/",
+      options: ["nsdelegate", "memory_recursiveprot"],
     }],
     layout: "v2",
   },

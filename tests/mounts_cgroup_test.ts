@@ -6,6 +6,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Config } from "../mod/config/config.ts";
+import type { CgroupMount } from "../mod/host.ts";
 import { pickSteps, UNPRIVILEGED } from "./manager_fixtures.ts";
 import {
   CGROUP,
@@ -78,6 +79,28 @@ Deno.test("planMounts() shows only the own cgroup, read-only, in a user namespac
     "target target root /sys/fs/cgroup 1 0x1ed",
     "moveMount mount.0 target",
   ]);
+});
+
+Deno.test("planMounts() leaves the v2 hierarchy the options that the host mounted it with", () => {
+  const cgroup: CgroupMount = {
+    version: 2,
+    controllers: ["memory"],
+    path: "/sys/fs/cgroup",
+    root: "/",
+    own: "/user.slice",
+  };
+  const options = ["nsdelegate", "memory_recursiveprot"];
+  const step = (cgroups: CgroupMount[]) =>
+    pickSteps(plan({ mounts: CGROUP }, { cgroups }), "mounts")
+      .find((it) => it.startsWith("fsmount"));
+  assertEquals(
+    step([{ ...cgroup, options }]),
+    "fsmount mount.0 cgroup2 [source=cgroup nsdelegate memory_recursiveprot] 0xf 0",
+  );
+  assertEquals(
+    step([cgroup]),
+    "fsmount mount.0 cgroup2 [source=cgroup] 0xf 0",
+  );
 });
 
 Deno.test("planMounts() binds the host's sysfs, read-only, without a network namespace in a user namespace", () => {

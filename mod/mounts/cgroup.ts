@@ -92,6 +92,9 @@ function planVersion2(
       fstype: "cgroup2",
       options: [
         ...(entry.mount.source ? [`source=${entry.mount.source}`] : []),
+        // Out of the first cgroup namespace a new mount sets the options of the
+        // whole hierarchy (cgroup-v2.rst, "Mounting"): what the host has stays.
+        ...(mount.options ?? []),
         ...splitData(options.data),
       ],
       attr: options.set,
