@@ -5,8 +5,8 @@
  *     deno task vm [--kernel 6.1|6.12] --all
  *
  * Without a file: those of exec, the smoke tests, and every file with a test that
- * needs cgroup v2 or systemd, on kernel 6.1. With --all: tests/integration on both
- * kernels, the calls by a front and a warm engine where a file can show something
+ * needs cgroup v2, systemd or criu, on kernel 6.1. With --all: tests/integration on
+ * both kernels, the calls by a front and a warm engine where a file can show something
  * of them (RUSTYRUN_WARM=mixed): a Deno starts 50 times slower there.
  *
  * The guest is run by `vm`, whose path is in VM; else it is ../shared/tools/vm. It

@@ -26,7 +26,10 @@ function exists(path: string): boolean {
 /** Replaces what only the machine of the capture had. */
 function transplant(spec: Spec, id: string, dir: string): Spec {
   const { process, linux } = spec;
-  const mounts = (spec["mounts"] as Spec[]).map((mount) => {
+  const mounts = (spec["mounts"] as Spec[]).filter(({ destination }) =>
+    // A hierarchy of v1: there is no such directory in v2, nor can it be made.
+    !destination.startsWith("/sys/fs/cgroup/") || exists(destination)
+  ).map((mount) => {
     const { source, type, options } = mount;
     const bind = type === "bind" ||
       options?.some((it: string) => it === "bind" || it === "rbind");
