@@ -7,10 +7,10 @@
  */
 
 import { fromBytes } from "./bytes.ts";
-import { AT, makedev, O, O_BY_ARCH, RESOLVE, S_IF } from "./constants.ts";
+import { AT, O, O_BY_ARCH, RESOLVE } from "./constants.ts";
 import { SyscallError } from "./errno.ts";
 import { readEntriesOf } from "./files.ts";
-import type { SeenFile } from "./identity.ts";
+import { type FileStat, statAt } from "./identity.ts";
 import type { Owner } from "./owner.ts";
 import { closeFd, cstring, openFd, seek, syscall, trySyscall } from "./libc.ts";
 import { tryOpenAt2 } from "./rootfs.ts";
@@ -55,49 +55,11 @@ export function reopen(fd: number, flags: number): number {
   return openFd(`/proc/self/fd/${fd}`, flags | O.NONBLOCK | O.NOCTTY);
 }
 
-/** What statx(2) tells of a file. */
-export interface FileStat extends SeenFile {
-  uid: number;
-  gid: number;
-  /** Bytes; rounded above 2^53. */
-  size: number;
-  /** What device it is, makedev(3); 0 for what is none. */
-  rdev: bigint;
-  /** When it was changed last, as in a struct timespec. */
-  mtime: readonly [seconds: bigint, nanoseconds: bigint];
-}
-
-/** STATX_BASIC_STATS. */
-const MASK = 0x7ff;
-
-function statx(
-  dir: number,
-  name: Uint8Array,
-  flags: number,
-): FileStat | undefined {
-  const bytes = new Uint8Array(256);
-  const done = trySyscall("statx", dir, name, flags, MASK, bytes);
-  if (done === ENOENT) return undefined;
-  if (done < 0) throw new SyscallError("statx", -done);
-  const view = new DataView(bytes.buffer);
-  const u32 = (at: number) => view.getUint32(at, true);
-  return {
-    uid: u32(20),
-    gid: u32(24),
-    mode: view.getUint16(28, true),
-    ino: view.getBigUint64(32, true),
-    size: Number(view.getBigUint64(40, true)),
-    mtime: [view.getBigInt64(112, true), BigInt(u32(120))],
-    rdev: makedev(u32(128), u32(132)),
-    dev: makedev(u32(136), u32(140)),
-  };
-}
-
 /** Looks at an open file, or at what an O_PATH descriptor stands for.
  *
  * @throws {SyscallError} */
 export function statFd(fd: number): FileStat {
-  return statx(fd, EMPTY, AT.EMPTY_PATH)!;
+  return statAt(fd, "", AT.EMPTY_PATH)!;
 }
 
 /** Looks at a name in a directory, not where a link leads.
@@ -106,15 +68,7 @@ export function statFd(fd: number): FileStat {
  * @throws {SyscallError} */
 export function statBelow(dir: number, name: string): FileStat | undefined {
   const AT_NO_AUTOMOUNT = 0x800;
-  return statx(dir, cstring(name), AT.SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
-}
-
-/** Whether a file is of that type, of {@linkcode S_IF}. */
-export function isType(
-  { mode }: Pick<SeenFile, "mode">,
-  type: number,
-): boolean {
-  return (mode & S_IF.MT) === type;
+  return statAt(dir, name, AT.SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT);
 }
 
 /** The names in a directory; its descriptor may be O_PATH.
@@ -258,7 +212,7 @@ export function setMtime(fd: number, mtime: FileStat["mtime"]): void {
 /** How many bytes are moved at once. */
 const CHUNK = 1 << 20;
 const SEEK_DATA = 3, SEEK_HOLE = 4;
-const ENOENT = -2, ENXIO = -6, EINVAL = -22;
+const ENXIO = -6, EINVAL = -22;
 
 /** Where data begins at or behind `at`, and where it ends; lseek(2).
  *

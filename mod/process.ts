@@ -22,14 +22,13 @@ import {
 import { SyscallError } from "../ffi/errno.ts";
 import { ContainerError } from "./errors.ts";
 import { CallerGone, type Outlet, ownOutlet } from "./outlet.ts";
+import { type Op, SYNC } from "./plan.ts";
 import {
   decodeReport,
-  type Op,
   REPORT,
   type Report,
   REPORT_SIZE,
-  SYNC,
-} from "./plan.ts";
+} from "./plan/report.ts";
 import { encodePlan } from "./plan/encode.ts";
 import { forged, HelperDied, OperationError } from "./process/errors.ts";
 import { lendAll } from "./process/helper.ts";

@@ -28,7 +28,8 @@ import {
   SCHED_FLAG,
   SIGNALS,
 } from "../ffi/constants.ts";
-import { COVER, OPS, REMOVE, REPORT, REPORT_SIZE } from "../mod/plan.ts";
+import { COVER, OPS, REMOVE } from "../mod/plan.ts";
+import { REPORT, REPORT_SIZE } from "../mod/plan/report.ts";
 import {
   PLAN_LIST,
   PLAN_MAGIC,

@@ -46,7 +46,28 @@ const HEAVY: Record<string, readonly string[]> = {
     "mod/namespaces",
     "mod/config/load",
   ],
-  "mod/cli/start_delete.ts": [
+  "mod/cli/start.ts": [
+    "mod/cgroups/driver",
+    "mod/cgroups/systemd",
+    "mod/config/load",
+    "mod/container/delete",
+    "mod/container/kept/re",
+    "mod/container/launch",
+    "mod/failure",
+    "mod/mounts",
+    "mod/plan.ts",
+    "mod/plan/encode",
+    "mod/process.ts",
+    "mod/seccomp",
+    "mod/security",
+  ],
+  "mod/cli/delete.ts": [
+    "mod/cgroups/driver",
+    "mod/cgroups/systemd/driver",
+    "mod/cgroups/systemd/properties",
+    "mod/container/properties/rootfs",
+    "mod/container/properties/shared_root",
+    "mod/container/start",
     "mod/failure",
     "mod/mounts",
     "mod/security",
@@ -140,7 +161,7 @@ const MAY_ASK: Record<string, { what: string[]; why: string }> = {
     why:
       "whose files this process may trust and remove; it acts as nobody else",
   },
-  "mod/container/properties/shared_root.ts": {
+  "mod/container/properties/unmount.ts": {
     what: ["/proc/self"],
     why: "the mount namespace that this process itself mounts and unmounts in",
   },

@@ -5,7 +5,8 @@
  */
 
 import { assertEquals, assertThrows } from "@std/assert";
-import { decodeReport, PHASES, REPORT_SIZE, SYNC } from "../mod/plan.ts";
+import { PHASES, SYNC } from "../mod/plan.ts";
+import { decodeReport, REPORT_SIZE } from "../mod/plan/report.ts";
 
 /** A packet as struct report of c/plan.h has it. */
 function packet(fields: number[], text: string | Uint8Array): Uint8Array {

@@ -10,7 +10,8 @@ import { closeFd, openFd } from "../ffi/libc.ts";
 import { askForSender, packetPair, sendWithFds } from "../ffi/packets.ts";
 import { ContainerError } from "../mod/errors.ts";
 import { ownOutlet } from "../mod/outlet.ts";
-import { type Op, REPORT, REPORT_SIZE, SYNC } from "../mod/plan.ts";
+import { type Op, SYNC } from "../mod/plan.ts";
+import { REPORT, REPORT_SIZE } from "../mod/plan/report.ts";
 import { PlanRun } from "../mod/process.ts";
 
 function makePacket(kind: number, detail: number): Uint8Array {

@@ -48,8 +48,6 @@ export const CGROUPFS: CgroupDriver = {
     const { path: dir, mount } = v2;
     enableControllers({ mount, dir, wanted, required }, flags, () => {});
   },
-  // Its directories are removed by who removes the container (c/teardown.c).
-  remove() {},
 };
 
 /** The directory in one hierarchy; undefined where an unprivileged caller can

@@ -50,7 +50,8 @@ export interface CgroupChange {
   flags: ReadonlyMap<string, string>;
 }
 
-/** One way to make cgroups. */
+/** One way to make cgroups. Their directories are removed by who removes the
+ * container (c/teardown.c), a unit by `systemd/stop.ts`. */
 export interface CgroupDriver {
   /**
    * Returns where the cgroup goes in one hierarchy; undefined where it can have
@@ -74,10 +75,4 @@ export interface CgroupDriver {
    * @throws {ContainerError} for a value that cannot be had
    */
   update(change: CgroupChange): void;
-  /**
-   * Removes what is no directory; what is gone already is fine.
-   *
-   * @throws {ContainerError} when it stays
-   */
-  remove(unit?: Unit): void;
 }

@@ -10,7 +10,12 @@
  */
 
 import "../caller.ts";
+import "../config/flags/numbers.ts";
+import "../config/flags/result_fd.ts";
+import "../config/id.ts";
 import "../outlet.ts";
 import "../state/place.ts";
+import "../version.ts";
+import "./load.ts";
 import "./parse.ts";
 import "./report.ts";

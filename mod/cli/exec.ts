@@ -15,6 +15,7 @@ import { readLaunchOptions } from "../config/flags/launch.ts";
 import { loadProcess } from "../config/load.ts";
 import { type ExecOptions, execProcess } from "../container/exec.ts";
 import { changeProcess } from "../container/exec_flags.ts";
+import "../container/start.ts";
 import type { StartError } from "../container/start.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";

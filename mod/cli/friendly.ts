@@ -5,6 +5,7 @@
  */
 
 import "./common.ts";
+import "./common.ts";
 import type { Config } from "../config/config.ts";
 import { flagsHost } from "../config/flags/here.ts";
 import { flagOn } from "../config/flags/use.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
-import "./start_delete.ts";
+import "./delete.ts";
+import "./start.ts";
 export { create } from "./create.ts";
 export { run } from "./run.ts";

@@ -31,8 +31,8 @@ import {
 const exec = () => load<typeof import("./exec.ts")>("exec");
 const launch = () => load<typeof import("./launch.ts")>("launch");
 const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
-const startDelete = () =>
-  load<typeof import("./start_delete.ts")>("start_delete");
+const remove = () => load<typeof import("./delete.ts")>("delete");
+const start = () => load<typeof import("./start.ts")>("start");
 const rare = () => load<typeof import("./rare.ts")>("rare");
 const texts = () => load<typeof import("./texts.ts")>("texts");
 
@@ -48,9 +48,9 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   ps: async () => (await lifecycle()).ps,
   pause: async () => (await lifecycle()).pause,
   resume: async () => (await lifecycle()).resume,
-  start: async () => (await startDelete()).start,
-  delete: async () => (await startDelete()).remove,
-  poststop: async () => (await startDelete()).poststop,
+  start: async () => (await start()).start,
+  delete: async () => (await remove()).remove,
+  poststop: async () => (await remove()).poststop,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
   checkpoint: async () => (await rare()).checkpoint,

@@ -6,7 +6,8 @@
  */
 
 import "./exec.ts";
-import "./start_delete.ts";
+import "./delete.ts";
+import "./start.ts";
 export { features, spec, validate } from "./bundle.ts";
 export { checkpoint, restore } from "./checkpoint.ts";
 export { run as doctor } from "./doctor.ts";

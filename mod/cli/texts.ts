@@ -5,6 +5,7 @@
  */
 
 import "./common.ts";
+import "./common.ts";
 import { SPEC_VERSION, VERSION } from "../version.ts";
 import type { Call } from "./call.ts";
 import { formatCompletions } from "./completions.ts";

@@ -23,7 +23,7 @@ import {
 import { hasCgroups, listLeft, signalContainer } from "./kill.ts";
 import { killCgroups, removeRubbish, removeStopped } from "./kept/reclaim.ts";
 import { loadSaved } from "./kept/saved.ts";
-import { ELSEWHERE } from "./properties/shared_root.ts";
+import { ELSEWHERE } from "./properties/unmount.ts";
 import { findState, statusOf } from "./status.ts";
 import type { Place, Warn } from "./model.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import { closeFd } from "../../ffi/libc.ts";
-import { driverOf } from "../cgroups/drivers.ts";
+import { stopUnit } from "../cgroups/systemd/stop.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
@@ -80,7 +80,7 @@ function giveUp({ prepared, dir, ...warded }: Launched): void {
   if (prepared.resctrl !== undefined) undoClass(prepared.resctrl, undefined);
   if (!cleaned) return discardPrepared(prepared, dir);
   const { made, unit } = prepared.cgroup;
-  if (made) driverOf(unit).remove(unit);
+  if (made) stopUnit(unit);
 }
 
 /**

@@ -18,13 +18,13 @@ import { errnoOf } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import { hookState, runHooks } from "../hooks.ts";
+import type { Op } from "../plan.ts";
 import {
   decodeReport,
-  type Op,
   REPORT,
   type Report,
   REPORT_SIZE,
-} from "../plan.ts";
+} from "../plan/report.ts";
 import { OperationError } from "../process/errors.ts";
 import { lockState, type State } from "../state.ts";
 import { forwardReady, openNotifySocket } from "./properties/activation.ts";

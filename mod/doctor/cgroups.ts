@@ -6,7 +6,7 @@
 
 import { statSync } from "../../ffi/files.ts";
 import { makeCgroups, planCgroups } from "../cgroups.ts";
-import { driverOf } from "../cgroups/drivers.ts";
+import { stopUnit } from "../cgroups/systemd/stop.ts";
 import { Manager } from "../cgroups/systemd/manager.ts";
 import { removeCgroups } from "../container/kept/removal.ts";
 import { makeToken } from "../container/launch/prepare.ts";
@@ -37,7 +37,7 @@ function tryCgroups(
       else withProcess((pid) => makeCgroups(plan, pid));
     } finally {
       removeCgroups(plan, "/tmp");
-      if (plan.made) driverOf(plan.unit).remove(plan.unit);
+      if (plan.made) stopUnit(plan.unit);
     }
     return undefined;
   } catch (error) {

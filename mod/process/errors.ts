@@ -5,7 +5,8 @@
  */
 
 import { ContainerError } from "../errors.ts";
-import type { Op, Report } from "../plan.ts";
+import type { Op } from "../plan.ts";
+import type { Report } from "../plan/report.ts";
 
 /** An operation of the plan that failed in the child stage. */
 export class OperationError extends Error {

@@ -5,7 +5,15 @@
  * @module
  */
 
-import { lstatSync, readDirSync, statSync } from "../../ffi/files.ts";
+import { S_IF } from "../../ffi/constants.ts";
+import { asDeno, readDirSync } from "../../ffi/files.ts";
+import {
+  type FileStat,
+  identifyFile,
+  isSameFile as isSame,
+  isType,
+  lookAt,
+} from "../../ffi/identity.ts";
 import { ContainerError } from "../errors.ts";
 import { reading } from "./words.ts";
 
@@ -22,6 +30,12 @@ const NAMES: ReadonlySet<string> = new Set([
   "exit.new",
   "notify",
 ]);
+
+/** Every command looks so: without an exception for what is not there, which would
+ * be a program's first. */
+function look(path: string, follow = false): FileStat | undefined {
+  return asDeno(path, () => lookAt(path, follow));
+}
 
 function refuse(root: string, why: string): ContainerError {
   return new ContainerError(
@@ -44,25 +58,17 @@ function refuse(root: string, why: string): ContainerError {
  */
 export function checkStateRoot(root: string): boolean {
   const uid = Deno.uid();
-  const mine = (owner: number | null) => owner === uid || owner === 0;
-  let info: Deno.FileInfo;
-  try {
-    info = lstatSync(root);
-    if (info.isSymlink) {
-      if (!mine(info.uid)) {
-        throw refuse(root, `it is a symbolic link of user ${info.uid}`);
-      }
-      info = statSync(root);
+  const mine = (owner: number) => owner === uid || owner === 0;
+  let info = look(root);
+  if (info !== undefined && isType(info, S_IF.LNK)) {
+    if (!mine(info.uid)) {
+      throw refuse(root, `it is a symbolic link of user ${info.uid}`);
     }
-  } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.NotADirectory
-    ) return false;
-    throw error;
+    info = look(root, true);
   }
+  if (info === undefined) return false;
   if (!mine(info.uid)) throw refuse(root, `it belongs to user ${info.uid}`);
-  const mode = info.mode ?? 0;
+  const { mode } = info;
   if (mode & 0o002) throw refuse(root, "everybody may write it");
   if (mode & 0o020 && info.gid !== 0 && info.gid !== Deno.gid()) {
     throw refuse(root, `group ${info.gid} may write it`);
@@ -77,9 +83,9 @@ export function checkStateRoot(root: string): boolean {
  */
 export function isStateDirectory(path: string): boolean {
   try {
-    const info = lstatSync(path);
-    return info.isDirectory && info.uid === Deno.uid() &&
-      ((info.mode ?? 0) & 0o077) === 0 &&
+    const info = look(path);
+    return info !== undefined && isType(info, S_IF.DIR) &&
+      info.uid === Deno.uid() && (info.mode & 0o077) === 0 &&
       readDirSync(path).every((it) => NAMES.has(it.name));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
@@ -104,12 +110,6 @@ export function listIds(root: string): string[] {
 
 /** Whether a path is still what a descriptor was opened as. */
 export function isSameFile(path: string, fd: number): boolean {
-  try {
-    const a = lstatSync(path);
-    const b = statSync(`/proc/self/fd/${fd}`);
-    return a.ino === b.ino && a.dev === b.dev;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
+  const found = look(path);
+  return found !== undefined && isSame(found, identifyFile(fd));
 }

@@ -8,7 +8,6 @@
  */
 
 import { readTextFileSync } from "../../../ffi/files.ts";
-import { BusError } from "../../../ffi/sd_bus.ts";
 import { ContainerError } from "../../errors.ts";
 import { countProcesses, takeDirectory } from "../cgroupfs.ts";
 import type { CgroupDriver } from "../driver.ts";
@@ -21,12 +20,13 @@ import {
   type UnitPlan,
 } from "../model.ts";
 import { ownDirectory } from "../placement.ts";
-import { asValues, isGone, isThere, Manager, NO_BUS } from "./manager.ts";
+import { asValues, isGone, isThere, Manager } from "./manager.ts";
 import {
   deviceProperties,
   limitProperties,
   readDeviceNames,
 } from "./properties.ts";
+import { removeUnit, reset, wordBus } from "./stop.ts";
 
 /** Asks systemd. */
 export const SYSTEMD: CgroupDriver = {
@@ -54,7 +54,6 @@ export const SYSTEMD: CgroupDriver = {
     if (properties.length > 0) changeUnit(unit!, properties);
     checkControllers(dirs, writes, flags);
   },
-  remove: (unit) => stopUnit(unit!),
 };
 
 function readOr(path: string): string | undefined {
@@ -103,24 +102,6 @@ function checkControllers(
         `For a user, root adds "Delegate=${controller}" to user@.service (systemctl edit user@.service) and the user logs in again; hugetlb, rdma and misc systemd hands to nobody (--cgroup-manager cgroupfs does)`,
     },
   );
-}
-
-function wordBus(
-  what: string,
-  error: unknown,
-  hint?: string,
-): ContainerError {
-  if (!(error instanceof BusError)) throw error;
-  return new ContainerError(`Cannot ${what}: ${error.message}`, {
-    code: "systemd-refused",
-    hint: hint ??
-      (error.code === "org.freedesktop.DBus.Error.AccessDenied" ||
-          error.code ===
-            "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"
-        ? "Only root may ask the machine's systemd: a user's containers are for the user's own"
-        : undefined),
-    cause: error,
-  });
 }
 
 /**
@@ -200,38 +181,6 @@ function freeName(
     tops.every((it) => countProcesses(`${it}${group}`) === 0);
   if (isLeft) removeUnit(manager, name);
   else reset(manager, name);
-}
-
-function reset(manager: Manager, name: string): void {
-  try {
-    manager.call("ResetFailedUnit", "s", [name]);
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
-}
-
-/** Stops a unit, waits for that, and forgets how it ended. */
-function removeUnit(manager: Manager, name: string): void {
-  try {
-    manager.job("StopUnit", "ss", [name, "replace"]);
-  } catch (error) {
-    // The last process has ended, and so the unit.
-    if (isGone(error)) return;
-    throw error;
-  }
-  reset(manager, name);
-}
-
-/** Where systemd cannot be reached there is nothing to do: it removes a scope
- * without processes by itself, and whoever calls has seen to that. */
-function stopUnit({ name, buses }: Unit): void {
-  try {
-    using manager = new Manager(buses);
-    removeUnit(manager, name);
-  } catch (error) {
-    if (error instanceof ContainerError && error.code === NO_BUS) return;
-    throw wordBus(`stop the unit "${name}"`, error);
-  }
 }
 
 function changeUnit({ name, buses }: Unit, properties: UnitPlan["properties"]) {

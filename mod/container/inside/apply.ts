@@ -5,14 +5,8 @@
  * @module
  */
 
-import {
-  chmodFd,
-  chownFd,
-  type FileStat,
-  isType,
-  readLinkFd,
-  unlinkBelow,
-} from "../../../ffi/at.ts";
+import { chmodFd, chownFd, readLinkFd, unlinkBelow } from "../../../ffi/at.ts";
+import { type FileStat, isType } from "../../../ffi/identity.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { openFd } from "../../../ffi/libc.ts";

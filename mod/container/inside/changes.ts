@@ -6,14 +6,8 @@
  * @module
  */
 
-import {
-  type FileStat,
-  isSameData,
-  isType,
-  listNames,
-  readLinkFd,
-  reopen,
-} from "../../../ffi/at.ts";
+import { isSameData, listNames, readLinkFd, reopen } from "../../../ffi/at.ts";
+import { type FileStat, isType } from "../../../ffi/identity.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { openFd } from "../../../ffi/libc.ts";

@@ -8,9 +8,7 @@
 
 import {
   chmodFd,
-  type FileStat,
   findBelow,
-  isType,
   listNames,
   readLinkFd,
   setMtime,
@@ -18,7 +16,7 @@ import {
 } from "../../../ffi/at.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
-import { isSameFile } from "../../../ffi/identity.ts";
+import { type FileStat, isSameFile, isType } from "../../../ffi/identity.ts";
 import { openFd } from "../../../ffi/libc.ts";
 import { actAs, type Owner } from "../../../ffi/owner.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";

@@ -11,7 +11,6 @@ import {
   chmodFd,
   createBelow,
   findBelow,
-  isType,
   listNames,
   readLinkFd,
   reopen,
@@ -19,6 +18,7 @@ import {
   statFd,
   unlinkBelow,
 } from "../../../ffi/at.ts";
+import { isType } from "../../../ffi/identity.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { syscall, writeFd } from "../../../ffi/libc.ts";

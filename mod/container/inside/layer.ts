@@ -5,13 +5,8 @@
  * @module
  */
 
-import {
-  type FileStat,
-  findBelow,
-  isType,
-  readAttribute,
-  statFd,
-} from "../../../ffi/at.ts";
+import { findBelow, readAttribute, statFd } from "../../../ffi/at.ts";
+import { type FileStat, isType } from "../../../ffi/identity.ts";
 import { S_IF } from "../../../ffi/constants.ts";
 import { closing, Held } from "./paths.ts";
 import { fileError } from "./words.ts";

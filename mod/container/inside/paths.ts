@@ -6,14 +6,8 @@
  * @module
  */
 
-import {
-  chmodFd,
-  type FileStat,
-  findBelow,
-  isType,
-  makeDirBelow,
-  statFd,
-} from "../../../ffi/at.ts";
+import { chmodFd, findBelow, makeDirBelow, statFd } from "../../../ffi/at.ts";
+import { type FileStat, isType } from "../../../ffi/identity.ts";
 import { S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { closeFd } from "../../../ffi/libc.ts";

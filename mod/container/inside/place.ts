@@ -10,13 +10,13 @@ import {
   chmodFd,
   copyData,
   createBelow,
-  type FileStat,
   linkBelow,
   renameBelow,
   reopen,
   setMtime,
   unlinkBelow,
 } from "../../../ffi/at.ts";
+import type { FileStat } from "../../../ffi/identity.ts";
 import { O } from "../../../ffi/constants.ts";
 import { Held } from "./paths.ts";
 

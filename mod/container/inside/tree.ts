@@ -8,12 +8,12 @@
 
 import {
   findBelow,
-  isType,
   listNames,
   moveBelow,
   statFd,
   unlinkBelow,
 } from "../../../ffi/at.ts";
+import { isType } from "../../../ffi/identity.ts";
 import { S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { Held } from "./paths.ts";

@@ -11,7 +11,7 @@
 import { removeSync } from "../../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
-import { driverOf } from "../../cgroups/drivers.ts";
+import { stopUnit } from "../../cgroups/systemd/stop.ts";
 import { ContainerError } from "../../errors.ts";
 import { REMOVE } from "../../plan.ts";
 import { openHelper } from "../../process/helper.ts";
@@ -33,7 +33,7 @@ import {
   splitPath,
   WHOLE,
 } from "./removal.ts";
-import { unmountShared } from "../properties/shared_root.ts";
+import { unmountShared } from "../properties/unmount.ts";
 import type { Noted, Prepared } from "../model.ts";
 
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
@@ -177,7 +177,7 @@ function removeNoted(dir: StateDir): ContainerError | undefined {
       fresh ? WHOLE | REMOVE.kill : 0,
       root,
     );
-    if (unit !== undefined) driverOf(unit).remove(unit);
+    stopUnit(unit);
   } catch (error) {
     if (fresh || !(error instanceof ContainerError)) throw error;
     const all = [error, ...error.suppressed] as ContainerError[];
@@ -199,7 +199,7 @@ export function discardPrepared(
   // A cgroup that was there before belongs to somebody else.
   if (cgroup.made) {
     removeLeftovers({ cgroups: dirs, parents }, WHOLE | REMOVE.kill, root);
-    driverOf(cgroup.unit).remove(cgroup.unit);
+    stopUnit(cgroup.unit);
   }
   unmountNoted(readNoted(dir));
   const replaced = removeUpper(
@@ -249,7 +249,7 @@ export function removeStopped(
     return removeLeftovers({ ...groups, ...rest }, last, state.root, dir);
   }
   removeLeftovers(groups, how, state.root);
-  driverOf(unit).remove(unit);
+  stopUnit(unit);
   unmountNoted(noted);
   between?.();
   removeLeftovers({ cgroups: [], ...rest }, last, state.root, dir);

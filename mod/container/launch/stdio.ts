@@ -6,7 +6,8 @@
  * @module
  */
 
-import { findBelow, isType, reopen, statFd } from "../../../ffi/at.ts";
+import { findBelow, reopen, statFd } from "../../../ffi/at.ts";
+import { isType } from "../../../ffi/identity.ts";
 import {
   AT,
   MOUNT_ATTR,

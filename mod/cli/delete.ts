@@ -1,6 +1,5 @@
 /**
- * `rustyrun start`, `rustyrun delete`, and what a keeper runs at a container's
- * end.
+ * `rustyrun delete`, and what a keeper runs at a container's end.
  *
  * @module
  */
@@ -8,23 +7,9 @@
 import "./lifecycle.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { deleteContainer, runPoststop } from "../container/delete.ts";
-import { startContainer, StartError } from "../container/start.ts";
 import type { Call } from "./call.ts";
 import { idsOf } from "./ids.ts";
-import { load } from "./load.ts";
 import { warnTo } from "./report.ts";
-
-/** `rustyrun start ID`. */
-export async function start(call: Call): Promise<number> {
-  try {
-    startContainer(call.args[0]!, call);
-  } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    const { wordStart } = await load<typeof import("./exec.ts")>("exec");
-    throw wordStart(error, call);
-  }
-  return 0;
-}
 
 /** `rustyrun delete ID`. */
 export function remove(call: Call): number {
