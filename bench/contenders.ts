@@ -128,7 +128,7 @@ export class Field {
   #addExecutable(): void {
     const executable = `${ROOT}dist/rustyrun`;
     if (!isFile(executable)) {
-      this.leaveOut("executable", "deno task compile has not made it");
+      this.leaveOut("executable", "there is no dist/rustyrun: see Recipe");
       return;
     }
     this.#add("executable", [executable]);

@@ -107,8 +107,8 @@ const COLD = [
 ];
 /** How much slower the start among many may be. */
 const GROWTH = 1.2;
-/** Cold create beside runc's. */
-const COLD_CREATE = 1.5;
+/** Cold create, run and exec beside runc's. */
+const COLD_START = 1.5;
 
 /** One line of the table. */
 export interface Verdict {
@@ -166,20 +166,21 @@ function judgeCold(report: Cases): Verdict[] {
 }
 
 function judgeColdBesideRunc(report: Cases): Verdict[] {
-  return ([["life", "create"], ["run", "run"]] as const).flatMap(
-    ([name, metric]): Verdict[] => {
-      const own = middle(report, name, metric, "cold");
-      const runc = middle(report, name, metric, "runc");
-      if (own === undefined || runc === undefined) return [];
-      return [{
-        goal: `${metric}: ${TITLES.cold}`,
-        figure: `${(own / runc).toFixed(2)} x runc`,
-        must: `${COLD_CREATE} x runc`,
-        aim: "",
-        met: own / runc <= COLD_CREATE,
-      }];
-    },
-  );
+  return ([["life", "create"], ["run", "run"], ["exec", "exec"]] as const)
+    .flatMap(
+      ([name, metric]): Verdict[] => {
+        const own = middle(report, name, metric, "cold");
+        const runc = middle(report, name, metric, "runc");
+        if (own === undefined || runc === undefined) return [];
+        return [{
+          goal: `${metric}: ${TITLES.cold}`,
+          figure: `${(own / runc).toFixed(2)} x runc`,
+          must: `${COLD_START} x runc`,
+          aim: "",
+          met: own / runc <= COLD_START,
+        }];
+      },
+    );
 }
 
 function judgeGrowth(report: Cases): Verdict[] {

@@ -147,6 +147,24 @@ Deno.test("judge() measures cold commands from an empty program", () => {
   assertEquals(cold?.met, false);
 });
 
+for (
+  const [name, metric] of [
+    ["life", "create"],
+    ["run", "run"],
+    ["exec", "exec"],
+  ] as const
+) {
+  Deno.test(`judge() compares a cold ${metric} with runc's`, () => {
+    const verdict = (cold: number) =>
+      judge(reportOf(name, [
+        series(name, metric, "cold", cold),
+        series(name, metric, "runc", 20),
+      ])).map(({ figure, must, met }) => [figure, must, met]);
+    assertEquals(verdict(29), [["1.45 x runc", "1.5 x runc", true]]);
+    assertEquals(verdict(31), [["1.55 x runc", "1.5 x runc", false]]);
+  });
+}
+
 Deno.test("docs/performance.md gets the tables between its marks", () => {
   const busy = { ...QUIET, others: 0.5, busy: true };
   const exec = [series("exec", "exec", "runc", 20)];
