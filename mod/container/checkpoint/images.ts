@@ -9,7 +9,6 @@
 import {
   createBelow,
   findBelow,
-  isType,
   listNames,
   readLinkFd,
   reopen,
@@ -20,6 +19,7 @@ import {
 import { O, O_BY_ARCH, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { mkdirSync } from "../../../ffi/files.ts";
+import { isType } from "../../../ffi/identity.ts";
 import { closeFd, openFd, readFd, writeFd } from "../../../ffi/libc.ts";
 import { checkedJson } from "./notes.ts";
 import type { Notes } from "./notes.ts";
