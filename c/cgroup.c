@@ -25,15 +25,6 @@ static int open_cgroup(int dir, const char *path)
 	return open_at2(dir, path, DIR_FLAGS, 0, DIR_RESOLVE);
 }
 
-/* Nobody moves a cgroup, so ".." is where we came from. */
-static int open_parent(int dir)
-{
-	int up = openat(dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	close(dir);
-	return up;
-}
-
 static const char *next_cgroup(struct dir *d)
 {
 	const char *name;
@@ -45,51 +36,93 @@ static const char *next_cgroup(struct dir *d)
 	return name;
 }
 
-/* Reads a cgroup up to the one below it that we come from. One that went
- * meanwhile is not found: then the others here are left to the next walk. */
-static void skip_to(struct dir *d, int dir, uint64_t ino)
+/* So many places are kept of where a walk went down: who is wide and deep at
+ * once has its directories read again from their start. */
+#define PLACES 64
+
+struct walk {
+	int dir; /* where it is; -1: it could not come up */
+	unsigned int depth;
+	struct dir d;
+	struct {
+		unsigned int depth;
+		int64_t here;
+	} place[PLACES];
+};
+
+static void walk_open(struct walk *w, int dir)
 {
-	dir_start(d, dir);
-	while (next_cgroup(d) && d->ino != ino)
-		;
+	memset(w->place, 0, sizeof(w->place));
+	w->dir = dir;
+	w->depth = 0;
+	dir_start(&w->d, dir);
+}
+
+/* Into a cgroup that was read last; false when that cannot be. */
+static bool walk_down(struct walk *w, const char *name)
+{
+	const unsigned int i = w->depth % PLACES;
+	int down = open_cgroup(w->dir, name);
+
+	if (down < 0)
+		return false;
+	w->place[i].depth = w->depth++;
+	w->place[i].here = w->d.here;
+	close(w->dir);
+	w->dir = down;
+	dir_start(&w->d, down);
+	return true;
+}
+
+/* Back, and returns the name of where it was. One that went meanwhile is not
+ * found: then the others there are left to the next walk. */
+static const char *walk_up(struct walk *w)
+{
+	const unsigned int i = --w->depth % PLACES;
+	int64_t here = w->place[i].depth == w->depth ? w->place[i].here : 0;
+	const char *name;
+	struct stat st;
+	int up;
+
+	/* Nobody moves a cgroup, so ".." is where we came from. */
+	up = fstat(w->dir, &st) < 0 ?
+		     -1 :
+		     openat(w->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	close(w->dir);
+	w->dir = up;
+	if (up < 0)
+		return NULL;
+	/* A place is a hash of the name, and two names may have the same. */
+	for (;; here = 0) {
+		dir_start_at(&w->d, up, here);
+		do
+			name = next_cgroup(&w->d);
+		while (name && w->d.ino != st.st_ino);
+		if (name || !here)
+			return name;
+	}
 }
 
 /* Calls `visit` on a cgroup and on all below it, of any depth; takes over the
  * descriptor. */
 static void visit_all(int dir, void (*visit)(int dir))
 {
-	unsigned int depth = 0;
 	const char *name;
-	struct stat st;
-	struct dir d;
-	int down;
+	struct walk w;
 
+	walk_open(&w, dir);
 	visit(dir);
-	dir_start(&d, dir);
-	for (;;) {
-		name = next_cgroup(&d);
-		if (name) {
-			down = open_cgroup(dir, name);
-			if (down < 0)
-				continue;
-			depth++;
-			close(dir);
-			dir = down;
-			visit(dir);
-			dir_start(&d, dir);
-			continue;
-		}
-		if (!depth)
+	while (w.dir >= 0) {
+		name = next_cgroup(&w.d);
+		if (name && walk_down(&w, name))
+			visit(w.dir);
+		else if (!name && !w.depth)
 			break;
-		depth--;
-		if (fstat(dir, &st) < 0)
-			break;
-		dir = open_parent(dir);
-		if (dir < 0)
-			return;
-		skip_to(&d, dir, st.st_ino);
+		else if (!name)
+			walk_up(&w);
 	}
-	close(dir);
+	if (w.dir >= 0)
+		close(w.dir);
 }
 
 /* What did not work shows when the cgroup is still busy. */
@@ -256,59 +289,31 @@ void cgroup_free(const char *way_out, pid_t pid)
 	close(fd);
 }
 
-/* Removes what is directly below. Returns the number removed, and the name of
- * one that stays ("" for none). */
-static unsigned int remove_children(int dir, char stays[256])
-{
-	unsigned int removed = 0;
-	const char *name;
-	struct dir d;
-
-	stays[0] = 0;
-	dir_start(&d, dir);
-	while ((name = next_cgroup(&d))) {
-		count_steps(1);
-		if (unlinkat(dir, name, AT_REMOVEDIR) == 0) {
-			removed++;
-		} else if (!stays[0] && strlen(name) < 256) {
-			memcpy(stays, name, strlen(name) + 1);
-		}
-	}
-	return removed;
-}
-
-/* Goes down where something stays and comes up again when it is clean; stops
- * at the first cgroup that is busy of itself. Takes over the descriptor. */
+/* Removes what is below, the deepest first; stops at the first cgroup that is
+ * busy of itself. Takes over the descriptor. */
 static void remove_below(int dir)
 {
-	unsigned int depth = 0, removed;
-	bool came_up = false;
-	char stays[256];
-	int next;
+	const char *name;
+	struct walk w;
 
-	for (;;) {
-		removed = remove_children(dir, stays);
-		if (!stays[0]) {
-			if (!depth)
-				break;
-			depth--;
-			came_up = true;
-			dir = open_parent(dir);
-			if (dir < 0)
-				return;
+	walk_open(&w, dir);
+	while (w.dir >= 0) {
+		name = next_cgroup(&w.d);
+		if (name) {
+			count_steps(1);
+			if (unlinkat(w.dir, name, AT_REMOVEDIR) < 0)
+				walk_down(&w, name);
 			continue;
 		}
-		if (came_up && !removed)
+		if (!w.depth)
 			break;
-		came_up = false;
-		next = open_cgroup(dir, stays);
-		if (next < 0)
+		name = walk_up(&w);
+		count_steps(1);
+		if (name && unlinkat(w.dir, name, AT_REMOVEDIR) < 0)
 			break;
-		close(dir);
-		dir = next;
-		depth++;
 	}
-	close(dir);
+	if (w.dir >= 0)
+		close(w.dir);
 }
 
 /* Where the component that ends at path[len] begins. */

@@ -3,21 +3,28 @@
  * traced or frozen: it takes no signal, and whoever wants it to end would wait
  * for ever. A signal that ends programs kills it then. That it is held is looked
  * for again and again: a tracer lets it go on, a machine that stands still does
- * as well.
+ * as well. And one that has ended is its tracer's until that has looked at it
+ * (ptrace(2), "Death under ptrace"), which a hostile one never does.
  */
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "calls.h"
 #include "cgroup.h"
 #include "decode.h"
 #include "held.h"
+#include "kernel.h"
 #include "proc.h"
 
 /* So many looks in a row must find it held, each after so many milliseconds in
  * which nothing came. */
 #define LOOKS 20
 #define LOOK_MS 100
+
+/* An honest tracer has looked at an end by then, in milliseconds. */
+#define ZOMBIE_MS 2000
 
 enum look { TAKEN, GOING, HELD };
 
@@ -74,9 +81,46 @@ void held_ask(struct keeper *k, int sig)
 	k->looks = 0;
 }
 
+bool held_open(struct keeper *k)
+{
+	k->end = (int)syscall(SYS_pidfd_open, k->init, 0u);
+	return k->end >= 0;
+}
+
+/* Field 52 of proc(5)'s stat: how it ended, as waitpid(2) would have said; one
+ * that cannot be read has been killed, for all we know. */
+static int read_end(pid_t pid)
+{
+	char path[32], text[1024];
+	const char *p;
+
+	if (read_whole(proc_path(path, pid, "/stat"), text, sizeof(text)) < 0)
+		return SIGKILL;
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 52; field++)
+		p = strchr(p + 1, ' ');
+	return p ? (p++, (int)read_number(&p, 10)) : SIGKILL;
+}
+
+void held_zombie(struct keeper *k)
+{
+	const int64_t now = now_ms();
+
+	if (k->end >= 0) {
+		close(k->end);
+		k->end = -1;
+		k->zombie = now;
+	} else if (k->zombie && now - k->zombie >= ZOMBIE_MS) {
+		k->ended = true;
+		k->status = read_end(k->init);
+		k->over = now;
+	}
+}
+
 int held_timeout(const struct keeper *k, int timeout)
 {
-	if (!k->asked || (timeout >= 0 && timeout < LOOK_MS))
+	if ((!k->asked && !k->zombie && !k->cause) ||
+	    (timeout >= 0 && timeout < LOOK_MS))
 		return timeout;
 	return LOOK_MS;
 }
@@ -86,8 +130,21 @@ void kill_init(struct keeper *k)
 	if (!k->ended)
 		kill(k->init, SIGKILL);
 	cgroup_thaw(k->td.cgroup, k->td.cgroups);
+	/* Its end would not be theirs, and one of them may trace it. */
+	if (k->td.flags & TEARDOWN_SHARED_PID)
+		cgroup_kill(k->td.cgroup, k->td.cgroups);
 	if (!k->ended)
 		cgroup_free(k->td.way_out, k->init);
+}
+
+void held_stop(struct keeper *k)
+{
+	const int64_t now = now_ms();
+
+	if (!k->cause || k->ended || now - k->killed < LOOK_MS)
+		return;
+	k->killed = now;
+	kill_init(k);
 }
 
 /* Killed and still not gone, it dies when it goes on: nobody waits for that. */

@@ -217,6 +217,10 @@ static void start_timer(struct keeper *k)
 static void open_gate(struct keeper *k)
 {
 	measure_before(k);
+	if (!k->ended && !held_open(k)) {
+		kill_init(k);
+		give_up("pidfd_open");
+	}
 	k->began = k->over = now_ms();
 	start_timer(k);
 	if (k->tty.master < 0)
@@ -340,7 +344,6 @@ static void stop(struct keeper *k, enum cause cause)
 		close(k->timer);
 	k->timer = -1;
 	k->cause = cause;
-	kill_init(k);
 }
 
 /* Moves what can be moved; who shares a descriptor may make that wait. */
@@ -348,14 +351,14 @@ static void move(struct keeper *k, const struct pollfd *p)
 {
 	wake_on();
 	tty_move(&k->tty, p);
-	output_move(&k->out, p + TTY_POLLS + 3);
+	output_move(&k->out, p + TTY_POLLS + 4);
 	if (wake_off())
 		reap(k);
 }
 
 static void run(struct keeper *k)
 {
-	struct pollfd p[TTY_POLLS + 3 + OUTPUT_POLLS];
+	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS];
 	int timeout, n;
 
 	while (!k->ended) {
@@ -363,9 +366,10 @@ static void run(struct keeper *k)
 		p[3] = (struct pollfd){ .fd = k->signals, .events = POLLIN };
 		p[4] = (struct pollfd){ .fd = k->channel, .events = POLLIN };
 		p[5] = (struct pollfd){ .fd = k->timer, .events = POLLIN };
+		p[6] = (struct pollfd){ .fd = k->end, .events = POLLIN };
 		timeout = held_timeout(k, tty_timeout(&k->tty));
-		output_polls(&k->out, p + TTY_POLLS + 3);
-		n = poll(p, TTY_POLLS + 3 + OUTPUT_POLLS, timeout);
+		output_polls(&k->out, p + TTY_POLLS + 4);
+		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS, timeout);
 		if (n < 0)
 			continue;
 		if (n == 0)
@@ -379,10 +383,16 @@ static void run(struct keeper *k)
 			typed(k, SIGQUIT);
 		if (p[3].revents)
 			read_signals(k);
+		if ((p[6].revents || k->zombie) && !k->ended) {
+			reap(k);
+			if (!k->ended)
+				held_zombie(k);
+		}
 		if (p[5].revents && !k->ended)
 			stop(k, TIME_IS_UP);
 		if (k->out.over && !k->cause && !k->ended)
 			stop(k, TOO_MUCH_OUTPUT);
+		held_stop(k);
 	}
 	read_channel(k);
 }
@@ -501,7 +511,7 @@ _Noreturn void keeper_main(int plan_fd)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "rustyrun");
 	teardown_init(&k->td);
-	k->tty.master = k->caller = k->timer = -1;
+	k->tty.master = k->caller = k->timer = k->end = -1;
 	read_keeper_plan(k, plan_fd);
 	open_output(k);
 	tty_open(&k->tty, k->tty.master);

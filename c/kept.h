@@ -38,6 +38,7 @@ struct keeper {
 	int64_t over;  /* and when init was reaped */
 	int timer;     /* timerfd of kTime, -1: there is none */
 	enum cause cause;
+	int64_t killed; /* when it was, last, for that */
 	int64_t before[COUNTS]; /* what kCount's counters said before it ran */
 	bool ended;
 	bool about_to_exec;
@@ -45,6 +46,8 @@ struct keeper {
 	bool refused;  /* the third Ctrl-C */
 	int dropped;   /* the signal that ended it in place of pid 1's own end */
 	int aborted;   /* the signal that came before the start */
+	int end;       /* pidfd of init, -1: it has ended */
+	int64_t zombie; /* when it had, and was not ours to reap, else 0 */
 	int asked;     /* the signal that an exec's process is to end by */
 	int looks;     /* how often in a row it was held since */
 	/* Signals that wait for the start, by number; ssi_signo 0: none. */

@@ -95,6 +95,34 @@ export function readTextFileSync(path: string): string {
   });
 }
 
+/**
+ * As {@linkcode readTextFileSync}, for what need not be a small file, nor end.
+ *
+ * @param most bytes
+ * @returns undefined where there are more
+ */
+export function readTextUpToSync(
+  path: string,
+  most: number,
+): string | undefined {
+  using file = openSync(path);
+  let bytes = new Uint8Array(Math.min(most, 1 << 16));
+  let size = 0;
+  for (;;) {
+    const count = file.readSync(bytes.subarray(size));
+    if (count === null) break;
+    size += count;
+    if (size < bytes.length) continue;
+    if (size > most) return undefined;
+    const more = new Uint8Array(Math.min(most + 1, 2 * size));
+    more.set(bytes);
+    bytes = more;
+  }
+  const read = bytes.subarray(0, size);
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(read);
+  return text.includes("\ufffd") ? fromBytes(read) : text;
+}
+
 /** As Deno.openSync, of what is there. */
 export function openSync(
   path: string,

@@ -34,6 +34,17 @@ const SMALL = {
   process: { cwd: "/", args: ["sh"] },
 };
 
+Deno.test("loadSpec() reads no more than 64 MiB", () => {
+  using bundle = makeBundle();
+  const path = `${bundle.path}/config.json`;
+  Deno.symlinkSync("/dev/zero", path);
+  const error = assertThrows(() => loadSpec(bundle.path), ContainerError);
+  assertEquals([error.message, error.code], [
+    `Cannot read "${path}": it has more than 64 MiB`,
+    "config-unreadable",
+  ]);
+});
+
 const NAMES = [...Deno.readDirSync(TESTDATA)].map(({ name }) => name).sort();
 
 for (const name of NAMES) {

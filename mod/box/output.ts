@@ -12,6 +12,8 @@ import { readPipe } from "../../ffi/pipe.ts";
 import { forget, untilReady } from "./watcher.ts";
 
 const CHUNK = 1 << 16;
+/** What a piece that is kept holds at least: a process may write byte by byte. */
+const PIECE = 1 << 12;
 /** What is read comes here first: its size is known then. */
 const read = new Uint8Array(CHUNK);
 /** A line that is longer is given in pieces. */
@@ -27,10 +29,49 @@ export interface Meter {
   take(size: number, collected: boolean): number;
 }
 
+/** Bytes that come one after the other, in as few pieces as can be. */
+class Pieces {
+  #pieces: { room: Uint8Array<ArrayBuffer>; used: number }[] = [];
+
+  add(bytes: Uint8Array): void {
+    let last = this.#pieces.at(-1);
+    if (!last || last.room.length - last.used < bytes.length) {
+      last = {
+        room: new Uint8Array(Math.max(PIECE, bytes.length)),
+        used: 0,
+      };
+      this.#pieces.push(last);
+    }
+    last.room.set(bytes, last.used);
+    last.used += bytes.length;
+  }
+
+  /** Takes the first piece away.
+   *
+   * @returns undefined where there is none */
+  shift(): Uint8Array<ArrayBuffer> | undefined {
+    const first = this.#pieces.shift();
+    return first?.room.subarray(0, first.used);
+  }
+
+  /** All of it, in one. */
+  join(): Uint8Array<ArrayBuffer> {
+    const all = new Uint8Array(
+      this.#pieces.reduce((sum, it) => sum + it.used, 0),
+    );
+    let at = 0;
+    for (const { room, used } of this.#pieces) {
+      all.set(room.subarray(0, used), at);
+      at += used;
+    }
+    return all;
+  }
+}
+
 /** One end of a pipe, read when somebody wants what is in it. */
 export class Source {
   /** What was read, and nobody has taken. */
-  #chunks: Uint8Array<ArrayBuffer>[] = [];
+  readonly #pieces = new Pieces();
   #fd = -1;
   #opened = Promise.withResolvers<void>();
   #ended = false;
@@ -69,8 +110,8 @@ export class Source {
   async next(): Promise<Uint8Array<ArrayBuffer> | undefined> {
     this.#collecting = false;
     for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk !== undefined) return chunk;
+      const piece = this.#pieces.shift();
+      if (piece !== undefined) return piece;
       if (this.#ended) return undefined;
       await this.#fill();
     }
@@ -85,15 +126,7 @@ export class Source {
 
   /** What was collected. */
   get bytes(): Uint8Array<ArrayBuffer> {
-    if (this.taken) return new Uint8Array();
-    const size = this.#chunks.reduce((sum, it) => sum + it.length, 0);
-    const all = new Uint8Array(size);
-    let at = 0;
-    for (const chunk of this.#chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    return all;
+    return this.taken ? new Uint8Array() : this.#pieces.join();
   }
 
   /** Reads a chunk, or waits for one; several who ask wait for the same. */
@@ -116,7 +149,7 @@ export class Source {
     if (size === 0) this.close();
     else {
       const kept = this.#meter.take(size, !this.taken);
-      if (kept > 0) this.#chunks.push(read.slice(0, kept));
+      if (kept > 0) this.#pieces.add(read.subarray(0, kept));
     }
     return true;
   }
@@ -163,7 +196,9 @@ export class Output extends ReadableStream<Uint8Array<ArrayBuffer>> {
   async *lines(): AsyncGenerator<string, void, void> {
     let rest = "";
     for await (const text of this.pipeThrough(new TextDecoderStream())) {
-      const lines = (rest + text).split("\n");
+      // A line that comes byte by byte is not searched again each time.
+      const lines = text.split("\n");
+      lines[0] = rest + lines[0];
       rest = lines.pop()!;
       for (const line of lines) {
         yield line.endsWith("\r") ? line.slice(0, -1) : line;
@@ -177,12 +212,14 @@ export class Output extends ReadableStream<Uint8Array<ArrayBuffer>> {
   }
 
   /** All of it, as text. */
-  text(): Promise<string> {
-    return new Response(this).text();
+  async text(): Promise<string> {
+    return new TextDecoder().decode(await this.bytes());
   }
 
   /** All of it. */
   async bytes(): Promise<Uint8Array<ArrayBuffer>> {
-    return await new Response(this).bytes();
+    const pieces = new Pieces();
+    for await (const chunk of this) pieces.add(chunk);
+    return pieces.join();
   }
 }

@@ -7,7 +7,7 @@
  */
 
 import { O, O_BY_ARCH } from "../../ffi/constants.ts";
-import { readTextFileSync, statSync } from "../../ffi/files.ts";
+import { readTextUpToSync, statSync } from "../../ffi/files.ts";
 import { openFd } from "../../ffi/libc.ts";
 import {
   ContainerError,
@@ -68,7 +68,10 @@ export interface LoadOptions extends SpecProblemsOptions {
   opened?: string;
 }
 
-/** Reads a whole text file.
+/** execve(2) takes 6 MiB of arguments and variables; the rest is far less. */
+const MOST_BYTES = 64 << 20;
+
+/** Reads a whole text file of at most 64 MiB.
  *
  * @param path what errors call it
  * @param hint what to do where there is none
@@ -76,8 +79,9 @@ export interface LoadOptions extends SpecProblemsOptions {
  * @throws {ContainerError} "config-unreadable"
  */
 export function readText(path: string, hint: string, file = path): string {
+  let text: string | undefined;
   try {
-    return readTextFileSync(file);
+    text = readTextUpToSync(file, MOST_BYTES);
   } catch (error) {
     throw new ContainerError(
       `Cannot read "${path}": ${describeFileError(error)}`,
@@ -90,6 +94,11 @@ export function readText(path: string, hint: string, file = path): string {
       },
     );
   }
+  if (text !== undefined) return text;
+  throw new ContainerError(`Cannot read "${path}": it has more than 64 MiB`, {
+    code: "config-unreadable",
+    hint: "Name the file that you mean; a device may have no end",
+  });
 }
 
 /** Returns the path of the configuration of a bundle. */

@@ -80,6 +80,13 @@ function isLiving(path: string, now = readStat(path)): boolean {
 const PASSES = 1000;
 
 /**
+ * So many threads are looked at in all these passes, once two of them are done:
+ * a tracer among the container's own processes may keep any number that have
+ * ended.
+ */
+const LOOKS = 20_000;
+
+/**
  * Looks through the threads behind a first one that has ended. They may change
  * faster than they can be read: each can make the next one and end. Those that
  * are on their way out make none, so it takes two equal lists of them to say
@@ -90,7 +97,8 @@ const PASSES = 1000;
 function findOther(pid: number): string | "changing" | undefined {
   const path = `/proc/${pid}`;
   let before = "";
-  for (let pass = 0; pass < PASSES; pass++) {
+  let looks = 0;
+  for (let pass = 0; pass < 2 || (pass < PASSES && looks < LOOKS); pass++) {
     let names: string[];
     try {
       names = readDirSync(`${path}/task`).map((it) => it.name);
@@ -98,6 +106,7 @@ function findOther(pid: number): string | "changing" | undefined {
       if (readStat(path) === undefined) return undefined;
       throw error;
     }
+    looks += names.length;
     for (const name of names) {
       if (name !== `${pid}` && isLiving(`${path}/task/${name}`)) {
         return `${path}/task/${name}`;

@@ -148,6 +148,40 @@ for (const [name, needs, hold] of HOLDS) {
   );
 }
 
+/** Attaches without a stop, and never looks at an end. */
+const SEIZER = `
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(0x4206, int(sys.argv[1]), None, None):
+    raise OSError(ctypes.get_errno(), "PTRACE_SEIZE")
+print("attached", flush=True)
+time.sleep(10000)
+`;
+
+testOn(
+  [...NEEDS, "python3"],
+  "exec ends as its command did whose tracer never looks",
+  () =>
+    withContainer(async (id, seconds) => {
+      const fifo = `/tmp/${seconds}`;
+      assertEquals((await runCli(["exec", id, "mkfifo", fifo])).code, 0);
+      for (const [end, code] of [["exit 7", 7], ["exit 0", 0]] as const) {
+        const words = ["sh", "-c", `read line <${fifo}; ${end}`];
+        const exec = start([...cliCommand(), "exec", id, ...words]);
+        const pid = await waitFor(() => findCommand(words.join(" ")));
+        const tracer = start([findPython(), "-c", SEIZER, `${pid}`]);
+        await tracer.waitFor("attached");
+        try {
+          await runCli(["exec", id, "sh", "-c", `echo >${fifo}`]);
+          assertEquals((await exec.done).code, code);
+          assertEquals(readProcessState(pid), "Z");
+        } finally {
+          tracer.kill("SIGKILL");
+        }
+      }
+    }),
+);
+
 testOn(
   [...NEEDS, "script"],
   "a terminal that is closed ends an exec that is stopped",
