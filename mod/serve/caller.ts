@@ -6,7 +6,7 @@
 
 import { readTextFileSync } from "../../ffi/files.ts";
 import { type Caller, readDirectory } from "../caller.ts";
-import { readStatus, type Status } from "../caller/status.ts";
+import { statusOfEquals } from "./equal.ts";
 import type { Asked, Front } from "./front.ts";
 
 /** ppid of proc_pid_stat(5). */
@@ -17,15 +17,13 @@ function readParent(proc: string): number {
 
 /**
  * What a front knows of itself, and /proc of it; this process is where the front
- * is.
+ * is, and its equal.
  */
 export function makeFrontCaller(
   { pid }: Pick<Front, "pid">,
   { request, strings }: Asked,
 ): Caller {
   const proc = `/proc/${pid}`;
-  let found: Status | undefined;
-  const status = () => found ??= readStatus(proc);
   return {
     words: strings.words,
     environment: strings.variables.filter((it) => it.indexOf("=") > 0),
@@ -36,13 +34,13 @@ export function makeFrontCaller(
       return readParent(proc);
     },
     get uid() {
-      return status().uid;
+      return statusOfEquals().uid;
     },
     get gid() {
-      return status().gid;
+      return statusOfEquals().gid;
     },
     get caps() {
-      return status().caps;
+      return statusOfEquals().caps;
     },
     umask: request.umask,
     fileLimit: request.files,

@@ -11,6 +11,7 @@ import {
   readTextFileSync,
 } from "../../ffi/files.ts";
 import { errnoOf } from "../../ffi/errno.ts";
+import { readStatus, type Status } from "../caller/status.ts";
 
 /** Lines of /proc/PID/status, proc_pid_status(5). */
 const FIELDS = [
@@ -38,6 +39,14 @@ function tryRead(path: string): string | undefined {
     if (errnoOf(error) === "") throw error;
     return undefined;
   }
+}
+
+let own: Pick<Status, "uid" | "gid" | "caps"> | undefined;
+
+/** Ids and capabilities of every equal: this process's own, which never changes
+ * them. */
+export function statusOfEquals(): Pick<Status, "uid" | "gid" | "caps"> {
+  return own ??= readStatus("/proc/self");
 }
 
 /** What this process is to the kernel: ids, groups, capabilities, namespaces,
