@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "front.h"
+#include "front_user.h"
 #include "kernel.h"
 
 extern char **environ;
@@ -191,7 +192,7 @@ static bool describe(char **argv)
 static bool find_socket(struct sockaddr_un *to)
 {
 	static const char tail[] = "/rustyrun/.serve";
-	const char *dir = geteuid() ? getenv("XDG_RUNTIME_DIR") : "/run";
+	const char *dir = is_machines_root() ? "/run" : getenv("XDG_RUNTIME_DIR");
 
 	to->sun_family = AF_UNIX;
 	if (front_place.socket[0]) {
@@ -546,7 +547,7 @@ _Noreturn static void become_full(int argc, char **argv)
 		words[i] = p;
 	for (int i = 1; i < argc; i++)
 		words[own + (uint32_t)i - 1] = argv[i];
-	execve(words[0], words, environ);
+	execve(words[0], words, with_caches(environ));
 	give_up(words[0], strerror(errno));
 }
 

@@ -1,5 +1,5 @@
 /**
- * Compiles c/*.c into dist/rustyrun-helper-<arch>, and c/front.c alone into
+ * Compiles c/*.c into dist/rustyrun-helper-<arch>, and c/front*.c into
  * dist/rustyrun-front-<arch>: static, stripped, the same bytes from the same
  * compiler. With musl-gcc they are 90 and 30 KB, with a glibc compiler some 700;
  * both behave alike.
@@ -130,13 +130,13 @@ function readOsRelease(): string {
 const PROGRAMS = ["helper", "front"] as const;
 type Program = typeof PROGRAMS[number];
 
-const FRONT = "c/front.c";
+const FRONT = ["c/front.c", "c/front_user.c"];
 
 /** The files that a program is compiled of. */
 function sourcesOf(program: Program): string[] {
   return program === "front"
-    ? [FRONT]
-    : listSources(".c").filter((path) => path !== FRONT);
+    ? FRONT
+    : listSources(".c").filter((path) => !FRONT.includes(path));
 }
 
 function listSources(suffix: string): string[] {

@@ -30,21 +30,23 @@ const COMES_MS = 60_000;
 export class FrontRoom implements Disposable {
   readonly dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-front-" });
   readonly socket = `${this.dir}/s`;
-  readonly path = `${this.dir}/rustyrun`;
+  readonly path = `${this.dir}/front`;
   #listener = -1;
 
   /**
    * @param program what the front becomes when it is cold
    * @param patience milliseconds that it waits for the first word; a test that
    * plays the engine may be slow
+   * @param usual whether it looks for its engine where every front does
    */
   constructor(
     program: readonly string[] = ["/bin/echo", "cold"],
     patience = COMES_MS,
+    usual = false,
   ) {
     const bytes = encodeFront(Deno.readFileSync(programPath("front")), {
       program,
-      socket: this.socket,
+      ...usual ? {} : { socket: this.socket },
       patience,
     });
     Deno.writeFileSync(this.path, bytes, { mode: 0o755 });
@@ -61,8 +63,8 @@ export class FrontRoom implements Disposable {
   }
 
   /** Listens where the front calls. */
-  listen(backlog = 8): number {
-    return this.#listener = listenPackets(this.socket, backlog);
+  listen(backlog = 8, socket = this.socket): number {
+    return this.#listener = listenPackets(socket, backlog);
   }
 
   /** Takes the next front's connection. */

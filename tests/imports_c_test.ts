@@ -18,7 +18,7 @@ const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
 const FLOORS = {
   ground: ["plan", "kernel", "calls", "proc", "decode", "vector"],
   // A program of its own.
-  front: ["front"],
+  front: ["front", "front_user"],
   parts: [
     ..."stage place tree cgroup teardown relay wake tty".split(" "),
   ],

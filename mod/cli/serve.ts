@@ -19,6 +19,7 @@ import {
 } from "../config/flags/use.ts";
 import { countListenFds } from "../container/properties/activation.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
+import { outerRoot } from "../host.ts";
 import { openHelper, readProgram } from "../process/helper.ts";
 import { selfCommand } from "../program.ts";
 import { makeFrontCaller } from "../serve/caller.ts";
@@ -157,7 +158,7 @@ export async function serve(call: Call, main: Main): Promise<number> {
   }
   const path = socketOf(call) ??
     usualSocket(
-      caller.uid,
+      caller.uid || outerRoot(caller.proc),
       findVariable(caller.environment, "XDG_RUNTIME_DIR"),
     );
   if (path === undefined) {

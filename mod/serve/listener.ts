@@ -35,6 +35,7 @@ const LOOKS = 200, LOOK_MS = 10;
 /** Where fronts look for the engine: c/front.c has the same. A container has no
  * such name, since an id begins with no dot.
  *
+ * @param uid as it is outside of any user namespace, as for the states
  * @returns undefined for a user without a directory of its own */
 export function usualSocket(
   uid: number,

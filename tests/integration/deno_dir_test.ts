@@ -96,6 +96,9 @@ const PLACES: [
   ],
   ["HOME is missing", ({ dir }) => ({ HOME: `${dir}/none` })],
   ["there is no HOME", () => ({})],
+  ["there is no HOME, and no such runtime directory", ({ dir }) => ({
+    XDG_RUNTIME_DIR: `${dir}/none`,
+  })],
 ];
 
 for (const [what, env, before] of fromSources ? [] : PLACES) {
@@ -145,6 +148,34 @@ testOn(
     assertStringIncludes(stderr, "the DENO_DIR environment variable is set");
   },
 );
+
+for (const own of fromSources ? [] : [true, false]) {
+  testOn(
+    ["root", "helper", "user"],
+    `without HOME the bundle has its caches in a runtime directory, if it is the user's: ${own}`,
+    async () => {
+      const words = cliCommand({ user: true });
+      // The executable has none.
+      if (words.length === 1) return;
+      using room = makeRoom(true);
+      const runtime = `${room.dir}/ro`;
+      // Whose it is says more than whether it can be written.
+      Deno.chmodSync(runtime, 0o777);
+      if (own) Deno.chownSync(runtime, USERS.single, USERS.single);
+      const path = `${words[0]!.slice(0, words[0]!.lastIndexOf("/"))}:/usr/bin`;
+      const { stdout, stderr } = await runToEnd(asUser([
+        ...["env", "-i", `PATH=${path}:/bin`, `XDG_RUNTIME_DIR=${runtime}`],
+        ...[words.at(-1)!, "--version"],
+      ]));
+      const made = [...Deno.readDirSync(runtime)].map((it) => it.name);
+      assertEquals(made, own ? ["rustyrun.deno"] : []);
+      assertMatch(
+        own ? stdout : stderr,
+        own ? /^rustyrun version / : /DENO_DIR environment variable is set/,
+      );
+    },
+  );
+}
 
 testOn(NEEDS, "root stops at a DENO_DIR that others may write", async () => {
   using room = makeRoom();

@@ -201,3 +201,54 @@ testOn(
     assertEquals([...stdout], [...encode("cold a"), 0xff, ...encode("b\n")]);
   },
 );
+
+testOn(
+  ["helper", "user"],
+  "front: Deno gets a directory for its caches where it would find none",
+  async () => {
+    using room = new FrontRoom(["/usr/bin/env"]);
+    const runtime = `${room.dir}/runtime`;
+    Deno.mkdirSync(runtime);
+    const become = async (...variables: string[]) => {
+      const line = ["/usr/bin/env", "-i", ...variables, room.path];
+      return (await start(line).done).stdout.trim().split("\n");
+    };
+    const own = `XDG_RUNTIME_DIR=${runtime}`;
+    const given = `DENO_DIR=${runtime}/rustyrun.deno`;
+    assertEquals(await become(own, "A=b"), [given, own, "A=b"]);
+    assertEquals(await become("HOME=", own), [given, "HOME=", own]);
+    for (
+      const variables of [
+        ["A=b"],
+        [own, "HOME=/x"],
+        [own, "DENO_DIR=/x"],
+        [own, "XDG_CACHE_HOME=/x"],
+        [`XDG_RUNTIME_DIR=${room.dir}/none`],
+        [`XDG_RUNTIME_DIR=${"/x".repeat(3000)}`],
+      ]
+    ) assertEquals(await become(...variables), variables);
+    if (Deno.uid() !== 0) return;
+    // Another's directory.
+    Deno.chownSync(runtime, USERS.single, USERS.single);
+    assertEquals(await become(own), [own]);
+  },
+);
+
+testOn(
+  ["helper", "user", "userns"],
+  "front: root of a user's user namespace looks for the user's engine",
+  async () => {
+    using room = new FrontRoom(undefined, undefined, true);
+    const dir = `${room.dir}/rustyrun`;
+    Deno.mkdirSync(dir);
+    for (const path of [room.dir, dir]) Deno.chmodSync(path, 0o755);
+    room.listen(8, `${dir}/.serve`);
+    Deno.chmodSync(`${dir}/.serve`, 0o777);
+    const front = start(asUser([
+      ...["unshare", "-Ur", "env", `XDG_RUNTIME_DIR=${room.dir}`],
+      ...[room.path, ...WORDS],
+    ]));
+    room.accept()[Symbol.dispose]();
+    assertEquals(await front.done, COLD);
+  },
+);
