@@ -42,21 +42,46 @@ Deno.test("claimSharedRoot() makes a directory for this user alone", () => {
 });
 
 /** Ways in which somebody else can have made it, or may still write it. */
-const UNSAFE: [string, (path: string) => void, number][] = [
-  ["a directory that all may write", (path) => {
-    Deno.mkdirSync(path);
-    Deno.chmodSync(path, 0o777);
-  }, uid],
-  ["a directory that a group may write", (path) => {
-    Deno.mkdirSync(path);
-    Deno.chmodSync(path, 0o770);
-  }, uid],
-  ["another user's directory", (path) => Deno.mkdirSync(path), uid + 1],
-  ["a link to a directory", (path) => Deno.symlinkSync("/", path), uid],
-  ["a file", (path) => Deno.writeTextFileSync(path, ""), uid],
+const UNSAFE: [string, (path: string) => void, number, string][] = [
+  [
+    "a directory that all may write",
+    (path) => {
+      Deno.mkdirSync(path);
+      Deno.chmodSync(path, 0o777);
+    },
+    uid,
+    "others may write it",
+  ],
+  [
+    "a directory that a group may write",
+    (path) => {
+      Deno.mkdirSync(path);
+      Deno.chmodSync(path, 0o770);
+    },
+    uid,
+    "others may write it",
+  ],
+  [
+    "another user's directory",
+    (path) => Deno.mkdirSync(path),
+    uid + 1,
+    `it belongs to user ${uid}`,
+  ],
+  [
+    "a link to a directory",
+    (path) => Deno.symlinkSync("/", path),
+    uid,
+    "it is no directory",
+  ],
+  [
+    "a file",
+    (path) => Deno.writeTextFileSync(path, ""),
+    uid,
+    "it is no directory",
+  ],
 ];
 
-for (const [name, make, owner] of UNSAFE) {
+for (const [name, make, owner, why] of UNSAFE) {
   Deno.test(`claimSharedRoot() refuses ${name}`, () => {
     withTempDir((dir) => {
       const path = `${dir}/root`;
@@ -64,7 +89,7 @@ for (const [name, make, owner] of UNSAFE) {
       const error = assertThrows(
         () => claimSharedRoot(path, owner),
         ContainerError,
-        `Cannot keep the container's state in "${path}": others may write it`,
+        `Cannot keep the container's state in "${path}": ${why}`,
       );
       assertEquals(error.code, "state-directory");
     });

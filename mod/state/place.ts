@@ -44,11 +44,16 @@ export function claimSharedRoot(path: string, uid: number): void {
     }
   }
   const info = lstatSync(path);
-  if (info.isDirectory && info.uid === uid && !((info.mode ?? 0) & 0o022)) {
-    return;
-  }
+  const why = info.uid !== uid
+    ? `it belongs to user ${info.uid}`
+    : !info.isDirectory
+    ? "it is no directory"
+    : (info.mode ?? 0) & 0o022
+    ? "others may write it"
+    : undefined;
+  if (why === undefined) return;
   throw new ContainerError(
-    `Cannot keep the container's state in "${path}": others may write it`,
+    `Cannot keep the container's state in "${path}": ${why}`,
     {
       code: "state-directory",
       hint:
