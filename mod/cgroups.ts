@@ -29,6 +29,7 @@ import {
 } from "./cgroups/model.ts";
 import { addResources } from "./cgroups/resources.ts";
 import { Manager, NO_BUS } from "./cgroups/systemd/manager.ts";
+import { boundTasks } from "./cgroups/placement.ts";
 import { addProperties, planUnit } from "./cgroups/systemd/plan.ts";
 import { findBuses } from "./host/buses.ts";
 
@@ -190,7 +191,11 @@ function planBy(
         hybrid: layout === "hybrid",
       },
     });
-    if (path !== undefined) addHierarchy(plan, mount, path, mine);
+    if (path === undefined) continue;
+    const bound = plan.fresh && plan.unit === undefined && mount.version === 2
+      ? boundTasks(mine, mount, path, look)
+      : mine;
+    addHierarchy(plan, mount, path, bound);
   }
   if (config.idle && plan.joins.v2 !== undefined) {
     plan.joins.v2 = plan.leaf = `${plan.joins.v2}/init`;

@@ -22,6 +22,7 @@ import {
   isDelegated,
   placeCgroup,
   placeCounted,
+  UNIT_LIMITED,
 } from "./placement.ts";
 import { visitCgroups } from "./walk.ts";
 
@@ -62,6 +63,9 @@ function place(
     const path = placeCgroup(config, mount, token, need, look);
     if (isDelegated(path, mount, uid, look)) return path;
   } catch (error) {
+    if (error instanceof ContainerError && error.code === UNIT_LIMITED) {
+      throw error;
+    }
     // A user's run must not fail for a cgroup that nobody asked for.
     reason = error;
   }

@@ -16,6 +16,10 @@
  *   a limit asked for                    below the parent of the caller's own,
  *                                        as runc and crun do for relative paths
  *   ... and own is the namespace's root  refused: the processes must move first
+ *   ... and own has limits itself        refused as well: the container would be
+ *                                        out of them. But for pids.max, which every
+ *                                        unit of systemd's has (DefaultTasksMax=):
+ *                                        the container gets no more than that
  *
  * A user's session: with `systemd-run --user --scope -p Delegate=yes` (and in
  * most desktop terminals) the own cgroup and its parent app.slice are the user's,
@@ -35,6 +39,7 @@
 
 import { ContainerError } from "../errors.ts";
 import type { CgroupMount } from "../host.ts";
+import type { Limit } from "./limits.ts";
 import type { CgroupConfig, CgroupLook } from "./model.ts";
 
 /** The caller's own cgroup as a path on the host.
@@ -155,17 +160,85 @@ function placeBelow(
   if (mount.version === 1 || !need.limits) return own;
   // Only the real root has no cgroup.type; a cgroup namespace's root has one.
   if (look.read(`${own}/cgroup.type`) === undefined) return own;
-  if (own !== mount.path) return parentOf(own, mount.path);
+  if (own !== mount.path) {
+    refuseLimited(own, look);
+    return parentOf(own, mount.path);
+  }
   // Emptied by whoever made this container (docker:dind does so).
   if (look.read(`${own}/cgroup.procs`) === "") return own;
   throw new ContainerError(
     `Cannot limit the container: the caller is in the topmost cgroup it can see ("${own}"), and cgroup v2 hands out no controllers from a cgroup that holds processes`,
     {
       code: "cgroup-no-place",
-      hint:
-        `Move the processes into a child first: mkdir ${own}/init && for p in $(cat ${own}/cgroup.procs); do echo $p > ${own}/init/cgroup.procs; done`,
+      hint: hintMove(own),
     },
   );
+}
+
+const hintMove = (own: string) =>
+  `Move the processes into a child first: mkdir ${own}/init && for p in $(cat ${own}/cgroup.procs); do echo $p > ${own}/init/cgroup.procs; done`;
+
+/** Limits of v2, and how none is written; cgroup-v2.rst. */
+const LIMIT_FILES: readonly [string, RegExp][] = [
+  ["memory.max", /^max$/],
+  ["memory.high", /^max$/],
+  ["memory.swap.max", /^max$/],
+  ["cpu.max", /^max /],
+  ["cpuset.cpus", /^$/],
+  ["cpuset.mems", /^$/],
+  ["io.max", /^$/],
+];
+
+/** Throws where a container beside the caller's cgroup would be out of limits that
+ * the caller is in. */
+function refuseLimited(own: string, look: CgroupLook): void {
+  for (const [file, none] of LIMIT_FILES) {
+    const value = look.read(`${own}/${file}`)?.trim();
+    if (value === undefined || none.test(value)) continue;
+    throw new ContainerError(
+      `Cannot limit the container: it must stay within the limits of the caller's own cgroup ("${own}": ${file} is ${value}), and cgroup v2 hands out no controllers from a cgroup that holds processes`,
+      {
+        code: UNIT_LIMITED,
+        hint: `${
+          hintMove(own)
+        }. In a unit of systemd's, set Delegate=yes too; DelegateSubgroup=init (systemd 254) moves them`,
+      },
+    );
+  }
+}
+
+/** The error of a container that would be out of the limits of the caller's. */
+export const UNIT_LIMITED = "cgroup-unit-limited";
+
+/**
+ * Keeps a container beside the caller's cgroup to as many processes as may be in
+ * that.
+ *
+ * @param mine the limits that are asked for
+ * @param path of the container's cgroup
+ * @returns these, and that one where it is the smaller one
+ */
+export function boundTasks(
+  mine: readonly Limit[],
+  mount: CgroupMount,
+  path: string,
+  look: CgroupLook,
+): readonly Limit[] {
+  if (mine.length === 0 || !mount.controllers.includes("pids")) return mine;
+  const own = ownDirectory(mount);
+  if (path.startsWith(`${own}/`)) return mine;
+  const most = look.read(`${own}/pids.max`)?.trim() ?? "";
+  if (!/^\d+$/.test(most)) return mine;
+  const asked = mine.find((it) => it.file === "pids.max");
+  if (asked !== undefined && Number(asked.value) <= Number(most)) return mine;
+  return [...mine.filter((it) => it !== asked), {
+    file: "pids.max",
+    value: most,
+    why: "processes that the cgroup of the caller may have",
+    from: "linux.resources.pids.limit",
+    controller: "pids",
+    version: 2,
+  }];
 }
 
 /**
