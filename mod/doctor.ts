@@ -5,12 +5,18 @@
  * @module
  */
 
-import { readTextFileSync } from "../ffi/files.ts";
 import { CLONE } from "../ffi/constants.ts";
 import { readSubordinateIds } from "./container/properties/id_maps.ts";
 import { checkCgroups } from "./doctor/cgroups.ts";
+import { checkExec } from "./doctor/exec.ts";
 import { asFinding, type Finding, probeConfig } from "./doctor/finding.ts";
 import { enterUser, inMounts, mountTree, tryOps, WHY } from "./doctor/probe.ts";
+import {
+  findProgram,
+  fixInside,
+  fixUser,
+  readSwitches,
+} from "./doctor/userns.ts";
 import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
 import { areServed, type IdMaps, resolveIdMaps } from "./namespaces/idmaps.ts";
@@ -33,30 +39,9 @@ const NAMESPACES: [string, number][] = [
 const NO_NAMESPACES =
   "CAP_SYS_ADMIN is missing: in Docker, start the container with --privileged, or --cap-add SYS_ADMIN and an unconfined AppArmor and seccomp profile";
 
-const sysctl = (path: string): string | undefined => {
-  try {
-    return readTextFileSync(`/proc/sys/${path}`).trim();
-  } catch {
-    // A kernel without this switch is not blocked by it.
-    return undefined;
-  }
-};
-
-/** Which switch blocks user namespaces, keyed on the switch itself. */
-function userFix(facts: Facts): string {
-  if (sysctl("kernel/unprivileged_userns_clone") === "0") {
-    return "sysctl -w kernel.unprivileged_userns_clone=1";
-  }
-  if (sysctl("user/max_user_namespaces") === "0") {
-    return "sysctl -w user.max_user_namespaces=15000";
-  }
-  if (sysctl("kernel/apparmor_restrict_unprivileged_userns") === "1") {
-    return `as root, allow this one program in AppArmor: printf 'abi <abi/4.0>,\\ninclude <tunables/global>\\nprofile rustyrun ${Deno.execPath()} flags=(unconfined) { userns, }\\n' >/etc/apparmor.d/rustyrun && apparmor_parser -r /etc/apparmor.d/rustyrun`;
-  }
-  return facts.inUserns
-    ? "this is a container: start it with --security-opt seccomp=unconfined, or --privileged"
-    : "a seccomp filter or a security module of the caller forbids it: run from a plain login";
-}
+/** What helps where a user namespace is made, and not what belongs in it. */
+const fixWithin = (facts: Facts, other = NO_NAMESPACES): string =>
+  fixInside(readSwitches(), facts, findProgram(), other);
 
 /** Ids that a probe maps: as `run` would. */
 function probeMaps(facts: Facts): IdMaps | undefined {
@@ -105,7 +90,7 @@ function checkUser(facts: Facts, maps: IdMaps | undefined): Finding {
     name,
     verdict: maps === undefined ? "lacks" : "fails",
     detail: failed,
-    fix: userFix(facts),
+    fix: fixUser(readSwitches(), facts, findProgram()),
   };
 }
 
@@ -144,7 +129,11 @@ function checkSubordinateIds(facts: Facts): Finding {
   };
 }
 
-function checkNamespaces(base: Op[], maps: IdMaps | undefined): Finding[] {
+function checkNamespaces(
+  base: Op[],
+  maps: IdMaps | undefined,
+  facts: Facts,
+): Finding[] {
   return NAMESPACES.map(([kind, flag]) => {
     const failed = tryOps(
       [...base, { do: "unshare", flags: flag, why: WHY }],
@@ -160,12 +149,16 @@ function checkNamespaces(base: Op[], maps: IdMaps | undefined): Finding[] {
       detail: failed,
       fix: failed.includes("ENOSPC")
         ? "raise the sysctls user.max_*_namespaces"
-        : NO_NAMESPACES,
+        : fixWithin(facts),
     };
   });
 }
 
-function checkMounts(base: Op[], maps: IdMaps | undefined): Finding {
+function checkMounts(
+  base: Op[],
+  maps: IdMaps | undefined,
+  facts: Facts,
+): Finding {
   const failed = tryOps(inMounts(base, []), maps);
   return failed === undefined
     ? { name: "mounts", verdict: "fine", detail: "the mount API works" }
@@ -173,7 +166,7 @@ function checkMounts(base: Op[], maps: IdMaps | undefined): Finding {
       name: "mounts",
       verdict: "fails",
       detail: failed,
-      fix: "in Docker, start the container with --privileged",
+      fix: fixWithin(facts, "in Docker, start the container with --privileged"),
     };
 }
 
@@ -213,14 +206,18 @@ function checkOverlay(
       verdict: "lacks",
       detail: `--ephemeral does not work: ${failed}`,
       fix: !failed.startsWith("fsmount")
-        ? NO_NAMESPACES
+        ? fixWithin(facts)
         : userns
         ? "use a kernel >= 6.6, or --ephemeral=DIR"
         : "load the kernel module: modprobe overlay",
     };
 }
 
-function checkProc(base: Op[], maps: IdMaps | undefined): Finding {
+function checkProc(
+  base: Op[],
+  maps: IdMaps | undefined,
+  facts: Facts,
+): Finding {
   const failed = tryOps([
     ...base,
     { do: "fork", flags: 0x20000000 + 0x00020000, cgroup: "", why: WHY },
@@ -233,7 +230,7 @@ function checkProc(base: Op[], maps: IdMaps | undefined): Finding {
       verdict: "fails",
       detail: `a new proc cannot be mounted: ${failed}`,
       fix: !failed.startsWith("fsmount")
-        ? NO_NAMESPACES
+        ? fixWithin(facts)
         : "this container's /proc is masked: start it with --security-opt systempaths=unconfined (Docker), unmask=ALL (Podman) or procMount: Unmasked (Kubernetes)",
     };
 }
@@ -272,13 +269,16 @@ export function examine(facts: Facts): Finding[] {
   // Without a user namespace an unprivileged user has nothing to try further.
   if (user.verdict === "fails") return [...findings, ...checkCgroups(facts)];
   const base = maps === undefined ? [] : enterUser();
-  return [
+  const all = [
     ...findings,
-    ...checkNamespaces(base, maps),
-    checkMounts(base, maps),
-    checkProc(base, maps),
+    ...checkNamespaces(base, maps, facts),
+    checkMounts(base, maps, facts),
+    checkProc(base, maps, facts),
     checkOverlay(base, maps, facts),
     checkSeccomp(),
     ...checkCgroups(facts),
   ];
+  // Where nothing runs, nothing can be entered.
+  const works = all.every((it) => it.verdict !== "fails");
+  return works ? [...all, checkExec(facts, maps)] : all;
 }

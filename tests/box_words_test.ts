@@ -110,6 +110,10 @@ const STAY: Record<string, { flags: string[]; why: string }> = {
     flags: ["cap-add", "security-opt"],
     why: "of the container that this program is in",
   },
+  "mod/doctor/userns.ts": {
+    flags: ["security-opt"],
+    why: "of the container that this program is in",
+  },
   "mod/failure/namespaces.ts": {
     flags: ["security-opt", "user"],
     why: "of the container that this program is in; systemd-run's",

@@ -137,7 +137,7 @@ Deno.test("a user's states are where its environment says", async () => {
   // This process is another user, and so is who owns the directory.
   assertEquals([code, stderr.split("\n")[0]], [
     1,
-    `rustyrun: Cannot keep the container's state in "${room.dir}/rustyrun": others may write it`,
+    `rustyrun: Cannot keep the container's state in "${room.dir}/rustyrun": it belongs to user ${Deno.uid()}`,
   ]);
 });
 

@@ -39,6 +39,7 @@ const NAMES = [
   "limit-pids",
   "limit-cpuset",
   "cgroup-manager",
+  "exec",
 ];
 
 testOn(

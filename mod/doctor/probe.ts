@@ -28,16 +28,19 @@ export function withProcess(use: (pid: number) => void): void {
 
 /** Tries operations in a process of its own.
  *
+ * @param wait does more at a sync, with the pid of the process that waits there
  * @returns undefined when they work, else what failed */
 export function tryOps(
   ops: readonly Op[],
   maps: IdMaps | undefined,
+  wait: (step: number, pid: number) => void = () => {},
 ): string | undefined {
   const run = startPlan(ops, "/tmp");
   try {
     run.serve({
       sync(id, pid) {
         if (id === SYNC.idMaps && maps !== undefined) writeIdMaps(pid, maps);
+        wait(id, run.pid || pid);
       },
     });
     return undefined;

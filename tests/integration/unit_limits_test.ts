@@ -23,7 +23,7 @@ const CGROUPS = "/sys/fs/cgroup";
 
 testOn(
   NEEDS,
-  "a cgroup mount without a cgroup namespace shows the host's, and changes no option of it",
+  "a cgroup mount without a cgroup namespace shows the host's cgroups, and changes no option of theirs",
   async () => {
     const before = readMount("self", CGROUPS);
     assertStringIncludes(before.join(), "nsdelegate,memory_recursiveprot");
