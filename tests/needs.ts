@@ -191,6 +191,12 @@ export const NEEDS = {
   busybox: () => findStaticBusybox() !== undefined,
   /** The kernel can forbid programs in memory (6.3). */
   "memfd-noexec": () => isFile("/proc/sys/vm/memfd_noexec"),
+  /** tmpfs has user attributes (6.6): a throw-away layer in memory in a user
+   * namespace. */
+  "tmpfs-xattr": () => {
+    const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
+    return major > 6 || major === 6 && minor >= 6;
+  },
   runc: () => findProgram("runc") !== undefined,
   crun: () => findProgram("crun") !== undefined,
   /** A C compiler with a static libc. */

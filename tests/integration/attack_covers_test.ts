@@ -32,7 +32,7 @@ for (
   ] as const
 ) {
   testOn(
-    NEEDS,
+    [...NEEDS, "tmpfs-xattr"],
     `run ${name} with a user namespace mounts nothing on a host whose mounts are shared`,
     async () => {
       await using box = makeBox();
@@ -92,7 +92,7 @@ mount -t tmpfs under over/under; mount -t tmpfs over over`;
 
 for (const where of ["--ephemeral", "--ephemeral=DIR"]) {
   testOn(
-    NEEDS,
+    [...NEEDS, "tmpfs-xattr"],
     `run ${where} with a user namespace shows nothing that the host has mounted over`,
     async () => {
       await using box = makeBox();
@@ -124,7 +124,7 @@ for (
   ] as const
 ) {
   testOn(
-    NEEDS,
+    [...NEEDS, "tmpfs-xattr"],
     `run --ephemeral with a user namespace, and the host has mounted something in it: ${change} is refused`,
     async () => {
       await using box = makeBox();
@@ -153,7 +153,7 @@ for (
   ] as const
 ) {
   testOn(
-    NEEDS,
+    [...NEEDS, "tmpfs-xattr"],
     `run --ephemeral with a user namespace that maps root to root and -v ${volume} shows nothing that the host has mounted over`,
     async () => {
       await using box = makeBox();
@@ -265,7 +265,7 @@ testOn(
 );
 
 testOn(
-  [...NEEDS, "user", "userns"],
+  [...NEEDS, "user", "userns", "tmpfs-xattr"],
   "run as a user bares nothing that the host has mounted over",
   async () => {
     await using host = makeHost(COVERED);

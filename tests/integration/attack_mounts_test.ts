@@ -22,7 +22,7 @@ import {
 
 for (const way of [[], ["--read-only"], ["--ephemeral"]]) {
   testOn(
-    NEEDS,
+    way[0] === "--ephemeral" ? [...NEEDS, "tmpfs-xattr"] : NEEDS,
     `run ${
       way.join(" ")
     } with a user namespace leaves what the host has mounted locked`,
@@ -246,7 +246,7 @@ testOn(
 
 for (const who of ["root", "a user"]) {
   testOn(
-    [...NEEDS, "user", "userns"],
+    [...NEEDS, "user", "userns", "tmpfs-xattr"],
     `run --rootfs / --ephemeral as ${who} with a user namespace can be stripped of nothing`,
     async () => {
       const before = takeSnapshot();

@@ -38,7 +38,7 @@ async function openRoot(id: string): Promise<number> {
 }
 
 testOn(
-  ["helper", "busybox", "root", "userns"],
+  ["helper", "busybox", "root", "userns", "tmpfs-xattr"],
   "a container in a user namespace: owners are ids of the host that it has",
   async () => {
     await using box = makeBox();
@@ -102,7 +102,10 @@ const SCRIPT = "echo more >>/etc/group; rm /usr/bin; mkdir -p /work/out;" +
 
 for (const userns of [undefined, "0:300000:1000"]) {
   testOn(
-    ["helper", "busybox", "root", "userns"],
+    [
+      ...["helper", "busybox", "root", "userns"] as const,
+      ...(userns === undefined ? [] : ["tmpfs-xattr"] as const),
+    ],
     `the upper layer comes to the host, user namespace ${userns ?? "none"}`,
     async () => {
       await using box = makeBox();

@@ -43,7 +43,9 @@ for (const { who, options, needs } of CALLERS) {
       [["--read-only", "--init"], ["echo", "hi"], "hi\n"],
     ];
     for (const [flags, command, want] of cases) {
-      testOn(needs, `run ${flags.join(" ")} under ${where}`, async () => {
+      const more: Need[] = flags[0] === "--ephemeral" ? ["tmpfs-xattr"] : [];
+      const all = [...needs, ...more];
+      testOn(all, `run ${flags.join(" ")} under ${where}`, async () => {
         await using box = makeBox(options);
         const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-nested-" });
         Deno.chmodSync(dir, 0o777);

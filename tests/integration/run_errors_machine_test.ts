@@ -118,7 +118,7 @@ testOn(ROOT, "run says that cgroups cannot be written", async () => {
 });
 
 testOn(
-  ROOT,
+  [...ROOT, "tmpfs-xattr"],
   "run inside rustyrun says what the outer one forbids",
   async () => {
     await using box = makeBox({ user: true });

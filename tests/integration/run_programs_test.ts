@@ -22,12 +22,12 @@ const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
   {
     who: "a user with one id",
     options: { user: "single" },
-    needs: [...BASE, "user", "userns"],
+    needs: [...BASE, "user", "userns", "tmpfs-xattr"],
   },
   {
     who: "a user with subordinate ids",
     options: { user: "subuid" },
-    needs: [...BASE, "user", "userns", "subuid"],
+    needs: [...BASE, "user", "userns", "subuid", "tmpfs-xattr"],
   },
 ];
 

@@ -90,7 +90,7 @@ for (const flags of [["--ephemeral"], ["--read-only"]]) {
 }
 
 testOn(
-  [...NEEDS, "user", "userns"],
+  [...NEEDS, "user", "userns", "tmpfs-xattr"],
   "--rootfs / --ephemeral shows a user no home of its own",
   async () => {
     const home = Deno.makeTempDirSync({ prefix: "rrtest-home-", dir: "/opt" });
@@ -123,7 +123,7 @@ testOn(
 );
 
 testOn(
-  NEEDS,
+  [...NEEDS, "tmpfs-xattr"],
   "a user namespace that maps root to root shows no secret either",
   async () => {
     assertEquals(

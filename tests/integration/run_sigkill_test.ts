@@ -70,7 +70,11 @@ time.sleep(1000)
 
 for (const { who, options, needs } of CALLERS) {
   testOn(
-    [...needs, "python3"],
+    [
+      ...needs,
+      "python3",
+      ...(options.user ? ["tmpfs-xattr"] satisfies Need[] : []),
+    ],
     `kill -9 of rustyrun ends a payload that cleared its parent-death signal, as ${who}`,
     async () => {
       const id = `rrtest-kill-${Deno.pid}`;

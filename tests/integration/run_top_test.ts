@@ -15,7 +15,7 @@ import {
 import { asUser, type Need, testOn } from "../needs.ts";
 import { cliCommand } from "../program.ts";
 
-const NEEDS: Need[] = ["root", "helper", "user", "userns"];
+const NEEDS: Need[] = ["root", "helper", "user", "userns", "tmpfs-xattr"];
 let runs = 0;
 
 /** Runs a container of a user's, after a script of root's in a mount namespace

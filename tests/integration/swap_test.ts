@@ -113,7 +113,7 @@ function mountOn(path: string): Op[] {
 }
 
 testOn(
-  ["root", "helper"],
+  ["root", "helper", "tmpfs-xattr"],
   "what the look at the host's mounts has missed in a lower layer is not bared",
   () => {
     using place = makePlace();
