@@ -205,7 +205,7 @@ async function testFiles(
 ): Promise<boolean> {
   const from = performance.now();
   const files = paths.flatMap(listFiles)
-    .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+    .sort((a, b) => rank(a) - rank(b));
   const outcomes: [string, Outcome][] = [];
   const work = async (queue: string[]) => {
     for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
