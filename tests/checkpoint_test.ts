@@ -9,6 +9,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { readCgroup2 } from "../mod/container/checkpoint/cgroup2.ts";
 import { planCriu } from "../mod/container/checkpoint/criu.ts";
 import {
+  findIdmapped,
   findSource,
   listExternal,
   matchSources,
@@ -33,6 +34,7 @@ import {
 } from "../mod/container/checkpoint/wire.ts";
 import type { Config } from "../mod/config/config.ts";
 import { ContainerError } from "../mod/errors.ts";
+import { MOUNT_ATTR } from "../ffi/constants.ts";
 import { closeFd } from "../ffi/libc.ts";
 
 const UID = Deno.uid() ?? 0;
@@ -135,26 +137,46 @@ Deno.test("what the host has mounted, too, is left out of an image", () => {
   );
 });
 
+const AS_IT_IS = { set: 0, clear: 0 };
+
 const PLACES: Places = {
   binds: new Map([
-    ["/vol", { source: "/srv/v", recursive: true }],
-    ["/one", { source: "/srv/one", recursive: false }],
+    ["/vol", {
+      source: "/srv/v",
+      recursive: true,
+      attributes: { set: 3, clear: 4 },
+      below: { set: 2, clear: 0 },
+    }],
+    ["/one", {
+      source: "/srv/one",
+      recursive: false,
+      attributes: AS_IT_IS,
+      below: AS_IT_IS,
+    }],
   ]),
   masked: ["/proc/kcore"],
   devices: ["/dev/fuse"],
 };
 
 Deno.test("an image names no path: it says which mount of config.json is meant", () => {
-  assertEquals(findSource("/vol", PLACES), { path: "/srv/v" });
+  assertEquals(findSource("/vol", PLACES), {
+    path: "/srv/v",
+    attributes: { set: 3, clear: 4 },
+  });
   assertEquals(findSource("/vol/a/b", PLACES), {
     path: "/srv/v",
     below: "a/b",
+    attributes: { set: 2, clear: 0 },
   });
   assertEquals(findSource("/proc/kcore", PLACES), {
     path: "/dev/null",
     hides: true,
+    attributes: AS_IT_IS,
   });
-  assertEquals(findSource("/dev/fuse", PLACES), { path: "/dev/fuse" });
+  assertEquals(findSource("/dev/fuse", PLACES), {
+    path: "/dev/fuse",
+    attributes: AS_IT_IS,
+  });
   for (const other of ["/etc", "/one/below", "/volume", "/"]) {
     assertEquals(findSource(other, PLACES), undefined);
   }
@@ -192,7 +214,7 @@ Deno.test("places are where destinations lead to inside", () => {
             {
               destination: "/var/run/deep",
               source: "rel",
-              options: ["rbind"],
+              options: ["rbind", "rro", "rnodev", "rw", "nosuid"],
             },
             { destination: "/t", type: "tmpfs", source: "t" },
           ],
@@ -202,11 +224,37 @@ Deno.test("places are where destinations lead to inside", () => {
     );
     assertEquals([...binds], [[
       "/run/deep",
-      { source: "/b/rel", recursive: true },
+      {
+        source: "/b/rel",
+        recursive: true,
+        attributes: {
+          set: MOUNT_ATTR.NODEV | MOUNT_ATTR.NOSUID,
+          clear: MOUNT_ATTR.RDONLY,
+        },
+        below: { set: MOUNT_ATTR.RDONLY | MOUNT_ATTR.NODEV, clear: 0 },
+      },
     ]]);
   } finally {
     Deno.removeSync(rootfs, { recursive: true });
   }
+});
+
+Deno.test("a mount whose ids are mapped is found", () => {
+  const find = (mounts: { destination: string; options?: string[] }[]) =>
+    findIdmapped({
+      spec: { ociVersion: "1.2.0", root: { path: "r" }, mounts },
+    });
+  assertEquals(
+    find([{ destination: "/a", options: ["bind", "ro"] }]),
+    undefined,
+  );
+  assertEquals(
+    find([{ destination: "/a", options: ["bind", "ridmap"] }]),
+    "/a",
+  );
+  const map = [{ containerID: 0, hostID: 1000, size: 1 }];
+  const own = { destination: "/b", uidMappings: map, gidMappings: map };
+  assertEquals(find([{ destination: "/a" }, own]), "/b");
 });
 
 Deno.test("notes are believed as far as they can be right", () => {

@@ -59,6 +59,12 @@ function counterSpec(volume: string): Spec {
       },
       { destination: "/tmp", type: "tmpfs", source: "tmpfs" },
       { destination: "/vol", source: volume, options: ["rbind", "ro"] },
+      // criu sets the attributes of the first of a file system's mounts alone.
+      {
+        destination: "/more",
+        source: volume,
+        options: ["bind", "ro", "nosuid", "nodev", "noexec"],
+      },
     ],
     linux: {
       maskedPaths: ["/proc/kcore", "/proc/timer_list", "/proc/acpi"],
@@ -120,7 +126,7 @@ async function assertBounded(caller: Caller, pid: number): Promise<void> {
     "-c",
     [
       "cat /tmp/kept /vol/file",
-      "touch /vol/new || true",
+      "touch /vol/new; touch /more/new",
       "test -e /tmp/bad || echo no mkdir",
       "mknod /tmp/disk b 254 0",
       "cat /tmp/disk",
@@ -138,6 +144,10 @@ async function assertBounded(caller: Caller, pid: number): Promise<void> {
       "Read-only file system",
     ]
   ) assertStringIncludes(stdout, line);
+  assertEquals(
+    [...Deno.readDirSync(`${caller.dir}/volume`)].map((it) => it.name),
+    ["file"],
+  );
   const limits = await caller.callBare(["events", "--stats", caller.id]);
   const { data } = JSON.parse(limits.stdout);
   assertEquals(data.memory.usage.limit, 64 << 20);

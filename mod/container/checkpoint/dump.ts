@@ -17,7 +17,13 @@ import type { Place, Saved } from "../model.ts";
 import { findState, statusOf } from "../status.ts";
 import { keepingCgroup2 } from "./cgroup2.ts";
 import { askCriu, checkCriu, endCriu, findCriu, startCriu } from "./criu.ts";
-import { keyOf, listExternal, parseMounts, placesOf } from "./external.ts";
+import {
+  findIdmapped,
+  keyOf,
+  listExternal,
+  parseMounts,
+  placesOf,
+} from "./external.ts";
 import {
   checkParent,
   type ImageDirectory,
@@ -65,6 +71,14 @@ function checkDumpable(root: string, state: State, { config }: Saved): void {
       state.id,
       "it was made from flags, and restore takes a bundle",
       "Make it from a bundle; rustyrun spec writes the config.json of one",
+    );
+  }
+  const mapped = findIdmapped(config);
+  if (mapped !== undefined) {
+    throw cannot(
+      state.id,
+      `criu does not keep the ids that the mount at "${mapped}" maps`,
+      "Leave idmap and uidMappings out of that mount",
     );
   }
 }

@@ -9,6 +9,7 @@
 import type { Config } from "../../config/config.ts";
 import { ContainerError } from "../../errors.ts";
 import { unescapeMountinfo } from "../../host.ts";
+import { parseMountOptions } from "../../mounts/options.ts";
 
 /** A line of mountinfo; proc_pid_mountinfo(5). */
 export interface MountLine {
@@ -65,30 +66,49 @@ export function keyOf(at: number): string {
   return `m${at}`;
 }
 
+/** Attributes of a mount to set and to clear: MOUNT_ATTR_*. */
+export interface Attributes {
+  set: number;
+  clear: number;
+}
+
 /** What is mounted at a place: a path of the host; and one below it, where a
  * whole tree is bound. */
 export interface Source {
   path: string;
   below?: string;
+  attributes: Attributes;
   /** It hides a file: the host's null device, which nobody may change by it. */
   hides?: boolean;
+}
+
+/** The destination of a mount whose ids are mapped; undefined where there is
+ * none. criu has no word for that: they would be others after a restore. */
+export function findIdmapped(
+  { spec }: Pick<Config, "spec">,
+): string | undefined {
+  return spec.mounts?.find((it) =>
+    it.uidMappings?.length ||
+    parseMountOptions(it.options ?? []).idmap !== undefined
+  )?.destination;
 }
 
 /** What the configuration mounts, and where that is inside. */
 export interface Places {
   /** Place inside -> the source on the host, and whether it is a whole tree. */
-  binds: ReadonlyMap<string, { source: string; recursive: boolean }>;
+  binds: ReadonlyMap<string, {
+    source: string;
+    recursive: boolean;
+    /** Its own. */
+    attributes: Attributes;
+    /** Of what is mounted below it. */
+    below: Attributes;
+  }>;
   masked: readonly string[];
   devices: readonly string[];
 }
 
-/** How an entry of `mounts` binds: config.md, by its options alone. */
-function bindOf(
-  options: readonly string[] | null | undefined,
-): "bind" | "rbind" | undefined {
-  if (options?.includes("rbind")) return "rbind";
-  return options?.includes("bind") ? "bind" : undefined;
-}
+const NOTHING: Attributes = { set: 0, clear: 0 };
 
 /**
  * Collects what a configuration mounts of the host.
@@ -99,16 +119,24 @@ export function placesOf(
   { spec, bundle }: Pick<Config, "spec" | "bundle">,
   resolve: (path: string) => string,
 ): Places {
-  const binds = new Map<string, { source: string; recursive: boolean }>();
+  const binds: Map<string, NonNullable<ReturnType<Places["binds"]["get"]>>> =
+    new Map();
   for (const mount of spec.mounts ?? []) {
-    const kind = bindOf(mount.options);
-    if (kind === undefined || mount.source === undefined) continue;
+    const options = parseMountOptions(mount.options ?? []);
+    if (!options.bind || mount.source === undefined) continue;
+    const { set, clear, recursiveSet, recursiveClear } = options;
     const source = mount.source.startsWith("/")
       ? mount.source
       : `${bundle}/${mount.source}`;
     binds.set(resolve(mount.destination), {
       source,
-      recursive: kind === "rbind",
+      recursive: options.recursiveBind,
+      // What is said of the mount alone goes over what is said of the tree.
+      attributes: {
+        set: recursiveSet & ~clear | set,
+        clear: recursiveClear | clear,
+      },
+      below: { set: recursiveSet, clear: recursiveClear },
     });
   }
   return {
@@ -128,9 +156,13 @@ export function findSource(
   { binds, masked, devices }: Places,
 ): Source | undefined {
   const own = binds.get(place);
-  if (own !== undefined) return { path: own.source };
-  if (masked.includes(place)) return { path: "/dev/null", hides: true };
-  if (devices.includes(place)) return { path: place };
+  if (own !== undefined) {
+    return { path: own.source, attributes: own.attributes };
+  }
+  if (masked.includes(place)) {
+    return { path: "/dev/null", hides: true, attributes: NOTHING };
+  }
+  if (devices.includes(place)) return { path: place, attributes: NOTHING };
   const above =
     [...binds].filter(([at, { recursive }]) =>
       recursive && place.startsWith(`${at}/`)
@@ -139,6 +171,7 @@ export function findSource(
   return {
     path: above[1].source,
     below: place.slice(above[0].length + 1),
+    attributes: above[1].below,
   };
 }
 

@@ -30,7 +30,7 @@ import {
   passedFd,
   startCriu,
 } from "./criu.ts";
-import { keyOf, matchSources, placesOf } from "./external.ts";
+import { findIdmapped, keyOf, matchSources, placesOf } from "./external.ts";
 import {
   type ImageDirectory,
   openImage,
@@ -41,7 +41,12 @@ import { judgePlace, judgeRights } from "./judge.ts";
 import { commonFields, type CriuOptions, needRoot } from "./model.ts";
 import type { Notes } from "./notes.ts";
 import { resolverOf } from "./places.ts";
-import { closeSources, type OpenSource, openSources } from "./sources.ts";
+import {
+  closeSources,
+  giveAttributes,
+  type OpenSource,
+  openSources,
+} from "./sources.ts";
 import { HIDING, planRestore, ROOT, WORK } from "./stage.ts";
 import { CGROUPS_MODE, type Field, OPTION, REQUEST } from "./wire.ts";
 
@@ -73,6 +78,14 @@ function checkRestorable(config: Config): void {
       config.id,
       "it has no mount namespace of its own",
       'Add {"type":"mount"} to linux.namespaces',
+    );
+  }
+  const mapped = findIdmapped(config);
+  if (mapped !== undefined) {
+    throw cannot(
+      config.id,
+      `criu does not keep the ids that the mount at "${mapped}" maps`,
+      "Leave idmap and uidMappings out of that mount",
     );
   }
   for (const type of ["mount", "cgroup", "time"] as const) {
@@ -207,6 +220,7 @@ function follow(restoring: Restoring): (
       case "post-restore":
         run.pid = pid;
         run.pidfd = syscall("pidfd_open", pid, 0);
+        giveAttributes(run.pidfd, sources, place);
         judgePlace(pid, prepared, {
           own: proc,
           sources,

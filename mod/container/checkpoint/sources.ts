@@ -6,7 +6,7 @@
  * @module
  */
 
-import { O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
+import { CLONE, O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { readLinkSync } from "../../../ffi/files.ts";
 import {
@@ -17,7 +17,11 @@ import {
 import { closeFd, openFd } from "../../../ffi/libc.ts";
 import { tryOpenAt2 } from "../../../ffi/rootfs.ts";
 import { ContainerError } from "../../errors.ts";
-import type { Source } from "./external.ts";
+import { setAttr } from "../../mounts/attributes.ts";
+import type { Op } from "../../plan.ts";
+import { startPlan } from "../../process.ts";
+import type { Place } from "../model.ts";
+import type { Attributes, Source } from "./external.ts";
 
 const { DIRECTORY, NOFOLLOW } =
   O_BY_ARCH[Deno.build.arch === "aarch64" ? "aarch64" : "x86_64"];
@@ -29,6 +33,7 @@ export interface OpenSource {
   place: string;
   /** Its path on the host, without links. */
   path: string;
+  attributes: Attributes;
   /** To be closed: so long no other file has its number. */
   fd: number;
   seen: SeenFile;
@@ -48,7 +53,7 @@ function cannotOpen(place: string, path: string, cause: SyscallError) {
 
 function openSource(
   place: string,
-  { path, below, hides }: Source,
+  { path, below, hides, attributes }: Source,
   hiding: string,
 ): OpenSource {
   let fd = -1;
@@ -69,6 +74,7 @@ function openSource(
     return {
       place,
       path: hides ? hiding : readLinkSync(`/proc/self/fd/${fd}`),
+      attributes,
       fd,
       seen: identifyFile(fd),
     };
@@ -106,6 +112,60 @@ export function openSources(
 /** Closes them. */
 export function closeSources(opened: readonly OpenSource[]): void {
   for (const { fd } of opened) closeFd(fd);
+}
+
+/** Plans it: in the mount namespace of slot "container", whose root is its own. */
+function planAttributes(opened: readonly OpenSource[]): Op[] {
+  const note = {
+    why: "give what is mounted of the host the flags of config.json",
+    from: "mounts",
+  };
+  return [
+    { do: "setns", slot: "container", type: CLONE.NEWNS, ...note },
+    ...opened.flatMap(({ place, seen: { dev, ino }, attributes }): Op[] => [
+      {
+        do: "open",
+        into: "mount",
+        at: "",
+        path: place,
+        flags: O.PATH | NOFOLLOW,
+        mode: 0,
+        resolve: NO_LINKS,
+        ...note,
+      },
+      { do: "same", slot: "mount", dev, ino, ...note },
+      setAttr("mount", { ...attributes }, note),
+    ]),
+  ];
+}
+
+/**
+ * Gives the mounts of a restored container, which has not run yet, the flags that
+ * config.json names. criu 3.17 takes them from the image, and of two mounts of
+ * one file system only for the first (do_bind_mount_v2()).
+ *
+ * @param pidfd its first process
+ * @throws {OperationError} when something else lies there
+ */
+export function giveAttributes(
+  pidfd: number,
+  opened: readonly OpenSource[],
+  { root, outlet }: Place,
+): void {
+  const named = opened.filter(({ attributes: { set, clear } }) => set || clear);
+  if (named.length === 0) return;
+  const run = startPlan(
+    planAttributes(named),
+    root,
+    [["container", pidfd]],
+    outlet,
+  );
+  try {
+    run.serve({});
+  } finally {
+    run.close();
+    run.reap();
+  }
 }
 
 /**
