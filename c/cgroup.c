@@ -66,6 +66,7 @@ static bool walk_down(struct walk *w, const char *name)
 
 	if (down < 0)
 		return false;
+	count_steps(1);
 	w->place[i].depth = w->depth++;
 	w->place[i].here = w->d.here;
 	close(w->dir);

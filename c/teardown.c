@@ -399,7 +399,7 @@ int teardown_run(struct teardown *t, int how)
 	remove_trees(t, how);
 	if (t->stays && t->userns >= 0)
 		remove_inside(t, how);
-	if (!t->stays)
+	if (!t->stays && !(how & REMOVE_SPARE))
 		remove_state(t);
 	return t->failed ? -1 : 0;
 }

@@ -310,6 +310,8 @@ export const REMOVE = {
   /** Nobody waits for more than some of it: the rest goes on in a process of its
    * own, which tells of nothing and holds the state's lock until its end. */
   later: 8,
+  /** The state stays, and its lock is held meanwhile. */
+  spare: 16,
 } as const;
 
 /** Kinds for `target`: what to make when the path is missing. */

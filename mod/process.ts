@@ -123,36 +123,41 @@ export class PlanRun {
       this.#awaitPacket();
       const packet = receivePacket(this.channel, this.#buffer);
       if (packet === undefined) return exec ? "exec" : this.#ended();
-      let report = decodeReport(this.#buffer.subarray(0, packet.length));
-      switch (report.kind) {
-        case REPORT.split:
-          // The first packet of all.
-          this.#forker ??= packet.pid;
-          break;
-        case REPORT.error: {
-          const failed = new OperationError(this.#operation(report), report);
-          this.#learnPid();
-          throw failed;
+      let report: Report;
+      try {
+        report = this.#read(packet);
+        switch (report.kind) {
+          case REPORT.split:
+            // The first packet of all.
+            this.#forker ??= packet.pid;
+            break;
+          case REPORT.error: {
+            const failed = new OperationError(this.#operation(report), report);
+            this.#learnPid();
+            throw failed;
+          }
+          case REPORT.forked:
+            this.#checkSender(packet);
+            this.#know(report, packet);
+            handlers.forked?.();
+            if (held === undefined) break;
+            report = held;
+            held = undefined;
+            break;
+          case REPORT.fd:
+            this.#keep(report.detail, packet.fds);
+            break;
+          case REPORT.aboutToExec:
+            exec = true;
+            break;
+          case REPORT.stays:
+            handlers.stays?.(this.#operation(report), report);
+            break;
         }
-        case REPORT.forked:
-          this.#checkSender(packet);
-          this.#know(report, packet);
-          handlers.forked?.();
-          if (held === undefined) break;
-          report = held;
-          held = undefined;
-          break;
-        case REPORT.fd:
-          this.#keep(report.detail, packet.fds);
-          break;
-        case REPORT.aboutToExec:
-          exec = true;
-          break;
-        case REPORT.stays:
-          handlers.stays?.(this.#operation(report), report);
-          break;
+      } finally {
+        // Whoever traces the first process sends what it wants.
+        packet.fds.forEach(closeFd);
       }
-      packet.fds.forEach(closeFd);
       const before = report.kind === REPORT.sync &&
         BEFORE_FORK.has(report.detail);
       if (before) this.#checkSender(packet);
@@ -188,9 +193,8 @@ export class PlanRun {
    * SO_PASSCRED of unix(7).
    *
    * @throws {ContainerError} when another one sent the packet */
-  #checkSender({ pid, fds }: Packet): void {
+  #checkSender({ pid }: Packet): void {
     if (pid === this.#forker && this.pid === 0) return;
-    fds.forEach(closeFd);
     throw forged("it names a process, which only rustyrun itself may");
   }
 
@@ -203,8 +207,12 @@ export class PlanRun {
       this.received.set(tag, fd);
       return;
     }
-    fds.forEach(closeFd);
     throw forged("it sends a descriptor that nobody has asked for");
+  }
+
+  #read({ length }: Packet): Report {
+    if (length === REPORT_SIZE) return decodeReport(this.#buffer);
+    throw forged(`it has ${length} bytes, not ${REPORT_SIZE}`);
   }
 
   #operation(report: Report): Op {
@@ -220,10 +228,13 @@ export class PlanRun {
     while (this.pid === 0) {
       const packet = receiveLast(this.channel, this.#buffer);
       if (packet === undefined) return;
-      const report = decodeReport(this.#buffer.subarray(0, packet.length));
-      if (report.kind === REPORT.split) this.#forker ??= packet.pid;
-      if (report.kind === REPORT.forked && packet.pid === this.#forker) {
-        this.#know(report, packet);
+      // A forged one is no reason not to kill and reap.
+      if (packet.length === REPORT_SIZE) {
+        const report = decodeReport(this.#buffer);
+        if (report.kind === REPORT.split) this.#forker ??= packet.pid;
+        if (report.kind === REPORT.forked && packet.pid === this.#forker) {
+          this.#know(report, packet);
+        }
       }
       packet.fds.forEach(closeFd);
     }

@@ -59,7 +59,7 @@ const countOpen = () => [...Deno.readDirSync("/proc/self/fd")].length;
 
 const refuse = (run: PlanRun) =>
   assertEquals(
-    assertThrows(() => run.serve({}), ContainerError).code,
+    assertThrows(() => run.serve({ stays() {} }), ContainerError).code,
     "report-forged",
   );
 
@@ -87,6 +87,36 @@ for (
       // The one that was sent is ours alone.
       assertEquals([run.pid, countOpen()], [0, before + 1]);
     });
+  });
+}
+
+for (
+  const [what, packet] of [
+    ["an error", makePacket(REPORT.error, 0)],
+    ["half a packet", makePacket(REPORT.split, 0).subarray(0, 100)],
+    ["what stays of no operation", makePacket(REPORT.stays, 0)],
+  ] as const
+) {
+  Deno.test(`serve() keeps no descriptor that comes with ${what}`, () => {
+    const [channel, child] = packetPair();
+    askForSender(channel);
+    const run = new PlanRun([], channel, Deno.pid, ownOutlet);
+    const fd = openFd("/", 0);
+    try {
+      const before = countOpen();
+      for (let i = 0; i < 3; i++) {
+        sendWithFds(child, packet, [fd, fd]);
+        refuse(run);
+      }
+      // What comes with an abort, too, which kills and reaps all the same.
+      sendWithFds(child, packet, [fd]);
+      closeFd(child);
+      run.abort();
+      // Both ends of the channel are closed.
+      assertEquals(countOpen(), before - 2);
+    } finally {
+      closeFd(fd);
+    }
   });
 }
 

@@ -20,7 +20,13 @@ import {
   type StateDir,
   tryLockState,
 } from "../state.ts";
-import { hasCgroups, listLeft, signalContainer } from "./kill.ts";
+import {
+  hasCgroups,
+  listLeft,
+  sharesCgroups,
+  signalContainer,
+  signalFirst,
+} from "./kill.ts";
 import { killCgroups, removeRubbish, removeStopped } from "./kept/reclaim.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { ELSEWHERE } from "./properties/unmount.ts";
@@ -266,7 +272,12 @@ function sweepForeground(
   try {
     const state = readState(place.root, id);
     if (state === undefined || !state.foreground) return;
-    if (isAlive(state) || listLeft(place.root, state).length > 0) {
+    // The helper kills who is in the cgroups, and waits for them behind us. How
+    // many cgroups there are is the container's choice: no walk through them.
+    if (
+      later && state.cgroup.dirs.length > 0 && !sharesCgroups(place.root, state)
+    ) signalFirst(state, SIGKILL);
+    else if (isAlive(state) || listLeft(place.root, state).length > 0) {
       endContainer(place.root, state);
     }
     removeContainer(state, dir, { place, warn, kill: true, later });

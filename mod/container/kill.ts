@@ -29,7 +29,7 @@ function notRunning(id: string): ContainerError {
  * the same pid.
  *
  * @returns false when the process is gone */
-function signalFirst(state: State, signal: number): boolean {
+export function signalFirst(state: State, signal: number): boolean {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   if (pidfd < 0) return false;
   try {
@@ -61,9 +61,13 @@ function readAll(dirs: State["cgroup"]["dirs"]): number[] {
 /** Whether a container's cgroups are still its own: another one that runs may
  * have been given the same. */
 export function hasCgroups(root: string, state: State): boolean {
-  if (isAlive(state)) return true;
+  return isAlive(state) || !sharesCgroups(root, state);
+}
+
+/** Whether another container that runs has one of its cgroups. */
+export function sharesCgroups(root: string, state: State): boolean {
   const mine = new Set(state.cgroup.dirs.map((it) => it.path));
-  return !listStates(root).some((it) =>
+  return listStates(root).some((it) =>
     it.id !== state.id && it.cgroup.dirs.some((dir) => mine.has(dir.path)) &&
     isAlive(it)
   );

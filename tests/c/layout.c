@@ -64,6 +64,7 @@ int main(void)
 	VALUE(REMOVE_TREES);
 	VALUE(REMOVE_KILL);
 	VALUE(REMOVE_LATER);
+	VALUE(REMOVE_SPARE);
 	SIZE(plan_head);
 	OFFSET(plan_head, magic);
 	OFFSET(plan_head, version);

@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Running } from "../harness.ts";
+import { type Running, start } from "../harness.ts";
 import { hasNeed, probe, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { makeCrashBox } from "./crash_box.ts";
@@ -82,7 +82,10 @@ for (const [who, come] of LATER) {
  * make it hard to kill there.
  *
  * @param files written in the innermost cgroup where it has them */
-async function hide(room: RubbishRoom, files: Record<string, string>) {
+async function hide(
+  room: Pick<RubbishRoom, "id">,
+  files: Record<string, string>,
+) {
   const cgroups = findCgroups(room.id);
   assert(cgroups.length > 0);
   const pids = await waitFor(
@@ -180,6 +183,40 @@ for (const [how, files] of HIDDEN) {
     },
   );
 }
+
+testOn(
+  NEEDS,
+  "a run that finds who is frozen behind poststop hooks ends them, and runs these",
+  async () => {
+    const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-hooked-" });
+    const hooked = `${dir}/hooked`;
+    try {
+      await using box = makeCrashBox({
+        process: { args: ["sh", "-c", `echo ready; ${TWO}`] },
+        hooks: {
+          poststop: [{ path: "/bin/sh", args: ["sh", "-c", `: >${hooked}`] }],
+        },
+      });
+      const running = start(box.argv("run", "--bundle", box.bundle, box.name));
+      await running.waitFor("ready");
+      await hide({ id: box.name }, HIDDEN[1]![1]);
+      await killKeepers(running);
+      const rootfs = `${box.dir}/rootfs`;
+      // Where that takes long it goes on behind the first that comes.
+      for (let i = 0; i < 100 && probe("test", "-e", hooked).code !== 0; i++) {
+        const words = ["run", "--rootfs", rootfs, "--", "true"];
+        await box.callQuiet(...words);
+      }
+      assertEquals([Deno.statSync(hooked).size, findCgroups(box.name)], [
+        0,
+        [],
+      ]);
+      await running.done;
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
 
 testOn(
   NEEDS,

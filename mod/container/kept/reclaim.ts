@@ -9,7 +9,7 @@
  */
 
 import { removeSync } from "../../../ffi/files.ts";
-import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
+import { closeFd } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
 import { stopUnit } from "../../cgroups/systemd/stop.ts";
 import { ContainerError } from "../../errors.ts";
@@ -27,6 +27,8 @@ import { isStateDirectory } from "../../state/root.ts";
 import type { Leftovers } from "./leftovers.ts";
 import {
   emptyState,
+  isMissing,
+  removeGroups,
   removeLeftovers,
   removeState,
   REPLACED,
@@ -35,17 +37,6 @@ import {
 } from "./removal.ts";
 import { unmountShared } from "../properties/unmount.ts";
 import type { Noted, Prepared } from "../model.ts";
-
-const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
-const ENOENT = -2;
-
-/** Whether nothing has this path: asked so, since the exception of a stat would
- * cost more. */
-function isMissing(path: string): boolean {
-  const fd = trySyscall("openat", -100, cstring(path), O_PATH | O_CLOEXEC, 0);
-  if (fd >= 0) closeFd(fd);
-  return fd === ENOENT;
-}
 
 /** The directories above a cgroup that do not exist, outermost first. */
 function missingAbove(path: string, mount: string): string[] {
@@ -248,7 +239,7 @@ export function removeStopped(
   if (steps.every((it) => it === undefined)) {
     return removeLeftovers({ ...groups, ...rest }, last, state.root, dir);
   }
-  removeLeftovers(groups, how, state.root);
+  if (!removeGroups(groups, last, dir) && later) return;
   stopUnit(unit);
   unmountNoted(noted);
   between?.();

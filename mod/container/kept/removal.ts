@@ -9,6 +9,7 @@
 import { errnoName, errnoText } from "../../../ffi/errno.ts";
 import { CLONE } from "../../../ffi/constants.ts";
 import { readDirSync } from "../../../ffi/files.ts";
+import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
 import { ContainerError } from "../../errors.ts";
 import type { IdMaps } from "../../namespaces/idmaps.ts";
@@ -16,6 +17,7 @@ import { type Op, REMOVE, SYNC } from "../../plan.ts";
 import { HelperDied, type PlanRun, startPlan } from "../../process.ts";
 import type { StateDir } from "../../state.ts";
 import { LEFTOVERS } from "../../state/files.ts";
+import type { LeftCgroup } from "../model.ts";
 import { cannotRemove } from "../../state/words.ts";
 import { writeIdMaps } from "../properties/id_maps.ts";
 import { type Leftovers, planLeftovers } from "./leftovers.ts";
@@ -167,6 +169,40 @@ function removeInside(
   );
 }
 
+const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
+const ENOENT = -2;
+
+/** Whether nothing has this path: asked so, since the exception of a stat would
+ * cost more. */
+export function isMissing(path: string): boolean {
+  const fd = trySyscall("openat", -100, cstring(path), O_PATH | O_CLOEXEC, 0);
+  if (fd >= 0) closeFd(fd);
+  return fd === ENOENT;
+}
+
+/** A cgroup that is systemd's goes when systemd has heard of its end. */
+const isGone = (it: LeftCgroup) => it.systemd === true || isMissing(it.path);
+
+/**
+ * Removes a container's cgroups before the rest, and waits for that no longer
+ * than `how` says.
+ *
+ * @param dir its state's directory
+ * @returns false where it goes on behind the caller, with the state's lock: the
+ * next sweep does the rest
+ * @throws {ContainerError} when something stays
+ */
+export function removeGroups(
+  groups: Pick<Leftovers, "cgroups" | "parents" | "resctrl">,
+  how: number,
+  dir: StateDir,
+): boolean {
+  const state = splitPath(dir);
+  const left = { ...groups, state };
+  removeLeftovers(left, how | REMOVE.spare, state.root, dir);
+  return groups.cgroups.every(isGone);
+}
+
 function slotsOf(dir: StateDir | undefined): Map<string, number> {
   return new Map(dir === undefined ? [] : [["state", dir.fd]]);
 }
@@ -188,14 +224,16 @@ function removeLater(
       slotsOf(dir),
     );
   }
+  const spare = how | REMOVE.spare;
   const stays = runRemoval(
     [
-      ...planLeftovers(groups),
-      { do: "remove", how: how & ~REMOVE.later, why: WHY },
+      ...planLeftovers({ ...groups, ...(state && { state }) }),
+      { do: "remove", how: spare, why: WHY },
     ],
     room,
-    new Map(),
+    slotsOf(dir),
   );
+  if (stays.length === 0 && !groups.cgroups.every(isGone)) return [];
   // It stays for the next one, who finds by it what is left.
   const rest = stays.length > 0 || state === undefined
     ? { trees }
