@@ -95,12 +95,7 @@ export class PlanRun {
 
   /** Lets the child stage go on from a `sync`. */
   release(): void {
-    const sent = trySyscall(
-      "write",
-      this.channel,
-      new Uint8Array([1]),
-      1,
-    );
+    const sent = trySyscall("write", this.channel, new Uint8Array([1]), 1);
     // EPIPE: it died; the next packet, or its lack, says how.
     if (sent < 0 && sent !== -32) throw new SyscallError("write", -sent);
   }

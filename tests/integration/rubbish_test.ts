@@ -125,35 +125,6 @@ const HIDDEN: [string, Record<string, string>][] = [
   }],
 ];
 
-testOn(
-  [...NEEDS, "strace"],
-  "many cgroups with others below them are removed in one walk",
-  async () => {
-    const wrap: string[] = [];
-    await using room = makeRubbishRoom({ wrap });
-    const running = await room.start("exec sleep 1000");
-    const [cgroup] = findCgroups(room.id);
-    const WIDE = 300;
-    for (let i = 0; i < WIDE; i++) {
-      Deno.mkdirSync(`${cgroup}/wide${i}/below`, { recursive: true });
-    }
-    await killKeepers(running);
-    const trace = `${room.dir}/trace`;
-    wrap.push("strace", "-f", "-qq", "-o", trace);
-    wrap.push("-e", "trace=unlinkat,getdents64");
-    await deleteByForce(room);
-    assertEquals(findCgroups(room.id), []);
-    const calls = Deno.readTextFileSync(trace).split("\n");
-    // A walk that removes, and a few that kill and look; none begins a directory
-    // anew for each that is in it.
-    const removals = calls.filter((it) => it.includes("unlinkat(")).length;
-    assert(removals >= 2 * WIDE && removals < 10 * WIDE, `${removals}`);
-    const reads = calls.filter((it) => it.includes("getdents64(")).length;
-    assert(reads < 40 * WIDE, `${reads}`);
-    await running.done;
-  },
-);
-
 /** Two processes, of which one is moved. */
 const TWO = "sleep 1001 & exec sleep 1000";
 
