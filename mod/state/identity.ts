@@ -90,7 +90,8 @@ const LOOKS = 20_000;
  * Looks through the threads behind a first one that has ended. They may change
  * faster than they can be read: each can make the next one and end. Those that
  * are on their way out make none, so it takes two equal lists of them to say
- * that nobody lives.
+ * that nobody lives; and all must still be there, as the kernel ends a list at one
+ * that goes while it is listed (next_tid() in fs/proc/base.c).
  *
  * @returns a living one's directory; "changing" where they would not hold still
  */
@@ -107,15 +108,18 @@ function findOther(pid: number): string | "changing" | undefined {
       throw error;
     }
     looks += names.length;
+    let isWhole = true;
     for (const name of names) {
-      if (name !== `${pid}` && isLiving(`${path}/task/${name}`)) {
-        return `${path}/task/${name}`;
-      }
+      if (name === `${pid}`) continue;
+      const thread = `${path}/task/${name}`;
+      const now = readStat(thread);
+      if (now === undefined) isWhole = false;
+      else if (isLiving(thread, now)) return thread;
     }
     const list = names.join(" ");
     // The first one is the only one that is left (or was, and is reaped now).
     if ((readStat(path)?.threads ?? 0) <= 1) return undefined;
-    if (names.length > 1 && list === before) return undefined;
+    if (isWhole && names.length > 1 && list === before) return undefined;
     before = list;
   }
   return "changing";
