@@ -90,8 +90,8 @@ const LOOKS = 20_000;
  * Looks through the threads behind a first one that has ended. They may change
  * faster than they can be read: each can make the next one and end. Those that
  * are on their way out make none, so it takes two equal lists of them to say
- * that nobody lives; and all must still be there, as the kernel ends a list at one
- * that goes while it is listed (next_tid() in fs/proc/base.c).
+ * that nobody lives; and they must be all that are counted, as the kernel ends a
+ * list at one that goes while it is listed (next_tid() in fs/proc/base.c).
  *
  * @returns a living one's directory; "changing" where they would not hold still
  */
@@ -100,6 +100,7 @@ function findOther(pid: number): string | "changing" | undefined {
   let before = "";
   let looks = 0;
   for (let pass = 0; pass < 2 || (pass < PASSES && looks < LOOKS); pass++) {
+    const count = readStat(path)?.threads;
     let names: string[];
     try {
       names = readDirSync(`${path}/task`).map((it) => it.name);
@@ -117,8 +118,10 @@ function findOther(pid: number): string | "changing" | undefined {
       else if (isLiving(thread, now)) return thread;
     }
     const list = names.join(" ");
+    const after = readStat(path)?.threads ?? 0;
     // The first one is the only one that is left (or was, and is reaped now).
-    if ((readStat(path)?.threads ?? 0) <= 1) return undefined;
+    if (after <= 1) return undefined;
+    isWhole &&= count === names.length && after === names.length;
     if (isWhole && names.length > 1 && list === before) return undefined;
     before = list;
   }
