@@ -55,15 +55,17 @@ export function makeProgram(dir: string): string[] {
 }
 
 /**
- * What the bundle begins with: a line of shell that is none of JavaScript. Without
+ * What the bundle begins with: lines of shell that are none of JavaScript. Without
  * a directory for its caches Deno would compile all of it at each start (podman
- * gives `start` and `delete` no HOME; c/front_user.c has the same). Deno does not start
- * where the current directory was deleted.
+ * gives `start` and `delete` no HOME; c/front_user.c has the same). Deno does not
+ * start where the current directory was deleted, and looks for chunks beside a
+ * link, not beside what it leads to.
  */
 const FIRST_LINES = `#!/bin/sh
-":" //; [ "$DENO_DIR$XDG_CACHE_HOME$HOME" ] || [ ! -O "$XDG_RUNTIME_DIR" ] || export DENO_DIR="$XDG_RUNTIME_DIR/rustyrun.deno"; [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno ${
+":" //; [ "$DENO_DIR$XDG_CACHE_HOME$HOME" ] || [ ! -O "$XDG_RUNTIME_DIR" ] || export DENO_DIR="$XDG_RUNTIME_DIR/rustyrun.deno"
+":" //; f=$0; [ ! -L "$f" ] || f=$(readlink -f "$f"); [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno ${
   BUNDLE_WORDS.join(" ")
-} "$0" "$@"
+} "$f" "$@"
 `;
 
 /**

@@ -275,7 +275,7 @@ testOn(
       const [, line] = Deno.readTextFileSync(`${alone}/rustyrun.js`).split(
         "\n",
       );
-      const [, words] = /exec deno (.*) "\$0"/.exec(line!)!;
+      const [, words] = /exec deno (.*) "\$f"/.exec(line!)!;
       const units = await runToEnd(
         ["./rustyrun.js", "serve", "--units", alone],
         { cwd: alone, env },
@@ -285,7 +285,16 @@ testOn(
         Deno.readTextFileSync(`${alone}/rustyrun.service`),
         ` ${words} ${alone}/rustyrun.js serve`,
       );
-      // By its first lines, where the current directory was deleted.
+      // By its first lines through links, one of them relative.
+      Deno.mkdirSync(`${alone}/bin`);
+      Deno.symlinkSync("../rustyrun.js", `${alone}/bin/rustyrun`);
+      Deno.symlinkSync(`${alone}/bin/rustyrun`, `${alone}/bin/again`);
+      const linked = await runToEnd(
+        ["sh", "-c", "again --version && ./bin/rustyrun spec --bundle bin"],
+        { cwd: alone, env: { ...env, PATH: `${alone}/bin:${env.PATH}` } },
+      );
+      assertEquals(linked, { ...ran, stderr: "" });
+      // The same where the current directory was deleted.
       const lost = await runToEnd(
         [
           "sh",
