@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type Call, wordsOf } from "../mod/cli/call.ts";
 import { formatTable } from "../mod/cli/lifecycle.ts";
 import { checkDeno } from "../mod/cli/main.ts";
 import { defaultRoot } from "../mod/state/place.ts";
@@ -32,6 +33,8 @@ Deno.test("run with an image's name, in a directory that is no bundle", async ()
         'rustyrun: Cannot run "alpine": there is no config.json here, and rustyrun knows no images\n  hint: Unpack an image into a directory (docs/using.md), then rustyrun run --rootfs DIR\n',
       signal: null,
     });
+    const json = await runCli(["run", "--json", "alpine"], { cwd: dir });
+    assertEquals([json.code, JSON.parse(json.stderr).exitCode], [1, 1]);
     // Who names a bundle means one.
     const { stderr } = await runCli(["run", "--bundle", ".", "x"], {
       cwd: dir,
@@ -42,6 +45,43 @@ Deno.test("run with an image's name, in a directory that is no bundle", async ()
     );
   } finally {
     Deno.removeSync(dir, { recursive: true });
+  }
+});
+
+for (
+  const [words, code] of [
+    [["run", "--json", "--rootfs", "/nowhere", "true"], 125],
+    [["run", "--json", "--bundle", "/nowhere", "x"], 1],
+    [["run", "--json", "x", "y"], 125],
+    [["create", "--json", "--bundle", "/nowhere", "x"], 1],
+    [["create", "--json"], 1],
+    [["validate", "--json", "/nowhere"], 1],
+    [["exec", "--json", "nobody", "true"], 1],
+    [["list", "--json"], 1],
+  ] as const
+) {
+  Deno.test(`${words.join(" ")} exits with the ${code} of its JSON`, async () => {
+    const ended = await runCli([...words]);
+    assertEquals(
+      [ended.code, JSON.parse(ended.stderr).exitCode],
+      [code, code],
+    );
+  });
+}
+
+Deno.test("an error that the keeper prints has its exit code in its JSON", () => {
+  const { caller, outlet } = { caller: makeCaller(), outlet: makeOutlet() };
+  const error = new ContainerError("Cannot", { code: "x" });
+  for (
+    const [friendly, code] of [[true, 125], [false, 1]] as const
+  ) {
+    const words = wordsOf({
+      command: "run",
+      friendly,
+      reporting: { json: true, caller, outlet },
+    } as unknown as Call, "x");
+    assertEquals(words.exit(error), code);
+    assertEquals(JSON.parse(words.error(error)).exitCode, code);
   }
 });
 

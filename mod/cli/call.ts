@@ -16,6 +16,7 @@ import type { Parsed } from "./parse.ts";
 import {
   exitCodeOf,
   formatError,
+  formatJsonError,
   formatResult,
   type Reporting,
 } from "./report.ts";
@@ -49,10 +50,11 @@ export function refuseSharedCache(): void {
 /** How the keeper words errors and the result for this call. */
 export function wordsOf(call: Call, id: string): KeeperWords {
   const { json } = call.reporting;
+  const exit = (error: ContainerError) => exitCodeOf(call, error.exitCode);
   return {
     error: (error: ContainerError) =>
-      json ? JSON.stringify(error) + "\n" : formatError(error),
-    exit: (error: ContainerError) => exitCodeOf(call, error.exitCode),
+      json ? formatJsonError(error, exit(error)) : formatError(error),
+    exit,
     ...(json ? { json: `{"id":${JSON.stringify(id)},` } : {}),
     ...(call.reporting.resultFd === undefined ? {} : { result: formatResult }),
   };

@@ -196,8 +196,11 @@ export async function main(outside: Outside): Promise<number> {
       ...reportingOf(outside, global, flags),
       json: caller.words.includes("--json"),
     };
-    const code = printError(error, reporting);
-    // A command line that cannot be read has its code from the parser.
-    return parsed === undefined ? code : exitCodeOf(parsed, code);
+    return printError(
+      error,
+      reporting,
+      // A command line that cannot be read has its code from the parser.
+      (code) => parsed === undefined ? code : exitCodeOf(parsed, code),
+    );
   }
 }

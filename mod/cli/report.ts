@@ -153,6 +153,16 @@ export function formatError(error: ContainerError): string {
   return `rustyrun: ${toPlain(error.message)}\n${hint}`;
 }
 
+/** An error as one JSON object, on a line.
+ *
+ * @param exitCode what the command that it ends exits with */
+export function formatJsonError(
+  error: ContainerError,
+  exitCode: number,
+): string {
+  return JSON.stringify({ ...error.toJSON(), exitCode }) + "\n";
+}
+
 /** An error in place of the result. */
 export function formatResult({ code, message, hint }: ContainerError): string {
   return JSON.stringify({ error: { code, message, hint: hint ?? null } }) +
@@ -240,12 +250,18 @@ export function warnTo(
 /**
  * Prints an error.
  *
+ * @param exitOf the command's own exit code for the error's
  * @returns the exit code that goes with it
  */
-export function printError(thrown: unknown, reporting: Reporting): number {
+export function printError(
+  thrown: unknown,
+  reporting: Reporting,
+  exitOf: (code: number) => number,
+): number {
   const error = toContainerError(thrown);
+  const exitCode = exitOf(error.exitCode);
   if (reporting.json) {
-    printStderr(reporting, JSON.stringify(error) + "\n");
+    printStderr(reporting, formatJsonError(error, exitCode));
   } else {
     printStderr(reporting, formatError(error));
     for (const it of error.suppressed) {
@@ -264,7 +280,7 @@ export function printError(thrown: unknown, reporting: Reporting): number {
   }
   writeResult(reporting, error);
   writeLog(log, "error", error.message);
-  return error.exitCode;
+  return exitCode;
 }
 
 /** The exit code of a failure. Friendly mode has docker's (125, 126, 127); the
