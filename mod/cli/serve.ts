@@ -6,7 +6,12 @@
  */
 
 import { loadFront } from "../../ffi/helper.ts";
-import { chmodSync, renameSync, writeFileSync } from "../../ffi/files.ts";
+import {
+  chmodSync,
+  mkdirSync,
+  renameSync,
+  writeFileSync,
+} from "../../ffi/files.ts";
 import { closeFd, setCloexec } from "../../ffi/libc.ts";
 import { spawnWithStreams } from "../../ffi/spawn.ts";
 import { findVariable } from "../caller.ts";
@@ -130,8 +135,20 @@ function serveAt(
   });
 }
 
-/** Writes systemd's units into a directory. */
+/** Writes systemd's units into a directory; a user's is often not there yet. */
 function writeUnits(dir: string, call: Call): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+  } catch (cause) {
+    throw new ContainerError(
+      `Cannot make "${dir}": ${describeFileError(cause)}`,
+      {
+        code: "front",
+        hint: "Name a directory that you may write: serve --units DIR",
+        cause,
+      },
+    );
+  }
   for (const { name, text } of describeUnits(selfCommand([]))) {
     const path = `${dir}/${name}`;
     writeProgram(path, new TextEncoder().encode(text), 0o644, call);
@@ -156,11 +173,11 @@ export async function serve(call: Call, main: Main): Promise<number> {
     closeFd(listener);
     return 0;
   }
-  const path = socketOf(call) ??
-    usualSocket(
-      caller.uid || outerRoot(caller.proc),
-      findVariable(caller.environment, "XDG_RUNTIME_DIR"),
-    );
+  const named = socketOf(call);
+  const path = named ?? usualSocket(
+    caller.uid || outerRoot(caller.proc),
+    findVariable(caller.environment, "XDG_RUNTIME_DIR"),
+  );
   if (path === undefined) {
     throw new ContainerError(
       "Cannot serve: there is no directory for the socket, XDG_RUNTIME_DIR is not set",
@@ -171,7 +188,7 @@ export async function serve(call: Call, main: Main): Promise<number> {
       },
     );
   }
-  using listener = new Listener(path);
+  using listener = new Listener(path, named !== undefined);
   serveAt(listener.fd, path, idle, call);
   return 0;
 }

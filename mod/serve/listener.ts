@@ -4,14 +4,22 @@
  * @module
  */
 
-import { lstatSync, mkdirSync, removeSync } from "../../ffi/files.ts";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readTextFileSync,
+  removeSync,
+} from "../../ffi/files.ts";
 import { errnoOf, SyscallError } from "../../ffi/errno.ts";
 import {
   closeFd,
+  cstring,
   openFd,
   pollFds,
   setCloexec,
   trySyscall,
+  writeFd,
 } from "../../ffi/libc.ts";
 import {
   connectPackets,
@@ -28,6 +36,7 @@ const GIVEN = 3;
 const LOCK_EX = 2, LOCK_NB = 4;
 /** O_RDWR | O_CLOEXEC, and O_CREAT */
 const OPEN = 0o2000002, MAKE = OPEN | 0o100;
+const AT_FDCWD = -100, AT_REMOVEDIR = 0x200;
 /** How often it is looked whether who has the lock listens, and how long apart:
  * an engine does soon, what is left of a killed one is removed by then. */
 const LOOKS = 200, LOOK_MS = 10;
@@ -63,12 +72,45 @@ export function takeListener(count: number): number {
   return GIVEN;
 }
 
-/** Removes what somebody may have removed already, with its directory. */
+/** Removes what somebody may have removed already. */
 function removeOwn(path: string): void {
   try {
     removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Makes a directory with those above it.
+ *
+ * @returns how many were not there */
+function makeDirectories(dir: string): number {
+  let made = 0;
+  for (let it = dir; it !== "" && !existsSync(it); it = parentOf(it)) made++;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  return made;
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
+/** Removes the lock and, while they are empty, the directories that an engine has
+ * made for its socket: as many as the lock says. */
+function removeLock(name: string): void {
+  let made: number;
+  try {
+    made = Number(readTextFileSync(name));
+    removeSync(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return;
+  }
+  let dir = parentOf(name);
+  for (; made > 0; made--, dir = parentOf(dir)) {
+    if (trySyscall("unlinkat", AT_FDCWD, cstring(dir), AT_REMOVEDIR) < 0) {
+      return;
+    }
   }
 }
 
@@ -79,14 +121,17 @@ export class Listener implements Disposable {
   readonly #lock: number;
 
   /**
+   * @param tidy remove the directories that are made for it as well: not where
+   * states are kept
    * @throws {ContainerError} when another engine listens there, or the directory
    * is not the caller's alone
    */
-  constructor(path: string) {
+  constructor(path: string, tidy = false) {
     this.#path = path;
-    const dir = path.slice(0, path.lastIndexOf("/")) || "/";
+    const dir = parentOf(path) || "/";
+    let made: number;
     try {
-      mkdirSync(dir, { recursive: true, mode: 0o700 });
+      made = makeDirectories(dir);
     } catch (cause) {
       throw cannotListen(path, describeFileError(cause), cause);
     }
@@ -95,6 +140,9 @@ export class Listener implements Disposable {
     try {
       // Of an engine that was killed.
       if (isSocket(path)) removeSync(path);
+      if (tidy && made > 0) {
+        writeFd(this.#lock, new TextEncoder().encode(`${made}`));
+      }
       this.fd = listenPackets(path, BACKLOG);
     } catch (cause) {
       closeFd(this.#lock);
@@ -105,7 +153,7 @@ export class Listener implements Disposable {
   [Symbol.dispose](): void {
     removeOwn(this.#path);
     closeFd(this.fd);
-    removeOwn(`${this.#path}.lock`);
+    removeLock(`${this.#path}.lock`);
     closeFd(this.#lock);
   }
 }
@@ -142,7 +190,7 @@ export function removeKilled(path: string): void {
   try {
     if (!tryLock(fd) || !isSameFile(name, fd)) return;
     if (isSocket(path)) removeOwn(path);
-    removeOwn(name);
+    removeLock(name);
   } finally {
     closeFd(fd);
   }

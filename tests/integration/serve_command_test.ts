@@ -91,13 +91,12 @@ testOn(
       const { code, stdout, stderr } = await runCli([
         "serve",
         "--socket",
-        `${dir}/s/t`,
+        `${dir}/s/t/u`,
         "--idle",
         "1ms",
       ]);
       assertEquals([code, stdout, stderr], [0, "", ""]);
-      assertEquals([...Deno.readDirSync(`${dir}/s`)], []);
-      assertEquals(Deno.statSync(`${dir}/s`).mode! & 0o7777, 0o700);
+      assertEquals([...Deno.readDirSync(dir)], []);
     } finally {
       Deno.removeSync(dir, { recursive: true });
     }
@@ -122,7 +121,7 @@ testOn(
 
 testOn(
   ["helper"],
-  "rustyrun serve: a user without XDG_RUNTIME_DIR is told so; a wrong time, too",
+  "rustyrun serve: a wrong time is told so",
   async () => {
     const odd = await runCli(["serve", "--idle", "soon"]);
     assertEquals(odd.code, 1);
@@ -132,7 +131,7 @@ testOn(
 
 testOn(
   ["user"],
-  "rustyrun serve: needs a directory of the user's own",
+  "rustyrun serve: a user without XDG_RUNTIME_DIR is told so",
   async () => {
     const { code, stderr } = await runCli(["serve"], { user: true });
     assertEquals(code, 1);
@@ -323,3 +322,46 @@ testOn(["helper"], "rustyrun serve: writes systemd's units", async () => {
     Deno.removeSync(dir, { recursive: true });
   }
 });
+
+testOn(
+  ["helper"],
+  "rustyrun serve: a directory made for the socket is private, and goes with a killed engine",
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    const serve = serveAt(`${dir}/a/b/s`);
+    await waitFor(() => isSocket(`${dir}/a/b/s`) && hasWorkers(serve.pid));
+    for (const it of ["a", "a/b"]) {
+      assertEquals(Deno.statSync(`${dir}/${it}`).mode! & 0o7777, 0o700);
+    }
+    // Somebody has come to use one of them.
+    Deno.writeTextFileSync(`${dir}/a/mine`, "");
+    serve.kill("SIGKILL");
+    await serve.done;
+    await waitFor(() => listNames(`${dir}/a`).length === 1);
+    assertEquals(listNames(`${dir}/a`), ["mine"]);
+    Deno.removeSync(dir, { recursive: true });
+  },
+);
+
+testOn(
+  ["helper"],
+  "rustyrun serve --units: makes the directory, or says why not",
+  async () => {
+    const dir = Deno.makeTempDirSync();
+    try {
+      const made = await runCli(["serve", "--units", `${dir}/a/b`]);
+      assertEquals([made.code, made.stderr], [0, ""]);
+      assertEquals(listNames(`${dir}/a/b`), [
+        "rustyrun.service",
+        "rustyrun.socket",
+      ]);
+      const below = `${dir}/a/b/rustyrun.socket/c`;
+      const { code, stderr } = await runCli(["serve", "--units", below]);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `Cannot make "${below}": not a directory`);
+      assertStringIncludes(stderr, "hint: Name a directory");
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
