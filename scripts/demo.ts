@@ -232,9 +232,12 @@ function report(line: readonly string[], ran: Ran, file: string): number {
   for (const text of wrong) console.error(`rustyrun: Demo failed: ${text}`);
   if (wrong.length > 0) return 1;
   if (Deno.uid() !== 0) {
+    const isV2 = exists("/sys/fs/cgroup/cgroup.controllers");
     console.log(
-      "\n  Root in there is you out here. Limits need root, or a cgroup that is\n" +
-        "  delegated to you (systemd-run --user --scope -p Delegate=yes ...).",
+      "\n  Root in there is you out here. Limits need root" +
+        (isV2
+          ? ", or a cgroup that is\n  delegated to you (systemd-run --user --scope -p Delegate=yes ...)."
+          : ": this machine\n  has cgroup v1, which is not handed to users."),
     );
   }
   console.log(

@@ -1,6 +1,6 @@
 /**
- * The direction of imports: main -> cli -> container -> managers, state, process
- * -> config, plan, host -> ffi. A wrong arrow fails here, with its line's two ends,
+ * The direction of imports: main -> cli -> serve -> container -> managers, state,
+ * process -> config, plan, host -> ffi; mod -> box -> container. A wrong arrow fails here, with its line's two ends,
  * and so does a circle of files, with the way round it. imports_c_test.ts is the C
  * half.
  *
@@ -85,6 +85,9 @@ function judgeImport({ from, to, typeOnly }: Import): string[] {
   if (moduleOf(from) === "cli" && ["box", "mod"].includes(moduleOf(to))) {
     broken.push("the library and the command line do not know each other");
   }
+  if (moduleOf(from) === "serve" && ["box", "mod"].includes(moduleOf(to))) {
+    broken.push("the library and the warm engine do not know each other");
+  }
   if (!to.endsWith(".ts")) return broken;
   if (
     to.startsWith("types/") || to.startsWith("tests/") ||
@@ -104,7 +107,7 @@ function judgeImport({ from, to, typeOnly }: Import): string[] {
   return broken;
 }
 
-Deno.test("imports run one way: main, cli, container, managers, config, ffi", () => {
+Deno.test("imports run one way: main, cli, serve, container, managers, config, ffi", () => {
   const wrong = readProgram().flatMap((one) =>
     judgeImport(one).map((why) => `${one.from} -> ${one.to}: ${why}`)
   );
@@ -196,6 +199,14 @@ for (
     ["mod/container/launch/prepare.ts", "mod/cli/run.ts", false, [
       "container/launch is below cli",
     ]],
+    ["mod/serve/call.ts", "mod/box/reap.ts", true, [
+      "the library and the warm engine do not know each other",
+    ]],
+    ["mod/box/engine.ts", "mod/serve/call.ts", false, ["box is below serve"]],
+    ["mod/cli/rare.ts", "mod/mod.ts", false, [
+      "the library and the command line do not know each other",
+    ]],
+    ["mod/serve/caller.ts", "mod/container/model.ts", false, []],
     ["mod/host.ts", "@std/assert", false, ["@std/assert is for tests"]],
     ["mod/config/load.ts", "zod", true, ["zod is for mod/config/schema.ts"]],
     ["mod/config/load.ts", "mod/config/schema.ts", false, [

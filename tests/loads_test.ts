@@ -8,6 +8,12 @@ import { assertEquals } from "@std/assert";
 import { FILES } from "../mod/cli/load.ts";
 import { listFiles, readProgram, ROOT } from "./imports.ts";
 
+/** A file without its comments. */
+function readCode(file: string): string {
+  return Deno.readTextFileSync(`${ROOT}/${file}`)
+    .replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+}
+
 Deno.test("what is loaded when it is called for is named once, by its type and its name", () => {
   const call = /load<typeof import\("\.\/(\w+)\.ts"\)>\(\s*"(\w+)"/g;
   const calls = listFiles("mod/cli").flatMap((
@@ -125,6 +131,17 @@ Deno.test("paths may be any bytes: calls on files are those of ffi/files.ts", ()
   assertEquals(wrong, []);
 });
 
+Deno.test("only mod/cli prints: mod/outlet.ts and mod/serve/front.ts are the way out", () => {
+  const call =
+    /\bconsole\.(?:log|info|warn|error|debug)\(|\boutlet\.write(?:To)?\(/g;
+  const files = [...listFiles("mod"), ...listFiles("ffi")]
+    .filter((it) => !it.startsWith("mod/cli/"));
+  const wrong = files.flatMap((file) =>
+    [...readCode(file).matchAll(call)].map(([it]) => `${file}: ${it}`)
+  );
+  assertEquals(wrong, []);
+});
+
 /** What a process can ask about itself and its caller. A descriptor by its number
  * is one that this process has opened: "/proc/self/fd/${fd}". */
 const SELF =
@@ -192,9 +209,7 @@ const MAY_ASK: Record<string, { what: string[]; why: string }> = {
 Deno.test("only mod/caller.ts and mod/outlet.ts know a process of their own", () => {
   const found: Record<string, string[]> = {};
   for (const file of [...listFiles("mod"), ...listFiles("ffi")]) {
-    const code = Deno.readTextFileSync(`${ROOT}/${file}`)
-      .replace(/\/\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
-    const asked = [...code.matchAll(SELF)].map(([it]) => it);
+    const asked = [...readCode(file).matchAll(SELF)].map(([it]) => it);
     if (asked.length > 0) found[file] = [...new Set(asked)].sort();
   }
   assertEquals(

@@ -50,7 +50,7 @@ export function launchFlags(): Row[] {
     flag("--no-new-keyring", "Stay in the caller's session keyring"),
     EXPLAIN(),
     JSON_OUT("Print the plan, result or error as JSON"),
-    flag("--verbose", "Say what was tried, on standard error"),
+    flag("--verbose", "Print the causes and stack traces of an error"),
   ];
 }
 

@@ -38,7 +38,10 @@ export function globalFlags(): Row[] {
       "Lowest level to print or log (warning)",
     ),
     flag("--debug", "The same as --log-level debug"),
-    flag("--verbose", "Say what was tried, on standard error"),
+    flag(
+      "--verbose",
+      "Print the causes and stack traces of an error; serve: tell of each call",
+    ),
     flag(
       "--cgroup-manager cgroupfs|systemd|disabled",
       "Who makes the cgroups (cgroupfs; for a user's limits, where needed, systemd)",
@@ -236,7 +239,7 @@ const COMMANDS: readonly Command[] = [
     ...NONE,
     flags: () => [
       JSON_OUT("Print the findings as JSON"),
-      flag("--verbose", "Say what was tried"),
+      flag("--verbose", "Print the causes and stack traces of an error"),
     ],
   },
   {
