@@ -9,6 +9,7 @@
  * @module
  */
 
+import { VERSION } from "../mod/version.ts";
 import {
   type Arch,
   BuildError,
@@ -80,11 +81,18 @@ export async function makePackage(
   archs: readonly Arch[] = ARCHITECTURES,
 ): Promise<void> {
   const index = packIndex(archs);
-  const config = Deno.readTextFileSync(`${ROOT}deno.jsr.json`);
-  const { publish } = JSON.parse(config) as { publish: { include: string[] } };
+  // It has no version, so that nobody publishes the clone, without helpers.
+  const { name, ...config } = JSON.parse(
+    Deno.readTextFileSync(`${ROOT}deno.jsr.json`),
+  ) as { name: string; publish: { include: string[] } };
   makeAnew(dir);
-  for (const path of publish.include) copy(`${ROOT}${path}`, `${dir}/${path}`);
-  Deno.writeTextFileSync(`${dir}/deno.json`, config);
+  for (const path of config.publish.include) {
+    copy(`${ROOT}${path}`, `${dir}/${path}`);
+  }
+  Deno.writeTextFileSync(
+    `${dir}/deno.json`,
+    JSON.stringify({ name, version: VERSION, ...config }, null, 2) + "\n",
+  );
   Deno.writeTextFileSync(`${dir}/ffi/packed.ts`, index);
   Deno.mkdirSync(`${dir}/ffi/packed`);
   for (const arch of archs) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { BuildError } from "../scripts/build.ts";
 import { checkOutput } from "../scripts/output.ts";
 import { ROOT, runToEnd } from "./harness.ts";
@@ -102,5 +102,16 @@ for (
     const [cause, hint, ...rest] = ended.stderr.split("\n");
     assertEquals([cause, rest], [stderr, [""]], ended.stderr);
     assertEquals(hint?.startsWith("  hint: "), true, ended.stderr);
+  });
+}
+
+for (const config of ["deno.json", "deno.jsr.json"]) {
+  Deno.test(`the clone is not published by ${config}: it carries no helper`, async () => {
+    const { code, stderr } = await runToEnd([
+      ...[Deno.execPath(), "publish", "--dry-run", "--allow-dirty"],
+      `--config=${ROOT}/${config}`,
+    ], { cwd: ROOT, env: { NO_COLOR: "1" } });
+    assertEquals(code, 1);
+    assertMatch(stderr, /'publish' field is false|is missing 'version' field/);
   });
 }
