@@ -38,9 +38,25 @@ for (const victim of ["front", "worker"] as const) {
     async () => {
       await using room = await WarmRoom.open();
       using bundle = makeBundle("sleep 1000");
-      using short = makeBundle("exit 0");
+      using short = makeBundle("echo >/ran");
       const before = takeSnapshot();
-      const check = async (
+      /** Whether a command has left its file, which goes. */
+      const hasRun = ({ rootfs }: { rootfs: string }) => {
+        try {
+          Deno.removeSync(`${rootfs}/ran`);
+          return true;
+        } catch (error) {
+          if (!(error instanceof Deno.errors.NotFound)) throw error;
+          return false;
+        }
+      };
+      const statusOf = async () => {
+        const { code, stdout } = await room.cold(["state", ID]);
+        return code === 0 ? JSON.parse(stdout).status : "none";
+      };
+      /** @param truth what is so where the call says that it has done its work */
+      const check = (truth: () => Promise<boolean>) =>
+      async (
         { code, stderr }: { code: number; stderr: string },
         step: number,
       ) => {
@@ -48,6 +64,7 @@ for (const victim of ["front", "worker"] as const) {
         // Killed, or cold since nothing had begun, or told once; or it was done.
         assert([0, 1, 125, 137, 255].includes(code), what);
         assert(stderr.split("rustyrun: Cannot").length <= 2, what);
+        if (code === 0) assert(await truth(), `${what}: it was not done`);
         assertEquals(
           (await room.cold(["delete", "--force", ID])).code,
           0,
@@ -56,25 +73,42 @@ for (const victim of ["front", "worker"] as const) {
         assertEquals(await findLeaks(before, ID), [], what);
       };
       const create = ["create", "--bundle", bundle.dir, ID];
-      assert(await killAtEachStep(room, victim, create, { judge: check }) > 4);
+      const is = (status: string) =>
+        check(async () => await statusOf() === status);
+      assert(
+        await killAtEachStep(room, victim, create, { judge: is("created") }) >
+          4,
+      );
       const prepare = () => room.cold(create);
-      for (const words of [["start", ID], ["delete", "--force", ID]]) {
+      for (
+        const [words, status] of [
+          [["start", ID], "running"],
+          [["delete", "--force", ID], "none"],
+        ] as const
+      ) {
         assert(
-          await killAtEachStep(room, victim, words, { prepare, judge: check }) >
-            0,
+          await killAtEachStep(room, victim, words, {
+            prepare,
+            judge: is(status),
+          }) > 0,
         );
       }
       const run = ["run", "--bundle", short.dir, ID];
-      assert(await killAtEachStep(room, victim, run, { judge: check }) > 4);
+      const judge = check(async () =>
+        hasRun(short) && await statusOf() === "none"
+      );
+      assert(await killAtEachStep(room, victim, run, { judge }) > 4);
       await room.cold(create);
       await room.cold(["start", ID]);
       const started = takeSnapshot();
       const isContainer = (clause: string) => clause.endsWith("(sleep)");
-      const exec = ["exec", ID, "true"];
+      const exec = ["exec", ID, "touch", "/ran"];
       const steps = await killAtEachStep(room, victim, exec, {
         judge: async ({ code, stderr }, step) => {
           const what = `step ${step}: ${code} ${stderr}`;
           assert([0, 1, 137, 255].includes(code), what);
+          const ran = hasRun(bundle);
+          if (code === 0) assert(ran, `${what}: it was not done`);
           assertEquals(
             JSON.parse((await room.cold(["state", ID])).stdout).status,
             "running",
