@@ -4,7 +4,8 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertThrows } from "@std/assert";
+import { splitSpawn } from "../mod/box/command.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../mod/box/flags.ts";
 import { execFlags, runFlags } from "../mod/cli/flag_lists.ts";
 import { readRow } from "../mod/cli/flag_row.ts";
@@ -154,3 +155,18 @@ for (
     assertEquals(error.code, "invalid-option");
   });
 }
+
+Deno.test("a name that is no option: the nearest one, else those that there are", () => {
+  const hintOf = (read: () => unknown) =>
+    assertThrows(read, ContainerError).hint;
+  const sandbox = (name: string) =>
+    hintOf(() => readOptions({ [name]: 1 }, SANDBOX_FLAGS));
+  const command = (name: string) => hintOf(() => splitSpawn({ [name]: 1 }));
+  assertEquals(sandbox("memroy"), "The nearest one is memory");
+  assertMatch(sandbox("alpine")!, /^A sandbox's options are: rootfs, /);
+  assertEquals(command("tiemout"), "The nearest one is timeout");
+  assertEquals(
+    command("memory"),
+    "A command's options are: env, cwd, user, stdin, timeout, signal, maxOutput",
+  );
+});

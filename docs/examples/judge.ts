@@ -1,6 +1,10 @@
 /**
  * A judge: runs programs that nobody trusts, a few at once, and says what is wrong
- * with each. submissions.ts shows it at work.
+ * with each.
+ *
+ *     deno run -A docs/examples/judge.ts
+ *
+ * judges a few; submissions.ts gives it 500.
  *
  * @module
  */
@@ -89,4 +93,28 @@ export async function judgeAll(
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   return verdicts;
+}
+
+/** What "read two numbers, write their sum" may get. */
+const SHOWN: Record<string, string> = {
+  "a sum": "read a b; echo $((a + b))",
+  "a difference": "read a b; echo $((a - b))",
+  "no program": "no-such-program",
+  "an endless loop": "while :; do :; done",
+  "a fork bomb": "bomb() { bomb | bomb; }; bomb",
+  "a memory hog": "tail /dev/zero",
+  "an output flood": "yes",
+};
+
+if (import.meta.main) {
+  const verdicts = await judgeAll(
+    Object.values(SHOWN).map((line) => ({
+      command: ["sh", "-c", line],
+      input: "2 3\n",
+      answer: "5",
+    })),
+  );
+  for (const [at, name] of Object.keys(SHOWN).entries()) {
+    console.log(`${name.padEnd(16)} ${verdicts[at]}`);
+  }
 }

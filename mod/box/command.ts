@@ -10,6 +10,7 @@ import {
   invalidOption,
   refuseNul,
   SPAWN_FLAGS,
+  unknownOption,
   WATCH_OPTIONS,
 } from "./flags.ts";
 import type { SpawnOptions, WatchOptions } from "./options.ts";
@@ -58,12 +59,7 @@ export function splitSpawn(
   for (const name of Object.keys(own)) {
     if (Object.hasOwn(SPAWN_FLAGS, name)) continue;
     const names = [SPAWN_FLAGS, WATCH_OPTIONS].flatMap(Object.keys);
-    throw invalidOption(
-      name,
-      own[name],
-      "is given, and there is no option of that name",
-      `A command's options are: ${names.join(", ")}`,
-    );
+    throw unknownOption(name, own[name], "command", names);
   }
   return { own, watch };
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { findNearest } from "../config/flags/nearest.ts";
 import type { FlagUse } from "../config/flags/use.ts";
 import { ContainerError } from "../errors.ts";
 import type { SandboxOptions, SpawnOptions, WatchOptions } from "./options.ts";
@@ -113,6 +114,27 @@ export function invalidOption(
   );
 }
 
+/** The error for a name that is no option.
+ *
+ * @param whose what takes the options: "sandbox" or "command"
+ * @param names those that there are */
+export function unknownOption(
+  name: string,
+  value: unknown,
+  whose: string,
+  names: readonly string[],
+): ContainerError {
+  const nearest = findNearest(name, names);
+  return invalidOption(
+    name,
+    value,
+    "is given, and there is no option of that name",
+    nearest !== undefined
+      ? `The nearest one is ${nearest}`
+      : `A ${whose}'s options are: ${names.join(", ")}`,
+  );
+}
+
 /** Refuses what is no set of options.
  *
  * @throws {ContainerError} `invalid-option` */
@@ -195,27 +217,20 @@ function readRow(name: string, value: unknown, row: Row): FlagUse[] {
  * Reads options as flags.
  *
  * @param table which flag each option stands for
- * @param others names of options that are no flags
  * @throws {ContainerError} `invalid-option` for a value of another type, and for a
  * name that is no option
  */
 export function readOptions(
   options: Readonly<Record<string, unknown>>,
   table: Readonly<Record<string, Row>>,
-  others: readonly string[] = [],
 ): { global: Uses; flags: Uses } {
   const global: Uses = new Map();
   const flags: Uses = new Map();
   for (const [name, value] of Object.entries(options)) {
-    if (value === undefined || others.includes(name)) continue;
+    if (value === undefined) continue;
     const row = Object.hasOwn(table, name) ? table[name] : undefined;
     if (row === undefined) {
-      throw invalidOption(
-        name,
-        value,
-        "is given, and there is no option of that name",
-        `The options are: ${[...Object.keys(table), ...others].join(", ")}`,
-      );
+      throw unknownOption(name, value, "sandbox", Object.keys(table));
     }
     const uses = readRow(name, value, row);
     // No use of a flag is no flag, to who asks whether it was given.

@@ -92,6 +92,27 @@ testOn(
 );
 
 testOn(
+  ["helper", "root"],
+  "docs/examples/judge.ts: prints a table of verdicts",
+  async () => {
+    const { code, stdout, stderr } = await runExample("judge-", "judge.ts");
+    assertEquals({ code, stderr }, { code: 0, stderr: "" });
+    assertEquals(
+      stdout.trimEnd().split("\n").map((it) => it.split(/ {2,}|(?<=^.{16}) /)),
+      [
+        ["a sum", "right"],
+        ["a difference", "wrong answer"],
+        ["no program", "runtime error"],
+        ["an endless loop", "time limit"],
+        ["a fork bomb", "process limit"],
+        ["a memory hog", "memory limit"],
+        ["an output flood", "output limit"],
+      ],
+    );
+  },
+);
+
+testOn(
   ["helper", "root", "python3"],
   "docs/examples/agent.ts: its calls share files, and each end is explained",
   async () => {
