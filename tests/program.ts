@@ -10,7 +10,14 @@
  */
 
 import { denoWords } from "../mod/program.ts";
-import { isWarm, lineOf, serveApart, serveWarm } from "./warm_program.ts";
+import {
+  isFrontAlone,
+  isWarm,
+  lineOf,
+  serveApart,
+  serveNobody,
+  serveWarm,
+} from "./warm_program.ts";
 import { asUser, isFile, type User, USERS } from "./needs.ts";
 
 /** The repository's root, without a slash at the end. */
@@ -184,6 +191,9 @@ let front: string | undefined;
 
 /** The front of the program under test, where RUSTYRUN_WARM asks for it. */
 function findFront(): string | undefined {
+  if (isFrontAlone()) {
+    return front ??= serveNobody(findTested() ?? `${ROOT}/main.ts`);
+  }
   if (!isWarm()) return undefined;
   return front ??= Deno.env.get("RUSTYRUN_FRONT") ?? serveTested();
 }
@@ -200,7 +210,7 @@ export function serveTested(): string {
  * longest. */
 export function apart(argv: readonly string[]): string[] {
   const [program, ...words] = argv;
-  if (front === undefined || program !== front) return [...argv];
+  if (!isWarm() || program !== front) return [...argv];
   const file = findTested() ?? `${ROOT}/main.ts`;
   const isShared = Deno.env.get("RUSTYRUN_FRONT") !== undefined;
   return [...(isShared ? lineOf(file) : serveApart(file)), ...words];

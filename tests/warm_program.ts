@@ -1,6 +1,6 @@
 /**
  * A front with its engine as the program under test, where RUSTYRUN_WARM=1 asks
- * for it. What the engine says of each call is counted: a front whose calls are
+ * for it, or a front alone (RUSTYRUN_WARM=none). What the engine says of each call is counted: a front whose calls are
  * all cold shows nothing.
  *
  * @module
@@ -26,9 +26,28 @@ export interface Served {
   not: Map<string, number>;
 }
 
-/** Whether the tests are to be run through a front. */
+/** Whether the tests are to be run through a front with a warm engine. */
 export function isWarm(): boolean {
   return Deno.env.get("RUSTYRUN_WARM") === "1";
+}
+
+/** Whether they are to be run through a front that finds no engine. */
+export function isFrontAlone(): boolean {
+  return Deno.env.get("RUSTYRUN_WARM") === "none";
+}
+
+/**
+ * Writes a front without an engine; it goes with this process.
+ *
+ * @param file of the full program
+ * @returns path of the front
+ */
+export function serveNobody(file: string): string {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-front-" });
+  addEventListener("unload", () => {
+    Deno.removeSync(dir, { recursive: true });
+  });
+  return writeFront(dir, file).front;
 }
 
 /** Returns the command line of a file: an executable, main.ts or a bundle, as

@@ -18,8 +18,16 @@ import {
   VERB,
 } from "../../mod/serve/protocol.ts";
 import { fillBacklog, FrontRoom, readAll } from "../front_room.ts";
-import { start } from "../harness.ts";
+import {
+  cliCommand,
+  findLeaks,
+  runToEnd,
+  start,
+  takeSnapshot,
+} from "../harness.ts";
 import { asUser, findPython, testOn, USERS } from "../needs.ts";
+import { lineOf } from "../warm_program.ts";
+import { ID, makeBundle } from "./warm_bundle.ts";
 
 libc();
 
@@ -39,6 +47,43 @@ testOn(
     assertEquals(await room.start(WORDS).done, COLD);
     closeFd(room.listen());
     assertEquals(await room.start(WORDS).done, COLD);
+  },
+);
+
+testOn(
+  ["root", "busybox"],
+  "front: without an engine, a container's whole life",
+  async () => {
+    const before = takeSnapshot();
+    using room = new FrontRoom(lineOf(cliCommand().at(-1)!));
+    using bundle = makeBundle("sleep 1000");
+    const root = ["--root", `${room.dir}/root`];
+    // A container that stays keeps what it was started with.
+    const line = 'exec "$0" "$@" >/dev/null 2>&1';
+    const call = (words: readonly string[]) =>
+      runToEnd(["sh", "-c", line, room.path, ...root, ...words]);
+    const readStatus = async () => {
+      const { stdout } = await room.start([...root, "state", ID]).done;
+      return JSON.parse(stdout).status;
+    };
+    for (
+      const [words, code, then] of [
+        [["create", "--bundle", bundle.dir, ID], 0, "created"],
+        [["create", "--bundle", bundle.dir, ID], 1, "created"],
+        [["start", ID], 0, "running"],
+        [["exec", ID, "sh", "-c", "exit 7"], 7, "running"],
+        [["pause", ID], 0, "paused"],
+        [["resume", ID], 0, "running"],
+        [["delete", "--force", ID], 0, undefined],
+        [["run", "--bundle", bundle.dir, "--detach", ID], 0, "running"],
+        [["delete", "--force", ID], 0, undefined],
+        [["state", ID], 1, undefined],
+      ] as const
+    ) {
+      assertEquals((await call(words)).code, code, words.join(" "));
+      if (then !== undefined) assertEquals(await readStatus(), then);
+    }
+    assertEquals(await findLeaks(before, ID), []);
   },
 );
 
