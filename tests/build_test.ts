@@ -272,10 +272,8 @@ testOn(
       );
       // It calls itself as its first lines do: with other flags of V8's, Deno
       // would throw away what it has compiled.
-      const [, line] = Deno.readTextFileSync(`${alone}/rustyrun.js`).split(
-        "\n",
-      );
-      const [, words] = /exec deno (.*) "\$f"/.exec(line!)!;
+      const text = Deno.readTextFileSync(`${alone}/rustyrun.js`);
+      const [, words] = /; exec deno (.*) "\$f"/.exec(text)!;
       const units = await runToEnd(
         ["./rustyrun.js", "serve", "--units", alone],
         { cwd: alone, env },

@@ -75,6 +75,10 @@ const MAY_KEEP: Record<string, { names: string[]; why: string }> = {
     why: "numbers of system calls by name, the same for all",
   },
   "mod/serve/desk.ts": { names: ["WORD"], why: "it is only read" },
+  "mod/serve/equal.ts": {
+    names: ["own"],
+    why: "this process's own ids and capabilities, which never change",
+  },
   "mod/state/identity.ts": {
     names: ["boot"],
     why: "this boot's id, which does not change while a process lives",
