@@ -47,6 +47,8 @@ export interface RoomResult {
 /** How a command in the room is run. */
 export interface RoomOptions {
   env?: Record<string, string>;
+  /** Until it counts as hung. */
+  seconds?: number;
 }
 
 /** Seconds until a command in the room counts as hung, on a machine that has
@@ -197,8 +199,14 @@ async function removeCgroups(name: string): Promise<void> {
   }
 }
 
-/** Makes a room. */
-export async function makeRoom(engine: string): Promise<Room> {
+/** Makes a room.
+ *
+ * @param options.runtime instead of the runtime under test
+ */
+export async function makeRoom(
+  engine: string,
+  options: { runtime?: string | undefined } = {},
+): Promise<Room> {
   // Short: the paths of sockets in it must fit 108 bytes.
   const outside = await Deno.makeTempDir({ prefix: "rr-eng-" });
   Deno.chmodSync(outside, 0o755);
@@ -206,7 +214,10 @@ export async function makeRoom(engine: string): Promise<Room> {
   const dir = `${outside}/in`;
   const image = `${outside}/image.tar`;
   Deno.mkdirSync(dir);
-  const { runtime, warm } = findRuntime(outside);
+  const { runtime, warm }: { runtime: string; warm?: WarmProgram } =
+    options.runtime === undefined
+      ? findRuntime(outside)
+      : { runtime: options.runtime };
   await writeImage(image);
 
   const holder = new Deno.Command("unshare", {
@@ -252,7 +263,7 @@ export async function makeRoom(engine: string): Promise<Room> {
     const timer = setTimeout(() => {
       hung = true;
       holder.kill("SIGKILL");
-    }, HUNG * 1000);
+    }, (options.seconds ?? HUNG) * 1000);
     const { code, stdout, stderr } = await child.output();
     clearTimeout(timer);
     const result = {

@@ -1,0 +1,56 @@
+/**
+ * The cases of `tests/engines/cases/*.sh`: what a user of an engine sees when
+ * it runs containers with runc, and when it does with rustyrun. Each script
+ * prints a transcript; that of rustyrun must be runc's.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+
+/** Where the scripts are. */
+export const CASES = `${import.meta.dirname}/cases`;
+
+/** What may differ: the words of an error, which are each runtime's own, who
+ * describes the scope, how long a scope that failed is remembered, which formula
+ * turns shares into a weight (runc's own has changed), and that rustyrun's tmpfs
+ * over the hierarchies of cgroup v1 is read-only. */
+const OWN: readonly (readonly [RegExp, string])[] = [
+  [/\\"/g, '"'],
+  [/^(! .*?(?:failed|under-test)): .*?(?=exec: ")/gm, "$1: "],
+  [/": OCI /g, ": OCI "],
+  [/is a directory: permission denied/g, "permission denied"],
+  [/(libcontainer|rustyrun) container ID/g, "container ID"],
+  [/CollectMode=inactive(-or-failed)?/g, "CollectMode=inactive"],
+  [/^cpu\.weight \d+/gm, "cpu.weight"],
+  [/^\/sys\/fs\/cgroup tmpfs r[ow],/gm, "/sys/fs/cgroup tmpfs "],
+];
+
+/** Reads a transcript: "== NAME", then what the case has printed. */
+export function readCases(transcript: string): Map<string, string> {
+  const cases = new Map<string, string>();
+  for (const part of transcript.split(/^== /m).slice(1)) {
+    const end = part.indexOf("\n");
+    let text = part.slice(end + 1).trimEnd();
+    for (const [pattern, plain] of OWN) text = text.replaceAll(pattern, plain);
+    cases.set(part.slice(0, end), text);
+  }
+  return cases;
+}
+
+/** One step for each case: rustyrun's transcript says what runc's says.
+ *
+ * @throws {Error} for a transcript without a case
+ */
+export async function compareCases(
+  t: Deno.TestContext,
+  runc: string,
+  rustyrun: string,
+): Promise<void> {
+  const [expected, seen] = [readCases(runc), readCases(rustyrun)];
+  if (expected.size === 0) throw new Error(`runc ran no case: ${runc}`);
+  assertEquals([...seen.keys()], [...expected.keys()], rustyrun.slice(-2000));
+  for (const [name, text] of expected) {
+    await t.step(name, () => assertEquals(seen.get(name), text));
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * Engines with their defaults on a machine of today: in a guest with systemd,
+ * cgroup v2 and kernel 6.1, Docker, podman (root and rootless), containerd and
+ * swarm show the same with rustyrun as with runc. It takes most of an hour, since all
+ * is emulated: RUSTYRUN_GUEST_ENGINES="docker podman:rootless" names some.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import { ROOT } from "../harness.ts";
+import { testOn } from "../needs.ts";
+import { compareCases } from "./cases.ts";
+
+const ALL =
+  "docker podman containerd swarm podman:cgroupfs podman:rootless podman:rootless:cgroupfs";
+
+/** What the guest has beside podman, runc and crun; docs/engines.md. */
+const PACKAGES =
+  "docker.io containerd buildah netavark aardvark-dns containernetworking-plugins";
+
+/** Seconds until the guest is ended. */
+const LONG = 7000;
+
+/** Runs the cases in a guest of their own. */
+async function runGuest(engines: readonly string[]): Promise<string> {
+  const clone = ROOT.replace(/\/$/, "");
+  const deno = Deno.execPath();
+  const cache = Deno.env.get("DENO_DIR") ??
+    `${Deno.env.get("HOME")}/.cache/deno`;
+  const shares = [clone, deno.slice(0, deno.lastIndexOf("/")), cache];
+  const { code, stdout } = await new Deno.Command(
+    Deno.env.get("RUSTYRUN_VM") ?? "vm",
+    {
+      args: [
+        "run",
+        "--timeout",
+        `${LONG}`,
+        "--workdir",
+        "/",
+        ...shares.flatMap((path) => ["--share", `${path}:ro:cached`]),
+        "--",
+        "bash",
+        `${clone}/tests/engines/guest.sh`,
+        clone,
+        deno,
+        cache,
+        ...engines,
+      ],
+      env: { VM_EXTRA_PACKAGES: PACKAGES, VM_KERNELS: "6.1" },
+      stdin: "null",
+      stderr: "inherit",
+    },
+  ).output();
+  const said = new TextDecoder().decode(stdout);
+  assertEquals(code, 0, said.slice(-2000));
+  return said;
+}
+
+testOn(
+  ["root", "vm"],
+  "engines show the same with rustyrun as with runc, with systemd",
+  async (t) => {
+    const engines = (Deno.env.get("RUSTYRUN_GUEST_ENGINES") ?? ALL).split(" ");
+    const parts = (await runGuest(engines)).split(/^#### /m).slice(1);
+    console.log(parts.pop());
+    for (const [index, engine] of engines.entries()) {
+      const [runc = "", rustyrun = ""] = parts.slice(2 * index);
+      await t.step(engine, (t) => compareCases(t, runc, rustyrun));
+    }
+  },
+);
