@@ -30,7 +30,7 @@ const OWN: readonly (readonly [RegExp, string])[] = [
 export function readCases(transcript: string): Map<string, string> {
   const cases = new Map<string, string>();
   for (const part of transcript.split(/^== /m).slice(1)) {
-    const end = part.indexOf("\n");
+    const end = `${part}\n`.indexOf("\n");
     let text = part.slice(end + 1).trimEnd();
     for (const [pattern, plain] of OWN) text = text.replaceAll(pattern, plain);
     cases.set(part.slice(0, end), text);

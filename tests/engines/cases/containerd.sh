@@ -8,7 +8,7 @@ ctr() { command ctr -a "$CONTAINERD" -n $NS "$@"; }
 slice() { echo "--cgroup=rrctr.slice:cri:$1"; }
 once() { ctr run --rm $FLAGS "$(slice "$1")" docker.io/localhost/busybox:latest "$@"; }
 state() { ctr task ls | awk -v id="$1" '$1 == id { print $3 }'; }
-crictl() { "$CRICTL" -r "unix://$CONTAINERD" "$@" 2> >(grep -v -e level=warning -e validate >&2); }
+crictl() { "$CRICTL" -t 240s -r "unix://$CONTAINERD" "$@" 2> >(grep -v -e level=warning -e validate >&2); }
 
 [ "${1:-}" != functions ] || return 0
 
@@ -61,7 +61,7 @@ JSON
   "linux": { "resources": { "memory_limit_in_bytes": 50331648, "cpu_quota": 50000, "cpu_period": 100000, "oom_score_adj": 900 } } }
 JSON
   done
-  script 'CRI: a pod with two containers' 'cd $SCRATCH/cri; pod=$(crictl runp pod.json); for it in a b; do id=$(crictl create $pod $it.json pod.json); crictl start $id >/dev/null; echo $id >$it.id; done
+  script 'CRI: a pod with two containers' 'cd $SCRATCH/cri; pod=$(crictl runp pod.json) || exit; for it in a b; do id=$(crictl create $pod $it.json pod.json); crictl start $id >/dev/null; echo $id >$it.id; done
 echo $pod >pod.id; crictl pods -q | wc -l; crictl ps -q | wc -l; await grep up a.log; await grep up b.log; cut -d" " -f2- a.log b.log
 crictl exec -s $(cat a.id) sh -c "ps -o comm | sort | uniq -c; cat /proc/self/cgroup /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj"
 crictl exec -s $(cat a.id) sh -c "exit 4"; echo $?; crictl exec $(cat b.id) echo streamed
