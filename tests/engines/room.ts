@@ -21,6 +21,7 @@ import {
   type WarmProgram,
   writeFront,
 } from "../warm_program.ts";
+import { findCgroups, isConmons } from "./cgroups.ts";
 import { writeImage } from "./image.ts";
 
 const decoder = new TextDecoder();
@@ -128,21 +129,6 @@ function findRuntime(dir: string): { runtime: string; warm?: WarmProgram } {
   );
   Deno.chmodSync(path, 0o755);
   return { runtime: path };
-}
-
-/** Whether conmon made that cgroup for itself, and podman leaves it. */
-function isConmons(path: string): boolean {
-  return path.endsWith("/conmon") ||
-    [...Deno.readDirSync(path)].some((entry) => entry.name === "conmon");
-}
-
-/** Every path below the cgroup hierarchies with `name` in it. */
-function findCgroups(name: string): string[] {
-  const { stdout } = new Deno.Command("find", {
-    args: ["/sys/fs/cgroup", "-type", "d", "-path", `*${name}*`],
-    stderr: "null",
-  }).outputSync();
-  return decoder.decode(stdout).split("\n").filter((line) => line !== "");
 }
 
 async function pause(seconds: number): Promise<void> {
