@@ -36,72 +36,91 @@ static const char *next_cgroup(struct dir *d)
 	return name;
 }
 
-/* So many places are kept of where a walk went down: who is wide and deep at
- * once has its directories read again from their start. */
-#define PLACES 64
+/* So many cgroups on the way down stay open, half read. Those further up are read
+ * again from their start: a place in one is a hash of the name, and a container
+ * can have all its names share one. */
+#define LEVELS 8
 
-struct walk {
-	int dir; /* where it is; -1: it could not come up */
+static struct walk {
 	unsigned int depth;
-	struct dir d;
-	struct {
+	struct level {
+		int dir; /* -1: not open */
 		unsigned int depth;
-		int64_t here;
-	} place[PLACES];
-};
+		struct dir d;
+	} level[LEVELS];
+} walk; /* one at a time; large */
 
-static void walk_open(struct walk *w, int dir)
+static struct level *here(void)
 {
-	memset(w->place, 0, sizeof(w->place));
-	w->dir = dir;
-	w->depth = 0;
-	dir_start(&w->d, dir);
+	return &walk.level[walk.depth % LEVELS];
+}
+
+static void walk_close(void)
+{
+	for (unsigned int i = 0; i < LEVELS; i++)
+		if (walk.level[i].dir >= 0)
+			close(walk.level[i].dir);
+}
+
+static void walk_open(int dir)
+{
+	for (unsigned int i = 0; i < LEVELS; i++)
+		walk.level[i].dir = -1;
+	walk.depth = 0;
+	here()->depth = 0;
+	here()->dir = dir;
+	dir_start(&here()->d, dir);
 }
 
 /* Into a cgroup that was read last; false when that cannot be. */
-static bool walk_down(struct walk *w, const char *name)
+static bool walk_down(const char *name)
 {
-	const unsigned int i = w->depth % PLACES;
-	int down = open_cgroup(w->dir, name);
+	int down = open_cgroup(here()->dir, name);
 
 	if (down < 0)
 		return false;
 	count_steps(1);
-	w->place[i].depth = w->depth++;
-	w->place[i].here = w->d.here;
-	close(w->dir);
-	w->dir = down;
-	dir_start(&w->d, down);
+	walk.depth++;
+	if (here()->dir >= 0)
+		close(here()->dir);
+	here()->depth = walk.depth;
+	here()->dir = down;
+	dir_start(&here()->d, down);
 	return true;
 }
 
 /* Back, and returns the name of where it was. One that went meanwhile is not
  * found: then the others there are left to the next walk. */
-static const char *walk_up(struct walk *w)
+static const char *walk_up(void)
 {
-	const unsigned int i = --w->depth % PLACES;
-	int64_t here = w->place[i].depth == w->depth ? w->place[i].here : 0;
+	struct level *from = here();
 	const char *name;
 	struct stat st;
-	int up;
 
-	/* Nobody moves a cgroup, so ".." is where we came from. */
-	up = fstat(w->dir, &st) < 0 ?
-		     -1 :
-		     openat(w->dir, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	close(w->dir);
-	w->dir = up;
-	if (up < 0)
-		return NULL;
-	/* A place is a hash of the name, and two names may have the same. */
-	for (;; here = 0) {
-		dir_start_at(&w->d, up, here);
-		do
-			name = next_cgroup(&w->d);
-		while (name && w->d.ino != st.st_ino);
-		if (name || !here)
-			return name;
+	walk.depth--;
+	if (here()->dir >= 0 && here()->depth == walk.depth) {
+		close(from->dir);
+		from->dir = -1;
+		return here()->d.name;
 	}
+	if (here()->dir >= 0)
+		close(here()->dir);
+	/* Nobody moves a cgroup, so ".." is where we came from. */
+	here()->dir = fstat(from->dir, &st) < 0 ?
+			      -1 :
+			      openat(from->dir, "..",
+				     O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	here()->depth = walk.depth;
+	close(from->dir);
+	from->dir = -1;
+	if (here()->dir < 0)
+		return NULL;
+	dir_start(&here()->d, here()->dir);
+	do {
+		count_steps(1);
+		name = next_cgroup(&here()->d);
+	} while (name && here()->d.ino != st.st_ino);
+	return name;
 }
 
 /* Calls `visit` on a cgroup and on all below it, of any depth; takes over the
@@ -109,21 +128,19 @@ static const char *walk_up(struct walk *w)
 static void visit_all(int dir, void (*visit)(int dir))
 {
 	const char *name;
-	struct walk w;
 
-	walk_open(&w, dir);
+	walk_open(dir);
 	visit(dir);
-	while (w.dir >= 0) {
-		name = next_cgroup(&w.d);
-		if (name && walk_down(&w, name))
-			visit(w.dir);
-		else if (!name && !w.depth)
+	while (here()->dir >= 0) {
+		name = next_cgroup(&here()->d);
+		if (name && walk_down(name))
+			visit(here()->dir);
+		else if (!name && !walk.depth)
 			break;
 		else if (!name)
-			walk_up(&w);
+			walk_up();
 	}
-	if (w.dir >= 0)
-		close(w.dir);
+	walk_close();
 }
 
 /* What did not work shows when the cgroup is still busy. */
@@ -295,26 +312,24 @@ void cgroup_free(const char *way_out, pid_t pid)
 static void remove_below(int dir)
 {
 	const char *name;
-	struct walk w;
 
-	walk_open(&w, dir);
-	while (w.dir >= 0) {
-		name = next_cgroup(&w.d);
+	walk_open(dir);
+	while (here()->dir >= 0) {
+		name = next_cgroup(&here()->d);
 		if (name) {
 			count_steps(1);
-			if (unlinkat(w.dir, name, AT_REMOVEDIR) < 0)
-				walk_down(&w, name);
+			if (unlinkat(here()->dir, name, AT_REMOVEDIR) < 0)
+				walk_down(name);
 			continue;
 		}
-		if (!w.depth)
+		if (!walk.depth)
 			break;
-		name = walk_up(&w);
+		name = walk_up();
 		count_steps(1);
-		if (name && unlinkat(w.dir, name, AT_REMOVEDIR) < 0)
+		if (name && unlinkat(here()->dir, name, AT_REMOVEDIR) < 0)
 			break;
 	}
-	if (w.dir >= 0)
-		close(w.dir);
+	walk_close();
 }
 
 /* Where the component that ends at path[len] begins. */

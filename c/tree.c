@@ -37,18 +37,13 @@ static bool is_dot(const char *name)
 	       (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-void dir_start_at(struct dir *d, int fd, int64_t here)
-{
-	d->fd = fd;
-	d->size = lseek(fd, here, SEEK_SET) < 0 ? -1 : 0;
-	d->at = 0;
-	d->ino = 0;
-	d->here = d->next = here;
-}
-
 void dir_start(struct dir *d, int fd)
 {
-	dir_start_at(d, fd, 0);
+	d->fd = fd;
+	d->size = lseek(fd, 0, SEEK_SET) < 0 ? -1 : 0;
+	d->at = 0;
+	d->ino = 0;
+	d->name = NULL;
 }
 
 const char *dir_next(struct dir *d, bool *is_dir)
@@ -66,8 +61,7 @@ const char *dir_next(struct dir *d, bool *is_dir)
 		e = (const void *)(d->room + d->at);
 		d->at += e->d_reclen;
 		d->ino = e->d_ino;
-		d->here = d->next;
-		d->next = e->d_off;
+		d->name = e->d_name;
 		*is_dir = e->d_type == K_DT_DIR;
 		if (!is_dot(e->d_name))
 			return e->d_name;

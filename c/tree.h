@@ -25,12 +25,10 @@ struct dir {
 	long size;
 	long at;
 	uint64_t ino; /* of the name that dir_next gave last */
-	int64_t here; /* where it is: dir_start_at gives it once more */
-	int64_t next;
+	const char *name; /* that one, until the next is asked for */
 	_Alignas(8) char room[2048];
 };
 void dir_start(struct dir *d, int fd);
-void dir_start_at(struct dir *d, int fd, int64_t here);
 const char *dir_next(struct dir *d, bool *is_dir);
 
 #endif
