@@ -48,7 +48,7 @@ for (const [what, name] of NAMES) {
       const removals = calls.filter((it) => it.includes("unlinkat(")).length;
       assert(removals >= 2 * WIDE && removals < 10 * WIDE, `${removals}`);
       const reads = calls.filter((it) => it.includes("getdents64(")).length;
-      assert(reads < 40 * WIDE, `${reads}`);
+      assert(reads < 4 * WIDE, `${reads}`);
       await running.done;
     },
   );
