@@ -2,8 +2,8 @@
 # Runs cases of engines in a guest, as root: guest.sh CLONE DENO CACHE ENGINE...
 # CLONE, DENO and CACHE are on read-only shares. Each ENGINE once with runc and once
 # with rustyrun: "docker", "podman", "podman:cgroupfs", "podman:rootless",
-# "podman:rootless:cgroupfs", "containerd", "swarm", "pods"; "docker:cold" without the warm engine. Each
-# transcript follows a line "#### ENGINE RUNTIME".
+# "podman:rootless:cgroupfs", "containerd", "swarm"; "docker:cold" without the warm
+# engine. Each transcript follows a line "#### ENGINE RUNTIME".
 set -euo pipefail
 clone=$1 deno=$2 cache=$3
 shift 3
