@@ -6,7 +6,7 @@
  *     deno task engines [--only NAME...]
  *
  * `--only guest` does it where they have their defaults: in a guest with
- * systemd and cgroup v2 (RUSTYRUN_VM), for most of an hour.
+ * systemd and cgroup v2 (deno task vm has the tool), for most of an hour.
  *
  * Tests the bundle, which it writes; RUSTYRUN_BIN names another runtime: with
  * runc's path, what fails is the machine's fault. An engine that is missing is skipped by name; with

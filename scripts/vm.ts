@@ -108,7 +108,7 @@ export function readWanted(args: readonly string[]): Wanted {
 /** The path of `vm`.
  *
  * @throws {BuildError} when there is none */
-function findVm(): string {
+export function findVm(): string {
   const path = Deno.env.get("VM") ?? `${ROOT}../shared/tools/vm`;
   try {
     return Deno.realPathSync(path);

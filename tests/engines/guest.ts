@@ -8,6 +8,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { findVm } from "../../scripts/vm.ts";
 import { ROOT } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { compareCases } from "./cases.ts";
@@ -29,10 +30,7 @@ async function runGuest(engines: readonly string[]): Promise<string> {
   const cache = Deno.env.get("DENO_DIR") ??
     `${Deno.env.get("HOME")}/.cache/deno`;
   const shares = [clone, deno.slice(0, deno.lastIndexOf("/")), cache];
-  const vm = Deno.env.get("RUSTYRUN_VM");
-  if (vm === undefined) {
-    throw new Error("Cannot make a guest: RUSTYRUN_VM names no tool for it");
-  }
+  const vm = findVm();
   const { code, stdout } = await new Deno.Command(
     vm,
     {
