@@ -239,6 +239,7 @@ static void kill_frozen(int dir)
 		n = read_file(dir, "freezer.state", state, sizeof(state));
 		if (n < 0 || (n >= 6 && !memcmp(state, "FROZEN", 6)))
 			break;
+		count_steps(2);
 		sleep_ms(2);
 	}
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);

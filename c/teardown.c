@@ -25,7 +25,7 @@
  * either. */
 #define BUSY_TRIES 64
 #define KILLED_TRIES 320
-/* A wait for them is as much as so many removals. */
+/* A wait for them is as much as so many removals: a millisecond is one. */
 #define WAIT_STEPS 32
 /* How many mounts may lie on each other on the container's root. */
 #define MOUNTS_MAX 4096

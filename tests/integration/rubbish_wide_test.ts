@@ -25,7 +25,7 @@ const NAMES: [string, (i: number) => string][] = [
 
 for (const [what, name] of NAMES) {
   testOn(
-    [...NEEDS, "strace"],
+    [...NEEDS, "strace", "cold"],
     `many cgroups with ${what} and others below are removed in one walk`,
     async () => {
       const wrap: string[] = [];
