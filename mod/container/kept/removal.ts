@@ -233,11 +233,9 @@ function removeLater(
     room,
     slotsOf(dir),
   );
-  if (stays.length === 0 && !groups.cgroups.every(isGone)) return [];
   // It stays for the next one, who finds by it what is left.
-  const rest = stays.length > 0 || state === undefined
-    ? { trees }
-    : { trees, state };
+  const all = stays.length === 0 && groups.cgroups.every(isGone);
+  const rest = !all || state === undefined ? { trees } : { trees, state };
   return [...stays, ...removeInside(rest, how, room, idMaps, dir)];
 }
 
