@@ -113,9 +113,13 @@ testOn(
     assertEquals(room.workers().slice(0, workers.length), workers);
     const said = weights.map(String).join(" ");
     for (const it of weights.flat()) assert(it < 80 << 10, said);
-    // They were warm by the second look.
+    // They were warm by the second look. On a busy machine V8's heap grows for
+    // longer, and stays as it is then; what is held for each call never does.
     for (const i of workers.keys()) {
-      assert(weights.at(-1)![i]! < weights[1]![i]! * 1.5, said);
+      const [second, before, last] = [1, -2, -1].map((at) =>
+        weights.at(at)![i]!
+      );
+      assert(last! < second! * 1.5 || last! < before! * 1.03, said);
     }
     assertEquals(await findLeaks(before, ID), []);
   },
