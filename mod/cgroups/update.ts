@@ -28,8 +28,14 @@ import type { CgroupDir, Unit } from "./model.ts";
 /**
  * Resources after an update: what `change` says over what `old` had. Lists are
  * replaced; `pids.limit` excepted, a 0 changes nothing.
+ *
+ * @param swapAlone the memory cgroup counts swap by itself (v2)
  */
-export function mergeResources(old: Resources, change: Resources): Resources {
+export function mergeResources(
+  old: Resources,
+  change: Resources,
+  swapAlone = false,
+): Resources {
   const merged: Record<string, unknown> = { ...old };
   for (const [key, value] of Object.entries(change)) {
     if (value === undefined) continue;
@@ -38,19 +44,27 @@ export function mergeResources(old: Resources, change: Resources): Resources {
       ? { ...before, ...(key === "pids" ? value : dropUnset(value)) }
       : value;
   }
-  return followPairs(merged, change);
+  return { ...merged, ...followPairs(merged, old, change, swapAlone) };
 }
 
 /**
- * What a change means for the other of two values: without a memory limit
- * there is none on memory and swap together, unless the change names one
- * (runc).
+ * What a change of the memory limit means for that on memory and swap together,
+ * unless the change names it (runc): without the one there is none of the other;
+ * and memory.swap.max of v2 stays as it is.
  */
-function followPairs(merged: Resources, { memory }: Resources): Resources {
-  if (BigInt(memory?.limit ?? 0) >= 0n || BigInt(memory?.swap ?? 0) !== 0n) {
-    return merged;
-  }
-  return { ...merged, memory: { ...merged.memory, swap: -1 } };
+function followPairs(
+  merged: Resources,
+  old: Resources,
+  { memory }: Resources,
+  swapAlone: boolean,
+): Resources {
+  const limit = BigInt(memory?.limit ?? 0);
+  if (limit === 0n || BigInt(memory?.swap ?? 0) !== 0n) return {};
+  if (limit < 0n) return { memory: { ...merged.memory, swap: -1 } };
+  const before = BigInt(old.memory?.swap ?? 0);
+  if (!swapAlone || before <= 0n) return {};
+  const swap = before - BigInt(old.memory?.limit ?? 0) + limit;
+  return { memory: { ...merged.memory, swap: Number(swap) } };
 }
 
 /** Throws for shares alone while the cgroup is idle: the kernel takes none. */
@@ -109,7 +123,10 @@ export function updateCgroups(
   } = {},
 ): Resources {
   const flags = options.flags ?? new Map();
-  const resources = mergeResources(old, change);
+  const swapAlone = dirs.some((d) =>
+    d.version === 2 && d.controllers.includes("memory")
+  );
+  const resources = mergeResources(old, change, swapAlone);
   refuseIdleShares(resources, change);
   // Device rules are none without a cgroup.
   if (

@@ -16,6 +16,7 @@ const MERGES: {
   name: string;
   old: Resources;
   change: Resources;
+  swapAlone?: boolean;
   want: Resources;
 }[] = [
   {
@@ -49,6 +50,34 @@ const MERGES: {
     want: { memory: { limit: -1, swap: 3 } },
   },
   {
+    name: "keeps the swap that comes to more memory on v2",
+    old: { memory: { limit: 64, swap: 128 } },
+    change: { memory: { limit: 1024, swap: 0 } },
+    swapAlone: true,
+    want: { memory: { limit: 1024, swap: 1088 } },
+  },
+  {
+    name: "keeps no swap at all to other memory on v2",
+    old: { memory: { limit: 64, swap: 64 } },
+    change: { memory: { limit: 32 } },
+    swapAlone: true,
+    want: { memory: { limit: 32, swap: 32 } },
+  },
+  {
+    name: "keeps a lifted limit on swap on v2",
+    old: { memory: { limit: 64, swap: -1 } },
+    change: { memory: { limit: 32 } },
+    swapAlone: true,
+    want: { memory: { limit: 32, swap: -1 } },
+  },
+  {
+    name: "takes the swap that comes with memory on v2",
+    old: { memory: { limit: 64, swap: 128 } },
+    change: { memory: { limit: 32, swap: 64 } },
+    swapAlone: true,
+    want: { memory: { limit: 32, swap: 64 } },
+  },
+  {
     name: "replaces lists and adds to unified",
     old: {
       unified: { "memory.high": "1", "pids.max": "2" },
@@ -65,9 +94,9 @@ const MERGES: {
   },
 ];
 
-for (const { name, old, change, want } of MERGES) {
+for (const { name, old, change, swapAlone, want } of MERGES) {
   Deno.test(`mergeResources() ${name}`, () => {
-    assertEquals(mergeResources(old, change), want);
+    assertEquals(mergeResources(old, change, swapAlone), want);
   });
 }
 
@@ -104,6 +133,30 @@ Deno.test("planUpdate() writes all of a part that changes, and no other", () => 
     "/sys/fs/cgroup/a/c/cpu.weight 100",
     "/sys/fs/cgroup/a/c/cpu.max 50000 200000",
   ]);
+});
+
+Deno.test("updateCgroups() leaves memory.swap.max of v2 to more memory", () => {
+  const mount = Deno.makeTempDirSync();
+  const path = `${mount}/c`;
+  Deno.mkdirSync(path);
+  for (const file of ["controllers", "subtree_control"]) {
+    Deno.writeTextFileSync(`${mount}/cgroup.${file}`, "cpu memory pids");
+  }
+  Deno.writeTextFileSync(`${path}/memory.max`, "");
+  Deno.writeTextFileSync(`${path}/memory.swap.max`, "");
+  try {
+    const seen = updateCgroups(
+      [{ ...V2, mount, path }],
+      { memory: { limit: 64 << 20, swap: 128 << 20 } },
+      { memory: { limit: 1 << 30 } },
+    );
+    assertEquals(seen.memory, { limit: 1 << 30, swap: (1 << 30) + (64 << 20) });
+    assertEquals(Deno.readTextFileSync(`${path}/memory.max`), `${1 << 30}`);
+    const swap = Deno.readTextFileSync(`${path}/memory.swap.max`);
+    assertEquals(swap, `${64 << 20}`);
+  } finally {
+    Deno.removeSync(mount, { recursive: true });
+  }
 });
 
 Deno.test("planUpdate() refuses a limit for a container without cgroups", () => {

@@ -9,7 +9,7 @@ clone=$1 deno=$2 cache=$3
 shift 3
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 mkdir -p /var/tmp/clone /var/tmp/deno /opt/rr
-cp -r "$clone/dist" "$clone/tests" "$clone/mod" "$clone"/deno.* /var/tmp/clone
+cp -r "$clone/dist" "$clone/tests" "$clone/mod" "$clone/ffi" "$clone"/deno.* /var/tmp/clone
 cp -r "$cache/npm" /var/tmp/deno
 chmod -R a+rX /var/tmp/clone /opt/rr
 install -m 755 "$deno" /usr/local/bin/deno
