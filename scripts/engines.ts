@@ -1,6 +1,6 @@
 /**
  * Lets the engines that are installed here (podman and conmon, containerd's
- * ctr, dockerd, buildah) run containers with rustyrun. One after another: each
+ * ctr, dockerd, buildah) run containers with rustyrun, and a pod by hand. One after another: each
  * has daemons, and the machine is small.
  *
  *     deno task engines [--only NAME...]
@@ -19,7 +19,14 @@ import { lockProofs } from "../tests/conformance/room.ts";
 import { ROOT } from "./build.ts";
 import { bundle } from "./bundle.ts";
 
-const HERE = ["podman", "podman_cases", "containerd", "docker", "buildah"];
+const HERE = [
+  "podman",
+  "podman_cases",
+  "containerd",
+  "docker",
+  "buildah",
+  "pod",
+];
 
 /** What runs only by name: all of them in a guest with systemd, for an hour. */
 const ENGINES = [...HERE, "guest"];

@@ -246,6 +246,7 @@ export const NEEDS = {
   /** criu, on a kernel that lets it. */
   criu: () => probe(findProgram("criu") ?? "criu", "check").code === 0,
   buildah: () => findProgram("buildah") !== undefined,
+  jq: () => findProgram("jq") !== undefined,
   /** Debian's package tools. */
   apt: () =>
     findProgram("apt-get") !== undefined &&

@@ -7,9 +7,13 @@
  */
 
 import { assertEquals } from "@std/assert";
+import type { Room } from "./room.ts";
 
 /** Where the scripts are. */
 export const CASES = `${import.meta.dirname}/cases`;
+
+/** Seconds for all cases of an engine. */
+const LONG = 1200;
 
 /** What may differ: the words of an error, which are each runtime's own, who
  * describes the scope, how long a scope that failed is remembered, which formula
@@ -36,6 +40,40 @@ export function readCases(transcript: string): Map<string, string> {
     cases.set(part.slice(0, end), text);
   }
   return cases;
+}
+
+/** Runs an engine's cases in a room, with cgroupfs.
+ *
+ * @param env what the script needs beside
+ * @returns the transcript
+ */
+export async function runCases(
+  room: Room,
+  engine: string,
+  env: Record<string, string>,
+): Promise<string> {
+  const scratch = `${room.dir}/scratch`;
+  const { code, stdout, stderr } = await room.run(
+    [
+      "sh",
+      "-c",
+      `mkdir ${scratch}; exec bash -c '. "$CASES/lib.sh"; . "$CASES/$ENGINE.sh"'`,
+    ],
+    {
+      seconds: LONG,
+      env: {
+        CASES,
+        ENGINE: engine,
+        RUNTIME: room.runtime,
+        SCRATCH: scratch,
+        MANAGER: "cgroupfs",
+        ROOM: room.name,
+        ...env,
+      },
+    },
+  );
+  assertEquals([code, stderr], [0, ""]);
+  return stdout;
 }
 
 /** One step for each case: rustyrun's transcript says what runc's says.

@@ -1,8 +1,10 @@
 /**
  * Engines with their defaults on a machine of today: in a guest with systemd,
- * cgroup v2 and kernel 6.1, Docker, podman (root and rootless), containerd and
- * swarm show the same with rustyrun as with runc. It takes most of an hour, since all
- * is emulated: RUSTYRUN_GUEST_ENGINES="docker podman:rootless" names some.
+ * cgroup v2 and kernel 6.1, Docker, podman (root and rootless), containerd, swarm
+ * and others show the same with rustyrun as with runc. It takes most of an hour,
+ * since all is emulated: RUSTYRUN_GUEST_ENGINES="docker podman:rootless" names some.
+ * RUSTYRUN_CRICTL is the path of a crictl: with it, containerd's CRI plugin makes a
+ * pod, too.
  *
  * @module
  */
@@ -14,7 +16,7 @@ import { testOn } from "../needs.ts";
 import { compareCases } from "./cases.ts";
 
 const ALL =
-  "docker podman containerd swarm podman:cgroupfs podman:rootless podman:rootless:cgroupfs";
+  "docker swarm containerd pod pod:cgroupfs buildah podman podman:cgroupfs podman:rootless podman:rootless:cgroupfs";
 
 /** What the guest has beside podman, runc and crun; docs/engines.md. */
 const PACKAGES =
@@ -23,13 +25,19 @@ const PACKAGES =
 /** Seconds until the guest is ended. */
 const LONG = 7000;
 
+function dirname(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
+}
+
 /** Runs the cases in a guest of their own. */
 async function runGuest(engines: readonly string[]): Promise<string> {
   const clone = ROOT.replace(/\/$/, "");
   const deno = Deno.execPath();
   const cache = Deno.env.get("DENO_DIR") ??
     `${Deno.env.get("HOME")}/.cache/deno`;
-  const shares = [clone, deno.slice(0, deno.lastIndexOf("/")), cache];
+  const crictl = Deno.env.get("RUSTYRUN_CRICTL");
+  const shares = [clone, dirname(deno), cache];
+  if (crictl !== undefined) shares.push(dirname(crictl));
   const vm = findVm();
   const { code, stdout } = await new Deno.Command(
     vm,
@@ -38,8 +46,12 @@ async function runGuest(engines: readonly string[]): Promise<string> {
         "run",
         "--timeout",
         `${LONG}`,
+        "--mem",
+        "3072",
         "--workdir",
         "/",
+        "--env",
+        `CRICTL=${crictl ?? ""}`,
         ...shares.flatMap((path) => ["--share", `${path}:ro:cached`]),
         "--",
         "bash",

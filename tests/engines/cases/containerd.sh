@@ -19,7 +19,7 @@ state = "/run/rr-containerd"
 [grpc]
 address = "$CONTAINERD"
 [plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "docker.io/localhost/busybox:latest"
+sandbox_image = "docker.io/localhost/pause:latest"
 [plugins."io.containerd.grpc.v1.cri".containerd]
 default_runtime_name = "under-test"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.under-test]
@@ -31,9 +31,14 @@ TOML
 systemd-run -q --unit=rr-containerd -p KillMode=process -p Delegate=yes containerd --config "$SCRATCH/containerd.toml"
 await ctr version
 if [ ! -e "$SCRATCH/../rr-image.tar" ]; then
+  tar -C "$BUSYBOX" -c . | podman import -q -c 'CMD ["sh", "-c", "trap : TERM; while :; do sleep 1000 & wait $!; done"]' - localhost/pause >/dev/null
   podman image save -q --format docker-archive -o "$SCRATCH/../rr-image.tar" localhost/busybox:latest
+  podman image save -q --format docker-archive -o "$SCRATCH/../rr-pause.tar" localhost/pause:latest
 fi
-for NS in rr k8s.io; do ctr image import "$SCRATCH/../rr-image.tar" >/dev/null; ctr image tag localhost/busybox:latest docker.io/localhost/busybox:latest >/dev/null; done
+for NS in rr k8s.io; do
+  for it in image pause; do ctr image import "$SCRATCH/../rr-$it.tar" >/dev/null; done
+  for it in busybox pause; do ctr image tag "localhost/$it:latest" "docker.io/localhost/$it:latest" >/dev/null; done
+done
 NS=rr
 
 tell 'run: output and code' once one sh -c 'echo out; echo err >&2; exit 7'
