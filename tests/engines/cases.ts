@@ -16,12 +16,18 @@ export const CASES = `${import.meta.dirname}/cases`;
 const LONG = 1200;
 
 /** What may differ: the words of an error, which are each runtime's own, who
- * describes the scope, how long a scope that failed is remembered, which formula
- * turns shares into a weight (runc's own has changed), and that rustyrun's tmpfs
- * over the hierarchies of cgroup v1 is read-only. */
+ * describes the scope, how long a scope that failed is remembered, the hints of one
+ * and the warnings of the other, which formula turns shares into a weight (runc's own
+ * has changed), and that rustyrun's tmpfs over the hierarchies of cgroup v1 is
+ * read-only. */
 const OWN: readonly (readonly [RegExp, string])[] = [
   [/\\"/g, '"'],
-  [/^(! .*?(?:failed|under-test)): .*?(?=exec: ")/gm, "$1: "],
+  [
+    /^(! .*?(?:failed|under-test|container for \[.*?\])): .*?(?=exec: ")/gm,
+    "$1: ",
+  ],
+  [/^(! .*exec: ".*)"$/gm, "$1"],
+  [/^! (  hint: |time="TIME" level=warning ).*(\n|$)/gm, ""],
   [/": OCI /g, ": OCI "],
   [/is a directory: permission denied/g, "permission denied"],
   [/(libcontainer|rustyrun) container ID/g, "container ID"],
@@ -37,7 +43,7 @@ export function readCases(transcript: string): Map<string, string> {
     const end = `${part}\n`.indexOf("\n");
     let text = part.slice(end + 1).trimEnd();
     for (const [pattern, plain] of OWN) text = text.replaceAll(pattern, plain);
-    cases.set(part.slice(0, end), text);
+    cases.set(part.slice(0, end), text.trimEnd());
   }
   return cases;
 }

@@ -4,7 +4,8 @@
 # with rustyrun: "docker", "podman", "podman:cgroupfs", "podman:rootless",
 # "podman:rootless:cgroupfs", "containerd", "swarm", "buildah", "pod", "pod:cgroupfs";
 # "docker:cold" without the warm engine. Each transcript follows a line
-# "#### ENGINE RUNTIME". CRICTL in the environment is a CRI client's path.
+# "#### ENGINE RUNTIME". In the environment: CRICTL, a CRI client's path; FROM, the
+# case to begin with; RUNTIMES, "runc" or "rustyrun" to run with one of them only.
 set -euo pipefail
 clone=$1 deno=$2 cache=$3
 shift 3
@@ -64,11 +65,14 @@ for engine in "$@"; do
   done
   [ $rustyrun = /opt/rr/cold ] || warm $who
   for runtime in /usr/sbin/runc $rustyrun; do
+    case "$runtime ${RUNTIMES:-}" in
+      */runc\ rustyrun | */rr/*\ runc) continue ;;
+    esac
     echo "#### $engine ${runtime##*/}"
     scratch=$(mktemp -d)
     chown $who "$scratch"
     words=(env "CASES=/var/tmp/clone/tests/engines/cases" "ENGINE=$name" "RUNTIME=$runtime" "SCRATCH=$scratch"
-      "MANAGER=$manager" "CRICTL=${CRICTL:-}" "ROW=${ROW:-5}" "ONCE=${ONCE:-3}" PODMAN= PARENT= PODPARENT= PATIENCE=300
+      "MANAGER=$manager" "CRICTL=${CRICTL:-}" "FROM=${FROM:-}" "ROW=${ROW:-5}" "ONCE=${ONCE:-3}" PODMAN= PARENT= PODPARENT= PATIENCE=300
       bash -c '. "$CASES/lib.sh"; . "$CASES/$ENGINE.sh"')
     # A user's cgroups are below the user's own manager.
     [ $who = root ] || words=(systemd-run -q -M $who@ --user --pipe --wait --collect -p Delegate=yes "${words[@]}")

@@ -31,7 +31,7 @@ TOML
 systemd-run -q --unit=rr-containerd -p KillMode=process -p Delegate=yes containerd --config "$SCRATCH/containerd.toml"
 await ctr version
 if [ ! -e "$SCRATCH/../rr-image.tar" ]; then
-  tar -C "$BUSYBOX" -c . | podman import -q -c 'CMD ["sh", "-c", "trap : TERM; while :; do sleep 1000 & wait $!; done"]' - localhost/pause >/dev/null
+  tar -C "$BUSYBOX" -c . | podman import -q -c 'ENV PATH=/bin' -c 'CMD ["sh", "-c", "trap : TERM; while :; do sleep 1000 & wait $!; done"]' - localhost/pause >/dev/null
   podman image save -q --format docker-archive -o "$SCRATCH/../rr-image.tar" localhost/busybox:latest
   podman image save -q --format docker-archive -o "$SCRATCH/../rr-pause.tar" localhost/pause:latest
 fi

@@ -30,11 +30,13 @@ typed() {
 # The mounts inside; what hides a path is each runtime's own choice.
 export MOUNTS='cut -d" " -f2- /proc/mounts | grep -v "^/[[:space:]]" | sed -E "s,^(/proc/[a-z_-]+|/sys/[a-z]+|/sys/dev/block) (tmpfs|devtmpfs) .*,\1 hidden," | sort'
 
-# One case: its name, and a command, of which it prints standard output, then
+# One case (none before that which FROM names): its name, and a command, of which it prints standard output, then
 # standard error (each line after "! "), then the exit code where it is not 0.
 tell() {
   local name=$1 code=0
   shift
+  [ -z "${FROM:-}" ] || [ "$FROM" = "$name" ] || return 0
+  FROM=
   echo "== $name"
   "$@" </dev/null >"$SCRATCH/out" 2>"$SCRATCH/err" || code=$?
   plain <"$SCRATCH/out"

@@ -45,7 +45,7 @@ create pause; status pause; oci start pause; status pause'
 for it in a b; do
   script "container $it" "it=$it"'; bundle $it "trap \"exit 3\" TERM; echo up $it; while :; do sleep 1; done" "$(joining)"; create $it; status $it; oci start $it; status $it; await grep -q up $SCRATCH/$it.log; cat $SCRATCH/$it.log; echo "shares: $(shares $it pause | xargs)"; limit $it'
 done
-script 'the pod seen inside' 'oci exec a sh -c "hostname; ps -o args | grep -c "echo [u]p"; cat /proc/self/oom_score_adj; grep CapEff /proc/self/status; ls /sys/class/net; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ls -l /dev/shm"'
+script 'the pod seen inside' 'oci exec a sh -c "hostname; ps -o args | grep -c \"echo [u]p\"; cat /proc/self/oom_score_adj; grep CapEff /proc/self/status; ls /sys/class/net; cat /proc/sys/net/ipv4/ip_unprivileged_port_start; ls -l /dev/shm"'
 script 'exec' 'oci exec b sh -c "cat /proc/self/cgroup; exit 4"; echo $?; oci exec --cap CAP_KILL a sh -c "kill -0 1 && echo may"'
 script 'what the pod shares' 'echo said >$SCRATCH/shm/f; oci exec a cat /dev/shm/f; (oci exec a nc -l -p 80 </dev/null >$SCRATCH/heard &) ; await oci exec b sh -c "echo hello | nc 127.0.0.1 80"; await grep hello $SCRATCH/heard; cat $SCRATCH/heard'
 [ "$MANAGER" != systemd ] || script 'the scopes' 'for it in pause a b; do for key in Slice Delegate MemoryMax TasksMax DevicePolicy ActiveState; do systemctl show cri-containerd-$it.scope -p $key; done; done'
