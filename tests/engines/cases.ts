@@ -27,7 +27,7 @@ const OWN: readonly (readonly [RegExp, string])[] = [
     "$1: ",
   ],
   [/^(! .*exec: ".*)"$/gm, "$1"],
-  [/^! (  hint: |time="TIME" level=warning ).*(\n|$)/gm, ""],
+  [/^! ( {2}hint: |time="TIME" level=warning ).*(\n|$)/gm, ""],
   [/": OCI /g, ": OCI "],
   [/is a directory: permission denied/g, "permission denied"],
   [/(libcontainer|rustyrun) container ID/g, "container ID"],
