@@ -24,7 +24,7 @@ cat >/opt/rr/cold <<SH
 #!/bin/sh
 # A user's user namespace has a root, too.
 read -r _ outer _ </proc/self/uid_map
-HOME=\${HOME:-/tmp} DENO_DIR=/tmp/rr-deno-\$(id -u)-\$outer exec /usr/local/bin/deno run -q -A --no-config --v8-flags=--no-lazy $program "\$@"
+HOME=\${HOME:-/tmp} DENO_DIR=/tmp/rr-deno-\$(id -u)-\$outer exec /usr/local/bin/deno run -q -A --no-config --v8-flags=--no-lazy,--baseline-batch-compilation-threshold=262144,--min-semi-space-size=2 $program "\$@"
 SH
 chmod 755 /opt/rr/cold
 cat >/var/tmp/clone/front.ts <<TS
