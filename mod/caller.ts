@@ -51,6 +51,9 @@ export interface Caller {
   readonly fileLimit: FileLimit;
   /** Kinds of 0, 1 and 2. */
   readonly streams: readonly StreamKind[];
+  /** Whether one of them is a terminal: for who needs no more of it, which costs
+   * a tenth. */
+  readonly isTerminal: (fd: 0 | 1 | 2) => boolean;
   /** What it hands on that no configuration says. */
   readonly inherited: Inherited;
 }
@@ -117,9 +120,13 @@ function readFileLimit(): FileLimit {
   return { soft: guessSoftFiles(readSoftFiles(Deno.ppid), hard), hard };
 }
 
+function isTerminal(fd: 0 | 1 | 2): boolean {
+  return [Deno.stdin, Deno.stdout, Deno.stderr][fd]!.isTerminal();
+}
+
 function readStreams(): StreamKind[] {
-  return [Deno.stdin, Deno.stdout, Deno.stderr].map((stream, fd) =>
-    stream.isTerminal() ? "terminal" : deviceOf(SELF, fd) ?? "other"
+  return ([0, 1, 2] as const).map((fd) =>
+    isTerminal(fd) ? "terminal" : deviceOf(SELF, fd) ?? "other"
   );
 }
 
@@ -134,6 +141,7 @@ export function readCaller(): Caller {
   return {
     proc: SELF,
     directory: lazy(readDirectory),
+    isTerminal,
     get words() {
       return words();
     },

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { CAPS, MPOL, MPOL_F } from "../ffi/constants.ts";
+import { MPOL, MPOL_F } from "../ffi/constants.ts";
+import { CAPS } from "../ffi/names.ts";
 import { knownMountOptions } from "./mounts.ts";
 import { cgroupLayout, type Facts } from "./host.ts";
 import { SPEC_VERSION, VERSION } from "./version.ts";

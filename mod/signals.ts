@@ -4,10 +4,13 @@
  * @module
  */
 
-import { SIGNALS, SIGRTMAX, SIGRTMIN } from "../ffi/constants.ts";
+import { SIGRTMAX, SIGRTMIN } from "../ffi/constants.ts";
 import { ContainerError } from "./errors.ts";
 
-const NAMES = [...SIGNALS.keys()];
+/** signal(7): names without SIG, from 1 on. Real-time signals have none. */
+const NAMES = ("HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE " +
+  "ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF " +
+  "WINCH IO PWR SYS").split(" ");
 
 /** Name of a signal: 9 -> "SIGKILL", 36 -> "SIGRTMIN+2". */
 export function signalName(signal: number): string {

@@ -122,12 +122,17 @@ for (
       "other",
       "urandom",
     ]],
+    ["a terminal", '"$@" </dev/ptmx', ["terminal", "other", "other"]],
     // Deno opens the null device where one is closed.
     ["closed streams", '"$@" <&- >&- 2>&-', ["null", "null", "null"]],
   ] as const
 ) {
   Deno.test(`streams that are ${name}`, () => {
     assertEquals(ask("caller.streams", line), want);
+    assertEquals(
+      ask("[0, 1, 2].map(caller.isTerminal)", line),
+      want.map((it) => (it as string) === "terminal"),
+    );
   });
 }
 

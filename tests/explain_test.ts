@@ -5,7 +5,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { CAPS_ALL, CLONE, MOUNT_ATTR, MS } from "../ffi/constants.ts";
+import { CLONE, MOUNT_ATTR, MS } from "../ffi/constants.ts";
+import { CAPS_ALL } from "../ffi/names.ts";
 import { describeOp } from "../mod/explain.ts";
 import type { Held } from "../mod/explain/describe.ts";
 import { CHAPTERS } from "../mod/explain/steps.ts";

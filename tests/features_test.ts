@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { CAPS } from "../ffi/constants.ts";
+import { CAPS } from "../ffi/names.ts";
 import { describeFeatures } from "../mod/features.ts";
 import { knownMountOptions } from "../mod/mounts.ts";
 import { SPEC_VERSION, VERSION } from "../mod/version.ts";

@@ -9,7 +9,6 @@
 import { assertEquals } from "@std/assert";
 import {
   AT,
-  CAPS,
   CLONE,
   IOPRIO_CLASS,
   MAGIC,
@@ -22,12 +21,12 @@ import {
   PERSONALITY,
   PR,
   RESOLVE,
-  RLIMITS,
   S_IF,
   SCHED,
   SCHED_FLAG,
-  SIGNALS,
 } from "../ffi/constants.ts";
+import { CAPS, RLIMITS } from "../ffi/names.ts";
+import { signalName } from "../mod/signals.ts";
 import { COVER, OPS, REMOVE } from "../mod/plan.ts";
 import { REPORT, REPORT_SIZE } from "../mod/plan/report.ts";
 import {
@@ -121,7 +120,10 @@ function listConstants(arch: Arch): [string, number][] {
     ...prefixed("PR_", PR),
     ...CAPS,
     ...RLIMITS,
-    ...prefixed("SIG", Object.fromEntries(SIGNALS)),
+    ...Array.from(
+      { length: 31 },
+      (_, at): [string, number] => [signalName(at + 1), at + 1],
+    ),
     ...prefixed("", sched),
     // sched(7)'s name; the kernel's headers call it so.
     ["SCHED_NORMAL", SCHED_OTHER],

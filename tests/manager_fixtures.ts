@@ -54,6 +54,7 @@ export function makeCaller(changes: Partial<Caller> = {}): Caller {
     umask: 0o022,
     fileLimit: { soft: 1024n, hard: 1048576n },
     streams: ["other", "other", "other"],
+    isTerminal: () => false,
     inherited: {
       timerSlack: 50_000,
       noHugePages: false,

@@ -66,6 +66,10 @@ const MAY_KEEP: Record<string, { names: string[]; why: string }> = {
     names: ["NUMBER", "WORD", "SPACE"],
     why: "sticky expressions, whose place is set before each use",
   },
+  "mod/plan/encode.ts": {
+    names: ["shapes"],
+    why: "the arguments of operations, the same for all",
+  },
   "mod/process/helper.ts": {
     names: ["helperFd"],
     why: "the helper's program, the same for all",

@@ -116,6 +116,17 @@ function reportingOf(
   };
 }
 
+/** The current directory for the log: one that was deleted is its matter alone
+ * who needs it. */
+function showDirectory({ directory }: Call["caller"]): string {
+  try {
+    return directory();
+  } catch (error) {
+    if (!(error instanceof ContainerError)) throw error;
+    return "a directory that was deleted";
+  }
+}
+
 /** The oldest Deno that rustyrun is tried with: major and minor. */
 const OLDEST = [2, 6] as const;
 
@@ -182,13 +193,19 @@ export async function main(outside: Outside): Promise<number> {
     const { command, args } = parsed;
     logDebug(
       reporting,
-      `rustyrun ${VERSION}: ${command} ${
-        args[0] ?? ""
-      }, by user ${caller.uid} in ${caller.directory}, states in ${root}`,
+      () =>
+        `rustyrun ${VERSION}: ${command} ${
+          args[0] ?? ""
+        }, by user ${caller.uid} in ${
+          showDirectory(caller)
+        }, states in ${root}`,
     );
     const run = await find();
     const code = await run({ ...parsed, ...outside, root, reporting });
-    logDebug(reporting, `rustyrun ${command} ends with exit code ${code}`);
+    logDebug(
+      reporting,
+      () => `rustyrun ${command} ends with exit code ${code}`,
+    );
     return code;
   } catch (error) {
     if (error instanceof CallLeft) throw error;

@@ -50,17 +50,23 @@ interface Shape {
   slots: readonly number[];
 }
 
-const SHAPES = Object.fromEntries(
-  Object.entries(OPS).map(([name, { code, args }]): [string, Shape] => {
-    const kinds = args.map((it) => it.slice(-1));
-    return [name, {
-      code,
-      names: args.map((it) => it.slice(0, -2)),
-      kinds,
-      slots: kinds.flatMap((it, at) => it === "f" ? [at] : []),
-    }];
-  }),
-) as Readonly<Record<OpName, Shape>>;
+/** Those that were asked for: a plan has a few of them. */
+const shapes: { [name in OpName]?: Shape } = {};
+
+function shapeOf(name: OpName): Shape {
+  return shapes[name] ??= readShape(name);
+}
+
+function readShape(name: OpName): Shape {
+  const { code, args } = OPS[name];
+  const kinds = args.map((it) => it.slice(-1));
+  return {
+    code,
+    names: args.map((it) => it.slice(0, -2)),
+    kinds,
+    slots: kinds.flatMap((it, at) => it === "f" ? [at] : []),
+  };
+}
 
 /**
  * Returns for each operation which of its arguments are slots that nothing uses
@@ -74,7 +80,7 @@ function findLastUses(ops: readonly Op[]): Uint16Array {
   const end = ops.findLastIndex((it) => it.do === "closeFds");
   for (let i = ops.length - 1; i >= 0; i--) {
     const op = ops[i]! as unknown as Record<string, string>;
-    const { names, slots } = SHAPES[ops[i]!.do];
+    const { names, slots } = shapeOf(ops[i]!.do);
     if (slots.length === 0) continue;
     let fills: string[] | undefined;
     let uses: string[] | undefined;
@@ -162,7 +168,7 @@ export function encodePlan(
   };
   const last = findLastUses(ops);
   for (const [index, op] of ops.entries()) {
-    const { code, names, kinds } = SHAPES[op.do];
+    const { code, names, kinds } = shapeOf(op.do);
     const start = at;
     room(8);
     at += 8;

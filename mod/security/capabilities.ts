@@ -4,7 +4,7 @@
  * @module
  */
 
-import { CAPS, CAPS_ALL } from "../../ffi/constants.ts";
+import { CAPS, CAPS_ALL } from "../../ffi/names.ts";
 import type { Config } from "../config/config.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
 import type { Facts } from "../host.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { RLIMITS } from "../../ffi/constants.ts";
+import { RLIMITS } from "../../ffi/names.ts";
 import type { FileLimit } from "../caller/status.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";

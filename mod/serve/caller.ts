@@ -45,6 +45,7 @@ export function makeFrontCaller(
     umask: request.umask,
     fileLimit: request.files,
     streams: request.streams,
+    isTerminal: (fd) => request.streams[fd] === "terminal",
     inherited: request.inherited,
   };
 }

@@ -30,7 +30,10 @@ for (const debug of [["--debug"], ["--log-level", "debug"]]) {
     const seen = read();
     assertEquals(new Set(seen.map((it) => it.level)), new Set(["debug"]));
     assertMatch(seen[0].msg, /^rustyrun \S+: delete /);
-    assertMatch(seen[0].msg, new RegExp(`states in ${root}$`));
+    assertMatch(
+      seen[0].msg,
+      new RegExp(`, by user \\d+ in /[^ ]*, states in ${root}$`),
+    );
     assertEquals(
       seen.at(-1).msg,
       "rustyrun delete ends with exit code 0",

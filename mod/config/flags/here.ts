@@ -38,7 +38,7 @@ function directoryOrTop({ directory }: Caller): string {
  *
  * @param root directory of the containers' states */
 export function flagsHost(root: string, caller: Caller): FlagsHost {
-  const isTerminal = (fd: number) => caller.streams[fd] === "terminal";
+  const { isTerminal } = caller;
   return {
     states: root.startsWith("/") ? root : `${caller.directory()}/${root}`,
     env: byName(caller.environment),

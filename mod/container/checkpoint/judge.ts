@@ -5,7 +5,7 @@
  * @module
  */
 
-import { CAPS } from "../../../ffi/constants.ts";
+import { CAPS } from "../../../ffi/names.ts";
 import { identifyFile, isSameFile } from "../../../ffi/identity.ts";
 import {
   existsSync,
