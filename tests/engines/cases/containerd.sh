@@ -68,7 +68,7 @@ JSON
   done
   script 'CRI: a pod with two containers' 'cd $SCRATCH/cri; pod=$(crictl runp pod.json) || exit; for it in a b; do id=$(crictl create $pod $it.json pod.json); crictl start $id >/dev/null; echo $id >$it.id; done
 echo $pod >pod.id; crictl pods -q | wc -l; crictl ps -q | wc -l; await grep up a.log; await grep up b.log; cut -d" " -f2- a.log b.log
-crictl exec -s $(cat a.id) sh -c "ps -o comm | sort | uniq -c; cat /proc/self/cgroup /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj"
+crictl exec -s $(cat a.id) sh -c "ps -o args | grep -c \"echo [u]p\"; cat /proc/self/cgroup /sys/fs/cgroup/memory.max /sys/fs/cgroup/cpu.max /proc/self/oom_score_adj"
 crictl exec -s $(cat a.id) sh -c "exit 4"; echo $?; crictl exec $(cat b.id) echo streamed
 find /sys/fs/cgroup/kubepods.slice -name "*.scope" | sort | sed "s/\.[^.]*scope/.scope/"'
   script 'CRI: update, stats, stop' 'cd $SCRATCH/cri; crictl update --memory 67108864 $(cat a.id) >/dev/null; crictl exec -s $(cat a.id) cat /sys/fs/cgroup/memory.max; crictl stats -o json $(cat a.id) | grep -c workingSet; crictl stop -t 60 $(cat a.id) >/dev/null; crictl inspect $(cat a.id) | grep -e exitCode -e reason; crictl stopp $(cat pod.id) >/dev/null; crictl rmp -f $(cat pod.id) >/dev/null; crictl pods -q | wc -l; find /sys/fs/cgroup -name "*.scope" -path "*kubepods*"'

@@ -55,6 +55,6 @@ script 'an end of its memory' 'oci exec a sh -c "tail /dev/zero"; echo $?; statu
 script 'events' 'oci events --stats b | jq -r .type'
 script 'pause' 'oci pause a; status a; status b; oci resume a; status a'
 script 'the pod goes with its pause container' 'oci kill pause KILL; for it in pause a b; do await prints stopped status $it; status $it; done; for it in a b pause; do oci delete $it; echo $?; done; oci list -q'
-script 'left behind' 'ls $SCRATCH/state; find /sys/fs/cgroup -name "cri-containerd-*.scope"; [ "$MANAGER" = systemd ] || find /sys/fs/cgroup -path "*/$ROOM/kubepods/podu1/*" -type d; ps -eo args | grep -e "^[^ ]*rustyrun-" | grep -v -e front; true'
+script 'left behind' 'ls $SCRATCH/state; find /sys/fs/cgroup -name "cri-containerd-*.scope"; [ "$MANAGER" = systemd ] || find /sys/fs/cgroup -path "*/$ROOM/kubepods/podu1/*" -type d 2>/dev/null; ps -eo args | grep -e "^[^ ]*rustyrun-" | grep -v -e front; true'
 umount "$SCRATCH/shm"
-if [ "$MANAGER" = systemd ]; then systemctl stop "$POD"; else find /sys/fs/cgroup -depth -type d -path "*/$ROOM*" -exec rmdir {} +; fi
+if [ "$MANAGER" = systemd ]; then systemctl stop "$POD"; else find /sys/fs/cgroup -depth -type d -path "*/$ROOM*" -exec rmdir {} + 2>/dev/null; fi

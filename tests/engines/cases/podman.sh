@@ -45,7 +45,7 @@ tell 'run --user with capabilities' once --user 1000:1000 --cap-drop=ALL --cap-a
 tell 'run --user 0 with capabilities' once --cap-add=SYS_ADMIN --cap-drop=CHOWN $IMAGE sh -c 'id; grep -E "Cap" /proc/self/status'
 tell 'run --privileged' once --privileged $IMAGE sh -c 'grep -E "Seccomp:" /proc/self/status; grep -c cgroup /proc/mounts'
 tell 'run: mounts' once $IMAGE sh -c "$MOUNTS"
-tell 'run --tmpfs' once --tmpfs /t:size=1m,mode=1770 --tmpfs /u $IMAGE sh -c 'ls -ld /t /u; grep -E " /(t|u) " /proc/mounts'
+tell 'run --tmpfs' once --tmpfs /t:size=1m,mode=1770 --tmpfs /u $IMAGE sh -c 'ls -ld /t /u; grep -E " /(t|u) " /proc/mounts | sort'
 tell 'run: devices' once $IMAGE sh -c 'ls -l /dev | sed "s/.* [0-9]*:[0-9]* //" | sort'
 tell 'run --init' once --init $IMAGE sh -c 'cat /proc/1/comm; exit 3'
 tell 'run --read-only' once --read-only $IMAGE sh -c 'touch /x; touch /tmp/x /run/x && echo ok'
@@ -110,5 +110,5 @@ podman create --name unit1 --network=none $IMAGE sh -c "trap \"exit 0\" TERM; ec
   script 'a scope as systemd shows it' 'sc=systemctl; [ $(id -u) = 0 ] || sc="systemctl --user"; id=$(podman run -d --name sc --network=none --memory=48m $IMAGE sleep 1000); for it in Slice Delegate MemoryMax TasksMax DevicePolicy DefaultDependencies CollectMode KillMode ActiveState; do $sc show libpod-$id.scope -p $it; done; podman inspect -f "{{.State.CgroupPath}}" sc | sed "s/.*libpod/libpod/"; podman rm -f -t 0 sc; $sc is-active libpod-$id.scope'
 fi
 script 'in a row, and at once' 'for i in $(seq ${ROW:-6}); do once $IMAGE sh -c "exit $((i % 100))"; [ $? = $((i % 100)) ] || echo wrong $i; done; for i in $(seq ${ONCE:-5}); do (once $IMAGE sh -c "exit $i"; [ $? = $i ] || echo wrong $i) & done; wait'
-script 'left behind' 'podman ps -aq; podman pod ps -q; if [ $MANAGER = systemd ]; then sc=systemctl; [ $(id -u) = 0 ] || sc="systemctl --user"; $sc list-units --all --plain --no-legend "libpod-*.scope" | cut -d" " -f1-4; fi; find /sys/fs/cgroup -name "libpod-*" | grep -v conmon; ps -eo args | grep -e "^[^ ]*rustyrun-" -e "^[^ ]*conmon" ; true'
+script 'left behind' 'podman ps -aq; podman pod ps -q; if [ $MANAGER = systemd ]; then sc=systemctl; [ $(id -u) = 0 ] || sc="systemctl --user"; $sc list-units --all --plain --no-legend "libpod-*.scope" | cut -d" " -f1-4; fi; find /sys/fs/cgroup -name "libpod-*" 2>/dev/null | grep -v conmon; ps -eo args | grep -e "^[^ ]*rustyrun-" -e "^[^ ]*conmon" ; true'
 forget
