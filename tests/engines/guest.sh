@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Runs cases of engines in a guest, as root: guest.sh CLONE DENO CACHE ENGINE...
-# CLONE, DENO and CACHE are on read-only shares. Each ENGINE once with runc and once
+# Runs cases of engines in a guest, as root: guest.sh CLONE DENO ENGINE...
+# CLONE and DENO are on read-only shares. Each ENGINE once with runc and once
 # with rustyrun: "docker", "podman", "podman:cgroupfs", "podman:rootless",
 # "podman:rootless:cgroupfs", "containerd", "swarm", "buildah", "pod", "pod:cgroupfs";
 # "docker:cold" without the warm engine. Each transcript follows a line
 # "#### ENGINE RUNTIME". In the environment: CRICTL, a CRI client's path; FROM, the
 # case to begin with; RUNTIMES, "runc" or "rustyrun" to run with one of them only.
 set -euo pipefail
-clone=$1 deno=$2 cache=$3
-shift 3
+clone=$1 deno=$2
+shift 2
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-mkdir -p /var/tmp/clone /var/tmp/deno /opt/rr
-cp -r "$clone/dist" "$clone/tests" "$clone/mod" "$clone/ffi" "$clone"/deno.* /var/tmp/clone
-cp -r "$cache/npm" /var/tmp/deno
+mkdir -p /var/tmp/clone/tests /opt/rr
+cp -r "$clone/dist" /var/tmp/clone
+cp -r "$clone/tests/engines" /var/tmp/clone/tests
 chmod -R a+rX /var/tmp/clone /opt/rr
 install -m 755 "$deno" /usr/local/bin/deno
 program=/var/tmp/clone/dist/rustyrun.js
@@ -27,17 +27,19 @@ read -r _ outer _ </proc/self/uid_map
 HOME=\${HOME:-/tmp} DENO_DIR=/tmp/rr-deno-\$(id -u)-\$outer exec /usr/local/bin/deno run -q -A --no-config --v8-flags=--no-lazy,--baseline-batch-compilation-threshold=262144,--min-semi-space-size=2 $program "\$@"
 SH
 chmod 755 /opt/rr/cold
-cat >/var/tmp/clone/front.ts <<TS
-import { encodeFront } from "/var/tmp/clone/mod/serve/protocol.ts";
+cat >/opt/rr/front.ts <<TS
+import { denoWords } from "$clone/mod/program.ts";
+import { encodeFront } from "$clone/mod/serve/protocol.ts";
 const plain = Deno.readFileSync("/var/tmp/clone/dist/rustyrun-front-" + Deno.build.arch);
-const program = ["/opt/rr/cold"];
+// The engine serves a front that means the engine's own command line.
+const program = [Deno.execPath(), ...denoWords("$program")];
 const sockets = { rustyrun: "/run/rr-serve/s", user: "/run/user/1000/rr-serve/s" };
 for (const [name, socket] of Object.entries(sockets)) {
   const front = encodeFront(plain, { program, socket, patience: 5000 });
   Deno.writeFileSync("/opt/rr/" + name, front, { mode: 0o755 });
 }
 TS
-DENO_DIR=/var/tmp/deno deno run -A --no-check --cached-only /var/tmp/clone/front.ts
+DENO_DIR=/var/tmp/deno deno run -A --no-config --no-check --cached-only /opt/rr/front.ts
 
 # Starts an engine once: root's, or that of a rootless podman, in its user namespace.
 warm() {

@@ -33,10 +33,8 @@ function dirname(path: string): string {
 async function runGuest(engines: readonly string[]): Promise<string> {
   const clone = ROOT.replace(/\/$/, "");
   const deno = Deno.execPath();
-  const cache = Deno.env.get("DENO_DIR") ??
-    `${Deno.env.get("HOME")}/.cache/deno`;
   const crictl = Deno.env.get("RUSTYRUN_CRICTL");
-  const shares = [clone, dirname(deno), cache];
+  const shares = [clone, dirname(deno)];
   if (crictl !== undefined) shares.push(dirname(crictl));
   const vm = findVm();
   const { code, stdout } = await new Deno.Command(
@@ -58,7 +56,6 @@ async function runGuest(engines: readonly string[]): Promise<string> {
         `${clone}/tests/engines/guest.sh`,
         clone,
         deno,
-        cache,
         ...engines,
       ],
       env: { VM_EXTRA_PACKAGES: PACKAGES, VM_KERNELS: "6.1" },
