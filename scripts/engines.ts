@@ -26,6 +26,7 @@ const HERE = [
   "docker",
   "buildah",
   "pod",
+  "day",
 ];
 
 /** What runs only by name: all of them in a guest with systemd, for an hour. */

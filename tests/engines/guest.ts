@@ -16,7 +16,7 @@ import { testOn } from "../needs.ts";
 import { compareCases } from "./cases.ts";
 
 const ALL =
-  "docker swarm containerd pod pod:cgroupfs buildah podman podman:cgroupfs podman:rootless podman:rootless:cgroupfs";
+  "day docker swarm containerd pod pod:cgroupfs buildah podman podman:cgroupfs podman:rootless podman:rootless:cgroupfs";
 
 /** What the guest has beside podman, runc and crun; docs/engines.md. */
 const PACKAGES =

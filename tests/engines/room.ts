@@ -107,16 +107,19 @@ function isFile(path: string): boolean {
 }
 
 /** The runtime as one executable file; engines give it no environment. */
-function findRuntime(dir: string): { runtime: string; warm?: WarmProgram } {
+function findRuntime(
+  dir: string,
+  warm: boolean,
+): { runtime: string; warm?: WarmProgram } {
   const named = Deno.env.get("RUSTYRUN_BIN");
   if (named !== undefined && !named.endsWith(".js")) return { runtime: named };
   const bundle = named ?? `${ROOT}/dist/rustyrun.js`;
   if (!isFile(bundle)) {
     throw new Error(`Cannot find "${bundle}": deno task bundle makes it`);
   }
-  if (isWarm()) {
-    const warm = writeFront(dir, bundle);
-    return { runtime: warm.front, warm };
+  if (warm) {
+    const front = writeFront(dir, bundle);
+    return { runtime: front.front, warm: front };
   }
   const path = `${dir}/rustyrun`;
   const cache = `${dir}/deno`;
@@ -185,13 +188,18 @@ async function removeCgroups(name: string): Promise<void> {
   }
 }
 
-/** Makes a room.
- *
- * @param options.runtime instead of the runtime under test
- */
+/** Whose room it is. */
+export interface RoomOf {
+  /** Instead of the runtime under test. */
+  runtime?: string | undefined;
+  /** Whether it is a front, with a warm engine; RUSTYRUN_WARM says it else. */
+  warm?: boolean;
+}
+
+/** Makes a room. */
 export async function makeRoom(
   engine: string,
-  options: { runtime?: string | undefined } = {},
+  of: RoomOf = {},
 ): Promise<Room> {
   // Short: the paths of sockets in it must fit 108 bytes.
   const outside = await Deno.makeTempDir({ prefix: "rr-eng-" });
@@ -201,9 +209,9 @@ export async function makeRoom(
   const image = `${outside}/image.tar`;
   Deno.mkdirSync(dir);
   const { runtime, warm }: { runtime: string; warm?: WarmProgram } =
-    options.runtime === undefined
-      ? findRuntime(outside)
-      : { runtime: options.runtime };
+    of.runtime === undefined
+      ? findRuntime(outside, of.warm ?? isWarm())
+      : { runtime: of.runtime };
   await writeImage(image);
 
   const holder = new Deno.Command("unshare", {
