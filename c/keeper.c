@@ -216,7 +216,7 @@ static void start_timer(struct keeper *k)
 /* From here on the container runs. */
 static void open_gate(struct keeper *k)
 {
-	measure_before(k);
+	measure_open(k);
 	if (!k->ended && !held_open(k)) {
 		kill_init(k);
 		give_up("pidfd_open");
@@ -358,7 +358,8 @@ static void move(struct keeper *k, const struct pollfd *p)
 
 static void run(struct keeper *k)
 {
-	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS];
+	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS + BELLS];
+	struct pollfd *const bells = p + TTY_POLLS + 4 + OUTPUT_POLLS;
 	int timeout, n;
 
 	while (!k->ended) {
@@ -369,9 +370,14 @@ static void run(struct keeper *k)
 		p[6] = (struct pollfd){ .fd = k->end, .events = POLLIN };
 		timeout = held_timeout(k, tty_timeout(&k->tty));
 		output_polls(&k->out, p + TTY_POLLS + 4);
-		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS, timeout);
+		measure_polls(k, bells);
+		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS + BELLS, timeout);
 		if (n < 0)
 			continue;
+		/* Before anything else: its cgroup may go now. */
+		if (p[6].revents)
+			measure_now(k);
+		measure_heard(k, bells);
 		if (n == 0)
 			held_look(k);
 		if (p[4].revents)
@@ -482,6 +488,7 @@ _Noreturn static void finish(struct keeper *k)
 			  k->signals);
 	tty_restore(&k->tty);
 	output_count(&k->out);
+	measure_now(k);
 	judge(k);
 	write_result(k);
 	if (keep_code(k))

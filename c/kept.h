@@ -22,6 +22,9 @@ enum cause { NO_CAUSE, TIME_IS_UP, TOO_MUCH_OUTPUT };
 /* kCount's what, as mod/container/launch/result.ts writes it. */
 enum count { COUNT_OOM, COUNT_PIDS, COUNT_CPU, COUNT_PEAK, COUNTS };
 
+/* The first of them: poll(2) tells when they change. */
+#define BELLS (COUNT_PIDS + 1)
+
 struct keeper {
 	struct plan plan;
 	int slot[PLAN_SLOTS];
@@ -39,7 +42,9 @@ struct keeper {
 	int timer;     /* timerfd of kTime, -1: there is none */
 	enum cause cause;
 	int64_t killed; /* when it was, last, for that */
-	int64_t before[COUNTS]; /* what kCount's counters said before it ran */
+	int64_t before[COUNTS]; /* what the counters said before it ran, and */
+	int64_t count[COUNTS];  /* last; -1: nothing */
+	int bell[BELLS];        /* their files, -1: read at the end only */
 	bool ended;
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */

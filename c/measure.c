@@ -2,19 +2,18 @@
  * What the kernel has counted of the container: numbers of its cgroup, read
  * before the cgroup goes.
  */
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "decode.h"
 #include "measure.h"
 #include "proc.h"
 
-int64_t read_counter(const struct arg *file, const struct arg *key)
+/* The number behind "key " at the start of a line, or in the first one; -1:
+ * there is none. */
+static int64_t find_number(const char *p, const struct arg *key)
 {
-	char text[4096];
-	const char *p = text;
-
-	if (!file->len || read_whole(file->p, text, sizeof(text)) < 0)
-		return -1;
 	while (key->len && (strncmp(p, key->p, key->len) || p[key->len] != ' ')) {
 		p = strchr(p, '\n');
 		if (!p)
@@ -35,24 +34,116 @@ static bool find_count(const struct keeper *k, enum count what, struct op *op)
 	return false;
 }
 
-void measure_before(struct keeper *k)
+/* Where a number is: its file, and its key behind it; NULL: nobody asks. */
+static const struct arg *find_source(const struct keeper *k, enum count what,
+				     struct op *op)
 {
+	if (what == COUNT_OOM && find_op(&k->plan, OP_K_OOM, op))
+		return &op->a[0];
+	return find_count(k, what, op) ? &op->a[1] : NULL;
+}
+
+/* Reads a number from an open file, from its beginning: poll(2) tells of what
+ * has changed since (kernfs). */
+static int64_t read_again(int fd, const struct arg *key)
+{
+	char text[4096];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n < 0)
+		return -1;
+	text[n] = 0;
+	return find_number(text, key);
+}
+
+void measure_now(struct keeper *k)
+{
+	const struct arg *file;
+	struct op op;
+	char text[4096];
+	int64_t now;
+
+	for (int what = COUNT_OOM; what < COUNTS; what++) {
+		file = find_source(k, (enum count)what, &op);
+		if (!file || !file->len ||
+		    read_whole(file->p, text, sizeof(text)) < 0)
+			continue;
+		now = find_number(text, file + 1);
+		if (now >= 0)
+			k->count[what] = now;
+	}
+}
+
+/* systemd removes the cgroup as soon as nobody is in it. */
+static bool may_vanish(const struct keeper *k)
+{
+	for (unsigned int i = 0; i < k->td.cgroups; i++)
+		if (!k->td.cgroup[i].own)
+			return true;
+	return false;
+}
+
+void measure_open(struct keeper *k)
+{
+	const struct arg *file;
 	struct op op;
 
+	for (int what = COUNT_OOM; what < COUNTS; what++)
+		k->count[what] = -1;
+	measure_now(k);
+	/* The most that was used is no matter of before and after. */
 	for (int what = COUNT_OOM; what < COUNT_PEAK; what++)
-		k->before[what] = find_count(k, (enum count)what, &op) ?
-					  read_counter(&op.a[1], &op.a[2]) :
-					  -1;
+		k->before[what] = k->count[what];
+	/* What has come to nothing yet is not what it has come to. */
+	for (int what = BELLS; what < COUNTS; what++)
+		k->count[what] = -1;
+	for (int what = COUNT_OOM; what < BELLS; what++) {
+		file = may_vanish(k) ? find_source(k, (enum count)what, &op) :
+				       NULL;
+		k->bell[what] = !file || !file->len ?
+					-1 :
+					open(file->p, O_RDONLY | O_CLOEXEC);
+		if (k->bell[what] >= 0)
+			read_again(k->bell[what], file + 1);
+	}
+}
+
+void measure_polls(const struct keeper *k, struct pollfd p[BELLS])
+{
+	for (int what = COUNT_OOM; what < BELLS; what++)
+		p[what] = (struct pollfd){ .fd = k->bell[what],
+					   .events = POLLPRI };
+}
+
+void measure_heard(struct keeper *k, const struct pollfd p[BELLS])
+{
+	const struct arg *file;
+	struct op op;
+	int64_t now;
+
+	for (int what = COUNT_OOM; what < BELLS; what++) {
+		file = p[what].revents ? find_source(k, (enum count)what, &op) :
+					 NULL;
+		if (!file)
+			continue;
+		now = read_again(k->bell[what], file + 1);
+		if (now >= 0) {
+			k->count[what] = now;
+			continue;
+		}
+		/* The cgroup has gone. */
+		close(k->bell[what]);
+		k->bell[what] = -1;
+	}
 }
 
 int64_t measure(const struct keeper *k, enum count what)
 {
 	struct op op;
-	int64_t now;
+	int64_t now = k->count[what];
 
 	if (!find_count(k, what, &op) || op.a[3].n <= 0)
 		return -1;
-	now = read_counter(&op.a[1], &op.a[2]);
 	if (now >= 0 && k->before[what] > 0)
 		now -= k->before[what];
 	return now < 0 ? -1 : now / op.a[3].n;

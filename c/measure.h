@@ -4,18 +4,21 @@
 #ifndef RUSTYRUN_MEASURE_H
 #define RUSTYRUN_MEASURE_H
 
-#include <stdbool.h>
+#include <poll.h>
 #include <stdint.h>
 
 #include "kept.h"
 
-/* The number in a file of a cgroup, behind "key " at the start of a line where
- * there is a key; -1 when the kernel does not say. */
-int64_t read_counter(const struct arg *file, const struct arg *key);
-/* Notes what has been counted before the command runs. */
-void measure_before(struct keeper *k);
-/* What it has come to since, in kCount's unit; -1 when the kernel does not say.
- * The most memory that was used is no matter of before and after. */
+/* Reads all numbers that the plan asks for. What is not there any more keeps its
+ * last value. */
+void measure_now(struct keeper *k);
+/* Notes what has been counted before the command runs. Of a cgroup that systemd
+ * removes before we can read it, BELLS numbers are read whenever they change. */
+void measure_open(struct keeper *k);
+void measure_polls(const struct keeper *k, struct pollfd p[BELLS]);
+void measure_heard(struct keeper *k, const struct pollfd p[BELLS]);
+/* What a number has come to since, as it was read last, in kCount's unit; -1
+ * when the kernel does not say. */
 int64_t measure(const struct keeper *k, enum count what);
 /* Processor time in milliseconds of the first process and of what it has waited
  * for; wait4(2). */

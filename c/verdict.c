@@ -150,8 +150,7 @@ void judge(struct keeper *k)
 		k->cause = NO_CAUSE;
 	k->code = find_code(k);
 	k->oom = k->code == 128 + SIGKILL && !k->aborted && !k->refused &&
-		 find_op(&k->plan, OP_K_OOM, &op) &&
-		 read_counter(&op.a[0], &op.a[1]) > 0;
+		 find_op(&k->plan, OP_K_OOM, &op) && k->count[COUNT_OOM] > 0;
 	if (!has_started(k))
 		k->code = find_late(k, &op) ? plan_code(op.a[2].n) : 125;
 }

@@ -1011,6 +1011,33 @@ class Teardown(Case):
         self.assertEqual((code, err), (3, ""))
         self.assertTrue(self.gone())
 
+    def test_a_counter_is_known_when_its_cgroup_went_first(self):
+        """systemd removes a cgroup as soon as nobody is in it. Another file that
+        the kernel tells of stands for memory.events."""
+        root = next(root for root, kind in find_cgroups() if kind == 2)
+        dirs = [f"{root}/{self.name}", f"{root}/{self.name}-counter"]
+        for it in dirs:
+            os.mkdir(it)
+            self.addCleanup(lambda it=it: os.path.exists(it) and os.rmdir(it))
+        box = Box(["/bin/sleep", "600"], cgroups=[(root, self.name, 0, 2)],
+                  oom=(f"{dirs[1]}/cgroup.events", "frozen", "no memory\n"))
+        init = box.running()
+
+        def rests():
+            """Of poll(2), or ppoll(2) of aarch64."""
+            number = read(box.pid, "syscall").split()[0]
+            return number in ("7", "73") and re.search(
+                r"^voluntary_ctxt_switches:\s*(\d+)",
+                read(box.pid, "status"), re.M)[1]
+
+        before = wait_until(rests, "the keeper's sleep")
+        with open(f"{dirs[1]}/cgroup.freeze", "w") as f:
+            f.write("1")
+        wait_until(lambda: rests() not in (False, before), "its look")
+        os.rmdir(dirs[1])
+        os.kill(init, signal.SIGKILL)
+        self.assertEqual(box.end(), (137, "", "no memory\n"))
+
     def test_cgroups_below_go(self):
         deep = "/a/b/c"
         box = Box(["/bin/sleep", "600"], cgroups=self.cgroups)

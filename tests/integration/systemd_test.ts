@@ -116,6 +116,36 @@ testOn(
 
 testOn(
   NEEDS,
+  "systemd: a run says that it has met its memory limit, though its unit goes at once",
+  async () => {
+    await using room = makeScopeRoom();
+    const { id, rootfs } = room;
+    const limit = 16 << 20;
+    for (let i = 0; i < 3; i++) {
+      const { code, stdout, stderr } = await runToEnd([
+        "sh",
+        "-c",
+        'exec "$@" 3>&1',
+        "sh",
+        ...room.line("--systemd-cgroup", "run", "--result-fd", "3"),
+        ...["--rootfs", rootfs, "--name", id, "--memory", `${limit}`],
+        ...["--", "tail", "/dev/zero"],
+      ]);
+      assertEquals(
+        [code, stderr],
+        [
+          137,
+          `rustyrun: The container was killed: it used more than its memory limit of ${limit} bytes (--memory ${limit})\n  hint: Give it more, or make it use less\n`,
+        ],
+      );
+      assertEquals(JSON.parse(stdout).limit, "memory");
+      await waitForNone(`rustyrun-${id}.scope`);
+    }
+  },
+);
+
+testOn(
+  NEEDS,
   "systemd: every command finds the unit by the state, whatever its flags",
   async () => {
     await using room = makeScopeRoom({ linux: { resources: LIMITS } });

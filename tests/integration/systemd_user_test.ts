@@ -108,7 +108,15 @@ testOn(
     );
     assertEquals([code, stdout], [3, `${32 << 20}\n44\n`], stderr);
     const hog = await run("--memory", "32m", "--", "tail", "/dev/zero");
-    assertEquals(hog.code, 137, hog.stderr);
+    assertEquals(hog, {
+      code: 137,
+      signal: null,
+      stdout: "",
+      stderr:
+        `rustyrun: The container was killed: it used more than its memory limit of ${
+          32 << 20
+        } bytes (--memory 32m)\n  hint: Give it more, or make it use less\n`,
+    });
     const { stdout: units } = await runToEnd([
       ...[...room.user, "systemctl", "--user", "list-units", "--all"],
       ...["--no-legend", "rustyrun-rruser*"],

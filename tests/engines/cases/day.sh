@@ -9,7 +9,10 @@ export DAY=localhost/day:latest
 export DOCKER_HOST=unix://$SCRATCH/docker.sock
 CTRFLAGS=
 [ "$MANAGER" != systemd ] || CTRFLAGS=--runc-systemd-cgroup
-export CTRFLAGS CTR="-a $SCRATCH/run/containerd/containerd.sock -n ${ROOM:-day}"
+# dockerd uses the machine's containerd where there is one, else it has its own.
+CTR="-a $SCRATCH/run/containerd/containerd.sock -n ${ROOM:-day}"
+[ ! -e /run/containerd/containerd.sock ] || CTR="-n ${ROOM:-day}"
+export CTRFLAGS CTR
 
 # One command of an engine: the part of the day that its time belongs to, then the
 # command.
@@ -58,7 +61,7 @@ cat >"$SCRATCH/docker.json" <<JSON
   "exec-opts": ["native.cgroupdriver=$MANAGER"]
 }
 JSON
-# One daemon for Docker and ctr: dockerd has a containerd of its own.
+# One daemon for Docker and ctr.
 dockerd --host "$DOCKER_HOST" --config-file "$SCRATCH/docker.json" --data-root "$SCRATCH/docker" \
   --exec-root "$SCRATCH/run" --pidfile "$SCRATCH/docker.pid" --storage-driver vfs --bridge none \
   --iptables=false --ip-masq=false --default-ulimit nofile=4000:4000 $DOCKERD >"$SCRATCH/docker.log" 2>&1 &
