@@ -125,8 +125,23 @@ function planEntry(config: Config): Op[] {
   }];
 }
 
+/** prctl(2), PR_SET_NO_NEW_PRIVS: its children have it, too. */
+export function planNoNewPrivileges({ spec }: Config): Op[] {
+  if (!spec.process?.noNewPrivileges) return [];
+  return [{
+    do: "prctl",
+    option: PR.SET_NO_NEW_PRIVS,
+    a: 1,
+    b: 0,
+    c: 0,
+    d: 0,
+    why: "let no program it runs gain privileges",
+    from: "process.noNewPrivileges",
+  }];
+}
+
 function planPrivileges(config: Config): Op[] {
-  const ops: Op[] = [{
+  return [{
     do: "prctl",
     option: PR.SET_DUMPABLE,
     a: 0,
@@ -134,20 +149,7 @@ function planPrivileges(config: Config): Op[] {
     c: 0,
     d: 0,
     why: "let nobody in the container trace this process",
-  }];
-  if (config.spec.process?.noNewPrivileges) {
-    ops.push({
-      do: "prctl",
-      option: PR.SET_NO_NEW_PRIVS,
-      a: 1,
-      b: 0,
-      c: 0,
-      d: 0,
-      why: "let no program it runs gain privileges",
-      from: "process.noNewPrivileges",
-    });
-  }
-  return ops;
+  }, ...planNoNewPrivileges(config)];
 }
 
 function planLabels(config: Config, facts: Facts): Op[] {

@@ -8,7 +8,7 @@
  */
 
 import { O } from "../../../ffi/constants.ts";
-import { startPlan } from "../../process.ts";
+import { runPlan } from "../../process.ts";
 import { readTextFileSync } from "../../../ffi/files.ts";
 import { unescapeMountinfo } from "../../host.ts";
 import type { Place } from "../model.ts";
@@ -55,7 +55,8 @@ export function keepingCgroup2<T>(
     const lost = before?.options.some((it) => !after?.options.includes(it));
     if (before !== undefined && lost) {
       const why = "give cgroup2 the options that it had";
-      const run = startPlan(
+      runPlan(
+        {},
         [
           {
             do: "open",
@@ -78,12 +79,6 @@ export function keepingCgroup2<T>(
         [],
         outlet,
       );
-      try {
-        run.serve({});
-      } finally {
-        run.close();
-        run.reap();
-      }
     }
   }
 }

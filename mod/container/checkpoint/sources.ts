@@ -19,7 +19,7 @@ import { tryOpenAt2 } from "../../../ffi/rootfs.ts";
 import { ContainerError } from "../../errors.ts";
 import { setAttr } from "../../mounts/attributes.ts";
 import type { Op } from "../../plan.ts";
-import { startPlan } from "../../process.ts";
+import { runPlan } from "../../process.ts";
 import type { Place } from "../model.ts";
 import type { Attributes, Source } from "./external.ts";
 
@@ -154,18 +154,7 @@ export function giveAttributes(
 ): void {
   const named = opened.filter(({ attributes: { set, clear } }) => set || clear);
   if (named.length === 0) return;
-  const run = startPlan(
-    planAttributes(named),
-    root,
-    [["container", pidfd]],
-    outlet,
-  );
-  try {
-    run.serve({});
-  } finally {
-    run.close();
-    run.reap();
-  }
+  runPlan({}, planAttributes(named), root, [["container", pidfd]], outlet);
 }
 
 /**

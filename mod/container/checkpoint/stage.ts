@@ -14,11 +14,11 @@ import {
   O,
   O_BY_ARCH,
   OPEN_TREE_CLONE,
-  PR,
   S_IF,
 } from "../../../ffi/constants.ts";
 import { statSync } from "../../../ffi/files.ts";
 import { type Op, SYNC, TARGET } from "../../plan.ts";
+import { planNoNewPrivileges } from "../../security.ts";
 import { FD_TAG, type Prepared } from "../model.ts";
 
 const DIRECTORY =
@@ -269,18 +269,7 @@ export function planRestore(
       from: "root.path",
     },
     { do: "umask", mask: 0o77, why: "let nobody read what criu writes" },
-    // An image of criu before 3.18 does not hold it; every child has it, too.
-    ...(prepared.config.spec.process?.noNewPrivileges
-      ? [{
-        do: "prctl",
-        option: PR.SET_NO_NEW_PRIVS,
-        a: 1,
-        b: 0,
-        c: 0,
-        d: 0,
-        why: "gain no privileges by execve, whatever criu restores",
-        from: "process.noNewPrivileges",
-      } as Op]
-      : []),
+    // An image of criu before 3.18 does not hold it.
+    ...planNoNewPrivileges(prepared.config),
   ];
 }

@@ -14,7 +14,7 @@ import type { CgroupPlan } from "../../cgroups.ts";
 import { ContainerError } from "../../errors.ts";
 import type { IdMaps } from "../../namespaces/idmaps.ts";
 import { type Op, REMOVE, SYNC } from "../../plan.ts";
-import { HelperDied, type PlanRun, startPlan } from "../../process.ts";
+import { HelperDied, type PlanHandlers, runPlan } from "../../process.ts";
 import type { StateDir } from "../../state.ts";
 import { LEFTOVERS } from "../../state/files.ts";
 import type { LeftCgroup } from "../model.ts";
@@ -45,15 +45,14 @@ function runRemoval(
   idMaps?: IdMaps,
 ): Stays[] {
   const found: Stays[] = [];
-  let run: PlanRun | undefined;
+  const handlers: PlanHandlers = {
+    stays: (op, { errno }) => found.push({ op, errno }),
+    sync(_, pid) {
+      if (idMaps !== undefined) writeIdMaps(pid, idMaps);
+    },
+  };
   try {
-    run = startPlan(ops, room, slots);
-    run.serve({
-      stays: (op, { errno }) => found.push({ op, errno }),
-      sync(_, pid) {
-        if (idMaps !== undefined) writeIdMaps(pid, idMaps);
-      },
-    });
+    runPlan(handlers, ops, room, slots);
   } catch (error) {
     if (!(error instanceof HelperDied)) throw error;
     throw new ContainerError(
@@ -65,11 +64,6 @@ function runRemoval(
         cause: error,
       },
     );
-  } finally {
-    if (run !== undefined) {
-      run.close();
-      run.reap();
-    }
   }
   return found;
 }
