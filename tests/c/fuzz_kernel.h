@@ -76,6 +76,7 @@ pid_t fake_getppid(void);
 unsigned int fake_if_nametoindex(const char *name);
 int fake_ioctl(int fd, unsigned long request, ...);
 int fake_kill(pid_t pid, int sig);
+ssize_t fake_pread(int fd, void *to, size_t size, off_t at);
 off_t fake_lseek(int fd, off_t offset, int whence);
 int fake_mkdir(const char *path, mode_t mode);
 int fake_mkdirat(int at, const char *path, mode_t mode);

@@ -85,7 +85,7 @@ script 'docker: limits, exec' 'docker run -d --name day --network none --memory 
 script 'docker: pause, stop' 'docker pause day; docker unpause day; docker stop -t 60 day; docker logs day; docker inspect -f "{{.State.ExitCode}} {{.State.OOMKilled}} {{.State.Error}}" day; docker rm day'
 
 script 'ctr: run' 'ctr run --rm --snapshotter native --runc-binary $RUNTIME $CTRFLAGS --cgroup $(placed ctr) $DAY one sh -c "cat greeting; exit 7"; echo $?'
-script 'ctr: limits, exec' 'ctr run -d --snapshotter native --runc-binary $RUNTIME $CTRFLAGS --cgroup $(placed ctr) --memory-limit 67108864 $DAY day sh -c "$STAYS" >/dev/null; await prints 10 command ctr $CTR task exec --exec-id look day cat /count; ctr task exec --exec-id one day sh -c "cat /proc/1/cmdline | cut -c1-4; exit 5"; echo $?; ctr task metrics day | grep -o -e "memory.*limit.* $(((64 << 20)))" | sed "s/  */ /"'
+script 'ctr: limits, exec' 'ctr run -d --snapshotter native --runc-binary $RUNTIME $CTRFLAGS --cgroup $(placed ctr) --memory-limit 67108864 $DAY day sh -c "$STAYS" >/dev/null; await command ctr $CTR task exec --exec-id look day test -s /count; ctr task exec --exec-id one day sh -c "cat /proc/1/cmdline | cut -c1-4; exit 5"; echo $?; ctr task metrics day | grep -o -e "memory.*limit.* $(((64 << 20)))" | sed "s/  */ /"'
 script 'ctr: pause, stop' 'ctr task pause day; ctr task ls | sed -n "s/^day *[0-9]* *//p"; ctr task resume day; ctr task kill -s TERM day; await prints STOPPED command ctr $CTR task ls; ctr task rm day; echo $?; ctr container rm day'
 
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && command -v criu >/dev/null; then
