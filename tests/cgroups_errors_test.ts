@@ -31,12 +31,23 @@ const REFUSALS: {
       flags: new Map([["linux.resources.memory.limit", "--memory 64m"]]),
     }),
     facts: MACHINES.v2Session,
-    look: LOOKS.systemd,
+    look: LOOKS.login,
     message:
       'Cannot apply "--memory 64m": the cgroup of this session is not delegated to user 1000',
     code: "cgroup-not-delegated",
     hint:
-      "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
+      "Start it as: XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
+  },
+  {
+    name: "a limit of a user who has not logged in, but by su",
+    config: friendly({ pids: { limit: 20 } }),
+    facts: MACHINES.v2Session,
+    look: LOOKS.systemd,
+    message:
+      'Cannot apply linux.resources.pids.limit "20": the cgroup of this session is not delegated to user 1000',
+    code: "cgroup-not-delegated",
+    hint:
+      "This user's own systemd does not run: log in (ssh, machinectl shell; su and sudo do not start it), or have root call loginctl enable-linger 1000; then try again with XDG_RUNTIME_DIR=/run/user/1000",
   },
   {
     name: "a limit of a user on v1",
@@ -74,23 +85,23 @@ const REFUSALS: {
     name: "a cgroupsPath of a user who may not have it",
     config: oci("/a/b"),
     facts: MACHINES.v2Session,
-    look: LOOKS.systemd,
+    look: LOOKS.login,
     message:
       'Cannot make the cgroup "/a/b" (linux.cgroupsPath) in "/sys/fs/cgroup": user 1000 may not write there',
     code: "cgroup-not-delegated",
     hint:
-      "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
+      "Start it as: XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
   },
   {
     name: "a cgroupsPath that the user's session may not move to",
     config: oci("/user.slice/user-1000.slice/user@1000.service/c"),
     facts: MACHINES.v2Session,
-    look: LOOKS.systemd,
+    look: LOOKS.login,
     message:
       'Cannot make the cgroup "/user.slice/user-1000.slice/user@1000.service/c" (linux.cgroupsPath) in "/sys/fs/cgroup": user 1000 may not write there',
     code: "cgroup-not-delegated",
     hint:
-      "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
+      "Start it as: XDG_RUNTIME_DIR=/run/user/1000 systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)",
   },
   {
     name: "a limit in the occupied root of a cgroup namespace",

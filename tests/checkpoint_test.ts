@@ -310,6 +310,13 @@ Deno.test("no name of an image leads out of it", () => {
     "(0.1) fine\n(0.2)      1: Error (criu/a.c:1): mnt: \x1bno\n(0.3) Error (b.c:2): x\n",
   );
   assertEquals(readReason(image, "dump.log"), "mnt: ?no");
+  const large = new Uint8Array((1 << 20) + 1).fill(0x20);
+  Deno.writeFileSync(`${path}/rustyrun.json`, large);
+  assertThrows(
+    () => readNotes(image),
+    ContainerError,
+    "its rustyrun.json has more than 1048576 bytes",
+  );
   closeFd(image.fd);
 
   Deno.symlinkSync("/etc/passwd", `${path}/core-1.img`);
@@ -344,6 +351,33 @@ Deno.test("no name of an image leads out of it", () => {
   Deno.removeSync(`${room.path}/before/pages-1.img`);
   Deno.symlinkSync("../image", `${room.path}/before/parent`);
   assertThrows(() => open(), ContainerError, "64 images");
+});
+
+Deno.test("criu lazy-pages may listen in an image, where it is to be asked", () => {
+  using room = makeRoom();
+  const path = `${room.path}/image`;
+  const open = (lazyPages: boolean) =>
+    openImage(path, { uid: UID, make: false, lazyPages });
+  Deno.mkdirSync(path, { mode: 0o700 });
+  const socket = `${path}/lazy-pages.socket`;
+  {
+    using _server = Deno.listen({ transport: "unix", path: socket });
+    closeFd(open(true).fd);
+    assertThrows(() => open(false), ContainerError, '"lazy-pages.socket"');
+    // Nothing else may, and no other image than this one.
+    Deno.renameSync(socket, `${path}/other.socket`);
+    assertThrows(() => open(true), ContainerError, '"other.socket"');
+    Deno.mkdirSync(`${room.path}/before`, { mode: 0o700 });
+    Deno.renameSync(
+      `${path}/other.socket`,
+      `${room.path}/before/lazy-pages.socket`,
+    );
+    Deno.symlinkSync("../before", `${path}/parent`);
+    assertThrows(() => open(true), ContainerError, '"lazy-pages.socket"');
+    Deno.removeSync(`${room.path}/before/lazy-pages.socket`);
+  }
+  Deno.symlinkSync("/run/other.socket", socket);
+  assertThrows(() => open(true), ContainerError, '"lazy-pages.socket"');
 });
 
 Deno.test("the options of cgroup2 are those of its file system", () => {

@@ -277,19 +277,24 @@ function commonParent(a: string, b: string): string {
   return x.slice(0, same).join("/");
 }
 
-/** How a user comes to a cgroup; sd_booted(3). */
+/** How a user comes to a cgroup; sd_booted(3), pam_systemd(8). */
 export function hintDelegation(
   { version, path }: CgroupMount,
   uid: number,
   look: CgroupLook,
 ): string {
   const systemd = look.stat("/run/systemd/system") !== undefined;
+  const runtime = `/run/user/${uid}`;
   if (version === 1) {
     return `Cgroup v1 is not handed to users: run as root${
       systemd ? ", or boot with systemd.unified_cgroup_hierarchy=1" : ""
     }`;
   }
+  // Without it neither rustyrun nor systemd-run finds the user's systemd.
+  if (systemd && look.stat(`${runtime}/systemd`) !== undefined) {
+    return `Start it as: XDG_RUNTIME_DIR=${runtime} systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)`;
+  }
   return systemd
-    ? "Start it as: systemd-run --user --scope -p Delegate=yes rustyrun ... (rustyrun doctor shows which controllers you get)"
+    ? `This user's own systemd does not run: log in (ssh, machinectl shell; su and sudo do not start it), or have root call loginctl enable-linger ${uid}; then try again with XDG_RUNTIME_DIR=${runtime}`
     : `Run as root, or have root make a cgroup below ${path}, chown it to user ${uid} and start rustyrun in it`;
 }

@@ -127,6 +127,12 @@ export const LOOKS = {
   container: fakeLook({}, { rootIsReal: false }),
   user: fakeLook(USER),
   systemd: fakeLook({ ...USER, "/run/systemd/system": 0 }),
+  /** After a login of the user. */
+  login: fakeLook({
+    ...USER,
+    "/run/systemd/system": 0,
+    "/run/user/1000/systemd": 1000,
+  }),
 };
 
 /** A configuration in friendly mode. */

@@ -31,6 +31,8 @@ const OTHERS_WRITE = 0o22;
 const STICKY = 0o1000;
 /** criu's name for the image that this one goes on from. */
 const PARENT = "parent";
+/** Where criu lazy-pages listens: in its work directory, which may be the image. */
+const LAZY_PAGES = "lazy-pages.socket";
 /** So many images may go on from each other. */
 const CHAIN = 64;
 /** What rustyrun keeps in an image. */
@@ -65,11 +67,17 @@ function refuseShared(fd: number, path: string, uid: number): void {
 }
 
 /** Returns where an image goes on from, after all names in it were judged. */
-function judgeNames(fd: number, path: string): string | undefined {
+function judgeNames(
+  fd: number,
+  path: string,
+  lazyPages: boolean,
+): string | undefined {
   let parent: string | undefined;
   for (const name of listNames(fd)) {
     const found = statBelow(fd, name);
     if (found === undefined || isType(found, S_IF.REG)) continue;
+    const listens = lazyPages && name === LAZY_PAGES;
+    if (listens && isType(found, S_IF.SOCK)) continue;
     if (name === PARENT && isType(found, S_IF.LNK)) {
       const link = findBelow(fd, name);
       try {
@@ -88,13 +96,20 @@ function judgeNames(fd: number, path: string): string | undefined {
   return parent;
 }
 
-/** Judges an image, and those that it goes on from. */
-function judgeImage(fd: number, path: string, uid: number): void {
+/** Judges an image, and those that it goes on from.
+ *
+ * @param lazyPages criu is asked to talk to whoever listens in the first */
+function judgeImage(
+  fd: number,
+  path: string,
+  uid: number,
+  lazyPages = false,
+): void {
   let at = fd;
   try {
     for (let depth = 0; depth < CHAIN; depth++) {
       refuseShared(at, path, uid);
-      const parent = judgeNames(at, path);
+      const parent = judgeNames(at, path, lazyPages && at === fd);
       if (parent === undefined) return;
       const next = openSibling(at, path, parent, uid);
       if (at !== fd) closeFd(at);
@@ -167,19 +182,24 @@ export interface ImageDirectory {
  * Opens a directory for images or logs.
  *
  * @param how make: it is made where it is missing; logs: it is for logs alone,
- * and may hold anything else
+ * and may hold anything else; lazyPages: the socket of criu lazy-pages may be in it
  * @throws {ContainerError} when it cannot be opened, or is not safe to be used
  */
 export function openImage(
   path: string,
-  { uid, make, logs = false }: { uid: number; make: boolean; logs?: boolean },
+  { uid, make, logs = false, lazyPages = false }: {
+    uid: number;
+    make: boolean;
+    logs?: boolean;
+    lazyPages?: boolean;
+  },
 ): ImageDirectory {
   let fd = -1;
   try {
     if (make) mkdirSync(path, { recursive: true, mode: 0o700 });
     fd = openFd(path, DIRECTORY);
     if (logs) refuseShared(fd, path, uid);
-    else judgeImage(fd, path, uid);
+    else judgeImage(fd, path, uid, lazyPages);
     return { path, fd };
   } catch (cause) {
     if (fd >= 0) closeFd(fd);
@@ -225,24 +245,29 @@ export function writeNotes({ fd }: ImageDirectory, notes: Notes): void {
   }
 }
 
+/** Reads a regular file.
+ *
+ * @returns undefined when there is none; null when it has more than `limit` bytes */
 function readSmall(
   { fd }: ImageDirectory,
   name: string,
   limit: number,
-): string | undefined {
+): string | null | undefined {
   if (statBelow(fd, name) === undefined) return undefined;
   const found = findBelow(fd, name);
   let file = -1;
   try {
     const { size } = statFd(found);
-    if (!isType(statFd(found), S_IF.REG) || size > limit) return undefined;
+    if (!isType(statFd(found), S_IF.REG)) return undefined;
+    if (size > limit) return null;
     file = reopen(found, O.RDONLY);
     const parts: Uint8Array[] = [];
     let total = 0;
     for (;;) {
       const part = readFd(file, 65536);
       total += part.length;
-      if (part.length === 0 || total > limit) break;
+      if (total > limit) return null;
+      if (part.length === 0) break;
       parts.push(part);
     }
     const decoder = new TextDecoder();
@@ -260,12 +285,14 @@ function readSmall(
  */
 export function readNotes(image: ImageDirectory): Notes {
   const text = readSmall(image, NOTES, NOTES_MAX);
-  const notes = text === undefined ? undefined : checkedJson(text);
+  const notes = typeof text === "string" ? checkedJson(text) : undefined;
   if (notes !== undefined) return notes;
   throw cannotUse(
     image.path,
     text === undefined
       ? `there is no ${NOTES} in it`
+      : text === null
+      ? `its ${NOTES} has more than ${NOTES_MAX} bytes`
       : `its ${NOTES} is not valid`,
     "Name the directory that rustyrun checkpoint has filled",
   );

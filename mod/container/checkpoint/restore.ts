@@ -322,7 +322,8 @@ export function restoreContainer(
   checkRestorable(config);
   const program = findCriu();
   const { uid } = place.caller;
-  const image = openImage(options.imagePath, { uid, make: false });
+  const { lazyPages } = options;
+  const image = openImage(options.imagePath, { uid, make: false, lazyPages });
   let logs: ImageDirectory | undefined;
   let dir: StateDir | undefined;
   let prepared: Prepared | undefined;
@@ -336,7 +337,7 @@ export function restoreContainer(
       logs: true,
     });
     const notes = readNotes(image);
-    checkCriu(place, program, { lazyPages: options.lazyPages });
+    checkCriu(place, program, { lazyPages });
     dir = claimContainer(place.root, config.id);
     const made = prepared = prepare(config, facts, {
       place,
