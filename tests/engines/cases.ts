@@ -34,7 +34,7 @@ const OWN: readonly (readonly [RegExp, string])[] = [
   [/CollectMode=inactive(-or-failed)?/g, "CollectMode=inactive"],
   [/^cpu\.weight \d+/gm, "cpu.weight"],
   [/^\/sys\/fs\/cgroup tmpfs r[ow],/gm, "/sys/fs/cgroup tmpfs "],
-  [/^(runc|rustyrun) version [^]*/, "version"],
+  [/^(runc|rustyrun) version [^]*/g, "version"],
 ];
 
 /** Reads a transcript: "== NAME", then what the case has printed. */

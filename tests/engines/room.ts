@@ -197,10 +197,7 @@ export interface RoomOf {
 }
 
 /** Makes a room. */
-export async function makeRoom(
-  engine: string,
-  of: RoomOf = {},
-): Promise<Room> {
+export async function makeRoom(engine: string, of: RoomOf = {}): Promise<Room> {
   // Short: the paths of sockets in it must fit 108 bytes.
   const outside = await Deno.makeTempDir({ prefix: "rr-eng-" });
   Deno.chmodSync(outside, 0o755);
