@@ -7,7 +7,8 @@
  * Without a file: those of exec, the smoke tests, and every file with a test that
  * needs cgroup v2, systemd or criu, on kernel 6.1. With --all: tests/integration on
  * both kernels, the calls by a front and a warm engine where a file can show something
- * of them (RUSTYRUN_WARM=mixed): a Deno starts 50 times slower there.
+ * of them (RUSTYRUN_WARM=mixed): a Deno starts 50 times slower there. That guest has a
+ * compiler as well, which the tests of attacks need.
  *
  * The guest is run by `vm`, whose path is in VM; else it is ../shared/tools/vm. It
  * sees the clone, this Deno and its packages on read-only shares. The other
@@ -35,6 +36,9 @@ const PASSED = [
   "RUSTYRUN_TEST_AGAIN",
   "RUSTYRUN_WARM",
 ];
+
+/** What `vm` installs in the guest of --all, beside what it has. */
+const COMPILER = "gcc libc6-dev";
 
 /** Seconds until a guest is ended: of the tests that CI runs there, and of others. */
 const SOON = 2400, LATE = 6 * 3600;
@@ -158,17 +162,32 @@ export function vmWords(
   ];
 }
 
+/** The environment of `vm`, beside ours. */
+export function vmEnv(
+  { all }: Pick<Wanted, "all">,
+  ours: string | undefined = Deno.env.get("VM_EXTRA_PACKAGES"),
+): Record<string, string> {
+  return {
+    // A guest that is forgotten ends by itself, but not before its tests.
+    VM_TTL: `${LATE + 600}`,
+    ...(all
+      ? { VM_EXTRA_PACKAGES: ours ? `${ours} ${COMPILER}` : COMPILER }
+      : {}),
+  };
+}
+
 /** Runs a program and shows what it prints.
  *
+ * @param env what it gets beside ours
  * @returns its exit code, and what its standard output held */
 async function runShown(
   program: string,
   args: string[],
+  env: Record<string, string>,
 ): Promise<{ code: number; text: string }> {
   const child = new Deno.Command(program, {
     args,
-    // A guest that is forgotten ends by itself, but not before its tests.
-    env: { VM_TTL: `${LATE + 600}` },
+    env,
     stdin: "null",
     stdout: "piped",
   }).spawn();
@@ -188,9 +207,10 @@ async function testKernel(
   vm: string,
   kernel: string,
   args: string[],
+  env: Record<string, string>,
 ): Promise<{ code: number; end: string }> {
   for (let tries = 1;; tries++) {
-    const { code, text } = await runShown(vm, args);
+    const { code, text } = await runShown(vm, args, env);
     if (code === GUEST_FAILED && tries < TRIES) {
       console.error(`The guest failed, try ${tries} of ${TRIES}`);
       continue;
@@ -212,9 +232,8 @@ async function main(args: readonly string[]): Promise<number> {
   );
   const ends = [];
   for (const kernel of wanted.kernels) {
-    ends.push(
-      await testKernel(vm, kernel, vmWords(kernel, wanted, cache, env)),
-    );
+    const words = vmWords(kernel, wanted, cache, env);
+    ends.push(await testKernel(vm, kernel, words, vmEnv(wanted)));
   }
   console.log(`\n${ends.map(({ end }) => end).join("\n")}`);
   return ends.find(({ code }) => code !== 0)?.code ?? 0;

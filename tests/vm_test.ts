@@ -7,7 +7,7 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { BuildError } from "../scripts/build.ts";
-import { readWanted, vmWords } from "../scripts/vm.ts";
+import { readWanted, vmEnv, vmWords } from "../scripts/vm.ts";
 import { ROOT, runToEnd } from "./harness.ts";
 
 const FILE = "tests/vm_test.ts";
@@ -86,6 +86,14 @@ Deno.test("vmWords() shares everything read-only below /mnt", () => {
     "/mnt/cache",
     "tests/integration",
   ]);
+});
+
+Deno.test("vmEnv() asks for a compiler in the guest of --all", () => {
+  const of = (all: boolean, ours?: string) =>
+    vmEnv({ all }, ours)["VM_EXTRA_PACKAGES"];
+  assertEquals(of(true, ""), "gcc libc6-dev");
+  assertEquals(of(true, "socat"), "socat gcc libc6-dev");
+  assertEquals(of(false, "socat"), undefined);
 });
 
 /** Runs scripts/vm.ts with a shell script in the place of `vm`. */
