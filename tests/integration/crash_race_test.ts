@@ -298,12 +298,12 @@ async function live(box: CrashBox, id: string): Promise<void> {
 
 testOn(
   NEEDS,
-  "100 containers at once, 8 at a time, leave nothing",
+  `${50 * ROUNDS} containers at once, 8 at a time, leave nothing`,
   async () => {
     await using box = makeCrashBox();
     let next = 0;
     const work = async () => {
-      while (next < 100) await live(box, `${box.name}-${next++}`);
+      while (next < 50 * ROUNDS) await live(box, `${box.name}-${next++}`);
     };
     await Promise.all(Array.from({ length: 8 }, work));
     assertEquals(await box.findRest(), []);
