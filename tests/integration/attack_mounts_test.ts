@@ -149,19 +149,20 @@ testOn(
 );
 
 /** The host's own root has a directory with a secret, and a copy of a root file
- * system's programs to look for it. */
+ * system's programs to look for it. It lies in /media, where no clone is, as it may
+ * be in /srv: .ci/guest has it there. */
 function hostRoot(rootfs: string): string {
-  return `mount -t tmpfs -o mode=755 srv /srv; mkdir -p /srv/x/y /srv/bin
-chmod 1755 /srv/x; chmod 711 /srv/x/y; cp ${rootfs}/bin/payload /srv/bin
-echo '${SECRET}' >/srv/x/secret; echo '${SECRET}' >/srv/x/y/secret`;
+  return `mount -t tmpfs -o mode=755 media /media; mkdir -p /media/x/y /media/bin
+chmod 1755 /media/x; chmod 711 /media/x/y; cp ${rootfs}/bin/payload /media/bin
+echo '${SECRET}' >/media/x/secret; echo '${SECRET}' >/media/x/y/secret`;
 }
 
 for (
   const [name, mounts] of [
-    ["a tmpfs without a mode", ["--tmpfs", "/srv/x"]],
-    ["a tmpfs with one", ["--tmpfs", "/srv/x:mode=1755"]],
-    ["a tmpfs over another", ["--tmpfs", "/srv/x/y", "--tmpfs", "/srv/x"]],
-    ["one in another", ["--tmpfs", "/srv/x", "--tmpfs", "/srv/x/y"]],
+    ["a tmpfs without a mode", ["--tmpfs", "/media/x"]],
+    ["a tmpfs with one", ["--tmpfs", "/media/x:mode=1755"]],
+    ["a tmpfs over another", ["--tmpfs", "/media/x/y", "--tmpfs", "/media/x"]],
+    ["one in another", ["--tmpfs", "/media/x", "--tmpfs", "/media/x/y"]],
   ] as const
 ) {
   testOn(
@@ -175,8 +176,8 @@ for (
         ...cliCommand(),
         ...["run", "--rootfs", "/", "--read-only", "--name", box.id],
         ...[...USERNS, ...mounts, "--", "sh", "-c"],
-        `stat -c %a /srv/x; for it in 1 2 3; do umount -l /srv/x; done 2>&1
-         find /srv -name secret`,
+        `stat -c %a /media/x; for it in 1 2 3; do umount -l /media/x; done 2>&1
+         find /media -name secret`,
       ]);
       assertEquals([got.code, got.stdout.split("\n")[0]], [0, "1755"]);
       // Unmounted until that is refused.
@@ -210,9 +211,9 @@ testOn(
   "a bundle on the host's root with a user namespace: mounts in any order bare nothing",
   async () => {
     for (
-      const order of [["/srv/x/y", "/srv/x"], ["/srv/x", "/srv/x/y"], [
-        "/srv/x/f",
-        "/srv/x",
+      const order of [["/media/x/y", "/media/x"], ["/media/x", "/media/x/y"], [
+        "/media/x/f",
+        "/media/x",
       ]]
     ) {
       await using box = makeBox();
@@ -220,7 +221,7 @@ testOn(
       await using host = makeHost(hostRoot(box.rootfs));
       writeBundle(host.dir, "/", {}, {
         mounts: ["/dev", ...order].map((destination) =>
-          destination === "/srv/x/f"
+          destination === "/media/x/f"
             ? {
               destination,
               type: "bind",
@@ -231,14 +232,16 @@ testOn(
         ),
         args: [
           ...["/bin/sh", "-c"],
-          `umount -l /srv/x && ls /srv/x && find /srv -name secret`,
+          `umount -l /media/x && ls /media/x && find /media -name secret`,
         ],
       });
       const got = await host.run([
         ...cliCommand(),
         ...["run", "--bundle", `${host.dir}/bundle`, box.id],
       ]);
-      const below = order[0] === "/srv/x" ? "" : `${order[0]!.slice(7)}\n`;
+      const below = order[0] === "/media/x"
+        ? ""
+        : `${order[0]!.slice("/media/x/".length)}\n`;
       assertEquals([got.code, got.stdout, got.stderr], [0, below, ""]);
     }
   },
