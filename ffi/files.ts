@@ -118,9 +118,7 @@ export function readTextUpToSync(
     more.set(bytes);
     bytes = more;
   }
-  const read = bytes.subarray(0, size);
-  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(read);
-  return text.includes("\ufffd") ? fromBytes(read) : text;
+  return fromBytes(bytes.subarray(0, size));
 }
 
 /** As Deno.openSync, of what is there. */

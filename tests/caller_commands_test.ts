@@ -220,7 +220,8 @@ Deno.test("findThaw() takes the cgroup of the caller, who becomes the keeper", (
     mount: "/sys/fs/cgroup/freezer",
     path: "/sys/fs/cgroup/freezer/box",
   };
-  assertEquals(findThaw([dir], makeProc(room)), {
+  const facts = gatherFacts(makeCaller({ proc: makeProc(room) }));
+  assertEquals(findThaw([dir], facts), {
     freezer: "/sys/fs/cgroup/freezer/box/freezer.state",
     thaw: "/sys/fs/cgroup/freezer/mine/a/cgroup.procs",
   });

@@ -12,7 +12,7 @@
 
 import { readTextFileSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
-import { parseCgroups } from "../host.ts";
+import { type CgroupMount, type Facts, parseCgroups } from "../host.ts";
 import type { CgroupDir, CgroupPlan } from "./model.ts";
 import { ownDirectory } from "./placement.ts";
 
@@ -154,13 +154,23 @@ function read(path: string): string | undefined {
   }
 }
 
-/** The hierarchy of a cgroup, with the place that a process has in it. */
-function findMount(dir: CgroupDir, { process, proc }: Seen) {
+/** The hierarchies, with the place that a process has in each. */
+function listMounts({ process, proc }: Seen): CgroupMount[] {
   return parseCgroups(
     read(`${proc}/mountinfo`) ?? "",
     read(`${process}/cgroup`) ?? "",
     () => "",
-  ).find((it) => it.path === dir.mount && it.version === dir.version);
+  );
+}
+
+/** The hierarchy of a cgroup. */
+function findMount(
+  dir: CgroupDir,
+  mounts: readonly CgroupMount[],
+): CgroupMount | undefined {
+  return mounts.find((it) =>
+    it.path === dir.mount && it.version === dir.version
+  );
 }
 
 /** The directory where the first process is in one hierarchy. */
@@ -175,7 +185,7 @@ function locate(dir: CgroupDir, seen: Seen, why: string): string {
       },
     );
   };
-  const mount = findMount(dir, seen);
+  const mount = findMount(dir, listMounts(seen));
   if (mount === undefined) {
     return fail(`"${dir.mount}" does not show where its first process is`);
   }
@@ -207,18 +217,18 @@ export interface Thaw {
 /**
  * Finds out how a killed process of a frozen container can die; in v2 it does.
  *
- * @param proc where /proc shows the caller, who is going to be the keeper
+ * @param facts of the caller, who is going to be the keeper
  * @returns undefined where the container has no v1 freezer, or the caller is out
  * of sight
  */
 export function findThaw(
   dirs: readonly CgroupDir[],
-  proc: string,
+  facts: Pick<Facts, "cgroups">,
 ): Thaw | undefined {
   const dir = dirs.find((it) =>
     it.version === 1 && it.controllers.includes("freezer")
   );
-  const mount = dir && findMount(dir, { process: proc, proc });
+  const mount = dir && findMount(dir, facts.cgroups);
   if (mount === undefined) return undefined;
   try {
     return {
@@ -233,7 +243,7 @@ export function findThaw(
 
 /** Whether a process is in a cgroup, or in one below it. */
 export function holds(dir: CgroupDir, seen: Seen): boolean {
-  const mount = findMount(dir, seen);
+  const mount = findMount(dir, listMounts(seen));
   if (mount === undefined) return false;
   try {
     return `${ownDirectory(mount)}/`.startsWith(`${dir.path}/`);

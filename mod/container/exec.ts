@@ -303,7 +303,7 @@ export function launchExec(
   if (!options.ignorePaused) refuseFrozen(state, found);
   const joins = chooseJoins(config, facts, found);
   const filter = loadFilter(config, facts, root);
-  const held = planHeld(findThaw(state.cgroup.dirs, proc));
+  const held = planHeld(findThaw(state.cgroup.dirs, facts));
   const of = { saved: saved.config, first, streams: caller.streams };
   using devices = takeDevices(config, facts, of);
   const steps = orderPlan([
