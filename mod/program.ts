@@ -15,6 +15,21 @@ export function mainFile(): string | undefined {
 }
 
 /**
+ * What V8 is told, by the bundle and the executable:
+ *
+ * - `--baseline-batch-compilation-threshold`: V8's first compiler makes code of
+ *   what has run a few times when there is enough of it to be worth a go. In a
+ *   single command there never is so much (bytes): it would only be slower by it.
+ *   The warm engine comes to it soon.
+ * - `--min-semi-space-size`: MB for new objects, enough for a command. With less
+ *   garbage is collected twice in it.
+ */
+export const V8_FLAGS = [
+  "--baseline-batch-compilation-threshold=262144",
+  "--min-semi-space-size=2",
+] as const;
+
+/**
  * What stands between Deno and the bundle, always the same: V8 takes nothing that
  * was compiled with other flags from DENO_DIR, and Deno writes it anew.
  *
@@ -24,19 +39,13 @@ export function mainFile(): string | undefined {
  * - `--no-lazy`: V8 compiles each function when its file is loaded, and not when
  *   it is called. Only what is compiled then is kept in DENO_DIR for the next
  *   start (docs/performance.md).
- * - `--baseline-batch-compilation-threshold`: V8's first compiler makes code of
- *   what has run a few times when there is enough of it to be worth a go. In a
- *   single command there never is so much (bytes): it would only be slower by it.
- *   The warm engine comes to it soon.
- * - `--min-semi-space-size`: MB for new objects, enough for a command. With less
- *   garbage is collected twice in it.
  */
 export const BUNDLE_WORDS = [
   "run",
   "-q",
   "-A",
   "--no-config",
-  "--v8-flags=--no-lazy,--baseline-batch-compilation-threshold=262144,--min-semi-space-size=2",
+  `--v8-flags=${["--no-lazy", ...V8_FLAGS].join(",")}`,
 ] as const;
 
 /** What Deno is told to run a file: main.ts of a clone, or the bundle. */

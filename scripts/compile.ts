@@ -11,6 +11,7 @@
  * @module
  */
 
+import { V8_FLAGS } from "../mod/program.ts";
 import { BuildError, buildPrograms, programPath, ROOT } from "./build.ts";
 import { makeProgram } from "./bundle.ts";
 import { refuseArguments } from "./output.ts";
@@ -49,6 +50,7 @@ export function compile(): void {
         "--allow-all",
         // With a code cache the program would load V8 bytecode from a name in
         // /tmp that anybody can take: not for a tool that root runs.
+        `--v8-flags=${V8_FLAGS.join(",")}`,
         "--no-code-cache",
         "--no-check",
         "--no-config",

@@ -4,9 +4,8 @@
  * @module
  */
 
-import { assertEquals, assertThrows } from "@std/assert";
-import { parseArgs } from "../mod/cli/parse.ts";
-import { ContainerError } from "../mod/errors.ts";
+import { assertEquals } from "@std/assert";
+import { refuse } from "./cli_words.ts";
 
 /** The command line's words; a single "" for none. */
 const split = (line: string) => line === "" ? [] : line.split(" ");
@@ -204,7 +203,7 @@ const refused: [string, string, string, number, string?][] = [
 
 for (const [line, why, hint, exitCode, code = "usage"] of refused) {
   Deno.test(`parseArgs() refuses: ${line}`, () => {
-    const error = assertThrows(() => parseArgs(split(line)), ContainerError);
+    const error = refuse(split(line));
     assertEquals(
       [error.message, error.hint, error.exitCode, error.code],
       [`Cannot read the command line: ${why}`, hint, exitCode, code],

@@ -41,7 +41,16 @@ Deno.test("no import() names what it loads: Deno would read all of it at each st
 /** What the files of a command may not load, by the beginning of a path: each
  * start pays for what it reads. */
 const HEAVY: Record<string, readonly string[]> = {
-  "main.ts": ["mod/container", "mod/process", "mod/plan", "mod/config/load"],
+  "main.ts": [
+    "mod/container",
+    "mod/process",
+    "mod/plan",
+    "mod/config/load",
+    "mod/config/flags/nearest",
+    "mod/cli/elsewhere",
+    "mod/cli/usage_error",
+    "ffi/names",
+  ],
   "mod/cli/lifecycle.ts": [
     "mod/process",
     "mod/plan",
@@ -90,6 +99,8 @@ const HEAVY: Record<string, readonly string[]> = {
     "mod/container/launch/prepare",
   ],
   "mod/cli/launch.ts": [
+    "mod/cli/elsewhere",
+    "mod/cli/usage_error",
     "mod/container/exec",
     "mod/config/from_flags",
     "mod/explain",

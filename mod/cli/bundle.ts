@@ -14,7 +14,7 @@ import { describeFeatures } from "../features.ts";
 import { gatherFacts } from "../host.ts";
 import type { Call } from "./call.ts";
 import { printStdout, toPlain } from "./report.ts";
-import { fail } from "./usage_error.ts";
+import { fail } from "./fail.ts";
 
 /** `rustyrun spec`: writes a config.json to begin with. */
 export function spec(call: Call): number {

@@ -5,10 +5,10 @@
  */
 
 import type { Flags } from "../config/flags/use.ts";
-import { imageElsewhere, wordlessElsewhere } from "./elsewhere.ts";
 import type { Flag } from "./flag_row.ts";
 import { type Command, formatUsage } from "./flags.ts";
-import { fail } from "./usage_error.ts";
+import { fail } from "./fail.ts";
+import { Unreadable } from "./unreadable.ts";
 
 /** Returns the error for a wrong number of words after the flags, in runc's
  * words: callers look for them. */
@@ -24,13 +24,15 @@ export function checkCount(
     : args.length < least
     ? `a minimum of ${least}`
     : `a maximum of ${most}`;
-  throw fail(
-    `"${command.name}" requires ${demand} argument(s)`,
-    args.length === 0 && wordlessElsewhere(command.name) ||
-      (command.usage === "ID" && args.length > 1
-        ? `One id at a time: ${formatUsage(command)}`
-        : `Write ${formatUsage(command)}`),
-    exit,
+  throw new Unreadable(({ wordlessElsewhere }) =>
+    fail(
+      `"${command.name}" requires ${demand} argument(s)`,
+      args.length === 0 && wordlessElsewhere(command.name) ||
+        (command.usage === "ID" && args.length > 1
+          ? `One id at a time: ${formatUsage(command)}`
+          : `Write ${formatUsage(command)}`),
+      exit,
+    )
   );
 }
 
@@ -53,14 +55,16 @@ export function checkRun(
       );
     }
     if (!friendly && form === "friendly") {
-      throw fail(
-        `${typed} needs --rootfs`,
-        reader.exitCode !== 125
-          ? "config.json says it for an OCI bundle"
-          : args.length > 0 && !args.some(isRootfs)
-          ? imageElsewhere(args)
-          : "Give the root file system: --rootfs DIR",
-        reader.exitCode,
+      throw new Unreadable(({ imageElsewhere }) =>
+        fail(
+          `${typed} needs --rootfs`,
+          reader.exitCode !== 125
+            ? "config.json says it for an OCI bundle"
+            : args.length > 0 && !args.some(isRootfs)
+            ? imageElsewhere(args)
+            : "Give the root file system: --rootfs DIR",
+          reader.exitCode,
+        )
       );
     }
   }
@@ -78,16 +82,18 @@ export function checkRun(
     );
   }
   if (!friendly && args.length !== 1) {
-    throw fail(
-      '"run" requires exactly 1 argument(s)',
-      args.length === 0
-        ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
-        : args.some(isRootfs)
-        ? "Write the flags before the command: rustyrun run --rootfs DIR COMMAND"
-        : reader.exitCode !== 125
-        ? "An OCI bundle takes only an ID: config.json says what runs"
-        : imageElsewhere(args),
-      reader.exitCode,
+    throw new Unreadable(({ imageElsewhere }) =>
+      fail(
+        '"run" requires exactly 1 argument(s)',
+        args.length === 0
+          ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
+          : args.some(isRootfs)
+          ? "Write the flags before the command: rustyrun run --rootfs DIR COMMAND"
+          : reader.exitCode !== 125
+          ? "An OCI bundle takes only an ID: config.json says what runs"
+          : imageElsewhere(args),
+        reader.exitCode,
+      )
     );
   }
   return friendly;

@@ -19,6 +19,7 @@ import "./common.ts";
 import type { Call, CommandFunction } from "./call.ts";
 import { load } from "./load.ts";
 import { parseArgs, type Parsed, type Uses } from "./parse.ts";
+import { Unreadable } from "./unreadable.ts";
 import {
   exitCodeOf,
   LOG_LEVELS,
@@ -214,7 +215,9 @@ export async function main(outside: Outside): Promise<number> {
       json: caller.words.includes("--json"),
     };
     return printError(
-      error,
+      error instanceof Unreadable
+        ? error.word((await texts()).usageWords)
+        : error,
       reporting,
       // A command line that cannot be read has its code from the parser.
       (code) => parsed === undefined ? code : exitCodeOf(parsed, code),

@@ -13,7 +13,8 @@ import { findLong, findShort, type Flag, type Row } from "./flag_row.ts";
 import { type Command, findCommand, globalFlags } from "./flags.ts";
 
 import { checkCount, checkRun } from "./check_words.ts";
-import { fail, unknownCommand, unknownFlag } from "./usage_error.ts";
+import { fail } from "./fail.ts";
+import { Unreadable } from "./unreadable.ts";
 
 /** A command line that was understood. */
 export interface Parsed {
@@ -178,9 +179,9 @@ const HELP: Row = { row: "-h, --help", help: "Show help", more: {} };
  *
  * @param global gets the flags before the command, also when this throws
  * @param flags gets the flags of the command, as far as they were read
- * @throws {ContainerError} when it makes no sense; the text holds runc's words
- * where callers look for them ("flag needs an argument", "requires exactly 1
- * argument(s)")
+ * @throws {ContainerError | Unreadable} when it makes no sense; the text holds
+ * runc's words where callers look for them ("flag needs an argument", "requires
+ * exactly 1 argument(s)")
  */
 export function parseArgs(
   argv: readonly string[],
@@ -220,7 +221,9 @@ export function parseArgs(
     rows = [...run.flags(), HELP];
     const at = reader.at;
     if (!reader.take(rows, new Map())) {
-      throw unknownFlag(word, rows, globals, "", new Map(), 125);
+      throw new Unreadable(({ unknownFlag }) =>
+        unknownFlag(word, rows, globals, "", new Map(), 125)
+      );
     }
     reader.at = at;
     command = run;
@@ -231,7 +234,7 @@ export function parseArgs(
     const name = argv[reader.at];
     if (name === undefined) return helpOf(global);
     command = findCommand(name);
-    if (!command) throw unknownCommand(name);
+    if (!command) throw refuseCommand(name);
     reader.at++;
     rows = [...command.flags(), HELP];
   }
@@ -243,6 +246,10 @@ export function parseArgs(
     { global, flags },
     implied,
   );
+}
+
+function refuseCommand(name: string): Unreadable {
+  return new Unreadable(({ unknownCommand }) => unknownCommand(name));
 }
 
 /** What "help COMMAND" comes to. */
@@ -265,7 +272,9 @@ function isIdOfBundle({ argv, at }: Reader, rows: Rows, flags: Uses): boolean {
     }
   } catch (error) {
     // It is read once more, and told then.
-    if (!(error instanceof ContainerError)) throw error;
+    if (!(error instanceof ContainerError || error instanceof Unreadable)) {
+      throw error;
+    }
   }
   return true;
 }
@@ -306,13 +315,9 @@ function readCommand(
         ? reader.take(globals, global)
         : undefined);
     if (!flag) {
-      throw unknownFlag(
-        word,
-        rows,
-        globals,
-        command.name,
-        flags,
-        reader.exitCode,
+      const { exitCode } = reader;
+      throw new Unreadable(({ unknownFlag }) =>
+        unknownFlag(word, rows, globals, command.name, flags, exitCode)
       );
     }
     const next = argv[reader.at];
@@ -356,7 +361,7 @@ function readCommand(
   } else {
     checkCount(command, args, 1);
     if (command.name === "help" && args[0] && !findCommand(args[0])) {
-      throw unknownCommand(args[0]);
+      throw refuseCommand(args[0]);
     }
   }
   return { command: command.name, friendly, global, flags, args };

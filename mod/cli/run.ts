@@ -24,12 +24,11 @@ import {
   wordsOf,
 } from "./call.ts";
 import { runDetached } from "./detach.ts";
-import { imageMeant } from "./elsewhere.ts";
 import { load } from "./load.ts";
 import { printStdout, warnTo } from "./report.ts";
 
 /** The configuration of a bundle. */
-function readBundle(call: Call): Config {
+async function readBundle(call: Call): Promise<Config> {
   try {
     return configFromBundle(call, call.caller);
   } catch (error) {
@@ -38,7 +37,8 @@ function readBundle(call: Call): Config {
       error.code === "config-unreadable" &&
       error.cause instanceof Deno.errors.NotFound;
     if (!here || !missing) throw error;
-    throw imageMeant(call.args[0]!, error);
+    const { usageWords } = await load<typeof import("./texts.ts")>("texts");
+    throw usageWords.imageMeant(call.args[0]!, error);
   }
 }
 
@@ -55,7 +55,7 @@ export async function run(call: Call): Promise<number> {
   }
   const config = call.friendly
     ? (await load<typeof import("./friendly.ts")>("friendly")).readFlags(call)
-    : readBundle(call);
+    : await readBundle(call);
   checkMaxOutput(bounds, config.spec.process?.terminal ?? false);
   if (bounds.resultFd !== undefined) config.counted = true;
   const facts = gatherFacts(call.caller);

@@ -1,5 +1,6 @@
 /**
- * The commands that only print a text: help, version, completions, man.
+ * The commands that only print a text: help, version, completions, man. And what
+ * is said of a command line that makes no sense.
  *
  * @module
  */
@@ -12,6 +13,8 @@ import { formatCompletions } from "./completions.ts";
 import { formatHelp } from "./help.ts";
 import { formatMan } from "./man.ts";
 import { printStdout } from "./report.ts";
+
+export * as usageWords from "./usage_error.ts";
 
 /** `rustyrun help`, and `--help` anywhere. */
 export function help(call: Call): number {

@@ -1,29 +1,19 @@
 /**
- * What is said of a command line that makes no sense.
+ * What is said of a command line that makes no sense, where it is more than a
+ * line: loaded when it is needed.
  *
  * @module
  */
 
-import { ContainerError } from "../errors.ts";
+import type { ContainerError } from "../errors.ts";
 import type { FlagUse } from "../config/flags/use.ts";
 import { findNearest } from "../config/flags/nearest.ts";
 import { commandElsewhere, flagElsewhere } from "./elsewhere.ts";
 import { findLong, readRow, type Row } from "./flag_row.ts";
 import { globalFlags, listCommands } from "./flags.ts";
+import { fail } from "./fail.ts";
 
-/** Returns an error in reading the command line. */
-export function fail(
-  why: string,
-  hint: string,
-  exitCode: number,
-  code = "usage",
-): ContainerError {
-  return new ContainerError(`Cannot read the command line: ${why}`, {
-    code,
-    hint,
-    exitCode,
-  });
-}
+export { imageElsewhere, imageMeant, wordlessElsewhere } from "./elsewhere.ts";
 
 /** Returns the error for a flag that no table has. */
 export function unknownFlag(

@@ -11,6 +11,7 @@ import { ContainerError } from "../errors.ts";
 import { OWN } from "./call.ts";
 import { FILES, load } from "./load.ts";
 import { parseArgs, type Parsed } from "./parse.ts";
+import { Unreadable } from "./unreadable.ts";
 
 /** Commands that engines and people call again and again, and that wait for
  * nobody. */
@@ -86,7 +87,9 @@ export function isWarm(words: readonly string[]): boolean {
   try {
     parsed = parseArgs(words, new Map());
   } catch (error) {
-    if (!(error instanceof ContainerError)) throw error;
+    if (!(error instanceof ContainerError || error instanceof Unreadable)) {
+      throw error;
+    }
     return false;
   }
   return !listOutside(words, parsed).some((it) => OWN.test(it)) &&
