@@ -170,6 +170,8 @@ export const NEEDS = {
     probeList(asUser(["unshare", "-Ur", "true"], "subuid")),
   /** A writable cgroup v1 memory hierarchy: v1 or hybrid. */
   "cgroup-v1": () => mountTypes().some((t) => /[ ,]memory\b/.test(t)),
+  /** cgroup v2 is mounted, with controllers or without. */
+  cgroup2: () => mountTypes().some((t) => t.startsWith("cgroup2")),
   /** A cgroup v2 hierarchy with controllers. */
   "cgroup-v2": hasControllers,
   /** systemd started this machine, with cgroup v2: sd_booted(3). */

@@ -7,6 +7,7 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import { makeEvent } from "../../ffi/event.ts";
 import { closeFd, openFd, readFd, syscall, writeFd } from "../../ffi/libc.ts";
 import type { CgroupDir } from "../cgroups.ts";
@@ -24,26 +25,36 @@ export interface OomWatch {
 interface Bell {
   fd: number;
   events: number;
-  /** @returns whether it was the OOM killer */
-  answer(): boolean;
+  /** @returns whether it was the OOM killer; undefined where nobody can tell any
+   * more */
+  answer(): boolean | undefined;
 }
 
-function readKills(fd: number): number {
-  syscall("lseek", fd, 0, 0);
-  const text = new TextDecoder().decode(readFd(fd, 4096));
+/** @returns undefined when the cgroup has gone: systemd removes one as soon as
+ * nobody is in it */
+function readKills(fd: number): number | undefined {
+  let text: string;
+  try {
+    syscall("lseek", fd, 0, 0);
+    text = new TextDecoder().decode(readFd(fd, 4096));
+  } catch (error) {
+    if (error instanceof SyscallError && error.code === "ENODEV") return;
+    throw error;
+  }
   return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
 }
 
 function watchEvents(path: string): Bell {
   const fd = openFd(`${path}/memory.events`, 0);
-  let kills = readKills(fd);
+  let kills = readKills(fd) ?? 0;
   return {
     fd,
     events: EPOLL.priority,
     answer() {
-      const before = kills;
-      kills = readKills(fd);
-      return kills > before;
+      const [before, now] = [kills, readKills(fd)];
+      if (now === undefined) return undefined;
+      kills = now;
+      return now > before;
     },
   };
 }
@@ -101,18 +112,20 @@ export function watchOom(
     );
   }
   let closed = false;
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    forget(bell.fd);
+    closeFd(bell.fd);
+  };
   (async () => {
     while (!closed) {
       await untilReady(bell.fd, bell.events, false);
-      if (!closed && bell.answer()) ring();
+      if (closed) return;
+      const rung = bell.answer();
+      if (rung === undefined) close();
+      else if (rung) ring();
     }
   })();
-  return {
-    close() {
-      if (closed) return;
-      closed = true;
-      forget(bell.fd);
-      closeFd(bell.fd);
-    },
-  };
+  return { close };
 }
