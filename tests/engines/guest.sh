@@ -35,7 +35,7 @@ const plain = Deno.readFileSync("/var/tmp/clone/dist/rustyrun-front-" + Deno.bui
 const program = [Deno.execPath(), ...denoWords("$program")];
 const sockets = { rustyrun: "/run/rr-serve/s", user: "/run/user/1000/rr-serve/s" };
 for (const [name, socket] of Object.entries(sockets)) {
-  const front = encodeFront(plain, { program, socket, patience: 5000 });
+  const front = encodeFront(plain, { program, socket, patience: 120_000 });
   Deno.writeFileSync("/opt/rr/" + name, front, { mode: 0o755 });
 }
 TS
@@ -74,7 +74,7 @@ for engine in "$@"; do
     scratch=$(mktemp -d)
     chown $who "$scratch"
     words=(env "CASES=/var/tmp/clone/tests/engines/cases" "ENGINE=$name" "RUNTIME=$runtime" "SCRATCH=$scratch"
-      "MANAGER=$manager" "CRICTL=${CRICTL:-}" "FROM=${FROM:-}" "ROW=${ROW:-5}" "ONCE=${ONCE:-3}" PODMAN= PARENT= PODPARENT= PATIENCE=300
+      "MANAGER=$manager" "CRICTL=${CRICTL:-}" "FROM=${FROM:-}" "ROW=${ROW:-5}" "ONCE=${ONCE:-3}" PODMAN= PARENT= PODPARENT= PATIENCE=${PATIENCE:-600}
       bash -c '. "$CASES/lib.sh"; . "$CASES/$ENGINE.sh"')
     # A user's cgroups are below the user's own manager.
     [ $who = root ] || words=(systemd-run -q -M $who@ --user --pipe --wait --collect -p Delegate=yes "${words[@]}")
