@@ -87,8 +87,13 @@ const HOST: CgroupLook = {
     };
   },
   manager(buses) {
-    using manager = new Manager(buses);
-    return manager.controlGroup();
+    // Not with `using`: see scripts/bundle.ts.
+    const manager = new Manager(buses);
+    try {
+      return manager.controlGroup();
+    } finally {
+      manager[Symbol.dispose]();
+    }
   },
 };
 

@@ -12,6 +12,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { describeInstall } from "../scripts/build.ts";
+import { makeProgram } from "../scripts/bundle.ts";
 import {
   findLeaks,
   makeRootfs,
@@ -188,6 +189,20 @@ testOn(
     }
   },
 );
+
+Deno.test("the minifier of the bundle keeps every `using`", () => {
+  const count = (minify: boolean) => {
+    const dir = Deno.makeTempDirSync();
+    try {
+      makeProgram(dir, minify);
+      return listFiles(dir).map((it) => Deno.readTextFileSync(dir + it))
+        .join("\n").match(/\busing [\w$]+ ?=/g)!.length;
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  };
+  assertEquals(count(true), count(false));
+});
 
 testOn(
   ["cc"],
