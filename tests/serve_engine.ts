@@ -81,6 +81,7 @@ async function main(args: readonly string[]): Promise<void> {
       isCurrent: () => isCurrent(me),
       least: Number(least),
       most: Number(most),
+      cpus: Number(most),
       idle: 0,
     });
     console.log("ends");

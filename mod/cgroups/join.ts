@@ -10,7 +10,7 @@
  * @module
  */
 
-import { readTextFileSync } from "../../ffi/files.ts";
+import { existsSync, readTextFileSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { type CgroupMount, type Facts, parseCgroups } from "../host.ts";
 import type { CgroupDir, CgroupPlan } from "./model.ts";
@@ -133,7 +133,7 @@ const GONE = "it does not exist";
  * case. */
 function findRefusal(path: string, version: 1 | 2): string | undefined {
   if (version === 1) {
-    return read(`${path}/tasks`) === undefined ? GONE : undefined;
+    return isThere(`${path}/tasks`) ? undefined : GONE;
   }
   const handed = read(`${path}/cgroup.subtree_control`)?.trim();
   if (handed === undefined) return GONE;
@@ -145,14 +145,19 @@ function findRefusal(path: string, version: 1 | 2): string | undefined {
     : undefined;
 }
 
-function read(path: string): string | undefined {
+function attempt<T>(call: () => T): T | undefined {
   try {
-    return readTextFileSync(path);
+    return call();
   } catch (error) {
     if (error instanceof Deno.errors.PermissionDenied) throw error;
     return undefined;
   }
 }
+
+const read = (path: string) => attempt(() => readTextFileSync(path));
+
+/** Without a look at what is in it: a list of tasks may be long. */
+const isThere = (path: string) => attempt(() => existsSync(path)) === true;
 
 /** The hierarchies, with the place that a process has in each. */
 function listMounts({ process, proc }: Seen): CgroupMount[] {

@@ -131,6 +131,7 @@ function serveAt(
     isCurrent: () => isCurrent(self),
     least: LEAST,
     most: MOST,
+    cpus: navigator.hardwareConcurrency,
     idle,
   });
 }

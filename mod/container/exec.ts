@@ -18,6 +18,7 @@ import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { type Op, SYNC } from "../plan.ts";
+import { Keeper } from "../process/keeper.ts";
 import {
   planSecurity,
   resolveCapabilities,
@@ -232,24 +233,31 @@ export function execProcess(
   words: KeeperWords,
   warn: Warn,
 ): number {
-  const launched = launchExec(id, options, facts, place, warn);
   if (options.detach) {
-    dismissWarden(launched.started);
+    dismissWarden(launchExec(id, options, facts, place, warn).started);
     return 0;
   }
-  const { started, ops, held, seen } = launched;
-  const { run, control } = started;
+  using all = new DisposableStack();
+  let late: Op[] = [];
+  let keeper: Keeper | undefined;
+  const { started } = launchExec(id, options, facts, place, warn, {
+    started({ ops, held, seen }) {
+      late = [
+        held,
+        ...planLateErrors(ops, seen, facts, words),
+        planRefusal(words, "command"),
+      ];
+    },
+    ready({ started: { run, control } }) {
+      const slots = new Map([["channel", run.channel], ["control", control]]);
+      const master = run.received.get(FD_TAG.master);
+      if (master !== undefined) slots.set("master", master);
+      const watch = planWatch(run, { runs: false, warden: run.helper });
+      keeper = all.use(new Keeper(place, [...watch, ...late], slots));
+    },
+  });
   try {
-    const slots = new Map([["channel", run.channel], ["control", control]]);
-    const master = run.received.get(FD_TAG.master);
-    if (master !== undefined) slots.set("master", master);
-    const plan = [
-      ...planWatch(run, { runs: false, warden: run.helper }),
-      held,
-      ...planLateErrors(ops, seen, facts, words),
-      planRefusal(words, "command"),
-    ];
-    return run.becomeKeeper(place.root, plan, slots);
+    return keeper!.become();
   } catch (error) {
     abandon(started);
     throw error;
@@ -269,6 +277,14 @@ export interface LaunchedExec {
   seen: Config;
 }
 
+/** What is done while the child stage works, which does not wait for it. */
+export interface Meanwhile {
+  /** Once it has started. */
+  started(launched: LaunchedExec): void;
+  /** Once all is known of its process, which has still to come to its gate. */
+  ready(launched: LaunchedExec): void;
+}
+
 /**
  * Starts a process in a container. It takes no lock of that: it changes nothing
  * of its state, looks once more whether the container is there when the process
@@ -283,6 +299,7 @@ export function launchExec(
   facts: Facts,
   place: Place,
   warn: Warn,
+  meanwhile?: Meanwhile,
 ): LaunchedExec {
   const { root, caller } = place;
   const state = findState(root, id);
@@ -341,7 +358,12 @@ export function launchExec(
   try {
     started = startWarded(place, () => ops, devices.slots);
     const { run } = started;
+    const launched = { started, ops, held, seen };
+    meanwhile?.started(launched);
     run.serve({
+      released(step) {
+        if (step === SYNC.ready) meanwhile?.ready(launched);
+      },
       sync(step, pid) {
         if (step === SYNC.cgroups) {
           enterUnit(state.cgroup, found.v2, pid, facts);
@@ -362,7 +384,7 @@ export function launchExec(
     );
     writePidFile(config, run.pid);
     sayWarnings(resolveCapabilities(config, facts).warnings, warn);
-    return { started, ops, held, seen };
+    return launched;
   } catch (error) {
     if (started !== undefined) {
       abandon(started);

@@ -11,6 +11,7 @@ import type { Facts } from "../host.ts";
 import { hookState, runHooks } from "../hooks.ts";
 import type { Op } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
+import { Keeper } from "../process/keeper.ts";
 import { sweep } from "./delete.ts";
 import {
   abandonLaunch,
@@ -42,12 +43,11 @@ export interface ForegroundOptions {
   poststop: readonly string[];
 }
 
-/** Poststart hooks need the process started while this is still Deno.
- *
- * @returns whether it runs; the keeper lets it go otherwise */
-function runPoststart(run: PlanRun, config: Config): boolean {
+/** Poststart hooks need the process started while this is still Deno; else the
+ * keeper lets it go. */
+function runPoststart(run: PlanRun, config: Config): void {
   const hooks = config.spec.hooks?.poststart;
-  if (!hooks?.length) return false;
+  if (!hooks?.length) return;
   run.release();
   run.serve({});
   const state = hookState(
@@ -56,7 +56,6 @@ function runPoststart(run: PlanRun, config: Config): boolean {
     run.pid,
   );
   runHooks("poststart", hooks, state);
-  return true;
 }
 
 /**
@@ -77,6 +76,8 @@ export function runForeground(
     ? undefined
     : makeOutputPipes();
   let end: Op[] = [];
+  let keeper: Keeper | undefined;
+  using all = new DisposableStack();
   const launched = launchWarded(config, facts, {
     place,
     gate: "keeper",
@@ -96,9 +97,13 @@ export function runForeground(
         ...planBounds(prepared, options.bounds, options.words),
       ];
     },
+    ready(launched) {
+      keeper = all.use(prepareKeeper(launched, options, end, pipes?.ours));
+    },
   });
   try {
-    return becomeKeeper(launched, options, end, pipes?.ours);
+    runPoststart(launched.run, config);
+    return keeper!.become();
   } catch (error) {
     throw abandonLaunch(launched, error);
   } finally {
@@ -106,15 +111,15 @@ export function runForeground(
   }
 }
 
-/** Hands on what is launched; as {@linkcode runForeground}. */
-function becomeKeeper(
+/** Plans who takes over what is launched. */
+function prepareKeeper(
   { run, control, prepared, dir }: Launched,
   { place, keep, detached, poststop, bounds }: ForegroundOptions,
   end: readonly Op[],
   output: OutputPipes["ours"] = new Map(),
-): number {
+): Keeper {
   const { config } = prepared;
-  const runs = runPoststart(run, config);
+  const runs = Boolean(config.spec.hooks?.poststart?.length);
   const slots = new Map<string, number>([
     ["control", control],
     ["state", dir.fd],
@@ -144,5 +149,5 @@ function becomeKeeper(
       why: "say that it runs, and keep its exit code",
     });
   }
-  return run.becomeKeeper(place.root, plan, slots);
+  return new Keeper(place, plan, slots);
 }

@@ -58,6 +58,9 @@ export interface LaunchOptions {
   planned?: (prepared: Prepared) => void;
   /** While the child stage works. */
   forked?: (prepared: Prepared) => void;
+  /** Once all is known of the first process, which has still to come to its gate,
+   * and does not wait for this. */
+  ready?: (launched: Launched) => void;
 }
 
 /** A container that has come to its gate. */
@@ -177,6 +180,7 @@ function serve(launched: Launched, options: LaunchOptions): void {
       tellWarden(control, "C");
     },
     forked: () => options.forked?.(prepared),
+    ready: () => options.ready?.(launched),
   });
   const state = hookState(
     { ...config.spec, id: config.id, bundle: config.bundle },

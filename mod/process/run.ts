@@ -5,13 +5,7 @@
  * @module
  */
 
-import {
-  closeFd,
-  fillMemfd,
-  makeMemfd,
-  pollFds,
-  trySyscall,
-} from "../../ffi/libc.ts";
+import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { type Packet, receiveLast, receivePacket } from "../../ffi/packets.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { CallerGone, type Outlet } from "../outlet.ts";
@@ -22,15 +16,15 @@ import {
   type Report,
   REPORT_SIZE,
 } from "../plan/report.ts";
-import { encodePlan } from "../plan/encode.ts";
 import { forged, HelperDied, OperationError } from "./errors.ts";
-import { lendAll } from "./helper.ts";
 
 /** What the host stage does while a plan runs. */
 export interface PlanHandlers {
   /** `sync` waits; when this returns, the child stage goes on. `pid` is its own
    * word for itself: before `fork` the pid on the host. */
   sync?: (id: number, pid: number) => void;
+  /** The child stage goes on from a `sync`: time for what it does not wait for. */
+  released?: (id: number) => void;
   /** The container's first process is there and goes on by itself: time for
    * what does not need its answer. */
   forked?: () => void;
@@ -160,6 +154,7 @@ export class PlanRun {
         if (report.detail === SYNC.start) return "start";
         handlers.sync?.(report.detail, report.errno);
         this.release();
+        handlers.released?.(report.detail);
       }
     }
   }
@@ -307,34 +302,5 @@ export class PlanRun {
     closeFd(this.channel);
     if (this.pidfd >= 0) closeFd(this.pidfd);
     for (const fd of this.received.values()) closeFd(fd);
-  }
-
-  /**
-   * Becomes the keeper: the caller's process goes on as the helper, same pid.
-   *
-   * @param room directory of the states, see {@linkcode lendAll}
-   * @param ops its plan
-   * @param inherited slot name -> descriptor that goes along
-   * @returns as {@linkcode Outlet.become}
-   * @throws {SyscallError} when the exec fails
-   */
-  becomeKeeper(
-    room: string,
-    ops: readonly Op[],
-    inherited: ReadonlyMap<string, number>,
-  ): number {
-    const outlet = this.#outlet;
-    const memfd = makeMemfd(PLAN);
-    try {
-      const { helper, plan, slots } = lendAll(outlet, room, memfd, inherited);
-      fillMemfd(memfd, encodePlan(ops, slots));
-      return outlet.become(
-        helper,
-        ["rustyrun-keeper", "keeper", String(plan)],
-        [plan, ...slots.values()],
-      );
-    } finally {
-      closeFd(memfd);
-    }
   }
 }

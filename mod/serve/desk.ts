@@ -24,6 +24,9 @@ export interface DeskOptions {
   /** Workers that stay, and workers at most. */
   least: number;
   most: number;
+  /** As many may have work at once: beyond them another is started only when those
+   * there are do not come to an end with theirs. */
+  cpus: number;
   /** Milliseconds without a call after which the engine ends; 0: never. */
   idle: number;
 }
@@ -44,8 +47,14 @@ interface Waiting {
 
 /** Milliseconds that a worker which need not stay is kept without a call. */
 const SPARE_MS = 20_000;
-/** Milliseconds that a call waits for a worker: by then it were done cold. */
+/** Milliseconds without a worker that became free after which a call is done cold:
+ * it is held there, as those before it are. While one after the other comes to its
+ * end, to wait for its turn takes less of the machine than a cold start. */
 const PATIENCE_MS = 400;
+/** Milliseconds after which another worker is started though every CPU has one. A
+ * new one takes more CPU time for its start, and for its first calls, than some
+ * dozen calls of the others. */
+const STALL_MS = 50;
 
 /** As many workers may end at their start before the engine does. */
 const FAILED_MAX = 3;
@@ -86,6 +95,8 @@ class Desk {
   #failed = 0;
   /** When there was something to do. */
   #last = performance.now();
+  /** When a worker became free. */
+  #freed = 0;
 
   constructor(options: DeskOptions) {
     this.#options = options;
@@ -107,9 +118,10 @@ class Desk {
       [...this.#workers].forEach((it, i) => {
         if (heard[i]) this.#hear(it);
       });
-      if (called && !isCurrent()) return;
       if (called) this.#accept();
       this.#serve();
+      // Behind the hand-over, so that no call waits for it: a worker looks itself.
+      if (called && !isCurrent()) return;
     }
   }
 
@@ -131,9 +143,25 @@ class Desk {
   }
 
   #refuseLate(now: number): void {
-    while (this.#queue[0] && now - this.#queue[0].since >= PATIENCE_MS) {
+    while (this.#queue.length > 0 && now - this.#stuckSince >= PATIENCE_MS) {
       this.#refuse(this.#queue.shift()!.front);
     }
+  }
+
+  /** Since when the first call in the queue has seen no worker become free. */
+  get #stuckSince(): number {
+    return Math.max(this.#queue[0]?.since ?? Infinity, this.#freed);
+  }
+
+  /** When another worker is started for who waits; undefined: not at all. */
+  get #wantsMoreAt(): number | undefined {
+    const { cpus, most } = this.#options;
+    const count = this.#workers.length;
+    if (
+      this.#queue.length === 0 || count >= most ||
+      this.#workers.some((it) => it.state === "starting")
+    ) return undefined;
+    return count < cpus ? 0 : this.#stuckSince + STALL_MS;
   }
 
   /** Starts who is missing, and lets one go who is not needed. */
@@ -141,8 +169,8 @@ class Desk {
     // Reaps those that have ended.
     while (trySyscall("wait4", -1, null, 1, null) > 0);
     const { least, most } = this.#options;
-    const starting = this.#workers.some((it) => it.state === "starting");
-    const more = this.#queue.length > 0 && !starting ? 1 : 0;
+    const at = this.#wantsMoreAt;
+    const more = at !== undefined && now >= at ? 1 : 0;
     const wanted = Math.min(Math.max(least, this.#workers.length + more), most);
     while (this.#workers.length < wanted) this.#add(now);
     const spare = this.#workers.findLast((it) =>
@@ -159,7 +187,8 @@ class Desk {
     const { idle, least } = this.#options;
     const ends = [
       ...(idle > 0 ? [this.#last + idle] : []),
-      ...this.#queue.slice(0, 1).map((it) => it.since + PATIENCE_MS),
+      ...(this.#queue.length > 0 ? [this.#stuckSince + PATIENCE_MS] : []),
+      ...[this.#wantsMoreAt].filter((it) => it !== undefined),
       ...(this.#workers.length > least
         ? this.#workers.filter((it) => it.state === "free")
           .map((it) => it.since + SPARE_MS)
@@ -188,6 +217,7 @@ class Desk {
     this.#last = worker.since = performance.now();
     if (receivePacket(worker.socket, new Uint8Array(1)) !== undefined) {
       worker.state = "free";
+      this.#freed = worker.since;
       this.#failed = 0;
       return;
     }

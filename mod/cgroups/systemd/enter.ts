@@ -38,11 +38,13 @@ export function enterUnit(
   pid: number,
   facts: Pick<Facts, "uid" | "cgroups">,
 ): void {
+  // The facts come last: the child stage waits, and it is two files of /proc.
+  if (unit?.buses.kind !== "user" || to === undefined) return;
   const scope = dirs.find((it) => it.version === 2)?.path;
   const mount = facts.cgroups.find((it) => it.version === 2);
   if (
-    unit?.buses.kind !== "user" || to === undefined || scope === undefined ||
-    mount === undefined || !`${to}/`.startsWith(`${scope}/`) ||
+    scope === undefined || mount === undefined ||
+    !`${to}/`.startsWith(`${scope}/`) ||
     isDelegated(`${to}/cgroup.procs`, mount, facts.uid, { stat })
   ) return;
   using manager = new Manager(unit.buses);

@@ -12,6 +12,7 @@ import { wordPlanError } from "../../failure.ts";
 import { hookState, runHooks } from "../../hooks.ts";
 import type { Facts } from "../../host.ts";
 import type { PlanRun } from "../../process.ts";
+import { Keeper } from "../../process/keeper.ts";
 import { publishState, type StateDir, writeLeftovers } from "../../state.ts";
 import { discardNew } from "../create.ts";
 import { claimContainer, planNoted } from "../kept/reclaim.ts";
@@ -293,7 +294,8 @@ function becomeKeeper(
       why: "run the poststop hooks",
     });
   }
-  return run.becomeKeeper(place.root, plan, slots);
+  using keeper = new Keeper(place, plan, slots);
+  return keeper.become();
 }
 
 /** Ends a container that is not to be. */

@@ -151,6 +151,8 @@ export interface Serving {
   makeGroups: (pid: number) => void;
   /** While the child stage works, once it has a first process. */
   forked?: () => void;
+  /** Once its limits are set and its state is there; nobody waits for this. */
+  ready?: () => void;
 }
 
 /**
@@ -163,7 +165,7 @@ export function serveLaunch(
   run: PlanRun,
   prepared: Prepared,
   dir: StateDir,
-  { kind, makeGroups, forked }: Serving,
+  { kind, makeGroups, forked, ready }: Serving,
 ): ReturnType<PlanRun["serve"]> {
   // A unit of systemd's needs a process; else the helper starts meanwhile.
   const waits = prepared.cgroup.unit !== undefined;
@@ -174,6 +176,9 @@ export function serveLaunch(
     forked() {
       stageContainer(prepared, dir, kind, run.pid);
       forked?.();
+    },
+    released(step) {
+      if (step === SYNC.ready) ready?.();
     },
     sync(step, pid) {
       if (step === SYNC.cgroups && waits) makeGroups(pid);
