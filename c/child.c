@@ -119,12 +119,8 @@ static void close_strangers(void)
 	close_others(3 + (unsigned int)preserved, keep, PLAN_SLOTS);
 }
 
-_Noreturn void child_main(int fd, char *word)
+static void begin(char *word)
 {
-	struct op op;
-	const void *bytes;
-	size_t size;
-
 	if (syscall(SYS_close_range, 3u, ~0u, K_CLOSE_RANGE_CLOEXEC) < 0)
 		_exit(125);
 	child.word = word;
@@ -132,11 +128,24 @@ _Noreturn void child_main(int fd, char *word)
 	signal(SIGPIPE, SIG_IGN);
 	umask(0); /* the plan says whole modes */
 	prctl(PR_SET_NAME, "rustyrun-child");
+}
+
+static void open_plan(int fd)
+{
+	const void *bytes;
+	size_t size;
+
 	bytes = map_plan(fd, &size);
 	if (!bytes || plan_open(&child.plan, bytes, size, child.slot) < 0 ||
 	    child.slot[0] < 0)
 		_exit(125);
 	close(fd);
+}
+
+_Noreturn static void run_plan(void)
+{
+	struct op op;
+
 	child.channel = child.slot[0];
 	close_strangers();
 	while (plan_next(&child.plan, &op) == 0) {
@@ -146,4 +155,32 @@ _Noreturn void child_main(int fd, char *word)
 	}
 	/* A plan that ends without exec: a probe of the doctor. */
 	_exit(0);
+}
+
+_Noreturn void child_main(int fd, char *word)
+{
+	begin(word);
+	open_plan(fd);
+	run_plan();
+}
+
+_Noreturn void child_await(int channel, char *word)
+{
+	int fds[PLAN_FDS], count;
+
+	begin(word);
+	child.channel = channel;
+	count = receive_plan(fds, PLAN_FDS);
+	open_plan(fds[0]);
+	/* The numbers are places: the channel, and then what came with the plan. */
+	fds[0] = channel;
+	for (int i = 0; i < PLAN_SLOTS; i++) {
+		if (child.slot[i] < 0)
+			continue;
+		if (child.slot[i] >= count)
+			_exit(125);
+		child.slot[i] = fds[child.slot[i]];
+	}
+	say_progress("child");
+	run_plan();
 }

@@ -30,6 +30,8 @@ int main(int argc, char **argv)
 
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "child"))
 		child_main(fd, argv[1]);
+	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "await"))
+		child_await(fd, argv[1]);
 	if (fd >= 3 && argc == 3 && !strcmp(argv[1], "keeper"))
 		keeper_main(fd);
 	if (write(2, usage, sizeof(usage) - 1) < 0)

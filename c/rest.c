@@ -1,8 +1,9 @@
 /*
- * A container that is made before it is known what will run in it: its first
- * process waits, with nothing of the host's but the report channel, for the rest
- * of its plan. One packet has that, as sealed as the first part was, and the
- * descriptors that it begins with.
+ * A plan that comes when it is known. One packet has it, sealed as every plan is,
+ * and the descriptors that it begins with. The helper may be started while the
+ * host stage still plans; and a container may be made before it is known what will
+ * run in it: its first process waits, with nothing of the host's but the report
+ * channel, for the rest of its plan.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,20 +20,19 @@
 /* The plan, and what it begins with: the command's streams. */
 #define REST_FDS 4
 
-/* Returns how many descriptors came. The end of the channel means that nobody
- * wants this container any more. */
-static int receive_fds(int fds[REST_FDS])
+int receive_plan(int *fds, size_t most)
 {
 	union {
 		struct cmsghdr head;
-		char room[CMSG_SPACE(REST_FDS * sizeof(int))];
+		char room[CMSG_SPACE(PLAN_FDS * sizeof(int))];
 	} control = { 0 };
 	char byte;
 	struct iovec data = { &byte, 1 };
 	struct msghdr msg = { .msg_iov = &data,
 			      .msg_iovlen = 1,
 			      .msg_control = &control,
-			      .msg_controllen = sizeof(control.room) };
+			      .msg_controllen = (socklen_t)CMSG_SPACE(
+				      most * sizeof(int)) };
 	const struct cmsghdr *head;
 	size_t size;
 	ssize_t n;
@@ -47,6 +47,8 @@ static int receive_fds(int fds[REST_FDS])
 	    head->cmsg_type != SCM_RIGHTS || msg.msg_flags & MSG_CTRUNC)
 		fail(EINVAL, "no plan");
 	size = head->cmsg_len - CMSG_LEN(0);
+	if (size > most * sizeof(int))
+		fail(EINVAL, "no plan");
 	memcpy(fds, CMSG_DATA(head), size);
 	return (int)(size / sizeof(int));
 }
@@ -61,7 +63,7 @@ void run_rest(void)
 	if (!child.rest)
 		fail(EINVAL, "not everything is closed");
 	report(REPORT_WAITING, 0, 0, NULL, -1);
-	count = receive_fds(fds);
+	count = receive_plan(fds, REST_FDS);
 	bytes = map_plan(fds[0], &size);
 	if (!bytes)
 		fail(errno, "the rest of the plan");

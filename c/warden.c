@@ -58,6 +58,10 @@ static void read_config(const struct arg *blob, struct teardown *td)
 	memcpy(config, blob->p, blob->len);
 	if (plan_open(&plan, config, blob->len, slot) < 0)
 		fail(errno, "the warden's configuration");
+	/* Its descriptors are slots of the plan that it is a part of. */
+	for (int i = 0; i < PLAN_SLOTS; i++)
+		if (slot[i] >= 0)
+			slot[i] = slot_fd(slot[i]);
 	while (plan_next(&plan, &op) == 0) {
 		int r = teardown_add(td, &op, slot);
 

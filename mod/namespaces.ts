@@ -39,8 +39,14 @@ const TYPES = [
   ["mount", CLONE.NEWNS],
 ] as const satisfies readonly (readonly [NamespaceType, number])[];
 
-/** Made by the fork itself. The others have a step of their own: user and time
- * before it, cgroup after the container's cgroup is joined. */
+/** Made by the helper's process, which the fork copies. It makes as much in the
+ * same cgroup, and later: the host is through with the cgroups by then. A user
+ * namespace has to be there first, to own them. */
+const AHEAD: readonly NamespaceType[] = ["uts", "ipc", "network"];
+
+/** Made by the fork itself, where they are not made ahead. The others have a step
+ * of their own: user and time before it, cgroup after the container's cgroup is
+ * joined. */
 const FORKED: readonly NamespaceType[] = [
   "pid",
   "mount",
@@ -93,8 +99,17 @@ export function planNamespaces(
     (isLate(config, type) ? late : joins).push(join);
   }
   const userJoin = planJoin(config, "user", CLONE.NEWUSER, sources, options);
+  const ahead = namespaceUse(config, "user") === "inherit"
+    ? newFlags(config, AHEAD)
+    : 0;
   const phased: Phased = {
     sources,
+    ahead: ahead === 0 ? [] : [{
+      do: "unshare",
+      flags: ahead,
+      why: "make its namespaces while the host makes its cgroups",
+      from: "linux.namespaces",
+    }],
     user: planUser(
       config,
       userJoin,
@@ -105,7 +120,7 @@ export function planNamespaces(
     namespaces: privileged ? [] : joins,
     fork: [{
       do: "fork",
-      flags: newFlags(config),
+      flags: newFlags(config, FORKED) & ~ahead,
       cgroup: options.cgroup ?? "",
       why: "start the container's first process",
       from: "linux.namespaces",
@@ -224,10 +239,10 @@ function planJoin(
 }
 
 /** The flags of what the fork makes. */
-function newFlags(config: Config): number {
+function newFlags(config: Config, types: readonly NamespaceType[]): number {
   let flags = 0;
   for (const [type, flag] of TYPES) {
-    if (FORKED.includes(type) && namespaceUse(config, type) === "new") {
+    if (types.includes(type) && namespaceUse(config, type) === "new") {
       flags += flag;
     }
   }

@@ -66,6 +66,17 @@ export interface Outlet {
     argv: readonly string[],
     fds: readonly number[],
   ): number;
+  /**
+   * As {@linkcode Outlet.spawn}, without waiting until it has started. Absent where
+   * that is no wait.
+   *
+   * @returns gives its pid, or throws what spawn() would
+   */
+  spawnSoon?(
+    program: number,
+    argv: readonly string[],
+    fds: readonly number[],
+  ): () => number;
   /** Waits for what was spawned, or what that made its sibling; waitpid(2).
    *
    * @returns its wait status; undefined when it is no child any more, or `hang`

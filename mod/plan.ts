@@ -223,6 +223,9 @@ export const PHASES = [
   "sources",
   /** With a user namespace: what was taken is put where it gets locked. */
   "stage",
+  /** Namespaces that nothing in between depends on: the host makes the cgroups
+   * meanwhile. */
+  "ahead",
   /** sync: the host has made the cgroups. Then their files are opened. */
   "cgroupOpen",
   /** User namespace (setns or unshare), sync: id maps, become root in it. */

@@ -5,14 +5,12 @@
  * @module
  */
 
-import { SyscallError } from "../ffi/errno.ts";
 import { closeFd, fillMemfd, makeMemfd } from "../ffi/libc.ts";
 import { askForSender, packetPair } from "../ffi/packets.ts";
-import { ContainerError } from "./errors.ts";
 import { ownOutlet } from "./outlet.ts";
 import type { Op } from "./plan.ts";
 import { encodePlan } from "./plan/encode.ts";
-import { HelperDied, OperationError } from "./process/errors.ts";
+import { HelperDied, OperationError, wordStart } from "./process/errors.ts";
 import { lendAll } from "./process/helper.ts";
 import { PLAN, type PlanHandlers, PlanRun } from "./process/run.ts";
 
@@ -21,16 +19,14 @@ export { HelperDied, OperationError, type PlanHandlers, PlanRun };
 /**
  * Starts the helper on a plan.
  *
- * @param plan the operations, or what gives them for the slots as they are lent
+ * @param ops the operations
  * @param room directory of the states, see {@linkcode lendAll}
  * @param inherited slot name -> descriptor that goes along
  * @param outlet whose child it is; without one, this process's
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startPlan(
-  plan:
-    | readonly Op[]
-    | ((slots: ReadonlyMap<string, number>) => readonly Op[]),
+  ops: readonly Op[],
   room: string,
   inherited: Iterable<readonly [string, number]> = [],
   outlet = ownOutlet,
@@ -44,7 +40,6 @@ export function startPlan(
       ["channel", child],
       ...inherited,
     ]);
-    const ops = typeof plan === "function" ? plan(lent.slots) : plan;
     fillMemfd(memfd, encodePlan(ops, lent.slots));
     const pid = outlet.spawn(
       lent.helper,
@@ -54,14 +49,7 @@ export function startPlan(
     return new PlanRun(ops, channel, pid, outlet);
   } catch (cause) {
     closeFd(channel);
-    if (!(cause instanceof SyscallError)) throw cause;
-    throw new ContainerError(`Cannot start the helper: ${cause.message}`, {
-      code: "helper-start",
-      hint: cause.code === "EACCES" || cause.code === "EPERM"
-        ? "A security module forbids programs in memory"
-        : undefined,
-      cause,
-    });
+    throw wordStart(cause);
   } finally {
     if (memfd >= 0) closeFd(memfd);
     closeFd(child);

@@ -42,8 +42,10 @@ const plan = (spec: Partial<Spec>, facts = makeFacts(), cgroup?: string) =>
 Deno.test("planNamespaces() makes what `run` gives to root, cgroup after the join", () => {
   const phased = plan({ hostname: "box", linux: ALL }, makeFacts(), "cgroup");
   assertEquals(showPlan(phased), [
+    "# ahead",
+    "unshare 0x4c000000",
     "# fork",
-    "fork 0x6c020000 cgroup",
+    "fork 0x20020000 cgroup",
     "# cgroupJoin",
     "unshare 0x2000000",
     "# session",

@@ -26,7 +26,7 @@ export function explain(
     gate,
     token: "00000000",
   });
-  if (gate === "keeper") addWarden(prepared, call, new Map([["state", 0]]));
+  if (gate === "keeper") addWarden(prepared, call, ["state"]);
   const { steps, cgroup, resctrl, warnings } = prepared;
   const lines = explainPlan(
     steps,

@@ -11,7 +11,8 @@ import { wordPlanError } from "../failure.ts";
 import { ContainerError } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
-import { type PlanRun, startPlan } from "../process.ts";
+import type { PlanRun } from "../process.ts";
+import { Helper } from "../process/await.ts";
 import {
   disownState,
   makeExecFifo,
@@ -52,14 +53,13 @@ export function discardNew(
 
 /** Starts the plan of a container that is going to wait at its fifo. */
 function startWaiting(
+  helper: Helper,
   prepared: Prepared,
   dir: StateDir,
-  { root, outlet }: Place,
 ): PlanRun {
   const fifo = makeExecFifo(dir);
   try {
-    const inherited = [["fifo", fifo], ...sharedSlots(prepared)] as const;
-    return startPlan(prepared.ops, root, inherited, outlet);
+    return helper.run(prepared.ops, [["fifo", fifo], ...sharedSlots(prepared)]);
   } finally {
     closeFd(fifo);
   }
@@ -77,6 +77,7 @@ export function createContainer(
   place: Place,
   warn: Warn,
 ): void {
+  using helper = new Helper(place);
   const dir = claimContainer(place.root, config.id);
   let prepared: Prepared | undefined;
   let run: PlanRun | undefined;
@@ -90,7 +91,7 @@ export function createContainer(
     const noted = planNoted(prepared);
     holdSharedRoot(prepared, noted, dir, place);
     writeLeftovers(dir, noted);
-    run = startWaiting(prepared, dir, place);
+    run = startWaiting(helper, prepared, dir);
     serveLaunch(run, prepared, dir, {
       kind: { foreground: false, waits: true, notifySocket },
       makeGroups: (pid) => makeGroups(made, pid),

@@ -18,6 +18,7 @@ import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
 import { planNamespaces } from "../namespaces.ts";
 import { type Op, SYNC } from "../plan.ts";
+import { Helper } from "../process/await.ts";
 import { Keeper } from "../process/keeper.ts";
 import {
   planSecurity,
@@ -306,6 +307,7 @@ export function launchExec(
   const { proc } = facts;
   const first = checkRunning(root, state, options);
   checkPreserved(options.preserveFds, proc);
+  using helper = new Helper(place);
   const saved = loadSaved(root, state.id);
   const { config, judged } = configOf(saved.config, { first, proc }, options);
   checkTerminal(config, {
@@ -356,7 +358,7 @@ export function launchExec(
   let started: Warded | undefined;
   const seen = asSeen(config, first);
   try {
-    started = startWarded(place, () => ops, devices.slots);
+    started = startWarded(helper, ops, devices.slots);
     const { run } = started;
     const launched = { started, ops, held, seen };
     meanwhile?.started(launched);

@@ -12,6 +12,7 @@ import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
 import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
+import { Helper } from "../process/await.ts";
 import { type StateDir, writeLeftovers } from "../state.ts";
 import { claimContainer, discardPrepared, planNoted } from "./kept/reclaim.ts";
 import { removeState } from "./kept/removal.ts";
@@ -31,6 +32,7 @@ import {
   startWarded,
   tellWarden,
   type Warded,
+  wardedSlots,
 } from "./launch/warden.ts";
 import type { Gate, Noted, Place, Prepared, Warn } from "./model.ts";
 import { handOver } from "./properties/handover.ts";
@@ -116,6 +118,7 @@ export function launchWarded(
   options: LaunchOptions,
 ): Launched {
   const { place, streams = new Map<number, number>() } = options;
+  using helper = new Helper(place);
   const prepared = prepare(config, facts, {
     place,
     gate: options.gate,
@@ -129,7 +132,7 @@ export function launchWarded(
   const dir = claimContainer(place.root, config.id);
   let warded: Warded;
   try {
-    warded = start(prepared, noted, dir, place, streams);
+    warded = start(helper, prepared, noted, dir, place, streams);
   } catch (error) {
     // Nothing was made for it yet.
     removeState(dir);
@@ -150,6 +153,7 @@ export function launchWarded(
 }
 
 function start(
+  helper: Helper,
   prepared: Prepared,
   noted: Noted,
   dir: StateDir,
@@ -159,15 +163,13 @@ function start(
   holdSharedRoot(prepared, noted, dir, place);
   // The plan makes it before it waits for this process.
   if (prepared.upper !== undefined) writeLeftovers(dir, noted);
-  const plan = (slots: ReadonlyMap<string, number>) => {
-    addWarden(prepared, place, slots);
-    return prepared.ops;
-  };
-  return startWarded(place, plan, [
+  const slots: [string, number][] = [
     ["state", dir.fd],
     ...sharedSlots(prepared),
     ...[...streams].map(([fd, it]): [string, number] => [streamSlot(fd), it]),
-  ]);
+  ];
+  addWarden(prepared, place, wardedSlots(slots.map(([name]) => name)));
+  return startWarded(helper, prepared.ops, slots);
 }
 
 function serve(launched: Launched, options: LaunchOptions): void {

@@ -36,6 +36,11 @@ export const CHAPTERS: Record<Phase | "cgroup", Chapter> = {
     lesson:
       "Copied into a mount namespace of another user namespace, a mount keeps what the host has forbidden, and what it hides; nobody in there can undo that.",
   },
+  ahead: {
+    title: "Namespaces of its own, for the network, host name and queues",
+    lesson:
+      "In them are other devices and addresses, another name of the machine, other shared memory. They belong to nobody's user namespace but the host's, and so can be made early.",
+  },
   cgroupOpen: {
     title: "The container's cgroup",
     lesson: "Held open, for the process to enter it.",

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import type { Report } from "../plan/report.ts";
@@ -49,4 +50,16 @@ export function forged(what: string): ContainerError {
       hint: "Something in the container traces what enters it (CAP_SYS_PTRACE)",
     },
   );
+}
+
+/** The error for a helper that does not start; one that has words is itself. */
+export function wordStart(cause: unknown): unknown {
+  if (!(cause instanceof SyscallError)) return cause;
+  return new ContainerError(`Cannot start the helper: ${cause.message}`, {
+    code: "helper-start",
+    hint: cause.code === "EACCES" || cause.code === "EPERM"
+      ? "A security module forbids programs in memory"
+      : undefined,
+    cause,
+  });
 }

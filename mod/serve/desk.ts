@@ -109,7 +109,6 @@ class Desk {
     for (;;) {
       const now = performance.now();
       if (this.#isIdle(now)) return;
-      this.#refuseLate(now);
       this.#tend(now);
       const [called, ...heard] = pollFds(
         [listener, ...this.#workers.map((it) => it.socket)],
@@ -118,6 +117,9 @@ class Desk {
       [...this.#workers].forEach((it, i) => {
         if (heard[i]) this.#hear(it);
       });
+      // Had one become free by then, it would be heard: this process may have had
+      // no turn for a while.
+      if (!heard.some(Boolean)) this.#relieve(now);
       if (called) this.#accept();
       this.#serve();
       // Behind the hand-over, so that no call waits for it: a worker looks itself.
@@ -142,7 +144,12 @@ class Desk {
       this.#workers.every((it) => it.state !== "busy");
   }
 
-  #refuseLate(now: number): void {
+  /** Does something for who waits while nobody becomes free.
+   *
+   * @param now before it was looked whether somebody is */
+  #relieve(now: number): void {
+    const at = this.#wantsMoreAt;
+    if (at !== undefined && now >= at) this.#add(now);
     while (this.#queue.length > 0 && now - this.#stuckSince >= PATIENCE_MS) {
       this.#refuse(this.#queue.shift()!.front);
     }
@@ -164,15 +171,12 @@ class Desk {
     return count < cpus ? 0 : this.#stuckSince + STALL_MS;
   }
 
-  /** Starts who is missing, and lets one go who is not needed. */
+  /** Starts those who stay, and lets one go who is not needed. */
   #tend(now: number): void {
     // Reaps those that have ended.
     while (trySyscall("wait4", -1, null, 1, null) > 0);
-    const { least, most } = this.#options;
-    const at = this.#wantsMoreAt;
-    const more = at !== undefined && now >= at ? 1 : 0;
-    const wanted = Math.min(Math.max(least, this.#workers.length + more), most);
-    while (this.#workers.length < wanted) this.#add(now);
+    const { least } = this.#options;
+    while (this.#workers.length < least) this.#add(now);
     const spare = this.#workers.findLast((it) =>
       it.state === "free" && now - it.since >= SPARE_MS
     );

@@ -70,6 +70,8 @@ export class Front implements Disposable, Outlet {
   /** By pid: what it has started. */
   #children = new Map<number, number>();
   #descriptors: number[] = [];
+  /** Hears the answer that is still to come. */
+  #settle = () => {};
   #over = false;
 
   constructor(socket: number) {
@@ -202,15 +204,27 @@ export class Front implements Disposable, Outlet {
     argv: readonly string[],
     fds: readonly number[],
   ): number {
-    const { result: pid } = this.#ask(
+    return this.spawnSoon(program, argv, fds)();
+  }
+
+  spawnSoon(
+    program: number,
+    argv: readonly string[],
+    fds: readonly number[],
+  ): () => number {
+    const answer = this.#askSoon(
       "posix_spawn",
       VERB.spawn,
       encodeProgram(VERB.spawn, program, argv, fds),
     );
-    // Nobody has waited for it yet, so this is it.
-    const pidfd = trySyscall("pidfd_open", pid, 0);
-    if (pidfd >= 0) this.#children.set(pid, pidfd);
-    return pid;
+    return () => {
+      const { result: pid } = answer();
+      if (this.#children.has(pid)) return pid;
+      // Nobody has waited for it yet, so this is it.
+      const pidfd = trySyscall("pidfd_open", pid, 0);
+      if (pidfd >= 0) this.#children.set(pid, pidfd);
+      return pid;
+    };
   }
 
   /** As {@linkcode Outlet.wait}; when the front has ended, until the child has. */
@@ -238,6 +252,7 @@ export class Front implements Disposable, Outlet {
     argv: readonly string[],
     fds: readonly number[],
   ): number {
+    this.#settle();
     this.#send(encodeProgram(VERB.become, program, argv, fds));
     const answer = this.#receive(-1);
     if (answer === undefined) {
@@ -254,12 +269,14 @@ export class Front implements Disposable, Outlet {
    *
    * @throws {CallerGone} when the front has ended before */
   exit(code: number): void {
+    this.#settle();
     this.#over = true;
     this.#send(encodeRecord(VERB.exit, code));
   }
 
   /** Lets the front become the full program: nothing has had an effect. */
   goCold(): void {
+    this.#settle();
     this.#over = true;
     this.#send(encodeRecord(VERB.cold));
   }
@@ -304,12 +321,33 @@ export class Front implements Disposable, Outlet {
     fds: readonly number[] = [],
     fine = 0,
   ): Answer {
+    return this.#askSoon(call, verb, bytes, fds, fine)();
+  }
+
+  /** Asks, and hears the answer when it is wanted, or before the next question. */
+  #askSoon(
+    call: string,
+    verb: number,
+    bytes: Uint8Array,
+    fds: readonly number[] = [],
+    fine = 0,
+  ): () => Answer {
+    this.#settle();
     this.#send(bytes, fds);
-    const answer = this.#receive(-1);
-    if (answer === undefined) throw new CallerGone("it has ended");
-    if (answer.verb !== verb) throw new CallerGone("it answers nonsense");
-    if (answer.result >= 0 || answer.result === fine) return answer;
-    throw new SyscallError(call, -answer.result);
+    let answer: Answer | undefined;
+    this.#settle = () => {
+      this.#settle = () => {};
+      answer = this.#receive(-1);
+      if (answer === undefined) throw new CallerGone("it has ended");
+      if (answer.verb !== verb) throw new CallerGone("it answers nonsense");
+    };
+    return () => {
+      if (answer === undefined) this.#settle();
+      if (answer === undefined) throw new CallerGone("it has ended");
+      const { result } = answer;
+      if (result >= 0 || result === fine) return answer;
+      throw new SyscallError(call, -result);
+    };
   }
 }
 

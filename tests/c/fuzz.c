@@ -294,6 +294,8 @@ static void run_helper(void)
 	fuzz.missing_rate = rates[fuzz_below(4)];
 	if (fuzz.mode == FUZZ_KEEPER)
 		memcpy(verb, "keeper", 7);
+	else if (!fuzz_below(8))
+		memcpy(verb, "await", 6);
 	how = setjmp(fuzz.end);
 	if (!how) {
 		helper_main(3, argv);

@@ -91,13 +91,13 @@ function makePlans(
     ),
     { do: "kDelete", argv: ["/bin/delete", "box"], env: ["A=1"], why: "" },
   ] satisfies Op[];
-  const slots: [string, number][] = [["state", 1030]];
-  if (sharedRoot !== undefined) slots.push(["root", sharedRoot.tree]);
-  addWarden(prepared, place, new Map(slots));
+  const slots = ["control", "state"];
+  if (sharedRoot !== undefined) slots.push("root");
+  addWarden(prepared, place, ["channel", ...slots]);
   return [
     plain,
     filled,
-    encodePlan(prepared.ops, inherit(["control"])),
+    encodePlan(prepared.ops, inherit(slots)),
     encodeFilled(keeper),
   ];
 }
@@ -211,7 +211,11 @@ function makeSynthetic(name: OpName): Uint8Array {
       { do: "kState", parent: "/run", name: "box", dir: "state", why: "" },
       { do: "kMount", tree: "root", why: "" },
       { do: "kExec", freezer: "/a/state", thaw: "/a/procs", why: "" },
-    ], inherit(["state", "root"]));
+    ], new Map([["state", 2], ["root", 3]]));
+    return encodePlan(
+      [op as unknown as Op],
+      inherit(["slot-control", "state", "root"]),
+    );
   }
   const ops = [op as unknown as Op];
   if (name === "rest") {

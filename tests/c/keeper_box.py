@@ -187,7 +187,8 @@ def launch(spec):
         state = os.open("/".join(spec["state"]), os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(state, fcntl.LOCK_EX)
         os.set_inheritable(state, True)
-    config = encode(teardown_ops(spec, 0), [state] if state >= 0 else [])
+    # Its descriptors are slots of the plan around it.
+    config = encode(teardown_ops(spec, 0), [2] if state >= 0 else [])
     # The warden's are the plan's as well: anything else is closed.
     slots = [theirs.fileno(), far.fileno()] + [state] * (state >= 0)
     fd = sealed(encode(child_ops(spec, config), slots), "plan")

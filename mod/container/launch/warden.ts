@@ -10,7 +10,8 @@ import { packetPair } from "../../../ffi/packets.ts";
 import { namespaceUse } from "../../config/namespaces.ts";
 import type { Op } from "../../plan.ts";
 import { encodePlan } from "../../plan/encode.ts";
-import { type PlanRun, startPlan } from "../../process.ts";
+import type { PlanRun } from "../../process.ts";
+import type { Helper } from "../../process/await.ts";
 import { planLeftovers } from "../kept/leftovers.ts";
 import type { Place, Prepared } from "../model.ts";
 
@@ -20,13 +21,13 @@ const SHUT_RDWR = 2;
  * Puts the warden in front of a plan: it must be there before anything exists
  * that could be left behind.
  *
- * @param slots of the plan: "state" is the state directory, which holds its
- * lock; "root" the shared root, where there is one
+ * @param slots that the plan begins with, in order: "state" is the state
+ * directory, which holds its lock; "root" the shared root, where there is one
  */
 export function addWarden(
   prepared: Prepared,
   { root }: Pick<Place, "root">,
-  slots: ReadonlyMap<string, number>,
+  slots: readonly string[],
 ): void {
   const { config, cgroup, resctrl, sharedRoot, upper } = prepared;
   const left = planLeftovers({
@@ -42,9 +43,11 @@ export function addWarden(
         config.consoleSocket === undefined,
     },
   });
-  const wardens = [...slots].filter(([name]) =>
-    name === "state" || name === "root"
-  );
+  // Its plan has slots of the one around it where that has descriptors.
+  const wardens = ["state", "root"].map((it): [string, number] => [
+    it,
+    slots.indexOf(it),
+  ]).filter(([, at]) => at >= 0);
   const warden: Op = {
     do: "warden",
     control: "control",
@@ -61,22 +64,29 @@ export interface Warded {
   control: number;
 }
 
-/** Starts a plan; the warden is its first step, so that from here on a SIGKILL of
- * this process leaves nothing.
+/** The slots that a plan with a warden begins with: the report channel, its socket,
+ * and others. */
+export function wardedSlots(others: readonly string[]): string[] {
+  return ["channel", "control", ...others];
+}
+
+/** Has a helper run a plan; the warden is its first step, so that from here on a
+ * SIGKILL of this process leaves nothing.
  *
- * @param plan gives the plan, for its slots as they are lent
  * @param inherited slot name -> descriptor, beside the warden's
  * @throws {ContainerError} when the helper cannot be started
  */
 export function startWarded(
-  { root, outlet }: Place,
-  plan: (slots: ReadonlyMap<string, number>) => readonly Op[],
+  helper: Helper,
+  ops: readonly Op[],
   inherited: readonly (readonly [string, number])[] = [],
 ): Warded {
   const [control, wardens] = packetPair();
   try {
-    const slots = [["control", wardens], ...inherited] as const;
-    return { run: startPlan(plan, root, slots, outlet), control };
+    return {
+      run: helper.run(ops, [["control", wardens], ...inherited]),
+      control,
+    };
   } catch (error) {
     closeFd(control);
     throw error;
