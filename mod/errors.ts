@@ -53,6 +53,14 @@ export class ContainerError extends Error {
   }
 }
 
+/** Notes on an error that is going to be told what failed after it. */
+export function suppress(
+  error: Error & Partial<Pick<ContainerError, "suppressed">>,
+  failure: unknown,
+): void {
+  error.suppressed?.push(failure);
+}
+
 /** Returns why a file could not be read or written, in the words of runc, which
  * callers match: lower case, without what Deno adds. */
 export function describeFileError(error: unknown): string {

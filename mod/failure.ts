@@ -160,10 +160,12 @@ export function wordPlanError(
   oomKilled = false,
 ): unknown {
   if (error instanceof OperationError) {
-    return wordFailure(error, config, facts, error);
+    const worded = wordFailure(error, config, facts, error);
+    worded.suppressed.push(...error.suppressed);
+    return worded;
   }
   if (error instanceof HelperDied) {
-    return new ContainerError(
+    const worded = new ContainerError(
       oomKilled
         ? "Cannot start the container: its memory limit killed it before the command ran"
         : error.signal === 0
@@ -178,6 +180,8 @@ export function wordPlanError(
         cause: error,
       },
     );
+    worded.suppressed.push(...error.suppressed);
+    return worded;
   }
   return error;
 }

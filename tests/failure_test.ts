@@ -9,7 +9,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { errnoNumber } from "../ffi/errno.ts";
 import type { Config } from "../mod/config/config.ts";
-import { ContainerError } from "../mod/errors.ts";
+import { ContainerError, suppress } from "../mod/errors.ts";
 import { wordFailure, wordPlanError } from "../mod/failure.ts";
 import { HelperDied, OperationError } from "../mod/process.ts";
 import { makeConfig, makeFacts, UNPRIVILEGED } from "./manager_fixtures.ts";
@@ -142,8 +142,12 @@ Deno.test("wordPlanError() words an operation that failed", () => {
     detail: 0,
     text: "/srv",
   });
+  // What failed after it is told after it.
+  const after = new Error("clean-up");
+  suppress(cause, after);
   const error = wordPlanError(cause, config, makeFacts());
   assert(error instanceof ContainerError && error.cause === cause);
+  assertEquals(error.suppressed, [after]);
   assertEquals(
     error.message,
     'Cannot use "/srv" as the working directory (process.cwd): chdir: EACCES (permission denied)',
@@ -179,13 +183,12 @@ for (
   ] as const
 ) {
   Deno.test(`wordPlanError() words a helper ${name}`, () => {
-    const error = wordPlanError(
-      new HelperDied(signal),
-      config,
-      makeFacts(),
-      oom,
-    );
+    const died = new HelperDied(signal);
+    const after = new Error("clean-up");
+    suppress(died, after);
+    const error = wordPlanError(died, config, makeFacts(), oom);
     assert(error instanceof ContainerError);
+    assertEquals(error.suppressed, [after]);
     assertEquals(error.toJSON(), { error: message, code, hint, exitCode: 125 });
   });
 }

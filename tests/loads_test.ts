@@ -98,7 +98,21 @@ const HEAVY: Record<string, readonly string[]> = {
     "mod/container/foreground",
     "mod/container/launch/prepare",
   ],
-  "mod/cli/launch.ts": [
+  "mod/cli/create.ts": [
+    "mod/cli/elsewhere",
+    "mod/cli/usage_error",
+    "mod/container/exec",
+    "mod/config/from_flags",
+    "mod/explain",
+    "mod/doctor",
+    "mod/serve",
+    "mod/box",
+    "mod/failure",
+    "mod/container/foreground",
+    "mod/container/launched",
+  ],
+
+  "mod/cli/run.ts": [
     "mod/cli/elsewhere",
     "mod/cli/usage_error",
     "mod/container/exec",

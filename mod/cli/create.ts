@@ -4,11 +4,14 @@
  * @module
  */
 
+import "./delete.ts";
+import "./start.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { configFromBundle } from "../config/from_bundle.ts";
 import { createContainer } from "../container/create.ts";
 import { checkTerminal } from "../container/properties/handover.ts";
 import { gatherFacts } from "../host.ts";
+import { HelperDied, OperationError } from "../process.ts";
 import { type Call, needProcessFor, refuseSharedCache } from "./call.ts";
 import { load } from "./load.ts";
 import { warnTo } from "./report.ts";
@@ -24,6 +27,14 @@ export async function create(call: Call): Promise<number> {
   needProcessFor(call, config);
   refuseSharedCache();
   checkTerminal(config, { caller: call.caller, detached: true });
-  createContainer(config, facts, call, warnTo(call));
+  try {
+    createContainer(config, facts, call, warnTo(call));
+  } catch (error) {
+    if (!(error instanceof OperationError || error instanceof HelperDied)) {
+      throw error;
+    }
+    const { wordPlanError } = await load<typeof import("./exec.ts")>("exec");
+    throw wordPlanError(error, config, facts);
+  }
   return 0;
 }

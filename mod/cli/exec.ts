@@ -65,6 +65,9 @@ export function wordStart(error: StartError, call: Call): unknown {
   return wordPlanError(error, error.config, gatherFacts(call.caller));
 }
 
+/** The same for a create. */
+export { wordPlanError };
+
 /** Runs a process in a container; returns 0 when detached. */
 export function run(call: Call): number {
   refuseSharedCache();

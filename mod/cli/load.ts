@@ -10,12 +10,13 @@
  * for each (scripts/bundle.ts), and more of them would cut what they share into
  * more chunks, 0.05 ms each. */
 export const FILES = [
+  "create",
   "delete",
   "exec",
   "friendly",
-  "launch",
   "lifecycle",
   "rare",
+  "run",
   "start",
   "texts",
 ] as const;

@@ -30,17 +30,18 @@ import {
 } from "./report.ts";
 
 const exec = () => load<typeof import("./exec.ts")>("exec");
-const launch = () => load<typeof import("./launch.ts")>("launch");
+const create = () => load<typeof import("./create.ts")>("create");
 const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
 const remove = () => load<typeof import("./delete.ts")>("delete");
+const run = () => load<typeof import("./run.ts")>("run");
 const start = () => load<typeof import("./start.ts")>("start");
 const rare = () => load<typeof import("./rare.ts")>("rare");
 const texts = () => load<typeof import("./texts.ts")>("texts");
 
 /** The commands; each file is loaded when its command is called. */
 const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
-  run: async () => (await launch()).run,
-  create: async () => (await launch()).create,
+  run: async () => (await run()).run,
+  create: async () => (await create()).create,
   exec: async () => (await exec()).run,
   state: async () => (await lifecycle()).state,
   kill: async () => (await lifecycle()).kill,

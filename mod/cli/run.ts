@@ -4,6 +4,7 @@
  * @module
  */
 
+import "./create.ts";
 import { isWritable } from "../caller/status.ts";
 import type { Config } from "../config/config.ts";
 import { checkMaxOutput, readBounds } from "../config/flags/bounds.ts";

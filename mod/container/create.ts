@@ -7,8 +7,7 @@
 
 import { closeFd } from "../../ffi/libc.ts";
 import type { Config } from "../config/config.ts";
-import { wordPlanError } from "../failure.ts";
-import { ContainerError } from "../errors.ts";
+import { suppress } from "../errors.ts";
 import type { Facts } from "../host.ts";
 import { hookState } from "../hooks.ts";
 import type { PlanRun } from "../process.ts";
@@ -46,7 +45,7 @@ export function discardNew(
     if (prepared === undefined) removeState(dir);
     else discardPrepared(prepared, dir);
   } catch (failure) {
-    if (error instanceof ContainerError) error.suppressed.push(failure);
+    if (error instanceof Error) suppress(error, failure);
     disownState(dir);
   }
 }
@@ -69,7 +68,9 @@ function startWaiting(
  * Makes a container that waits for `start`.
  *
  * @param warn hears what the container does not get and need not
- * @throws {ContainerError} when it cannot be made; nothing is left
+ * @throws {ContainerError | OperationError | HelperDied} when it cannot be made;
+ * nothing is left. The words for what the child stage could not do are those of
+ * mod/failure.ts, which is not loaded for a container that can be made
  */
 export function createContainer(
   config: Config,
@@ -113,9 +114,8 @@ export function createContainer(
   } catch (error) {
     run?.abort();
     run?.reap();
-    const worded = wordPlanError(error, config, facts);
-    discardNew(dir, prepared, worded);
-    throw worded;
+    discardNew(dir, prepared, error);
+    throw error;
   } finally {
     run?.close();
     if (prepared !== undefined) closeSharedRoot(prepared);

@@ -24,7 +24,11 @@ export function createAndStart(
   place: Place,
   warn: Warn,
 ): void {
-  createContainer(config, facts, place, warn);
+  try {
+    createContainer(config, facts, place, warn);
+  } catch (error) {
+    throw wordPlanError(error, config, facts);
+  }
   try {
     startContainer(config.id, place);
   } catch (failed) {

@@ -19,6 +19,8 @@ export class OperationError extends Error {
   readonly detail: number;
   /** The path that failed, or the kernel's own words. */
   readonly text: string;
+  /** Failures of the clean-up that followed. */
+  readonly suppressed: unknown[] = [];
 
   constructor(op: Op, report: Report) {
     super(`${op.do}: ${report.text}`);
@@ -34,6 +36,8 @@ export class HelperDied extends Error {
   override name = "HelperDied";
   /** The signal that killed it, 0 when it exited. */
   readonly signal: number;
+  /** Failures of the clean-up that followed. */
+  readonly suppressed: unknown[] = [];
   constructor(signal: number) {
     super(`the helper died of signal ${signal}`);
     this.signal = signal;

@@ -22,6 +22,8 @@ import {
 } from "../../mod/container/properties/resctrl.ts";
 import { findState } from "../../mod/container/status.ts";
 import { ContainerError } from "../../mod/errors.ts";
+import { OperationError } from "../../mod/process.ts";
+import { errnoName } from "../../ffi/errno.ts";
 import { type Facts, gatherFacts } from "../../mod/host.ts";
 import { ownOutlet } from "../../mod/outlet.ts";
 import type { ClassPlan } from "../../mod/intel_rdt.ts";
@@ -245,8 +247,9 @@ testOn(NEEDS, "create leaves no class when it fails", async () => {
       mkdirSync(path, options);
       if (`${path}`.startsWith(tree.path)) Deno.removeSync(`${path}/tasks`);
     };
-    assertThrows(() => room.create(facts), ContainerError, "ENOENT");
+    const error = assertThrows(() => room.create(facts), OperationError);
     Deno.mkdirSync = mkdirSync;
+    assertEquals(errnoName(error.errno), "ENOENT");
     assertEquals(tree.groups(), ["guest", "info", "mon_groups"]);
   }
 });

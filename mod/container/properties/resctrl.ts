@@ -13,7 +13,7 @@ import {
   writeTextFileSync,
 } from "../../../ffi/files.ts";
 import { closeFd, openFd, trySyscall } from "../../../ffi/libc.ts";
-import { ContainerError } from "../../errors.ts";
+import { ContainerError, suppress } from "../../errors.ts";
 import type { ClassPlan, Group } from "../../intel_rdt.ts";
 import { sleep, type State } from "../../state.ts";
 
@@ -184,7 +184,7 @@ export function undoClass(plan: ClassPlan, error: unknown): void {
       removeSync(path);
     } catch (failure) {
       if (failure instanceof Deno.errors.NotFound) continue;
-      if (error instanceof ContainerError) error.suppressed.push(failure);
+      if (error instanceof Error) suppress(error, failure);
     }
   }
 }
