@@ -18,8 +18,8 @@ const LONG = 1200;
 /** What may differ: the words of an error, which are each runtime's own, who
  * describes the scope, how long a scope that failed is remembered, the hints of one
  * and the warnings of the other, which formula turns shares into a weight (runc's own
- * has changed), and that rustyrun's tmpfs over the hierarchies of cgroup v1 is
- * read-only. */
+ * has changed), and that rustyrun's tmpfs over the hierarchies of cgroup v1 and
+ * the devices that it binds are read-only. */
 const OWN: readonly (readonly [RegExp, string])[] = [
   [/\\"/g, '"'],
   [
@@ -33,7 +33,7 @@ const OWN: readonly (readonly [RegExp, string])[] = [
   [/(libcontainer|rustyrun) container ID/g, "container ID"],
   [/CollectMode=inactive(-or-failed)?/g, "CollectMode=inactive"],
   [/^cpu\.weight \d+/gm, "cpu.weight"],
-  [/^\/sys\/fs\/cgroup tmpfs r[ow],/gm, "/sys/fs/cgroup tmpfs "],
+  [/^((?:\/sys\/fs\/cgroup|\/dev\/\w+) (?:dev)?tmpfs) r[ow],/gm, "$1 "],
   [/^(runc|rustyrun) version [^]*/g, "version"],
 ];
 

@@ -50,6 +50,9 @@ script 'exec' 'oci exec b sh -c "cat /proc/self/cgroup; exit 4"; echo $?; oci ex
 script 'what the pod shares' 'echo said >$SCRATCH/shm/f; oci exec a cat /dev/shm/f; (oci exec a nc -l -p 80 </dev/null >$SCRATCH/heard &) ; await oci exec b sh -c "echo hello | nc 127.0.0.1 80"; await grep hello $SCRATCH/heard; cat $SCRATCH/heard'
 [ "$MANAGER" != systemd ] || script 'the scopes' 'for it in pause a b; do for key in Slice Delegate MemoryMax TasksMax DevicePolicy ActiveState; do systemctl show cri-containerd-$it.scope -p $key; done; done'
 script 'update' 'oci update --memory 67108864 a; limit a; limit b; echo "{ \"memory\": { \"limit\": 41943040 }, \"cpu\": { \"quota\": 20000 } }" | oci update -r - b; limit b'
+# v1 has one limit for both.
+[ ! -e /sys/fs/cgroup/cgroup.controllers ] || script 'update: the swap stays' 'swap() { cat "/sys/fs/cgroup/$(made b)/memory.max" "/sys/fs/cgroup/$(made b)/memory.swap.max"; }; update() { echo "{ \"memory\": $1 }" | oci update -r - b; swap; }
+update "{ \"limit\": 50331648, \"swap\": 100663296 }"; update "{ \"limit\": 1073741824 }"; update "{ \"limit\": 41943040 }"; update "{ \"limit\": 50331648, \"swap\": -1 }"; update "{ \"limit\": 41943040 }"'
 script 'one is restarted' 'oci kill b TERM; await prints stopped status b; status b; oci delete b; [ ! -e /sys/fs/cgroup/$(made b) ] || echo left; create b; oci start b; status b; status a; status pause; oci list -q | sort'
 script 'an end of its memory' 'oci exec a sh -c "tail /dev/zero"; echo $?; status a; status b'
 script 'events' 'oci events --stats b | jq -r .type'
