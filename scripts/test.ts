@@ -37,6 +37,8 @@ const COLD = [
   "result_same_",
   "serve_",
   "shared_mounts_left_",
+  "systemd_user_",
+  "unit_limits_",
   "warm_",
 ];
 
