@@ -111,7 +111,9 @@ let rooms = 0;
 /** Makes a bundle in a slice of its own; disposal fails when anything is left. */
 export function makeScopeRoom(over: Spec = {}): ScopeRoom {
   const id = `rrunit-${Deno.pid}-${++rooms}`;
-  const slice = `rrtest-n${Deno.pid}.slice`;
+  // Of this process: to stop a slice is to stop all below it.
+  const outer = `rrtest${Deno.pid}`;
+  const slice = `${outer}-n.slice`;
   const before = takeSnapshot();
   const bundle = Deno.makeTempDirSync({ prefix: "rustyrun-test-unit-" });
   const rootfs = `${bundle}/rootfs`;
@@ -131,7 +133,7 @@ export function makeScopeRoom(over: Spec = {}): ScopeRoom {
     rootfs,
     root,
     unit: `rr-${id}.scope`,
-    dir: `/sys/fs/cgroup/rrtest.slice/${slice}/rr-${id}.scope`,
+    dir: `/sys/fs/cgroup/${outer}.slice/${slice}/rr-${id}.scope`,
     write,
     call: (...words) => callHere(["--root", root, ...words]),
     async quiet(...words) {
@@ -150,7 +152,7 @@ export function makeScopeRoom(over: Spec = {}): ScopeRoom {
     async [Symbol.asyncDispose]() {
       await room.call("delete", "--force", id);
       await waitForNone(room.unit);
-      await runToEnd(["systemctl", "stop", slice, "rrtest.slice"]);
+      await runToEnd(["systemctl", "stop", slice, `${outer}.slice`]);
       const left = await findLeaks(before, id);
       Deno.removeSync(bundle, { recursive: true });
       if (left.length > 0) throw new Error(`Left behind: ${left.join("; ")}`);

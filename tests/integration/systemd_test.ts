@@ -73,7 +73,7 @@ testOn(
         AllowedCPUs: "0",
         DevicePolicy: "strict",
         Delegate: "yes",
-        Slice: `rrtest-n${Deno.pid}.slice`,
+        Slice: `rrtest${Deno.pid}-n.slice`,
         Description: `rustyrun container ${id}`,
       },
     );
