@@ -251,6 +251,65 @@ static int open_own(const struct cgroup *g)
 	return open_cgroup(g->root, g->path);
 }
 
+/* Takes back what a file of rules holds: each line begins with a device. One that
+ * has been taken back is no longer in the file. */
+static void lift_rules(int dir, const char *name, const char *none)
+{
+	char buf[256], rule[80];
+	size_t len;
+	ssize_t n;
+
+	for (int i = 0; i < 64; i++) {
+		n = read_file(dir, name, buf, sizeof(buf));
+		for (len = 0; (ssize_t)len < n && buf[len] != ' '; len++)
+			;
+		if (n <= 0 || len > 24)
+			return;
+		memcpy(rule, buf, len);
+		memcpy(rule + len, none, strlen(none) + 1);
+		if (!write_file(dir, name, rule))
+			return;
+	}
+}
+
+/* Dying takes time on a CPU, and a read that a limit holds up ends before its
+ * process does. */
+static void lift_one(int dir)
+{
+	write_file(dir, "cpu.idle", "0");
+	write_file(dir, "cpu.shares", "1024");
+	write_file(dir, "cpu.cfs_quota_us", "-1");
+	write_file(dir, "cpu.weight", "100");
+	write_file(dir, "cpu.max", "max");
+	lift_rules(dir, "blkio.throttle.read_bps_device", " 0");
+	lift_rules(dir, "blkio.throttle.read_iops_device", " 0");
+	lift_rules(dir, "blkio.throttle.write_bps_device", " 0");
+	lift_rules(dir, "blkio.throttle.write_iops_device", " 0");
+	lift_rules(dir, "io.max", " rbps=max wbps=max riops=max wiops=max");
+}
+
+static void lift_limits(const struct cgroup *groups, unsigned int count)
+{
+	static const char *const slow[] = { "cpu.shares", "cpu.weight",
+					    "blkio.throttle.read_bps_device",
+					    "io.max" };
+	int dir;
+
+	for (unsigned int i = 0; i < count; i++) {
+		dir = open_own(&groups[i]);
+		if (dir < 0)
+			continue;
+		/* What is not at the top is nowhere below. */
+		for (unsigned int k = 0; k < sizeof(slow) / sizeof(*slow); k++)
+			if (!faccessat(dir, slow[k], F_OK, 0)) {
+				visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0),
+					  lift_one);
+				break;
+			}
+		close(dir);
+	}
+}
+
 /* cgroup.kill (since 5.14) and the freezer see every process; the list of
  * another v1 hierarchy is only for where there is neither. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count)
@@ -276,9 +335,10 @@ void cgroup_kill(const struct cgroup *groups, unsigned int count)
 		if (dir >= 0)
 			visit_all(dir, kill_one);
 	}
+	lift_limits(groups, count);
 }
 
-void cgroup_thaw(const struct cgroup *groups, unsigned int count)
+void cgroup_let_die(const struct cgroup *groups, unsigned int count)
 {
 	int dir;
 
@@ -289,6 +349,7 @@ void cgroup_thaw(const struct cgroup *groups, unsigned int count)
 		if (dir >= 0)
 			visit_all(dir, thaw_one);
 	}
+	lift_limits(groups, count);
 }
 
 void cgroup_free(const char *way_out, pid_t pid)

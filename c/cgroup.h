@@ -23,10 +23,12 @@ struct cgroup {
 	const char *above; /* root's own path, for words */
 };
 
-/* Kills what is in the container's cgroups. */
+/* Kills what is in the container's cgroups, and lets it die. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count);
-/* Lets a frozen container run: v1 tasks do not die while frozen. */
-void cgroup_thaw(const struct cgroup *groups, unsigned int count);
+/* Lets a container die that was killed: thaws it (v1 tasks do not die while
+ * frozen), and takes back what slows it, also what it has set itself: the limits
+ * of CPU time and of reads and writes. */
+void cgroup_let_die(const struct cgroup *groups, unsigned int count);
 /* Moves a killed process of an exec out of a frozen cgroup (v1), which is not
  * ours to thaw: there it goes on, and so dies. way_out: cgroup.procs of a cgroup
  * that is not frozen, NULL: there is none. */

@@ -129,7 +129,7 @@ void kill_init(struct keeper *k)
 {
 	if (!k->ended)
 		kill(k->init, SIGKILL);
-	cgroup_thaw(k->td.cgroup, k->td.cgroups);
+	cgroup_let_die(k->td.cgroup, k->td.cgroups);
 	/* Its end would not be theirs, and one of them may trace it. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
 		cgroup_kill(k->td.cgroup, k->td.cgroups);

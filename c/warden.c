@@ -220,7 +220,7 @@ static void end_init(struct warden *w)
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
 		if (w->owned)
-			cgroup_thaw(w->td.cgroup, w->td.cgroups);
+			cgroup_let_die(w->td.cgroup, w->td.cgroups);
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups);
 		if (poll(&p, 1, 100) > 0)

@@ -53,6 +53,19 @@ export function isFile(path: string | undefined): boolean {
   }
 }
 
+/** The disk that /var/tmp is on: "MAJOR:MINOR", of the whole one where it is a
+ * part; undefined where it is on none. */
+export function findDisk(): string | undefined {
+  const { dev } = Deno.statSync("/var/tmp");
+  // gnu_dev_major(3)
+  const major = dev >>> 8 & 0xfff, minor = dev & 0xff | dev >>> 12 & 0xfff00;
+  const block = `/sys/dev/block/${major}:${minor}`;
+  const whole = isFile(`${block}/partition`)
+    ? `${block}/../dev`
+    : `${block}/dev`;
+  return isFile(whole) ? Deno.readTextFileSync(whole).trim() : undefined;
+}
+
 function mountTypes(): string[] {
   return Deno.readTextFileSync("/proc/self/mountinfo").split("\n")
     .map((line) => line.split(" - ")[1] ?? "")
@@ -199,6 +212,8 @@ export const NEEDS = {
     const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
     return major > 6 || major === 6 && minor >= 6;
   },
+  /** /var/tmp is on a disk, whose reads can be limited. */
+  disk: () => findDisk() !== undefined,
   runc: () => findProgram("runc") !== undefined,
   crun: () => findProgram("crun") !== undefined,
   /** A C compiler with a static libc. */

@@ -1,0 +1,129 @@
+/**
+ * A container that is slowed down, by its limits or by itself, ends soon after it
+ * is killed.
+ *
+ * @module
+ */
+
+import { assertEquals } from "@std/assert";
+import type { Running } from "../harness.ts";
+import { findDisk, isFile, testOn } from "../needs.ts";
+import { readProcessState, waitFor } from "../wait.ts";
+import {
+  findCgroups,
+  listPids,
+  makeRubbishRoom,
+  type RubbishRoom,
+} from "./rubbish_room.ts";
+import { deleteByForce, NEEDS, QUIET } from "./rubbish_calls.ts";
+
+type End = (room: RubbishRoom, running: Running) => Promise<void> | void;
+
+const deleted: End = deleteByForce;
+const killed: End = async (room) => {
+  const result = await room.call("kill", room.id, "KILL");
+  assertEquals(result, { ...QUIET, stdout: "" });
+};
+
+/** Where a limit is set: in the container's cgroup, and in v1 in one below it that
+ * has all its processes, as a container with writable cgroups makes it. */
+function makeSlow(room: RubbishRoom, file: string): string {
+  for (const cgroup of findCgroups(room.id)) {
+    if (!isFile(`${cgroup}/${file}`)) continue;
+    if (isFile(`${cgroup}/cgroup.controllers`)) return cgroup;
+    Deno.mkdirSync(`${cgroup}/below`);
+    for (const pid of listPids(cgroup)) {
+      Deno.writeTextFileSync(`${cgroup}/below/cgroup.procs`, `${pid}`);
+    }
+    return `${cgroup}/below`;
+  }
+  throw new Error(`no cgroup of ${room.id} has ${file}`);
+}
+
+const isV2 = () => isFile("/sys/fs/cgroup/cgroup.controllers");
+
+/** A millisecond of CPU time in a second. */
+function slowCpu(room: RubbishRoom): void {
+  if (isV2()) {
+    const dir = makeSlow(room, "cpu.max");
+    return Deno.writeTextFileSync(`${dir}/cpu.max`, "1000 1000000");
+  }
+  const dir = makeSlow(room, "cpu.cfs_quota_us");
+  Deno.writeTextFileSync(`${dir}/cpu.cfs_period_us`, "1000000");
+  Deno.writeTextFileSync(`${dir}/cpu.cfs_quota_us`, "1000");
+}
+
+/** A byte of a disk in a second. */
+function slowDisk(room: RubbishRoom, disk: string): void {
+  if (isV2()) {
+    const dir = makeSlow(room, "io.max");
+    return Deno.writeTextFileSync(`${dir}/io.max`, `${disk} rbps=1`);
+  }
+  const file = "blkio.throttle.read_bps_device";
+  Deno.writeTextFileSync(`${makeSlow(room, file)}/${file}`, `${disk} 1`);
+}
+
+async function assertEnds(running: Running, wanted: number): Promise<void> {
+  let code: number | undefined;
+  running.done.then((it) => code = it.code);
+  assertEquals(await waitFor(() => code, (it) => it !== undefined), wanted);
+}
+
+testOn(
+  NEEDS,
+  "delete --force of a container with hundreds of processes that spin, and a millisecond of CPU time a second",
+  async () => {
+    await using room = makeRubbishRoom();
+    const running = await room.start(
+      "i=0; while [ $i -lt 600 ]; do sh -c 'while :; do :; done' & " +
+        "i=$((i+1)); done; echo all; wait",
+      "--cpus",
+      "2",
+    );
+    await running.waitFor("all");
+    slowCpu(room);
+    await deleted(room, running);
+    await assertEnds(running, 137);
+  },
+);
+
+const ENDS: [string, number, End, ...string[]][] = [
+  ["delete --force", 137, deleted],
+  ["kill", 137, killed],
+  ["--timeout", 124, () => {}, "--timeout", "8s"],
+];
+
+for (const [what, code, end, ...flags] of ENDS) {
+  testOn(
+    [...NEEDS, "disk"],
+    `a container that waits for a byte of its disk a second: ${what}`,
+    async () => {
+      const dir = Deno.makeTempDirSync({ dir: "/var/tmp" });
+      try {
+        Deno.writeFileSync(`${dir}/file`, new Uint8Array(1 << 20));
+        await using room = makeRubbishRoom();
+        const running = await room.start(
+          "until [ -e /dir/go ]; do :; done; " +
+            "exec dd if=/dir/file of=/dev/null bs=1M iflag=direct",
+          "-v",
+          `${dir}:/dir`,
+          "--cpus",
+          "2",
+          ...flags,
+        );
+        slowDisk(room, findDisk()!);
+        Deno.writeTextFileSync(`${dir}/go`, "");
+        const pid = await waitFor(() =>
+          findCgroups(room.id).flatMap(listPids).find((it) =>
+            readProcessState(it) === "D"
+          )
+        );
+        assertEquals(typeof pid, "number");
+        await end(room, running);
+        await assertEnds(running, code);
+      } finally {
+        Deno.removeSync(dir, { recursive: true });
+      }
+    },
+  );
+}
