@@ -293,6 +293,7 @@ static void lift_limits(const struct cgroup *groups, unsigned int count)
 	static const char *const slow[] = { "cpu.shares", "cpu.weight",
 					    "blkio.throttle.read_bps_device",
 					    "io.max" };
+	char byte;
 	int dir;
 
 	for (unsigned int i = 0; i < count; i++) {
@@ -301,7 +302,7 @@ static void lift_limits(const struct cgroup *groups, unsigned int count)
 			continue;
 		/* What is not at the top is nowhere below. */
 		for (unsigned int k = 0; k < sizeof(slow) / sizeof(*slow); k++)
-			if (!faccessat(dir, slow[k], F_OK, 0)) {
+			if (read_file(dir, slow[k], &byte, 1) >= 0) {
 				visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0),
 					  lift_one);
 				break;
