@@ -251,8 +251,8 @@ static int open_own(const struct cgroup *g)
 	return open_cgroup(g->root, g->path);
 }
 
-/* Takes back what a file of rules holds: each line begins with a device. One that
- * has been taken back is no longer in the file. */
+/* Takes back what a file of limits holds, a device in each line. One that has been
+ * taken back is no longer in the file. */
 static void lift_rules(int dir, const char *name, const char *none)
 {
 	char buf[256], rule[80];
@@ -272,15 +272,24 @@ static void lift_rules(int dir, const char *name, const char *none)
 	}
 }
 
-/* Dying takes time on a CPU, and a read that a limit holds up ends before its
+/* A quota that is written, also the same once more, costs as many steps as the
+ * machine has cgroups: only where there is one. */
+static void lift_quota(int dir, const char *name, const char *none)
+{
+	const size_t len = strlen(none);
+	char buf[32];
+	ssize_t n = read_file(dir, name, buf, sizeof(buf));
+
+	if (n > 0 && ((size_t)n < len || memcmp(buf, none, len)))
+		write_file(dir, name, none);
+}
+
+/* Dying takes time on a CPU; and a read that a limit holds up ends before its
  * process does. */
 static void lift_one(int dir)
 {
-	write_file(dir, "cpu.idle", "0");
-	write_file(dir, "cpu.shares", "1024");
-	write_file(dir, "cpu.cfs_quota_us", "-1");
-	write_file(dir, "cpu.weight", "100");
-	write_file(dir, "cpu.max", "max");
+	lift_quota(dir, "cpu.cfs_quota_us", "-1");
+	lift_quota(dir, "cpu.max", "max");
 	lift_rules(dir, "blkio.throttle.read_bps_device", " 0");
 	lift_rules(dir, "blkio.throttle.read_iops_device", " 0");
 	lift_rules(dir, "blkio.throttle.write_bps_device", " 0");
@@ -290,7 +299,7 @@ static void lift_one(int dir)
 
 static void lift_limits(const struct cgroup *groups, unsigned int count)
 {
-	static const char *const slow[] = { "cpu.shares", "cpu.weight",
+	static const char *const slow[] = { "cpu.cfs_quota_us", "cpu.max",
 					    "blkio.throttle.read_bps_device",
 					    "io.max" };
 	char byte;
@@ -336,7 +345,6 @@ void cgroup_kill(const struct cgroup *groups, unsigned int count)
 		if (dir >= 0)
 			visit_all(dir, kill_one);
 	}
-	lift_limits(groups, count);
 }
 
 void cgroup_let_die(const struct cgroup *groups, unsigned int count)

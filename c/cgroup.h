@@ -23,7 +23,7 @@ struct cgroup {
 	const char *above; /* root's own path, for words */
 };
 
-/* Kills what is in the container's cgroups, and lets it die. */
+/* Kills what is in the container's cgroups. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while
  * frozen), and takes back what slows it, also what it has set itself: the limits

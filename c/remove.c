@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,8 +19,11 @@
 #include "teardown.h"
 #include "tree.h"
 
-/* Who is to remove what others have left waits for so many steps: some 10 ms. */
+/* Who is to remove what others have left waits for so many steps: some 10 ms;
+ * and where a step takes long (a file in many pieces, a disk that stands still), so
+ * many milliseconds. */
 #define PATIENCE 512
+#define PATIENCE_MS 300
 
 /* From the process that removes to the one that waits for it. */
 struct word {
@@ -115,11 +119,15 @@ _Noreturn static void work(int how)
 	_exit(0);
 }
 
-/* Waits for the end, or for the word that it will take longer. */
+/* Waits for the end, or for the word that it will take longer, or until it does. */
 static void remove_patiently(int how)
 {
+	const int64_t until = now_ms() + PATIENCE_MS;
+	struct pollfd p = { .events = POLLIN };
 	int end[2], status = 0;
 	struct word word;
+	bool late = false;
+	int64_t left;
 	ssize_t n;
 	pid_t pid;
 
@@ -130,8 +138,15 @@ static void remove_patiently(int how)
 	if (pid == 0)
 		work(how);
 	close(end[1]);
+	p.fd = end[0];
 	for (;;) {
-		n = read(end[0], &word, sizeof(word));
+		left = until - now_ms();
+		n = left > 0 ? poll(&p, 1, (int)left) : 0;
+		late = n == 0;
+		if (late)
+			break;
+		if (n > 0)
+			n = read(end[0], &word, sizeof(word));
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n != (ssize_t)sizeof(word) || word.index == GOES_ON)
@@ -142,7 +157,7 @@ static void remove_patiently(int how)
 		tell(word.index, word.err, word.what);
 	}
 	close(end[0]);
-	if (n == (ssize_t)sizeof(word))
+	if (late || n == (ssize_t)sizeof(word))
 		return;
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;

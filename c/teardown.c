@@ -214,6 +214,7 @@ static void remove_cgroups(struct teardown *t, int how)
 	const int most = how & REMOVE_KILL ? KILLED_TRIES : BUSY_TRIES;
 	const bool below = how & REMOVE_BELOW;
 	int wait = 1, tries = 0;
+	bool let = false;
 
 	for (unsigned int i = 0; i < t->cgroups; i++) {
 		const struct cgroup *g = &t->cgroup[i];
@@ -221,8 +222,14 @@ static void remove_cgroups(struct teardown *t, int how)
 		while (cgroup_remove(g, below) < 0) {
 			int err = errno;
 
-			if (err == EBUSY && how & REMOVE_KILL)
+			if (err == EBUSY && how & REMOVE_KILL) {
 				cgroup_kill(t->cgroup, t->cgroups);
+				/* With some time most are dead by now. */
+				if (below ? tries % 64 == 4 : !let) {
+					cgroup_let_die(t->cgroup, t->cgroups);
+					let = true;
+				}
+			}
 			if (err != EBUSY || tries == most || !below) {
 				errno = err;
 				note(t, g->index, g->above, g->path);

@@ -338,8 +338,8 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     await Promise.allSettled(this.#asked);
     // A start that is killed may be frozen: by pause(), or by the sandbox. Where
     // that does not go, what stays is told at the end.
-    const dying = runs.length > 0 ? [callEngine("letBoxDie", this.#box)] : [];
-    await Promise.allSettled([...dying, ...runs.map((it) => it.started)]);
+    const thawed = runs.length > 0 ? [callEngine("thawBox", this.#box)] : [];
+    await Promise.allSettled([...thawed, ...runs.map((it) => it.started)]);
     const gone = removeBox(this.#box, () => this.exited);
     await Promise.allSettled(runs.map((it) => it.ended));
     await gone;

@@ -12,7 +12,6 @@ import {
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
-import { letDie } from "./die.ts";
 import { holds, type Seen } from "./join.ts";
 import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
@@ -212,6 +211,31 @@ function collectPids(top: string, pids: Set<number>): void {
   });
 }
 
+/**
+ * Thaws the container's cgroup and all below it where a killed process would
+ * wait for that: in a v1 freezer, which the container itself may have used for
+ * cgroups of its own. In v2 the frozen die as well.
+ */
+export function thawKilled(dirs: readonly CgroupDir[]): void {
+  const dir = findFreezer(dirs);
+  if (dir?.version !== 1) return;
+  visitCgroups(dir.path, (path) => {
+    try {
+      const file = `${path}/freezer.state`;
+      if (readTextFileSync(file).trim() === "THAWED") return;
+      writeTextFileSync(file, "THAWED", { create: false });
+    } catch (error) {
+      const errno = errnoOf(error);
+      if (errno === "ENOENT" || errno === "ENODEV") return;
+      throw wordFailure(
+        `thaw what was killed: write "THAWED" below "${dir.path}"`,
+        dir.path,
+        error,
+      );
+    }
+  });
+}
+
 /** Sends a signal to a process; one that is gone is fine. */
 export type SendSignal = (pid: number, signal: number) => void;
 
@@ -220,7 +244,7 @@ const SIGKILL = 9;
 /**
  * Signals every process of the container. SIGKILL goes by cgroup.kill (5.14)
  * where there is v2, which no fork can outrun; else, like every other signal, to
- * each process while all are frozen. After SIGKILL nothing holds them up.
+ * each process while all are frozen. After SIGKILL all is thawed.
  *
  * @param send kill(2), for what cgroup.kill cannot do
  * @throws {ContainerError} when the container has no cgroup
@@ -242,7 +266,7 @@ export function signalCgroups(
     if (killV2(v2.path)) {
       // The container may have moved some in one hierarchy alone.
       for (const pid of freezable) if (!inside.has(pid)) send(pid, signal);
-      letDie(dirs);
+      thawKilled(dirs);
       return;
     }
   }
@@ -267,7 +291,7 @@ export function signalCgroups(
     }
   } finally {
     if (freezer && (!frozen || signal === SIGKILL)) thawCgroups(dirs);
-    if (signal === SIGKILL) letDie(dirs);
+    if (signal === SIGKILL) thawKilled(dirs);
   }
 }
 

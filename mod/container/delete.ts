@@ -46,8 +46,11 @@ function nameLeft([first, ...others]: readonly number[]): string {
     : `the process ${first} with ${others.length} more`;
 }
 
-/** Kills a container and waits for its end. */
-function endContainer(root: string, state: State): void {
+/** Kills a container and waits for its end.
+ *
+ * @param most milliseconds
+ * @throws {ContainerError} when it lives on */
+function endContainer(root: string, state: State, most = GONE_MS): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
     signalContainer(root, state, SIGKILL);
@@ -55,7 +58,7 @@ function endContainer(root: string, state: State): void {
     for (let tries = 0; isAlive(state) || left().length > 0; tries++) {
       // A pid 1 waits for the others, who may be in a freezer further down.
       if (tries === 5 && hasCgroups(root, state)) killCgroups(root, state);
-      if (tries > GONE_MS / TICK) {
+      if (tries > most / TICK) {
         const who = isAlive(state)
           ? `its first process ${state.pid}`
           : nameLeft(left());
@@ -246,7 +249,10 @@ const SWEEP_MS = 300;
 export function sweep(place: Place, warn: Warn, own: string): void {
   const { root } = place;
   const end = performance.now() + SWEEP_MS;
-  for (const id of listIds(root)) {
+  // Where what stays takes all the time, everybody else has a turn as well.
+  const ids = listIds(root);
+  const first = Math.floor(Math.random() * ids.length);
+  for (const id of [...ids.slice(first), ...ids.slice(0, first)]) {
     if (id !== own && performance.now() > end) continue;
     try {
       const state = readState(root, id);
@@ -284,7 +290,8 @@ function sweepForeground(
       later && state.cgroup.dirs.length > 0 && !sharesCgroups(place.root, state)
     ) signalFirst(state, SIGKILL);
     else if (isAlive(state) || listLeft(place.root, state).length > 0) {
-      endContainer(place.root, state);
+      // Without cgroups nobody waits behind us: the next sweep does.
+      endContainer(place.root, state, later ? SWEEP_MS : GONE_MS);
     }
     removeContainer(state, dir, { place, warn, kill: true, later });
   } finally {

@@ -6,8 +6,7 @@
 
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import { readPids, signalCgroups } from "../cgroups/control.ts";
-import { letDie } from "../cgroups/die.ts";
+import { readPids, signalCgroups, thawKilled } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, type State } from "../state.ts";
 import { findState, listStates, statusOf } from "./status.ts";
@@ -124,7 +123,7 @@ export function signalContainer(
       return signalFirst(state, signal) || left;
     }
     const sent = signalFirst(state, signal);
-    if (signal === SIGKILL) letDie(dirs);
+    if (signal === SIGKILL) thawKilled(dirs);
     return sent;
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;

@@ -15,16 +15,11 @@ import {
   makeRubbishRoom,
   type RubbishRoom,
 } from "./rubbish_room.ts";
-import { deleteByForce, NEEDS, QUIET } from "./rubbish_calls.ts";
+import { deleteByForce, NEEDS } from "./rubbish_calls.ts";
 
 type End = (room: RubbishRoom, running: Running) => Promise<void> | void;
 
 const deleted: End = deleteByForce;
-const killed: End = async (room) => {
-  const result = await room.call("kill", room.id, "KILL");
-  assertEquals(result, { ...QUIET, stdout: "" });
-};
-
 /** Where a limit is set: in the container's cgroup, and in v1 in one below it that
  * has all its processes, as a container with writable cgroups makes it. */
 function makeSlow(room: RubbishRoom, file: string): string {
@@ -89,7 +84,6 @@ testOn(
 
 const ENDS: [string, number, End][] = [
   ["delete --force", 137, deleted],
-  ["kill", 137, killed],
   ["a signal to run", 143, (_room, running) => running.kill("SIGTERM")],
 ];
 

@@ -12,9 +12,9 @@ import {
   examineMachine,
   explainBox,
   killRun,
-  letBoxDie,
   pauseBox,
   resumeBox,
+  thawBox,
 } from "./end.ts";
 import { applyBoxChanges, listBoxChanges } from "./changes.ts";
 import {
@@ -43,7 +43,7 @@ export const CALLS = {
   countBox,
   pauseBox,
   resumeBox,
-  letBoxDie,
+  thawBox,
   deleteBox,
   readBoxFile,
   writeBoxFile,

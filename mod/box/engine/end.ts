@@ -5,8 +5,11 @@
  */
 
 import { closeFd, trySyscall } from "../../../ffi/libc.ts";
-import { freezeCgroups, thawCgroups } from "../../cgroups/control.ts";
-import { letDie } from "../../cgroups/die.ts";
+import {
+  freezeCgroups,
+  thawCgroups,
+  thawKilled,
+} from "../../cgroups/control.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { type Explained, explainPlan } from "../../explain.ts";
 import { examine, type Finding } from "../../doctor.ts";
@@ -86,10 +89,10 @@ export function pauseBox(box: StartedBox): void {
   freezeCgroups(box.dirs, { process: `/proc/${box.pid}`, proc });
 }
 
-/** Lets processes of a container that were killed end, also where they are frozen
- * or slowed down. */
-export function letBoxDie({ dirs }: Pick<StartedBox, "dirs">): void {
-  letDie(dirs);
+/** Lets processes of a container that were killed end, also where they are frozen;
+ * in v2 those end by themselves. */
+export function thawBox({ dirs }: Pick<StartedBox, "dirs">): void {
+  thawKilled(dirs);
 }
 
 /** Lets them go on. */
