@@ -212,6 +212,11 @@ export const NEEDS = {
     const [major = 0, minor = 0] = Deno.osRelease().split(".").map(Number);
     return major > 6 || major === 6 && minor >= 6;
   },
+  /** A file can be mounted as a disk, and be made to stand still. */
+  loop: () =>
+    probeList(["losetup", "-f"]) && findProgram("fsfreeze") !== undefined &&
+    findProgram("mkfs.ext4") !== undefined,
+  chattr: () => findProgram("chattr") !== undefined,
   /** /var/tmp is on a disk, whose reads can be limited. */
   disk: () => findDisk() !== undefined,
   runc: () => findProgram("runc") !== undefined,

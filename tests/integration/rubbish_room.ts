@@ -45,9 +45,14 @@ let rooms = 0;
 /** Makes a room.
  *
  * @param wrap stands before each command line: a shell with other limits
+ * @param flags of rustyrun itself
  * @param user calls rustyrun, and owns what is in the room */
 export function makeRubbishRoom(
-  { wrap = [], user }: { wrap?: readonly string[]; user?: User } = {},
+  { wrap = [], flags = [], user }: {
+    wrap?: readonly string[];
+    flags?: readonly string[];
+    user?: User;
+  } = {},
 ): RubbishRoom {
   const id = `rrrubbish-${Deno.pid}-${++rooms}`;
   const before = takeSnapshot();
@@ -72,6 +77,7 @@ export function makeRubbishRoom(
     ...cliCommand(options),
     "--root",
     root,
+    ...flags,
     ...words,
   ];
   const listUppers = () => [...Deno.readDirSync(uppers)].map((it) => it.name);
