@@ -22,7 +22,13 @@
 
 static int open_cgroup(int dir, const char *path)
 {
-	return open_at2(dir, path, DIR_FLAGS, 0, DIR_RESOLVE);
+	int fd = open_at2(dir, path, DIR_FLAGS, 0, DIR_RESOLVE);
+
+	if (fd < 0 && errno == EACCES) {
+		make_accessible(dir, path);
+		fd = open_at2(dir, path, DIR_FLAGS, 0, DIR_RESOLVE);
+	}
+	return fd;
 }
 
 static const char *next_cgroup(struct dir *d)
@@ -378,29 +384,44 @@ void cgroup_free(const char *way_out, pid_t pid)
 	close(fd);
 }
 
+static int remove_one(int dir, const char *name)
+{
+	int r = unlinkat(dir, name, AT_REMOVEDIR);
+
+	if (r < 0 && errno == EACCES && fchmod(dir, 0700) == 0)
+		r = unlinkat(dir, name, AT_REMOVEDIR);
+	return r;
+}
+
 /* Removes what is below, the deepest first; stops at the first cgroup that is
- * busy of itself. Takes over the descriptor. */
-static void remove_below(int dir)
+ * busy of itself. Takes over the descriptor. Returns EACCES where rights are
+ * missing, else 0. */
+static int remove_below(int dir)
 {
 	const char *name;
+	int denied = 0;
 
 	walk_open(dir);
 	while (here()->dir >= 0) {
 		name = next_cgroup(&here()->d);
 		if (name) {
 			count_steps(1);
-			if (unlinkat(here()->dir, name, AT_REMOVEDIR) < 0)
-				walk_down(name);
+			if (remove_one(here()->dir, name) == 0)
+				continue;
+			if ((errno == EACCES || !walk_down(name)) &&
+			    errno == EACCES)
+				denied = EACCES;
 			continue;
 		}
 		if (!walk.depth)
 			break;
 		name = walk_up();
 		count_steps(1);
-		if (name && unlinkat(here()->dir, name, AT_REMOVEDIR) < 0)
+		if (name && remove_one(here()->dir, name) < 0)
 			break;
 	}
 	walk_close();
+	return denied;
 }
 
 /* Where the component that ends at path[len] begins. */
@@ -455,16 +476,18 @@ static int leave_empty(const struct cgroup *g, bool below)
 int cgroup_remove(const struct cgroup *g, bool below)
 {
 	size_t len = strlen(g->path), at;
-	int r, dir;
+	int r, dir, denied;
 
 	if (!g->own)
 		return leave_empty(g, below);
 	r = remove_at(g->root, g->path, len);
 	if (r < 0 && errno == EBUSY && below) {
 		dir = open_own(g);
-		if (dir >= 0)
-			remove_below(dir);
+		denied = dir < 0 ? errno : remove_below(dir);
 		r = remove_at(g->root, g->path, len);
+		/* To wait for whoever is in it would help nothing. */
+		if (r < 0 && errno == EBUSY && denied == EACCES)
+			errno = EACCES;
 	}
 	if (r < 0 && errno != ENOENT)
 		return -1;

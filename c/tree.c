@@ -98,7 +98,7 @@ int open_private(int parent, const char *name, int64_t owner)
 /* A directory of our own user may have no rights at all: overlay's work/work
  * has mode 0000. chmod by name would follow a link that somebody puts there;
  * fchmod does not take O_PATH, the name of such a descriptor does. */
-static void make_accessible(int dir, const char *name)
+void make_accessible(int dir, const char *name)
 {
 	char path[32];
 	int fd = open_below(dir, name, O_PATH);

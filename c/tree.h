@@ -10,6 +10,9 @@
 /* Opens (O_PATH) a directory in which nobody but its owner can do anything, who
  * is `owner` or our own user; -1 with ESTALE when it is another. */
 int open_private(int parent, const char *name, int64_t owner);
+/* Gives a directory's owner all rights in it, where we may: who ran in it may have
+ * taken them away. */
+void make_accessible(int dir, const char *name);
 /* Removes a directory and all below it, following nothing. */
 int tree_remove(int parent, const char *name);
 /* Removes what is in a directory. */

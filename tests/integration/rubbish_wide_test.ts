@@ -5,7 +5,7 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { testOn } from "../needs.ts";
+import { isFile, testOn } from "../needs.ts";
 import { findCgroups, killKeepers, makeRubbishRoom } from "./rubbish_room.ts";
 import { deleteByForce, NEEDS } from "./rubbish_calls.ts";
 
@@ -53,3 +53,24 @@ for (const [what, name] of NAMES) {
     },
   );
 }
+
+testOn(
+  [...NEEDS, "cgroup-v1", "strace", "cold"],
+  "a kill writes no limit where there is none",
+  async () => {
+    const wrap: string[] = [];
+    await using room = makeRubbishRoom({ wrap });
+    const running = await room.start("exec sleep 1000", "--cpus", "2");
+    const quota = "cpu.cfs_quota_us";
+    const limited = findCgroups(room.id).find((it) => isFile(`${it}/${quota}`));
+    for (let i = 0; i < 100; i++) Deno.mkdirSync(`${limited}/wide${i}`);
+    await killKeepers(running);
+    const trace = `${room.dir}/trace`;
+    wrap.push("strace", "-f", "-qq", "-y", "-o", trace, "-e", "trace=write");
+    await deleteByForce(room);
+    const writes = Deno.readTextFileSync(trace).split("\n")
+      .filter((it) => it.includes(quota));
+    assert(writes.length <= 2, `${writes.length}`);
+    await running.done;
+  },
+);

@@ -26,7 +26,7 @@ import { type Leftovers, planLeftovers } from "./leftovers.ts";
 export const WHOLE = REMOVE.below | REMOVE.trees;
 
 /** What a tree says that somebody has put something else in the place of. */
-const ESTALE = 116;
+const EACCES = 13, ESTALE = 116;
 
 /** The error of that: the rest is removed, and it is nothing to come back for. */
 export const REPLACED = "leftovers-replaced";
@@ -71,6 +71,9 @@ function runRemoval(
 /** What is to be done about what stays. */
 function hintFor(op: Op, path: string, errno: string): string | undefined {
   if (op.do === "kCgroup") {
+    if (errno === "EACCES") {
+      return "Cgroups in it belong to other ids: root may remove them";
+    }
     return errno === "EBUSY"
       ? `cat ${path}/cgroup.procs shows which processes are left in it`
       : undefined;
@@ -140,10 +143,10 @@ function wordStays({ op, errno }: Stays, left: Leftovers): ContainerError {
 
 const WHY = "remove what is named before";
 
-/** Files of a user's own container may be of ids that only its user namespace
- * may touch: one with the same ids is as good. */
+/** Files of a user's own container, and cgroups that it has made, may be of ids
+ * that only its user namespace may touch: one with the same ids is as good. */
 function removeInside(
-  left: Pick<Leftovers, "state"> & Required<Pick<Leftovers, "trees">>,
+  left: Pick<Leftovers, "cgroups" | "trees" | "state">,
   how: number,
   room: string,
   idMaps: IdMaps,
@@ -152,7 +155,7 @@ function removeInside(
   return runRemoval(
     [
       // Before: whose a directory is, is told by the ids out here.
-      ...planLeftovers({ cgroups: [], ...left }),
+      ...planLeftovers(left),
       { do: "unshare", flags: CLONE.NEWUSER, why: WHY },
       { do: "sync", id: SYNC.idMaps, why: WHY },
       { do: "remove", how, why: WHY },
@@ -227,10 +230,26 @@ function removeLater(
     room,
     slotsOf(dir),
   );
+  const inside = stays.filter(isInside);
+  const cgroups = cgroupsIn(inside, left);
   // It stays for the next one, who finds by it what is left.
   const all = stays.length === 0 && groups.cgroups.every(isGone);
-  const rest = !all || state === undefined ? { trees } : { trees, state };
-  return [...stays, ...removeInside(rest, how, room, idMaps, dir)];
+  const rest = { cgroups, trees, ...(all && state && { state }) };
+  return [
+    ...stays.filter((it) => !inside.includes(it)),
+    ...removeInside(rest, how, room, idMaps, dir),
+  ];
+}
+
+/** What a user namespace may get rid of. */
+const isInside = ({ op, errno }: Stays) =>
+  op.do === "kTree"
+    ? errno !== ESTALE
+    : op.do === "kCgroup" && errno === EACCES;
+
+function cgroupsIn(stays: readonly Stays[], left: Leftovers): LeftCgroup[] {
+  const paths = stays.map(({ op }) => pathOf(op));
+  return left.cgroups.filter((it) => paths.includes(it.path));
 }
 
 /**
@@ -254,12 +273,12 @@ export function removeLeftovers(
   let stays = (how & REMOVE.later) !== 0 && dir !== undefined
     ? removeLater(left, how, room, dir)
     : runRemoval(ops, room, slotsOf(dir));
-  const isTree = ({ op, errno }: Stays) =>
-    op.do === "kTree" && errno !== ESTALE;
-  if (left.idMaps !== undefined && stays.some(isTree)) {
-    stays = stays.filter((it) => !isTree(it));
+  const inside = stays.filter(isInside);
+  if (left.idMaps !== undefined && inside.length > 0) {
+    stays = stays.filter((it) => !inside.includes(it));
     const { trees = [] } = left;
-    stays.push(...removeInside({ trees }, how, room, left.idMaps));
+    const rest = { trees, cgroups: cgroupsIn(inside, left) };
+    stays.push(...removeInside(rest, how, room, left.idMaps));
     // The state has stayed for what is gone now.
     if (stays.length === 0) {
       const { trees: _, idMaps: __, ...rest } = left;

@@ -1,0 +1,81 @@
+/**
+ * A user's container may take its owner's rights in cgroups away. They are removed
+ * all the same, and what cannot be is told as that.
+ *
+ * @module
+ */
+
+import { assertEquals, assertMatch } from "@std/assert";
+import { isFile, probe, testOn } from "../needs.ts";
+
+const MOUNT = isFile("/sys/fs/cgroup/cgroup.controllers")
+  ? "/sys/fs/cgroup"
+  : "/sys/fs/cgroup/pids";
+
+const PROGRAM = `
+import { removeCgroups } from ${
+  JSON.stringify(import.meta.resolve("../../mod/container/kept/removal.ts"))
+};
+const [mount, path, room] = Deno.args;
+const dirs = [{ mount, path, version: 1, controllers: [] }];
+removeCgroups({ dirs, made: true }, room);
+`;
+
+/** Has a process of root's, which has no more rights than it owns, remove a
+ * cgroup that has others below. */
+async function remove(path: string): Promise<{ code: number; stderr: string }> {
+  const room = Deno.makeTempDirSync();
+  try {
+    Deno.writeTextFileSync(`${room}/program.ts`, PROGRAM);
+    const lost = "-dac_override,-dac_read_search,-fowner";
+    const { code, stderr } = await new Deno.Command("setpriv", {
+      args: [
+        `--bounding-set=${lost}`,
+        `--inh-caps=${lost}`,
+        "--",
+        Deno.execPath(),
+        "run",
+        "-A",
+        "--no-check",
+        `--config=${import.meta.dirname}/../../deno.json`,
+        `${room}/program.ts`,
+        MOUNT,
+        path,
+        room,
+      ],
+      stdin: "null",
+    }).output();
+    return { code, stderr: new TextDecoder().decode(stderr) };
+  } finally {
+    Deno.removeSync(room, { recursive: true });
+  }
+}
+
+const NAMES = ["no/rights", "no/write/inside"];
+
+for (const owner of [0, 5]) {
+  testOn(
+    ["root", "helper"],
+    `cgroups whose rights were taken away, of ${
+      owner ? "another id" : "one's own"
+    }`,
+    async () => {
+      const top = `${MOUNT}/rrtest-rights-${Deno.pid}-${owner}`;
+      try {
+        for (const it of NAMES) {
+          Deno.mkdirSync(`${top}/own/${it}`, { recursive: true });
+        }
+        for (const it of ["no/rights", "no/write", "no", ""]) {
+          Deno.chmodSync(`${top}/own/${it}`, it === "" ? 0o500 : 0);
+          Deno.chownSync(`${top}/own/${it}`, owner, owner);
+        }
+        const { code, stderr } = await remove(`${top}/own`);
+        if (owner === 0) {
+          assertEquals({ code, stderr }, { code: 0, stderr: "" });
+        } else assertMatch(stderr, /Cannot remove the cgroup "[^"]*": EACCES/);
+      } finally {
+        probe("find", top, "-depth", "-type", "d", "-exec", "rmdir", "{}", ";");
+      }
+    },
+  );
+}
