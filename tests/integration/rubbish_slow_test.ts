@@ -9,7 +9,7 @@ import { assertEquals } from "@std/assert";
 import { findProgram, probe, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { killKeepers, makeRubbishRoom } from "./rubbish_room.ts";
-import { isEmpty, NEEDS, QUIET, sweep } from "./rubbish_calls.ts";
+import { isEmpty, NEEDS, sweep } from "./rubbish_calls.ts";
 
 function must(program: string, ...words: string[]): void {
   const { code, stdout } = probe(program, ...words);
