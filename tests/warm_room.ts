@@ -49,7 +49,7 @@ export class WarmRoom implements AsyncDisposable {
   readonly #listener: number;
   #calls = 0;
 
-  private constructor() {
+  private constructor(flags: string) {
     const file = cliCommand().at(-1)!;
     // As mod/program.ts calls it again.
     const program = /\.[jt]s$/.test(file)
@@ -69,15 +69,21 @@ export class WarmRoom implements AsyncDisposable {
     // Not by the harness: it stays while leaks are looked for.
     this.#serve = new Deno.Command(program[0]!, {
       args: [...program.slice(1), ...words],
+      // An empty one is a flag that V8 does not know.
+      env: flags === "" ? {} : { DENO_V8_FLAGS: flags },
       stdin: "null",
       stdout: "null",
       stderr: "piped",
     }).spawn();
   }
 
-  /** Starts the engine, and waits until its workers are there. */
-  static async open(): Promise<WarmRoom> {
-    const room = new WarmRoom();
+  /**
+   * Starts the engine, and waits until its workers are there.
+   *
+   * @param flags of V8's for them
+   */
+  static async open(flags = ""): Promise<WarmRoom> {
+    const room = new WarmRoom(flags);
     await waitFor(() =>
       room.workers().length === 2 && room.workers().every(isWorkerReady)
     );
