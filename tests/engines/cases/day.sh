@@ -110,7 +110,7 @@ config["linux"]["resources"].update(memory={"limit": 64 << 20}, pids={"limit": 5
 json.dump(config, open(sys.argv[1], "w"))
 PY
 script 'by hand: create, start, exec' 'cd $SCRATCH; byhand create -b bundle --pid-file $SCRATCH/pid hand </dev/null >/dev/null; byhand state hand | grep -w status; byhand start hand; TIMES=/dev/null await byhand exec hand test -s /tmp/count; byhand exec --env A=b hand sh -c "echo \$A; exit 5"; echo $?; byhand list -q; byhand ps hand | grep -c "[c]ount"'
-script 'by hand: limits, pause' 'byhand update --pids-limit 40 --memory 100663296 --memory-swap -1 hand; cat $(sed -n "s,.*:\(.*\),\1," /proc/$(cat $SCRATCH/pid)/cgroup | sort -u | sed -n "/hand/s,.*,/sys/fs/cgroup/pids&/pids.max /sys/fs/cgroup&/pids.max,p") 2>/dev/null; byhand pause hand; byhand state hand | grep -w status; byhand resume hand'
+script 'by hand: limits, pause' 'byhand update --pids-limit 40 --memory 100663296 --memory-swap -1 hand; byhand exec hand sh -c "$LIMITS"; byhand pause hand; byhand state hand | grep -w status; byhand resume hand'
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && command -v criu >/dev/null; then
   script 'by hand: checkpoint, restore' 'cd $SCRATCH; byhand checkpoint --image-path $SCRATCH/images hand; byhand list -q; byhand restore -d -b bundle --image-path $SCRATCH/images --pid-file $SCRATCH/pid hand </dev/null >/dev/null; byhand state hand | grep -w status; was=$(byhand exec hand cat /tmp/count); TIMES=/dev/null await eval "[ \"\$(byhand exec hand cat /tmp/count)\" -gt $was ]" && echo it goes on'
 fi
