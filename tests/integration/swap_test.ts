@@ -11,7 +11,7 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { CLONE, O } from "../../ffi/constants.ts";
+import { CLONE, MS, O } from "../../ffi/constants.ts";
 import { readCaller } from "../../mod/caller.ts";
 import { parseArgs } from "../../mod/cli/parse.ts";
 import { configFromBundle } from "../../mod/config/from_bundle.ts";
@@ -22,6 +22,7 @@ import { seeRootfs } from "../../mod/container/properties/rootfs.ts";
 import { mountTree, tryOps } from "../../mod/doctor/probe.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { gatherFacts } from "../../mod/host.ts";
+import { setAttr } from "../../mod/mounts/attributes.ts";
 import type { Op } from "../../mod/plan.ts";
 import { makeHost } from "../from_flags_host.ts";
 import { cliCommand, makeBox, runCli, runToEnd } from "../harness.ts";
@@ -134,6 +135,10 @@ testOn(
     const run = (missed: Op[]) =>
       tryOps([
         { do: "unshare", flags: CLONE.NEWNS, why },
+        // As systemd has it, "/" is shared: what was missed would be the host's.
+        setAttr("", { path: "/", recursive: true, propagation: MS.SLAVE }, {
+          why,
+        }),
         ...missed,
         ...of("sources"),
         ...of("stage"),

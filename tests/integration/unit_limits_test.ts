@@ -7,7 +7,7 @@
  */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { cliCommand, makeRootfs, runToEnd } from "../harness.ts";
+import { cliCommand, makeRootfs, runToEnd, SLOW } from "../harness.ts";
 import { findSystemdUser, testOn } from "../needs.ts";
 import { run } from "../program.ts";
 import { makeScopeRoom } from "./systemd_room.ts";
@@ -82,7 +82,9 @@ async function runIn(
       ...[...cliCommand(), "--root", `${home}/states`, "run"],
       ...["--rootfs", rootfs, ...words],
     ];
-    if (user === undefined) return await runToEnd(line);
+    // How long systemd-run waits for systemd, in seconds.
+    const env = { SYSTEMD_BUS_TIMEOUT: `${25 * SLOW}` };
+    if (user === undefined) return await runToEnd(line, { env });
     return await runToEnd([
       ...["setpriv", `--reuid=${user.uid}`, `--regid=${user.uid}`],
       ...["--clear-groups", "--inh-caps=-all", "--", "env", "-i"],
