@@ -39,7 +39,8 @@ placed() {
 }
 # Which limits a container sees, with cgroup v1 or v2.
 export LIMITS='cd /sys/fs/cgroup; for f in memory.max pids.max cpu.max memory/memory.limit_in_bytes pids/pids.max cpu/cpu.cfs_quota_us; do [ ! -e $f ] || echo $f $(cat $f); done'
-# What stays: it counts, and says goodbye.
+# What stays: it counts, and says goodbye. By hand it has no file of the host open:
+# criu writes none.
 export STAYS='trap "echo bye; exit 3" TERM; echo up; i=0; while :; do i=$((i + 1)); echo $i >/count; sleep 0.1 & wait $!; done'
 
 [ "${1:-}" != functions ] || return 0
@@ -109,10 +110,10 @@ config["linux"]["cgroupsPath"] = os.environ["CGROUP"]
 config["linux"]["resources"].update(memory={"limit": 64 << 20}, pids={"limit": 50})
 json.dump(config, open(sys.argv[1], "w"))
 PY
-script 'by hand: create, start, exec' 'cd $SCRATCH; byhand create -b bundle --pid-file $SCRATCH/pid hand </dev/null >/dev/null; byhand state hand | grep -w status; byhand start hand; TIMES=/dev/null await byhand exec hand test -s /tmp/count; byhand exec --env A=b hand sh -c "echo \$A; exit 5"; echo $?; byhand list -q; byhand ps hand | grep -c "[c]ount"'
+script 'by hand: create, start, exec' 'cd $SCRATCH; byhand create -b bundle --pid-file $SCRATCH/pid hand </dev/null >/dev/null 2>&1; byhand state hand | grep -w status; byhand start hand; TIMES=/dev/null await byhand exec hand test -s /tmp/count; byhand exec --env A=b hand sh -c "echo \$A; exit 5"; echo $?; byhand list -q; byhand ps hand | grep -c "[c]ount"'
 script 'by hand: limits, pause' 'byhand update --pids-limit 40 --memory 100663296 --memory-swap -1 hand; byhand exec hand sh -c "$LIMITS"; byhand pause hand; byhand state hand | grep -w status; byhand resume hand'
 if [ "$(stat -fc %T /sys/fs/cgroup)" = cgroup2fs ] && command -v criu >/dev/null; then
-  script 'by hand: checkpoint, restore' 'cd $SCRATCH; byhand checkpoint --image-path $SCRATCH/images hand; byhand list -q; byhand restore -d -b bundle --image-path $SCRATCH/images --pid-file $SCRATCH/pid hand </dev/null >/dev/null; byhand state hand | grep -w status; was=$(byhand exec hand cat /tmp/count); TIMES=/dev/null await eval "[ \"\$(byhand exec hand cat /tmp/count)\" -gt $was ]" && echo it goes on'
+  script 'by hand: checkpoint, restore' 'cd $SCRATCH; byhand checkpoint --image-path $SCRATCH/images hand; byhand list -q; byhand restore -d -b bundle --image-path $SCRATCH/images --pid-file $SCRATCH/pid hand </dev/null >/dev/null 2>&1; byhand state hand | grep -w status; was=$(byhand exec hand cat /tmp/count); TIMES=/dev/null await eval "[ \"\$(byhand exec hand cat /tmp/count)\" -gt $was ]" && echo it goes on'
 fi
 script 'by hand: stop' 'byhand kill hand TERM; TIMES=/dev/null await prints stopped byhand state hand; byhand delete hand; byhand state hand 2>/dev/null; echo $?'
 tell 'version' "$RUNTIME" --version
