@@ -160,7 +160,8 @@ function requestOf(
       [OPTION.evasiveDevices, true],
       [
         OPTION.manageCgroupsMode,
-        CGROUPS_MODE[cgroupsMode ?? "soft"],
+        // "strict" wants the cgroups to be missing, and ours are there by now.
+        CGROUPS_MODE[cgroupsMode === "strict" ? "soft" : cgroupsMode ?? "soft"],
       ],
       ...commonFields(options, LOG),
       [OPTION.lsmProfile, lsmProfile],
@@ -221,7 +222,12 @@ function follow(restoring: Restoring): (
       case "post-restore":
         run.pid = pid;
         run.pidfd = syscall("pidfd_open", pid, 0);
-        giveAttributes(run.pidfd, sources, place);
+        giveAttributes(
+          run.pidfd,
+          sources,
+          config.spec.root?.readonly === true,
+          place,
+        );
         judgePlace(pid, prepared, {
           own: proc,
           sources,

@@ -6,7 +6,13 @@
  * @module
  */
 
-import { CLONE, O, O_BY_ARCH, RESOLVE } from "../../../ffi/constants.ts";
+import {
+  CLONE,
+  MOUNT_ATTR,
+  O,
+  O_BY_ARCH,
+  RESOLVE,
+} from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { readLinkSync } from "../../../ffi/files.ts";
 import {
@@ -115,21 +121,32 @@ export function closeSources(opened: readonly OpenSource[]): void {
 }
 
 /** Plans it: in the mount namespace of slot "container", whose root is its own. */
-function planAttributes(opened: readonly OpenSource[]): Op[] {
+function planAttributes(
+  opened: readonly OpenSource[],
+  readonlyRoot: boolean,
+): Op[] {
+  const open = { do: "open", into: "mount", at: "", mode: 0 } as const;
+  const root = {
+    why: "make the root file system read-only, which criu does not",
+    from: "root.readonly",
+  };
   const note = {
     why: "give what is mounted of the host the flags of config.json",
     from: "mounts",
   };
   return [
     { do: "setns", slot: "container", type: CLONE.NEWNS, ...note },
+    ...(readonlyRoot
+      ? [
+        { ...open, path: "/", flags: O.PATH, resolve: 0, ...root },
+        setAttr("mount", { set: MOUNT_ATTR.RDONLY, clear: 0 }, root),
+      ]
+      : []),
     ...opened.flatMap(({ place, seen: { dev, ino }, attributes }): Op[] => [
       {
-        do: "open",
-        into: "mount",
-        at: "",
+        ...open,
         path: place,
         flags: O.PATH | NOFOLLOW,
-        mode: 0,
         resolve: NO_LINKS,
         ...note,
       },
@@ -145,16 +162,19 @@ function planAttributes(opened: readonly OpenSource[]): Op[] {
  * one file system only for the first (do_bind_mount_v2()).
  *
  * @param pidfd its first process
+ * @param readonlyRoot its root file system is to be read-only
  * @throws {OperationError} when something else lies there
  */
 export function giveAttributes(
   pidfd: number,
   opened: readonly OpenSource[],
+  readonlyRoot: boolean,
   { root, outlet }: Place,
 ): void {
   const named = opened.filter(({ attributes: { set, clear } }) => set || clear);
-  if (named.length === 0) return;
-  runPlan({}, planAttributes(named), root, [["container", pidfd]], outlet);
+  if (named.length === 0 && !readonlyRoot) return;
+  const ops = planAttributes(named, readonlyRoot);
+  runPlan({}, ops, root, [["container", pidfd]], outlet);
 }
 
 /**
