@@ -278,9 +278,9 @@ static void lift_rules(int dir, const char *name, const char *none)
 	}
 }
 
-/* A quota that is written, also the same once more, costs as many steps as the
- * machine has cgroups: only where there is one. */
-static void lift_quota(int dir, const char *name, const char *none)
+/* Where it is so, nothing is written: a quota, also the same once more, costs as
+ * many steps as the machine has cgroups. */
+static void lift_to(int dir, const char *name, const char *none)
 {
 	const size_t len = strlen(none);
 	char buf[32];
@@ -294,8 +294,11 @@ static void lift_quota(int dir, const char *name, const char *none)
  * process does. */
 static void lift_one(int dir)
 {
-	lift_quota(dir, "cpu.cfs_quota_us", "-1");
-	lift_quota(dir, "cpu.max", "max");
+	lift_to(dir, "cpu.idle", "0");
+	lift_to(dir, "cpu.shares", "1024");
+	lift_to(dir, "cpu.weight", "100");
+	lift_to(dir, "cpu.cfs_quota_us", "-1");
+	lift_to(dir, "cpu.max", "max");
 	lift_rules(dir, "blkio.throttle.read_bps_device", " 0");
 	lift_rules(dir, "blkio.throttle.read_iops_device", " 0");
 	lift_rules(dir, "blkio.throttle.write_bps_device", " 0");
@@ -305,7 +308,7 @@ static void lift_one(int dir)
 
 static void lift_limits(const struct cgroup *groups, unsigned int count)
 {
-	static const char *const slow[] = { "cpu.cfs_quota_us", "cpu.max",
+	static const char *const slow[] = { "cpu.shares", "cpu.weight",
 					    "blkio.throttle.read_bps_device",
 					    "io.max" };
 	char byte;

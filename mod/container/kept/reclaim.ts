@@ -106,7 +106,7 @@ export function planNoted(
   return {
     ...noted,
     ...(upper === undefined ? {} : { upper }),
-    ...(upper === undefined || idMaps === undefined ? {} : { idMaps }),
+    ...(idMaps === undefined ? {} : { idMaps }),
     ...(resctrl === undefined ? {} : {
       resctrl: { mount: resctrl.mount, remove: resctrl.remove },
     }),
