@@ -6,6 +6,7 @@
  */
 
 import {
+  chmodSync,
   readTextFileSync,
   statSync,
   writeTextFileSync,
@@ -191,11 +192,22 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
   return [...pids].sort((a, b) => a - b);
 }
 
+/** A user's container may have taken its owner's rights away. */
+function readOwn(path: string): string {
+  try {
+    return readTextFileSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "EACCES") throw error;
+    chmodSync(path, 0o644);
+    return readTextFileSync(path);
+  }
+}
+
 function collectPids(top: string, pids: Set<number>): void {
   visitCgroups(top, (path) => {
     let text = "";
     try {
-      text = readTextFileSync(`${path}/cgroup.procs`);
+      text = readOwn(`${path}/cgroup.procs`);
     } catch (error) {
       // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
       // processes its domain lists.

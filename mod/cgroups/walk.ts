@@ -12,9 +12,17 @@ const AARCH64 = Deno.build.arch === "aarch64";
 /** O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC */
 const FLAGS = (AARCH64 ? 0o40000 | 0o100000 : 0o200000 | 0o400000) | 0o2000000;
 
-/** @returns less than 0 when there is no such directory */
+const EACCES = -13;
+
+/** Opens a cgroup, also where a user's container has taken its owner's rights away.
+ *
+ * @returns less than 0 when there is no such directory */
 function open(path: string, at = -100): number {
-  return trySyscall("openat", at, cstring(path), FLAGS, 0);
+  const name = cstring(path);
+  const fd = trySyscall("openat", at, name, FLAGS, 0);
+  if (fd !== EACCES) return fd;
+  trySyscall("fchmodat", at, name, 0o700);
+  return trySyscall("openat", at, name, FLAGS, 0);
 }
 
 function namesIn(path: string): string[] {

@@ -12,12 +12,15 @@ const MOUNT = isFile("/sys/fs/cgroup/cgroup.controllers")
   ? "/sys/fs/cgroup"
   : "/sys/fs/cgroup/pids";
 
+const module = (path: string) =>
+  JSON.stringify(import.meta.resolve(`../../mod/${path}`));
+
 const PROGRAM = `
-import { removeCgroups } from ${
-  JSON.stringify(import.meta.resolve("../../mod/container/kept/removal.ts"))
-};
+import { readPids } from ${module("cgroups/control.ts")};
+import { removeCgroups } from ${module("container/kept/removal.ts")};
 const [mount, path, room] = Deno.args;
 const dirs = [{ mount, path, version: 1, controllers: [] }];
+console.log(readPids(dirs));
 removeCgroups({ dirs, made: true }, room);
 `;
 
@@ -69,6 +72,7 @@ for (const owner of [0, 5]) {
           Deno.chmodSync(`${top}/own/${it}`, it === "" ? 0o500 : 0);
           Deno.chownSync(`${top}/own/${it}`, owner, owner);
         }
+        if (owner === 0) Deno.chmodSync(`${top}/own/cgroup.procs`, 0);
         const { code, stderr } = await remove(`${top}/own`);
         if (owner === 0) {
           assertEquals({ code, stderr }, { code: 0, stderr: "" });
