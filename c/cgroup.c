@@ -5,9 +5,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -196,8 +198,19 @@ static void count_one(int dir)
 		found++;
 }
 
+/* As far as this process may: what it may not shows when the cgroup stays busy. */
+static void calm_number(int64_t tid)
+{
+	const int normal = 0; /* struct sched_param */
+
+	if (tid < 2 || tid >= INT32_MAX)
+		return;
+	if (syscall(SYS_sched_setscheduler, (pid_t)tid, SCHED_OTHER, &normal) < 0)
+		errno = 0;
+}
+
 /* Returns false where there is no such list. */
-static bool kill_listed(int dir, const char *list)
+static bool read_listed(int dir, const char *list, void (*use)(int64_t pid))
 {
 	int fd = openat(dir, list, O_RDONLY | O_CLOEXEC);
 	char buf[1024];
@@ -213,7 +226,7 @@ static bool kill_listed(int dir, const char *list)
 					pid = pid * 10 + (buf[i] - '0');
 				continue;
 			}
-			kill_number(pid);
+			use(pid);
 			pid = 0;
 		}
 	close(fd);
@@ -224,16 +237,27 @@ static bool kill_listed(int dir, const char *list)
  * of any thread for its process. */
 static void kill_one(int dir)
 {
-	if (!kill_listed(dir, "cgroup.procs"))
-		kill_listed(dir, "cgroup.threads");
+	if (!read_listed(dir, "cgroup.procs", kill_number))
+		read_listed(dir, "cgroup.threads", kill_number);
+}
+
+/* A thread may have given itself next to no time (SCHED_DEADLINE; SCHED_FIFO in
+ * a group without), or what others leave. The kernel no longer lists one that is
+ * about to be gone. */
+static void calm_one(int dir)
+{
+	if (!read_listed(dir, "cgroup.threads", calm_number))
+		read_listed(dir, "tasks", calm_number);
 }
 
 /* Frozen, nobody forks while the list is read, and no pid is used again. A
  * task in an uninterruptible sleep may not freeze: it gets its SIGKILL. */
 static void kill_frozen(int dir)
 {
+	static int looks = 50; /* where it has not helped, no more */
 	char state[16];
 	ssize_t n;
+	int i;
 
 	/* The dead, who are not listed, never freeze. */
 	found = 0;
@@ -241,13 +265,15 @@ static void kill_frozen(int dir)
 	if (!found)
 		return;
 	write_file(dir, "freezer.state", "FROZEN");
-	for (int i = 0; i < 50; i++) {
+	for (i = 0; i < looks; i++) {
 		n = read_file(dir, "freezer.state", state, sizeof(state));
 		if (n < 0 || (n >= 6 && !memcmp(state, "FROZEN", 6)))
 			break;
 		count_steps(2);
 		sleep_ms(2);
 	}
+	if (i == looks)
+		looks = 1;
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), thaw_one);
 }
@@ -366,6 +392,11 @@ void cgroup_let_die(const struct cgroup *groups, unsigned int count)
 		dir = open_own(&groups[i]);
 		if (dir >= 0)
 			visit_all(dir, thaw_one);
+	}
+	for (unsigned int i = 0; i < count; i++) {
+		dir = groups[i].kind == CGROUP_V1 ? -1 : open_own(&groups[i]);
+		if (dir >= 0)
+			visit_all(dir, calm_one);
 	}
 	lift_limits(groups, count);
 }

@@ -27,7 +27,8 @@ struct cgroup {
 void cgroup_kill(const struct cgroup *groups, unsigned int count);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while
  * frozen), and takes back what slows it, also what it has set itself: its share
- * and limit of CPU time, and limits of reads and writes. */
+ * and limit of CPU time, its threads' scheduling policies, and limits of reads and
+ * writes. */
 void cgroup_let_die(const struct cgroup *groups, unsigned int count);
 /* Moves a killed process of an exec out of a frozen cgroup (v1), which is not
  * ours to thaw: there it goes on, and so dies. way_out: cgroup.procs of a cgroup

@@ -216,6 +216,17 @@ export const NEEDS = {
   loop: () =>
     probeList(["losetup", "-f"]) && findProgram("fsfreeze") !== undefined &&
     findProgram("mkfs.ext4") !== undefined,
+  /** Any process can be given a policy of scheduling. */
+  chrt: () =>
+    probeList([
+      "chrt",
+      "--deadline",
+      "--sched-runtime=100000",
+      "--sched-deadline=1000000",
+      "--sched-period=1000000",
+      "0",
+      "true",
+    ]),
   chattr: () => findProgram("chattr") !== undefined,
   /** /var/tmp is on a disk, whose reads can be limited. */
   disk: () => findDisk() !== undefined,

@@ -7,7 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import type { Running } from "../harness.ts";
-import { findDisk, isFile, testOn } from "../needs.ts";
+import { findDisk, isFile, probe, testOn } from "../needs.ts";
 import { readProcessState, waitFor } from "../wait.ts";
 import {
   findCgroups,
@@ -77,6 +77,35 @@ testOn(
     );
     await running.waitFor("all");
     slowCpu(room);
+    await deleted(room, running);
+    await assertEnds(running, 137);
+  },
+);
+
+testOn(
+  [...NEEDS, "chrt"],
+  "delete --force of processes with a microsecond of CPU time in four seconds",
+  async () => {
+    await using room = makeRubbishRoom();
+    const running = await room.start(
+      "for i in 1 2 3 4; do sleep 1000 & done; echo all; wait",
+    );
+    await running.waitFor("all");
+    const [cgroup] = findCgroups(room.id);
+    const [, ...slow] = listPids(cgroup!);
+    for (const pid of slow) {
+      const { code } = probe(
+        "chrt",
+        "--deadline",
+        "--sched-runtime=1024",
+        "--sched-deadline=4000000000",
+        "--sched-period=4000000000",
+        "--pid",
+        "0",
+        `${pid}`,
+      );
+      assertEquals(code, 0);
+    }
     await deleted(room, running);
     await assertEnds(running, 137);
   },
