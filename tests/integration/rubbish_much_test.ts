@@ -63,7 +63,7 @@ async function runAndStop(room: RubbishRoom): Promise<number> {
 
 /** Directories and files that take more steps than anybody waits for. */
 const MUCH =
-  "mkdir /tmp/much; chmod 700 /tmp/much; i=0; while [ $i -lt 4000 ]; do" +
+  "mkdir /tmp/much; chmod 700 /tmp/much; i=0; while [ $i -lt 16000 ]; do" +
   " : > /tmp/much/$i; i=$((i + 1)); done;";
 
 testOn(

@@ -300,8 +300,13 @@ function becomeKeeper(
       why: "run the poststop hooks",
     });
   }
-  using keeper = new Keeper(place, plan, slots);
-  return keeper.become();
+  // Not by using: what is used once, Deno's minifier would put in its place.
+  const keeper = new Keeper(place, plan, slots);
+  try {
+    return keeper.become();
+  } finally {
+    keeper[Symbol.dispose]();
+  }
 }
 
 /** Ends a container that is not to be. */
