@@ -310,3 +310,11 @@ export function checkCriu(
     },
   );
 }
+
+/** Ends a container that is not to be. */
+export function giveUp({ run, socket }: Criu): void {
+  // Its processes have not run; criu undoes what it has not finished.
+  if (socket >= 0) closeFd(socket);
+  run.abort();
+  run.reap();
+}

@@ -11,7 +11,6 @@ import { ContainerError } from "../../errors.ts";
 import { wordPlanError } from "../../failure.ts";
 import { hookState, runHooks } from "../../hooks.ts";
 import type { Facts } from "../../host.ts";
-import type { PlanRun } from "../../process.ts";
 import { Keeper } from "../../process/keeper.ts";
 import { publishState, type StateDir, writeLeftovers } from "../../state.ts";
 import { discardNew } from "../create.ts";
@@ -28,6 +27,7 @@ import {
   checkCriu,
   type Criu,
   findCriu,
+  giveUp,
   passedFd,
   startCriu,
 } from "./criu.ts";
@@ -300,22 +300,13 @@ function becomeKeeper(
       why: "run the poststop hooks",
     });
   }
-  // Not by using: what is used once, Deno's minifier would put in its place.
+  // Not with `using`: see scripts/bundle.ts.
   const keeper = new Keeper(place, plan, slots);
   try {
     return keeper.become();
   } finally {
     keeper[Symbol.dispose]();
   }
-}
-
-/** Ends a container that is not to be. */
-function giveUp(run: PlanRun | undefined, socket: number): void {
-  if (run === undefined) return;
-  // Its processes have not run; criu undoes what it has not finished.
-  if (socket >= 0) closeFd(socket);
-  run.abort();
-  run.reap();
 }
 
 /**
@@ -392,7 +383,7 @@ export function restoreContainer(
       ? 0
       : becomeKeeper(restoring, options.foreground);
   } catch (error) {
-    giveUp(criu?.run, criu?.socket ?? -1);
+    if (criu !== undefined) giveUp(criu);
     const worded = wordPlanError(error, config, facts);
     if (dir !== undefined) discardNew(dir, prepared, worded);
     throw worded;
