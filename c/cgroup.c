@@ -355,6 +355,17 @@ static void lift_limits(const struct cgroup *groups, unsigned int count)
 	}
 }
 
+void cgroup_calm(const struct cgroup *groups, unsigned int count)
+{
+	int dir;
+
+	for (unsigned int i = 0; i < count; i++) {
+		dir = groups[i].kind == CGROUP_V1 ? -1 : open_own(&groups[i]);
+		if (dir >= 0)
+			visit_all(dir, calm_one);
+	}
+}
+
 /* cgroup.kill (since 5.14) and the freezer see every process; the list of
  * another v1 hierarchy is only for where there is neither. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count)
@@ -362,6 +373,7 @@ void cgroup_kill(const struct cgroup *groups, unsigned int count)
 	bool done = false;
 	int dir;
 
+	cgroup_calm(groups, count);
 	for (unsigned int i = 0; i < count; i++) {
 		if (groups[i].kind == CGROUP_V1)
 			continue;
@@ -392,11 +404,6 @@ void cgroup_let_die(const struct cgroup *groups, unsigned int count)
 		dir = open_own(&groups[i]);
 		if (dir >= 0)
 			visit_all(dir, thaw_one);
-	}
-	for (unsigned int i = 0; i < count; i++) {
-		dir = groups[i].kind == CGROUP_V1 ? -1 : open_own(&groups[i]);
-		if (dir >= 0)
-			visit_all(dir, calm_one);
 	}
 	lift_limits(groups, count);
 }

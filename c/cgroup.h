@@ -23,12 +23,14 @@ struct cgroup {
 	const char *above; /* root's own path, for words */
 };
 
+/* Gives all threads an ordinary scheduling policy, before they are killed: one that
+ * has given itself next to no time would take hours to die. */
+void cgroup_calm(const struct cgroup *groups, unsigned int count);
 /* Kills what is in the container's cgroups. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while
  * frozen), and takes back what slows it, also what it has set itself: its share
- * and limit of CPU time, its threads' scheduling policies, and limits of reads and
- * writes. */
+ * and limit of CPU time, and limits of reads and writes. */
 void cgroup_let_die(const struct cgroup *groups, unsigned int count);
 /* Moves a killed process of an exec out of a frozen cgroup (v1), which is not
  * ours to thaw: there it goes on, and so dies. way_out: cgroup.procs of a cgroup

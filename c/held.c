@@ -127,6 +127,7 @@ int held_timeout(const struct keeper *k, int timeout)
 
 void kill_init(struct keeper *k)
 {
+	cgroup_calm(k->td.cgroup, k->td.cgroups);
 	if (!k->ended)
 		kill(k->init, SIGKILL);
 	cgroup_let_die(k->td.cgroup, k->td.cgroups);

@@ -217,6 +217,8 @@ static void end_init(struct warden *w)
 
 	if (w->init < 0)
 		return;
+	if (w->owned)
+		cgroup_calm(w->td.cgroup, w->td.cgroups);
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
 		if (w->owned)
