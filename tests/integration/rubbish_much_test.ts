@@ -16,10 +16,10 @@ import {
 import {
   deleteByForce,
   DEPTH,
-  isEmpty,
   NEEDS,
   QUIET,
   sweep,
+  sweepAll,
 } from "./rubbish_calls.ts";
 
 /** The processes that remove what nobody waits for of this room's: they hold
@@ -144,11 +144,7 @@ testOn(
     Deno.kill(pid, "SIGCONT");
     await waitFor(() => readProcessState(pid), (it) => it === "");
     // On a slow machine it has waited for the cgroups: the next one goes on.
-    await waitFor(async () => {
-      if (room.listIds().length > 0) await room.run("--", "true");
-      return room.listIds();
-    }, isEmpty);
-    assertEquals([room.listIds(), room.listUppers()], [[], []]);
+    await sweepAll(room);
     await running.done;
   },
 );

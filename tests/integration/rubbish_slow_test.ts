@@ -9,7 +9,7 @@ import { assertEquals } from "@std/assert";
 import { findProgram, probe, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { killKeepers, makeRubbishRoom } from "./rubbish_room.ts";
-import { isEmpty, NEEDS, sweep } from "./rubbish_calls.ts";
+import { NEEDS, sweep, sweepAll } from "./rubbish_calls.ts";
 
 function must(program: string, ...words: string[]): void {
   const { code, stdout } = probe(program, ...words);
@@ -48,11 +48,7 @@ testOn(
     assertEquals([next.code, next.stdout], [0, "next\n"]);
     assertEquals(room.listIds(), [room.id]);
     disk.thaw();
-    await waitFor(async () => {
-      if (room.listIds().length > 0) await room.run("--", "true");
-      return room.listIds();
-    }, isEmpty);
-    assertEquals([room.listIds(), room.listUppers()], [[], []]);
+    await sweepAll(room);
     await running.done;
   },
 );
@@ -113,10 +109,6 @@ testOn(
     } finally {
       must("chattr", "-i", ...files);
     }
-    await waitFor(async () => {
-      if (room.listIds().length > 0) await room.run("--", "true");
-      return room.listIds();
-    }, isEmpty);
-    assertEquals(room.listIds(), []);
+    await sweepAll(room);
   },
 );
