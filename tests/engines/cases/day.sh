@@ -119,6 +119,8 @@ script 'by hand: stop' 'byhand kill hand TERM; TIMES=/dev/null await prints stop
 tell 'version' "$RUNTIME" --version
 
 command podman $PODMAN image rm -f $DAY >/dev/null
+# Its layers, too: the next day's import would find a part of them.
+command ctr $CTR image ls -q | xargs -r ctr $CTR image rm --sync >/dev/null
 kill $dockerd
 wait $dockerd
 tell 'left behind' sh -c 'find /sys/fs/cgroup -type d \( -name "rr-*.scope" -o -name "docker-*.scope" -o -path "*/${ROOM:-rrday}/*" -not -name "*conmon*" \); ls $SCRATCH/root; ps -eo args | grep "^[^ ]*rustyrun-[wik]"; true'
