@@ -128,15 +128,17 @@ static void leave_stdio(void)
 		close(fd);
 }
 
-/* A user's own container may leave files of ids that only its user namespace
- * may touch. It is held when init has ended and is not reaped yet: before
- * execve it may not be looked at by us (ptrace(2), "access mode checking"). */
+/* A user's own container may leave files and cgroups of ids that only its user
+ * namespace may touch. It is held when init has ended and is not reaped yet:
+ * before execve it may not be looked at by us (ptrace(2), "access mode
+ * checking"). */
 static void hold_userns(struct keeper *k)
 {
 	siginfo_t info = { 0 };
 	char path[32];
 
-	if (k->td.userns >= 0 || !k->td.trees || geteuid() == 0 ||
+	if (k->td.userns >= 0 || (!k->td.trees && !k->td.cgroups) ||
+	    geteuid() == 0 ||
 	    waitid(P_PID, (id_t)k->init, &info, WEXITED | WNOHANG | WNOWAIT) ||
 	    info.si_pid != k->init)
 		return;

@@ -57,6 +57,8 @@ export const SYSCALLS = {
   symlinkat: [266, 36],
   fchmodat: [268, 53],
   utimensat: [280, 88],
+  sched_setscheduler: [144, 119],
+  sched_getscheduler: [145, 120],
   sched_setaffinity: [203, 122],
   sched_getaffinity: [204, 123],
   ppoll: [271, 73],

@@ -11,6 +11,7 @@ import {
   statSync,
   writeTextFileSync,
 } from "../../ffi/files.ts";
+import { trySyscall } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
 import { holds, type Seen } from "./join.ts";
@@ -172,6 +173,15 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
   }
 }
 
+/** The cgroup that lists a container's processes. */
+function findList(dirs: readonly CgroupDir[]): CgroupDir | undefined {
+  const first = (name: string) =>
+    dirs.find((d) => d.version === 1 && d.controllers.includes(name));
+  // name=systemd last: a systemd in the container moves processes about there.
+  return dirs.find((d) => d.version === 2) ?? first("devices") ??
+    first("pids") ?? first("freezer") ?? dirs[0];
+}
+
 /**
  * The pids of all processes in the container's cgroup and those inside it, as
  * the caller's pid namespace sees them, in order. One of 0 is in none of ours.
@@ -179,16 +189,12 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
  * @throws {ContainerError} when the container has no cgroup
  */
 export function readPids(dirs: readonly CgroupDir[]): number[] {
-  const first = (name: string) =>
-    dirs.find((d) => d.version === 1 && d.controllers.includes(name));
-  // name=systemd last: a systemd in the container moves processes about there.
-  const dir = dirs.find((d) => d.version === 2) ?? first("devices") ??
-    first("pids") ?? first("freezer") ?? dirs[0];
+  const dir = findList(dirs);
   if (dir === undefined) {
     throw noCgroup("list the container's processes");
   }
   const pids = new Set<number>();
-  collectPids(dir.path, pids);
+  collectIds(dir.path, "cgroup.procs", pids);
   return [...pids].sort((a, b) => a - b);
 }
 
@@ -203,11 +209,11 @@ function readOwn(path: string): string {
   }
 }
 
-function collectPids(top: string, pids: Set<number>): void {
+function collectIds(top: string, list: string, ids: Set<number>): void {
   visitCgroups(top, (path) => {
     let text = "";
     try {
-      text = readOwn(`${path}/cgroup.procs`);
+      text = readOwn(`${path}/${list}`);
     } catch (error) {
       // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
       // processes its domain lists.
@@ -218,9 +224,34 @@ function collectPids(top: string, pids: Set<number>): void {
       }
     }
     for (const line of text.split("\n")) {
-      if (line !== "" && line !== "0") pids.add(Number(line));
+      if (line !== "" && line !== "0") ids.add(Number(line));
     }
   });
+}
+
+/** SCHED_FIFO, SCHED_RR, SCHED_DEADLINE, sched(7); with or without
+ * SCHED_RESET_ON_FORK. */
+const REAL_TIME = [1, 2, 6], RESET_ON_FORK = 0x40000000;
+const SCHED_OTHER = 0;
+
+/**
+ * Gives the container's threads that have a real-time or deadline policy an
+ * ordinary one, before they are killed: a dying thread, too, waits for the time
+ * that it has given itself, and then it is in no list any more. Whose policy the
+ * caller may not change keeps it: that takes CAP_SYS_NICE, which a user's container
+ * has not either.
+ */
+export function calmCgroups(dirs: readonly CgroupDir[]): void {
+  const dir = findList(dirs);
+  if (dir === undefined) return;
+  const tids = new Set<number>();
+  collectIds(dir.path, dir.version === 2 ? "cgroup.threads" : "tasks", tids);
+  for (const tid of tids) {
+    const policy = trySyscall("sched_getscheduler", tid);
+    if (!REAL_TIME.includes(policy & ~RESET_ON_FORK)) continue;
+    // A struct sched_param: priority 0.
+    trySyscall("sched_setscheduler", tid, SCHED_OTHER, new Uint8Array(4));
+  }
 }
 
 /**
@@ -268,12 +299,13 @@ export function signalCgroups(
 ): void {
   const v2 = dirs.find((d) => d.version === 2);
   const freezer = findFreezer(dirs);
+  if (signal === SIGKILL) calmCgroups(dirs);
   if (signal === SIGKILL && v2) {
     const inside = new Set<number>();
     const freezable = new Set<number>();
     if (freezer?.version === 1) {
-      collectPids(v2.path, inside);
-      collectPids(freezer.path, freezable);
+      collectIds(v2.path, "cgroup.procs", inside);
+      collectIds(freezer.path, "cgroup.procs", freezable);
     }
     if (killV2(v2.path)) {
       // The container may have moved some in one hierarchy alone.

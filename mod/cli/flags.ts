@@ -149,6 +149,15 @@ const COMMANDS: readonly Command[] = [
     hidden: true,
   },
   {
+    name: "sweep",
+    summary: "Remove containers whose keepers were killed (for run)",
+    ...ID,
+    usage: "ID...",
+    args: [1, Infinity],
+    flags: () => [],
+    hidden: true,
+  },
+  {
     name: "list",
     summary: "List the containers",
     ...NONE,

@@ -53,6 +53,7 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   start: async () => (await start()).start,
   delete: async () => (await remove()).remove,
   poststop: async () => (await remove()).poststop,
+  sweep: async () => (await remove()).sweep,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
   checkpoint: async () => (await rare()).checkpoint,

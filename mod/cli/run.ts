@@ -89,8 +89,6 @@ export async function run(call: Call): Promise<number> {
     keep: flagOn(call.flags, "keep") || remove === false,
     ...(fd === undefined ? {} : { detached: { fd: Number(fd), text: answer } }),
     warn: warnTo(call),
-    get poststop() {
-      return selfCommand(["--root", call.root, "poststop", config.id]);
-    },
+    self: selfCommand,
   });
 }

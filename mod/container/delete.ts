@@ -28,6 +28,7 @@ import {
   signalFirst,
 } from "./kill.ts";
 import { killCgroups, removeRubbish, removeStopped } from "./kept/reclaim.ts";
+import { goOnBehind } from "./kept/removal.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { ELSEWHERE } from "./properties/unmount.ts";
 import { findState, statusOf } from "./status.ts";
@@ -233,8 +234,26 @@ export function deleteContainer(
   }
 }
 
+/** The command line of rustyrun with other words. */
+export type SelfCommand = (words: readonly string[]) => readonly string[];
+
 /** How long a sweep goes from one container to the next, in milliseconds. */
 const SWEEP_MS = 300;
+
+/** Calls `act`; what stays is told. */
+function trySweep(id: string, warn: Warn, act: () => void): void {
+  try {
+    act();
+  } catch (error) {
+    // Whoever is in that mount namespace will see to it.
+    if (error instanceof ContainerError && error.code === ELSEWHERE) return;
+    warn(
+      `Cannot clean up after "${id}", whose keeper was killed: ${
+        error instanceof Error ? error.message : error
+      }`,
+    );
+  }
+}
 
 /**
  * Removes foreground containers whose keeper and warden were both killed:
@@ -245,32 +264,54 @@ const SWEEP_MS = 300;
  * next sweep.
  *
  * @param own the id that is wanted next: what is left of that goes at once
+ * @param self the command line of rustyrun, which sweeps behind the caller what
+ * has poststop hooks: these take the time that they take. Without it, such
+ * containers stay
  */
-export function sweep(place: Place, warn: Warn, own: string): void {
+export function sweep(
+  place: Place,
+  warn: Warn,
+  own: string,
+  self?: SelfCommand,
+): void {
   const { root } = place;
   const end = performance.now() + SWEEP_MS;
+  const hooked: string[] = [];
   // Where what stays takes all the time, everybody else has a turn as well.
   const ids = listIds(root);
   const first = Math.floor(Math.random() * ids.length);
   for (const id of [...ids.slice(first), ...ids.slice(0, first)]) {
     if (id !== own && performance.now() > end) continue;
-    try {
+    trySweep(id, warn, () => {
       const state = readState(root, id);
-      if (state === undefined) {
-        removeRubbish(root, id);
-      } else if (state.foreground) {
-        sweepForeground(id, place, warn, id !== own);
-      }
-    } catch (error) {
-      // Whoever is in that mount namespace will see to it.
-      if (error instanceof ContainerError && error.code === ELSEWHERE) continue;
-      warn(
-        `Cannot clean up after "${id}", whose keeper was killed: ${
-          error instanceof Error ? error.message : error
-        }`,
-      );
-    }
+      if (state === undefined) removeRubbish(root, id);
+      else if (!state.foreground) return;
+      else if (id === own) sweepNow(id, place, warn);
+      else if (state.hasPoststop) hooked.push(id);
+      else sweepForeground(id, place, warn, true);
+    });
   }
+  const left = hooked.filter((id) => isAbandoned(root, id));
+  if (self === undefined || left.length === 0) return;
+  goOnBehind(
+    self(["--root", root, "sweep", ...left]),
+    place.caller.environment,
+    root,
+  );
+}
+
+/** Whether nobody holds the lock of a state. */
+function isAbandoned(root: string, id: string): boolean {
+  const dir = holdState(root, id, 0);
+  if (dir === undefined || dir === "busy") return false;
+  closeFd(dir.fd);
+  return true;
+}
+
+/** Sweeps one container to its end; `rustyrun sweep`. */
+export function sweepNow(id: string, place: Place, warn: Warn): void {
+  checkId(id);
+  trySweep(id, warn, () => sweepForeground(id, place, warn, false));
 }
 
 function sweepForeground(

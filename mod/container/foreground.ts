@@ -12,7 +12,7 @@ import { hookState, runHooks } from "../hooks.ts";
 import type { Op } from "../plan.ts";
 import type { PlanRun } from "../process.ts";
 import { Keeper } from "../process/keeper.ts";
-import { sweep } from "./delete.ts";
+import { type SelfCommand, sweep } from "./delete.ts";
 import {
   abandonLaunch,
   type Launched,
@@ -38,9 +38,9 @@ export interface ForegroundOptions {
   /** It runs in the background: the socket of who waits for the start, and what
    * that is told then. */
   detached?: { fd: number; text: string };
-  /** The program and arguments that run the poststop hooks of this container
-   * at its end, when it has any. */
-  poststop: readonly string[];
+  /** The command line of rustyrun with other words: it runs the poststop hooks
+   * of this container at its end, and of those that are swept. */
+  self: SelfCommand;
 }
 
 /** Poststart hooks need the process started while this is still Deno; else the
@@ -71,7 +71,7 @@ export function runForeground(
   options: ForegroundOptions,
 ): number {
   const { place, keep, detached } = options;
-  sweep(place, options.warn, config.id);
+  sweep(place, options.warn, config.id, options.self);
   using pipes = options.bounds.maxOutput === undefined
     ? undefined
     : makeOutputPipes();
@@ -114,7 +114,7 @@ export function runForeground(
 /** Plans who takes over what is launched. */
 function prepareKeeper(
   { run, control, prepared, dir }: Launched,
-  { place, keep, detached, poststop, bounds }: ForegroundOptions,
+  { place, keep, detached, self, bounds }: ForegroundOptions,
   end: readonly Op[],
   output: OutputPipes["ours"] = new Map(),
 ): Keeper {
@@ -133,7 +133,7 @@ function prepareKeeper(
   if (config.spec.hooks?.poststop?.length && !keep) {
     plan.push({
       do: "kDelete",
-      argv: poststop,
+      argv: self(["--root", place.root, "poststop", config.id]),
       env: place.caller.environment,
       why: "run the poststop hooks",
     });

@@ -6,7 +6,12 @@
 
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { SyscallError } from "../../ffi/errno.ts";
-import { readPids, signalCgroups, thawKilled } from "../cgroups/control.ts";
+import {
+  calmCgroups,
+  readPids,
+  signalCgroups,
+  thawKilled,
+} from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, type State } from "../state.ts";
 import { findState, listStates, statusOf } from "./status.ts";
@@ -28,12 +33,18 @@ function notRunning(id: string): ContainerError {
 /** Sends a signal by a pidfd, so that it cannot reach another process with
  * the same pid.
  *
+ * @param before what is done first where it is there
  * @returns false when the process is gone */
-export function signalFirst(state: State, signal: number): boolean {
+export function signalFirst(
+  state: State,
+  signal: number,
+  before?: () => void,
+): boolean {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   if (pidfd < 0) return false;
   try {
     if (!isAlive(state)) return false;
+    before?.();
     const sent = trySyscall("pidfd_send_signal", pidfd, signal, null, 0);
     if (sent < 0 && sent !== ESRCH) {
       throw new SyscallError("pidfd_send_signal", -sent);
@@ -122,8 +133,10 @@ export function signalContainer(
       // It may have been moved out of its cgroup.
       return signalFirst(state, signal) || left;
     }
-    const sent = signalFirst(state, signal);
-    if (signal === SIGKILL) thawKilled(dirs);
+    const kills = signal === SIGKILL;
+    const calm = () => kills && calmCgroups(dirs);
+    const sent = signalFirst(state, signal, calm);
+    if (kills) thawKilled(dirs);
     return sent;
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;

@@ -16,6 +16,7 @@ const HINTS: Record<string, string> = {
   EROFS:
     "Its file system is mounted read-only: remount it, or keep states elsewhere with --root DIR",
   EIO: "The disk fails: the kernel's log (dmesg) may say more",
+  EAGAIN: "A process has a lease on a file there: lslocks shows which",
 };
 
 /** The error for a directory that does not take a state. */
@@ -97,16 +98,21 @@ export function saving<T>(id: string, act: () => T): T {
     ));
 }
 
-/** Reads below `path`, which may be another user's. */
+/** Reads below `path`, which may be another user's. EAGAIN: somebody has a lease
+ * on a file there, F_SETLEASE in fcntl(2), and does not give it up. */
 export function reading<T>(path: string, act: () => T): T {
-  return worded(act, ["EACCES", "EPERM", "EIO"], (cause) =>
-    new ContainerError(
-      `Cannot look for containers in "${path}": ${describeFileError(cause)}`,
-      {
-        code: "state-directory",
-        hint: HINTS[errnoOf(cause)] ??
-          "It is another user's: call rustyrun as that user, or name a directory of your own: rustyrun --root DIR",
-        cause,
-      },
-    ));
+  return worded(
+    act,
+    ["EACCES", "EPERM", "EIO", "EAGAIN"],
+    (cause) =>
+      new ContainerError(
+        `Cannot look for containers in "${path}": ${describeFileError(cause)}`,
+        {
+          code: "state-directory",
+          hint: HINTS[errnoOf(cause)] ??
+            "It is another user's: call rustyrun as that user, or name a directory of your own: rustyrun --root DIR",
+          cause,
+        },
+      ),
+  );
 }

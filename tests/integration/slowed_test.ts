@@ -15,11 +15,17 @@ import {
   makeRubbishRoom,
   type RubbishRoom,
 } from "./rubbish_room.ts";
-import { deleteByForce, NEEDS } from "./rubbish_calls.ts";
+import { deleteByForce, NEEDS, QUIET } from "./rubbish_calls.ts";
 
 type End = (room: RubbishRoom, running: Running) => Promise<void> | void;
 
 const deleted: End = deleteByForce;
+
+const killed = (...flags: string[]): End => async (room) => {
+  const result = await room.call("kill", ...flags, room.id, "KILL");
+  assertEquals(result, { ...QUIET, stdout: "" });
+};
+
 /** Where a limit is set: in the container's cgroup, and in v1 in one below it that
  * has all its processes, as a container with writable cgroups makes it. */
 function makeSlow(room: RubbishRoom, file: string): string {
@@ -82,39 +88,46 @@ testOn(
   },
 );
 
-testOn(
-  [...NEEDS, "chrt"],
-  "a signal to run with processes that have a microsecond of CPU time in four seconds",
-  async () => {
-    await using room = makeRubbishRoom();
-    const running = await room.start(
-      "for i in 1 2 3 4; do sleep 1000 & done; echo all; wait",
-    );
-    await running.waitFor("all");
-    const [cgroup] = findCgroups(room.id);
-    const [, ...slow] = listPids(cgroup!);
-    for (const pid of slow) {
-      const { code } = probe(
-        "chrt",
-        "--deadline",
-        "--sched-runtime=1024",
-        "--sched-deadline=4000000000",
-        "--sched-period=4000000000",
-        "--pid",
-        "0",
-        `${pid}`,
-      );
-      assertEquals(code, 0);
-    }
-    running.kill("SIGTERM");
-    await assertEnds(running, 143);
-  },
-);
-
+/** Who ends a container for good lifts its limits; `kill` sends its signal. */
 const ENDS: [string, number, End][] = [
   ["delete --force", 137, deleted],
   ["a signal to run", 143, (_room, running) => running.kill("SIGTERM")],
 ];
+const KILLS: [string, number, End][] = [
+  ["kill ID KILL", 137, killed()],
+  ["kill --all ID KILL", 137, killed("--all")],
+];
+
+for (const [what, code, end] of [...ENDS, ...KILLS]) {
+  testOn(
+    [...NEEDS, "chrt"],
+    `a container with processes that have a microsecond of CPU time in four seconds: ${what}`,
+    async () => {
+      await using room = makeRubbishRoom();
+      const running = await room.start(
+        "for i in 1 2 3 4; do sleep 1000 & done; echo all; wait",
+      );
+      await running.waitFor("all");
+      const [cgroup] = findCgroups(room.id);
+      const [, ...slow] = listPids(cgroup!);
+      for (const pid of slow) {
+        const { code } = probe(
+          "chrt",
+          "--deadline",
+          "--sched-runtime=1024",
+          "--sched-deadline=4000000000",
+          "--sched-period=4000000000",
+          "--pid",
+          "0",
+          `${pid}`,
+        );
+        assertEquals(code, 0);
+      }
+      await end(room, running);
+      await assertEnds(running, code);
+    },
+  );
+}
 
 for (const [what, code, end] of ENDS) {
   testOn(

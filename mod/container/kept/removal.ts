@@ -315,6 +315,31 @@ export function splitPath({ path }: StateDir): { root: string; id: string } {
   return { root: path.slice(0, at), id: path.slice(at + 1) };
 }
 
+/**
+ * Starts a program of rustyrun's own that nobody waits for, in a session of its
+ * own: the helper becomes it. It has null devices as standard streams, and
+ * nothing else of the caller's.
+ *
+ * @param env its environment
+ * @param room directory of the states, for the helper
+ */
+export function goOnBehind(
+  argv: readonly string[],
+  env: readonly string[],
+  room: string,
+): void {
+  const why = "run hooks, which take the time that they take";
+  runRemoval(
+    [
+      { do: "umask", mask: 0o022, why },
+      { do: "kDelete", argv, env, why },
+      { do: "remove", how: REMOVE.later, why },
+    ],
+    room,
+    new Map(),
+  );
+}
+
 /** Removes a state's directory, which this process holds, with all that is in
  * it. One that is gone, or has become another container's, is left alone. */
 export function removeState(dir: StateDir): void {
