@@ -4,7 +4,7 @@
  * @module
  */
 
-import { existsSync, readTextFileSync } from "../../ffi/files.ts";
+import { existsSync, readLinkSync, readTextFileSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { checkId } from "../config/id.ts";
@@ -28,14 +28,30 @@ export type Progress = "waiting" | "let go" | "executed";
  * Returns how far a first process has come, by what it has done itself: a start
  * that was killed has left the fifo to a container that runs. The helper's
  * command line says it (c/process.c writes over its second word), and execve
- * puts another in its place. With --init it stays, and says so.
+ * puts another in its place. With --init it stays, and says so. One that is about
+ * to end has no command line any more, proc_pid_cmdline(5), and gets no further.
  */
 export function progressOf(pid: number): Progress {
-  const words = readOr(`${findThread(pid) ?? `/proc/${pid}`}/cmdline`);
+  const dir = findThread(pid) ?? `/proc/${pid}`;
+  const words = readOr(`${dir}/cmdline`);
+  if (words === "" && isEnding(dir)) return "waiting";
   const [program, stage] = words.split("\0");
   if (program !== "rustyrun-helper") return "executed";
   if (stage === "child") return "waiting";
   return stage === "start" ? "let go" : "executed";
+}
+
+/** Whether a process without a command line has given its memory back. A program may
+ * also have emptied its own. */
+function isEnding(dir: string): boolean {
+  try {
+    readLinkSync(`${dir}/exe`);
+    return false;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return true;
+    if (error instanceof Deno.errors.PermissionDenied) return false;
+    throw error;
+  }
 }
 
 /** What nobody may look into counts as waiting. */

@@ -152,7 +152,7 @@ export const POOLS: Record<string, () => Promise<unknown>> = {
     }, 1);
     const hog = await pool.run(["tail", "/dev/zero"]);
     const bomb = await pool.run(
-      sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 0.1 & done; wait; exit 1"),
+      sh("for i in 1 2 3 4 5 6 7 8 9; do sleep 10 & done; wait; exit 1"),
     );
     return [hog.limit, (hog.peakBytes ?? 0) > 1 << 20, bomb.limit];
   },

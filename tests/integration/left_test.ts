@@ -251,3 +251,19 @@ testOn(
     }
   },
 );
+
+Deno.test("a process that is about to end gets no further", async () => {
+  // Nobody waits for the first: it has given its memory back, and stays.
+  const child = new Deno.Command("sh", {
+    args: ["-c", "sh -c 'echo $$' & exec sleep 1000 >/dev/null"],
+    stdout: "piped",
+  }).spawn();
+  try {
+    const pid = Number(await new Response(child.stdout).text());
+    await waitFor(() => readProcessState(pid), (it) => it === "Z");
+    assertEquals(progressOf(pid), "waiting");
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+  }
+});
