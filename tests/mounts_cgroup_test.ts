@@ -154,15 +154,19 @@ const TAKEN: [string, boolean, Partial<Config>, string?][] = [
     "/bundle/rootfs/src",
   ],
   ["over the host's root", true, { mode: "friendly", rootfs: "/" }],
-  ["over the host's root without pivot_root", false, {
+  ["over the host's root without pivot_root", true, {
     mode: "friendly",
     rootfs: "/",
     noPivot: true,
   }],
-  ["under a throw-away layer", false, {
+  ["with a throw-away layer", true, {
     mode: "friendly",
     ephemeral: { kind: "memory" },
   }],
+  ["with a throw-away layer, below the root", false, {
+    mode: "friendly",
+    ephemeral: { kind: "memory" },
+  }, "/bundle/rootfs/src"],
 ];
 
 for (const [what, inTurn, config, source = "/src"] of TAKEN) {

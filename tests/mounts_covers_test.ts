@@ -179,32 +179,55 @@ Deno.test("planMounts() takes nothing of the host's that an unbindable mount wou
   });
 });
 
-Deno.test("inspectMounts() finds the sources that the stage would hide, links and all", async () => {
+Deno.test("inspectMounts() finds the sources that lie below the root or hold it, links and all", async () => {
   const dir = await Deno.makeTempDir();
   try {
     await Deno.mkdir(`${dir}/rootfs/src`, { recursive: true });
     await Deno.mkdir(`${dir}/rootfs2`);
     await Deno.symlink("rootfs/src", `${dir}/link`);
-    const sources = ["rootfs", "rootfs/src", "link", "rootfs2", "missing"]
-      .map((it) => `${dir}/${it}`);
+    await Deno.symlink("../../rootfs2", `${dir}/rootfs/src/link`);
+    const sources = [
+      ...["rootfs", "rootfs/src", "link", "rootfs/src/link", "."],
+      ...["rootfs2", "missing"],
+    ].map((it) => `${dir}/${it}`);
     const mounts = sources.map((source) => ({
       destination: "/v",
       source,
       options: ["bind"],
     }));
-    const { hidden } = inspectMounts(
-      makeConfig({ ...USERNS, mounts }, { rootfs: `${dir}/rootfs` }),
-      makeFacts(),
-      {
-        cgroups: new Map(),
-        state: "",
-        root: { path: `${dir}/rootfs`, dev: 0n, ino: 0n, mount: 0 },
-      },
-    );
-    assertEquals([...hidden], sources.slice(0, 3));
+    for (const spec of [{ ...USERNS, mounts }, { mounts }]) {
+      const { hidden } = inspectMounts(
+        makeConfig(spec, { rootfs: `${dir}/rootfs` }),
+        makeFacts(),
+        {
+          cgroups: new Map(),
+          state: "",
+          root: { path: `${dir}/rootfs`, dev: 0n, ino: 0n, mount: 0 },
+        },
+      );
+      assertEquals([...hidden], sources.slice(0, 5));
+    }
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
+});
+
+Deno.test("inspectMounts() finds the sources that are hidden while the host's root becomes the container's", () => {
+  const mounts = ["/proc/sys", "/", "/tmp"].map((source) => ({
+    destination: "/v",
+    source,
+    options: ["bind"],
+  }));
+  const { hidden } = inspectMounts(
+    makeConfig({ mounts }, { rootfs: "/" }),
+    makeFacts(),
+    {
+      cgroups: new Map(),
+      state: "",
+      root: { path: "/", dev: 0n, ino: 0n, mount: 0 },
+    },
+  );
+  assertEquals([...hidden], ["/proc/sys", "/"]);
 });
 
 for (

@@ -227,13 +227,11 @@ function planBind(context: MountContext, given: MountEntry): Op[] {
  * still to be found: then its descriptor is open for a moment alone, and
  * mountinfo, which lists mounts by their age since 6.8, has the order of the
  * list. Before are taken: what enters a user namespace from outside; what the
- * container's own mounts may come to lie over.
+ * root, or what lies under it, comes to lie over or in.
  */
 function isTakenInTurn(context: MountContext, source: string): boolean {
   const { config, early, host } = context;
-  if (early && hasUserNamespace(config)) return false;
-  if (config.ephemeral !== undefined) return false;
-  return config.rootfs === "/" ? !config.noPivot : !host.hidden.has(source);
+  return !(early && hasUserNamespace(config)) && !host.hidden.has(source);
 }
 
 /** A sysfs belongs to a network namespace; one of the host's cannot be mounted

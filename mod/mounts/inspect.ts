@@ -43,7 +43,8 @@ import { listBound } from "./devices.ts";
 import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { findWritable, lookAtVeils } from "./opaque.ts";
 import { parseMountOptions } from "./options.ts";
-import { findBelow, findLack, lookAtGroups } from "./sources.ts";
+import { placeOfRoot } from "./place.ts";
+import { findHidden, findLack, lookAtGroups } from "./sources.ts";
 
 /** Most overlays that a root may be put together from. */
 const OVERLAYS_MAX = 128;
@@ -133,8 +134,8 @@ export function inspectMounts(
     owned: hasUserNamespace(config) || facts.inUserns
       ? findOwned(listBound(config, devices), config, facts)
       : new Set(),
-    hidden: findBelow(
-      staged ? placeOfStage(config, rest.state) : config.rootfs,
+    hidden: findHidden(
+      staged ? placeOfStage(config, rest.state) : placeOfRoot(config),
       [...paths, ...config.hostDevices.map((it) => it.host)],
     ),
     kcore: existsSync("/proc/kcore"),
@@ -272,8 +273,10 @@ function listCovered({ spec }: Config): string[] {
 
 function listTop(config: Config, proc: string): HostEntry[] {
   const covered = listCovered(config);
-  const points = listMounts(proc).map(({ path }) => path)
-    .filter((path) => !covered.some((it) => isUnder(path, it)));
+  // Of what is covered nothing is taken; but no overlay may lie above it.
+  const points = listMounts(proc).map(({ path }) =>
+    covered.find((it) => isUnder(path, it)) ?? path
+  );
   return listDirectory("/", {
     points: new Set(points),
     covered,

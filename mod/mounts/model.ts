@@ -67,8 +67,9 @@ export interface MountHost {
   owned: ReadonlySet<string>;
   /** Devices of `--device`, looked up, each with its path on the host. */
   devices: readonly (Device & { source: string })[];
-  /** Sources below the directory that the root, or the stage, lies on while the
-   * container is made. */
+  /** Sources that are taken before the root, or the stage, lies on its directory:
+   * those below that are not to be found any more then, and those that hold it
+   * would have it in them. */
   hidden: ReadonlySet<string>;
   /** Directory of the container's state: nothing in it is looked for while the
    * root is made. */

@@ -6,12 +6,19 @@
  */
 
 import { O } from "../../ffi/constants.ts";
+import type { Config } from "../config/config.ts";
 import type { Op } from "../plan.ts";
 import { checkSeen, type MountContext } from "./context.ts";
 
 /** Where the layers of an overlay are attached while it is made: a directory
  * that every host has. */
 export const LAYERS = "/proc";
+
+/** The directory of the host that something lies on while the mounts are made:
+ * the root, or over the host's own root what has to lie somewhere. */
+export function placeOfRoot({ rootfs }: Config): string {
+  return rootfs === "/" ? LAYERS : rootfs;
+}
 
 /** Slot "target": such a place. */
 export function openPlace(context: MountContext, path: string): Op[] {

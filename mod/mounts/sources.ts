@@ -10,12 +10,13 @@ import { readTextFileSync, realPathSync } from "../../ffi/files.ts";
 import { closeFd, openFd } from "../../ffi/libc.ts";
 import { identifyMount } from "../../ffi/mount.ts";
 import type { MountOptions } from "./options.ts";
-import { isUnder } from "./path.ts";
+import { isUnder, joinPath } from "./path.ts";
 
 const O_PATH = 0o10000000;
 
-/** Which of the paths lead to a place or below it. */
-export function findBelow(
+/** Which of the paths are not to be looked for while something lies on a place:
+ * they lead to it or below it, or what they lead to would have that in it. */
+export function findHidden(
   place: string,
   paths: readonly string[],
 ): Set<string> {
@@ -27,10 +28,12 @@ export function findBelow(
       return path;
     }
   };
-  // "/" itself is never hidden from what starts there.
-  if (place === "/") return new Set();
   const top = real(place);
-  return new Set(paths.filter((it) => isUnder(real(it), top)));
+  return new Set(paths.filter((it) => {
+    const found = real(it);
+    return isUnder(found, top) || isUnder(top, found) ||
+      isUnder(joinPath("/", it), place);
+  }));
 }
 
 /** Looks up the peer groups of mounts by their ids: "shared:5", "master:2". The

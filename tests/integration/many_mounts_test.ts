@@ -6,7 +6,9 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type Need, testOn } from "../needs.ts";
+import { runToEnd } from "../harness.ts";
+import { type Need, testOn, USERS } from "../needs.ts";
+import { cliCommand } from "../program.ts";
 import type { Spec } from "./caller.ts";
 import { type CrashBox, makeCrashBox } from "./crash_box.ts";
 
@@ -132,7 +134,8 @@ testOn(
 );
 
 /** Flags of each kind, and how what they make is counted. */
-const FLAGS: [string, (box: CrashBox, it: number) => string[], string][] = [
+type Kind = [string, (box: CrashBox, it: number) => string[], string];
+const FLAGS: Kind[] = [
   [
     "-v and --tmpfs",
     (box, it) =>
@@ -141,6 +144,14 @@ const FLAGS: [string, (box: CrashBox, it: number) => string[], string][] = [
         : ["-v", `${box.dir}/src:/m/${it}:ro`],
     countMounts,
   ],
+  ...["--ephemeral", "--ephemeral=DIR"].map((layer): Kind => [
+    `-v with ${layer}`,
+    (box, it) => [
+      ...["-v", `${box.dir}/src:/m/${it}:ro`],
+      ...it ? [] : [layer.replace("DIR", box.dir)],
+    ],
+    countMounts,
+  ]),
   [
     "--device in a user namespace",
     (_, it) => [
@@ -169,6 +180,38 @@ for (const [what, flagsOf, script] of FLAGS) {
         ...numbers.flatMap((it) => flagsOf(box, it)),
         ...["--", "sh", "-c", script],
       ]);
+      assertEquals([code, stderr, stdout], [0, "", `${MANY}\n`]);
+    },
+  );
+}
+
+for (
+  const [layer, rootfs, place] of [
+    ["--read-only", "/", "/tmp"],
+    ["--ephemeral", "/", "/tmp"],
+    ["--ephemeral", "ROOTFS", "/m"],
+  ] as const
+) {
+  testOn(
+    [...NEEDS, "user", "userns", "tmpfs-xattr"],
+    `run --rootfs ${rootfs} ${layer} takes ${MANY} -v of a user with 256 descriptors`,
+    async () => {
+      await using box = makeCrashBox();
+      makeSource(box);
+      for (const it of ["", "/dev", "/etc", "/proc", "/sys"]) {
+        const path = `${box.dir}/rootfs${it}`;
+        Deno.mkdirSync(path, { recursive: true });
+        Deno.chownSync(path, USERS.single, USERS.single);
+      }
+      const { code, stdout, stderr } = await runToEnd([
+        ...LIMIT,
+        ...cliCommand({ user: true }),
+        ...["run", "--name", box.name, layer],
+        ...["--rootfs", rootfs === "/" ? rootfs : `${box.dir}/rootfs`],
+        ...numbers.flatMap((it) => ["-v", `${box.dir}/src:${place}/${it}:ro`]),
+        ...["--tmpfs", place, "--", "sh", "-c"],
+        `grep -c ' ${place}/[0-9]* ro' /proc/self/mountinfo`,
+      ], { user: true });
       assertEquals([code, stderr, stdout], [0, "", `${MANY}\n`]);
     },
   );

@@ -12,6 +12,7 @@ import {
 } from "@std/assert";
 import { type Box, makeBox, runCli, runToEnd } from "../harness.ts";
 import { type Need, testOn } from "../needs.ts";
+import { plant } from "./attack.ts";
 
 const ROOT: Need[] = ["root", "helper", "busybox"];
 
@@ -45,6 +46,53 @@ testOn(ROOT, "run --network host shows the host's devices", async () => {
     [],
   );
 });
+
+for (const layer of ["--read-only", "--ephemeral"]) {
+  testOn(
+    ROOT,
+    `run --rootfs / ${layer} -v /proc shows the host's`,
+    async () => {
+      const { code, stdout, stderr } = await runCli([
+        ...["run", "--rootfs", "/", layer, "-v", "/proc:/mnt"],
+        ...["-v", "/proc/sys/kernel:/tmp/kernel", "--", "sh", "-c"],
+        "cat /mnt/1/comm /tmp/kernel/ostype",
+      ]);
+      const comm = Deno.readTextFileSync("/proc/1/comm");
+      assertEquals([code, stdout, stderr], [0, `${comm}Linux\n`, ""]);
+    },
+  );
+}
+
+for (
+  const words of [
+    [],
+    ["--ephemeral"],
+    ["--read-only"],
+    ["--userns", "0:100000:65536"],
+  ]
+) {
+  testOn(
+    ROOT,
+    `run ${
+      words.join(" ")
+    } shows nothing of its own in a volume that holds its root file system`,
+    async () => {
+      await using box = makeBox();
+      if (words[0] === "--userns") plant(box.rootfs, 100000);
+      const { code, stdout, stderr } = await box.run([
+        ...[...words, "-v", "/:/dev/host:ro", "--", "cat"],
+        "/proc/self/mountinfo",
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      const places = stdout.trim().split("\n").map((it) => it.split(" ")[4]!);
+      assert(places.includes("/dev/host"), stdout);
+      assertEquals(
+        places.filter((it) => it.startsWith(`/dev/host${box.rootfs}`)),
+        [],
+      );
+    },
+  );
+}
 
 testOn(
   ROOT,

@@ -105,3 +105,32 @@ testOn(
     }
   },
 );
+
+testOn(
+  NEEDS,
+  "--rootfs / --ephemeral lays no overlay over a mount that the container covers",
+  async () => {
+    const dir = Deno.makeTempDirSync({ prefix: "rrtest-top-", dir: "/opt" });
+    try {
+      assertEquals(
+        await runAfter(
+          `cd "$1"; chmod 755 .; mkdir -p hidden/in; touch rr-file
+           mount -t tmpfs x hidden/in`,
+          dir,
+          [
+            ...["--tmpfs", `${dir}/hidden`, "--", "sh", "-ec"],
+            `cd ${dir}; ls -A . hidden`,
+          ],
+        ),
+        {
+          code: 0,
+          signal: null,
+          stdout: ".:\nhidden\nrr-file\n\nhidden:\n",
+          stderr: "",
+        },
+      );
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
