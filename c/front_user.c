@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -32,20 +33,45 @@ static bool is_set(const char *name)
 	return value && value[0];
 }
 
-char **with_caches(char **variables)
+/* Deno does not start where it cannot look for $HOME/.npmrc, unless that is missing
+ * or closed. */
+static bool is_home(const char *home)
+{
+	static char path[PATH_MAX];
+	static const char tail[] = "/.npmrc";
+	struct stat st;
+
+	if (strlen(home) + sizeof(tail) > sizeof(path))
+		return false;
+	return stat(strcat(strcpy(path, home), tail), &st) == 0 ||
+	       errno == ENOENT || errno == EACCES;
+}
+
+/* "DENO_DIR=..." where Deno would find no directory; or NULL. */
+static char *caches(bool home)
 {
 	static char entry[PATH_MAX] = "DENO_DIR=";
 	static const char tail[] = "/rustyrun.deno";
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 	struct stat st;
-	char **more;
-	size_t n = 0;
 
-	if (is_set("DENO_DIR") || is_set("XDG_CACHE_HOME") || is_set("HOME"))
-		return variables;
+	if (is_set("DENO_DIR") || is_set("XDG_CACHE_HOME") || home)
+		return NULL;
 	/* Deno runs what lies there: it must be nobody else's. */
 	if (!dir || stat(dir, &st) < 0 || st.st_uid != geteuid() ||
 	    strlen(entry) + strlen(dir) + sizeof(tail) > sizeof(entry))
+		return NULL;
+	return strcat(strcat(entry, dir), tail);
+}
+
+char **with_caches(char **variables)
+{
+	static const char name[] = "HOME=";
+	bool set = is_set("HOME"), home = set && is_home(getenv("HOME"));
+	char *entry = caches(home), **more;
+	size_t n = 0, at = 0;
+
+	if (!entry && home == set)
 		return variables;
 	while (variables[n])
 		n++;
@@ -54,7 +80,12 @@ char **with_caches(char **variables)
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (more == MAP_FAILED)
 		return variables;
-	more[0] = strcat(strcat(entry, dir), tail);
-	memcpy(more + 1, variables, n * sizeof(*more));
+	if (entry)
+		more[at++] = entry;
+	for (size_t i = 0; i < n; i++) {
+		if (home == set ||
+		    strncmp(variables[i], name, sizeof(name) - 1))
+			more[at++] = variables[i];
+	}
 	return more;
 }

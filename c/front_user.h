@@ -10,9 +10,10 @@
  * for a user) may not write /run. */
 bool is_machines_root(void);
 
-/* The variables, with a DENO_DIR first where Deno would find no directory for its
- * caches: it compiles all of the program at each start then. podman gives `start`
- * and `delete` no HOME. The bundle does the same for itself (scripts/bundle.ts). */
+/* The variables, without a HOME that Deno does not start with (a file), and with a
+ * DENO_DIR first where Deno would find no directory for its caches: it compiles all
+ * of the program at each start then. podman gives `start` and `delete` no HOME. The
+ * bundle does the same for itself (scripts/bundle.ts). */
 char **with_caches(char **variables);
 
 #endif

@@ -63,10 +63,12 @@ export function makeProgram(dir: string, minify = true): string[] {
  * What the bundle begins with: lines of shell that are none of JavaScript. Without
  * a directory for its caches Deno would compile all of it at each start (podman
  * gives `start` and `delete` no HOME; c/front_user.c has the same). Deno does not
- * start where the current directory was deleted, and looks for chunks beside a
- * link, not beside what it leads to.
+ * start where HOME leads to a file, since it looks for $HOME/.npmrc, nor where the
+ * current directory was deleted, and looks for chunks beside a link, not beside
+ * what it leads to.
  */
 const FIRST_LINES = `#!/bin/sh
+":" //; [ ! "$HOME" ] || [ -d "$HOME" ] || { f=$HOME; until [ -e "$f" ] || [ -L "$f" ] || [ "$f" = "\${f%/*}" ]; do f=\${f%/*}; done; [ -d "\${f:-/}" ] || unset HOME; }
 ":" //; [ "$DENO_DIR$XDG_CACHE_HOME$HOME" ] || [ ! -O "$XDG_RUNTIME_DIR" ] || export DENO_DIR="$XDG_RUNTIME_DIR/rustyrun.deno"
 ":" //; f=$0; [ ! -L "$f" ] || f=$(readlink -f "$f"); [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno ${
   BUNDLE_WORDS.join(" ")

@@ -177,6 +177,36 @@ for (const own of fromSources ? [] : [true, false]) {
   );
 }
 
+for (
+  const [what, home, before] of fromSources ? [] : [
+    ["a file", "/etc/passwd", ""],
+    ["below a file", "/dev/null/x/y", ""],
+    ["a link in a circle", "DIR/loop", "ln -s loop loop"],
+    ["a relative path to nothing", "none", ""],
+    ["a link to nothing", "DIR/none", "ln -s /rr-none none"],
+    ["below what is missing", "DIR/x/y", ""],
+    ["a directory", "DIR", ""],
+  ] as const
+) {
+  testOn(["helper"], `the bundle starts where HOME is ${what}`, async () => {
+    const words = cliCommand();
+    const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-home-" });
+    try {
+      const bin = Deno.execPath().replace(/\/[^/]*$/, "");
+      const { code, stdout, stderr } = await runToEnd([
+        ...["env", "-i", `PATH=${bin}:/usr/bin:/bin`],
+        ...[`HOME=${home.replace("DIR", dir)}`, `DENO_DIR=${dir}/deno`],
+        ...["sh", "-ec", `cd "$1"; shift; ${before}\n"$@"`, "sh", dir],
+        ...[words.at(-1)!, "--version"],
+      ]);
+      assertEquals([code, stderr], [0, ""]);
+      assertMatch(stdout, /^rustyrun version /);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  });
+}
+
 testOn(NEEDS, "root stops at a DENO_DIR that others may write", async () => {
   using room = makeRoom();
   const cache = Deno.env.get("DENO_DIR") ??

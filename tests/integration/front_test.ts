@@ -272,6 +272,10 @@ testOn(
         [`XDG_RUNTIME_DIR=${"/x".repeat(3000)}`],
       ]
     ) assertEquals(await become(...variables), variables);
+    for (const home of ["/dev/null", "/dev/null/x/y", `/${"x".repeat(5000)}`]) {
+      assertEquals(await become("A=b", `HOME=${home}`, "C=d"), ["A=b", "C=d"]);
+      assertEquals(await become(`HOME=${home}`, own), [given, own]);
+    }
     if (Deno.uid() !== 0) return;
     // Another's directory.
     Deno.chownSync(runtime, USERS.single, USERS.single);
