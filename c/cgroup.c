@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -16,6 +17,10 @@
 #include "cgroup.h"
 #include "kernel.h"
 #include "tree.h"
+
+/* Steps of a walk that stands before a kill: how many cgroups there are is the
+ * container's choice. */
+#define CALM_MOST 512
 
 #define DIR_FLAGS ((uint64_t)(O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
 #define DIR_RESOLVE \
@@ -131,15 +136,15 @@ static const char *walk_up(void)
 	return name;
 }
 
-/* Calls `visit` on a cgroup and on all below it, of any depth; takes over the
- * descriptor. */
-static void visit_all(int dir, void (*visit)(int dir))
+/* Calls `visit` on a cgroup and on those below it, of any depth, in so many steps
+ * at the most; takes over the descriptor. */
+static void visit_most(int dir, void (*visit)(int dir), unsigned int most)
 {
 	const char *name;
 
 	walk_open(dir);
 	visit(dir);
-	while (here()->dir >= 0) {
+	while (here()->dir >= 0 && --most) {
 		name = next_cgroup(&here()->d);
 		if (name && walk_down(name))
 			visit(here()->dir);
@@ -149,6 +154,11 @@ static void visit_all(int dir, void (*visit)(int dir))
 			walk_up();
 	}
 	walk_close();
+}
+
+static void visit_all(int dir, void (*visit)(int dir))
+{
+	visit_most(dir, visit, UINT_MAX);
 }
 
 /* What did not work shows when the cgroup is still busy. */
@@ -362,7 +372,7 @@ void cgroup_calm(const struct cgroup *groups, unsigned int count)
 	for (unsigned int i = 0; i < count; i++) {
 		dir = groups[i].kind == CGROUP_V1 ? -1 : open_own(&groups[i]);
 		if (dir >= 0)
-			visit_all(dir, calm_one);
+			visit_most(dir, calm_one, CALM_MOST);
 	}
 }
 

@@ -211,7 +211,10 @@ static void note(struct teardown *t, uint32_t index, const char *above,
 
 static void remove_cgroups(struct teardown *t, int how)
 {
-	const int most = how & REMOVE_KILL ? KILLED_TRIES : BUSY_TRIES;
+	/* In its user namespace it comes to the rest. */
+	const bool first = t->userns >= 0 && !t->inside;
+	const int most = how & REMOVE_KILL && !first ? KILLED_TRIES :
+						       BUSY_TRIES;
 	const bool below = how & REMOVE_BELOW;
 	int wait = 1, tries = 0;
 	bool let = false;
@@ -377,7 +380,8 @@ static void remove_inside(struct teardown *t, int how)
 		t->stays = false;
 		if (setns(t->userns, CLONE_NEWUSER) < 0)
 			_exit(1);
-		remove_cgroups(t, how & ~REMOVE_KILL);
+		t->inside = true;
+		remove_cgroups(t, how);
 		remove_trees(t, how);
 		_exit(t->stays ? 1 : 0);
 	}

@@ -54,6 +54,7 @@ struct teardown {
 	const char *way_out; /* kExec's: cgroup.procs of a cgroup that is not
 			      * frozen, NULL: there is none */
 	int flags;
+	bool inside; /* of that namespace */
 	bool stays; /* something of ours is still there */
 	const char *failed; /* what could not be removed, or is not ours */
 	const char *above;  /* where that is, NULL: it says so itself */

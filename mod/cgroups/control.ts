@@ -194,7 +194,7 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
     throw noCgroup("list the container's processes");
   }
   const pids = new Set<number>();
-  collectIds(dir.path, "cgroup.procs", pids);
+  collectPids(dir.path, pids);
   return [...pids].sort((a, b) => a - b);
 }
 
@@ -209,11 +209,11 @@ function readOwn(path: string): string {
   }
 }
 
-function collectIds(top: string, list: string, ids: Set<number>): void {
+function collectPids(top: string, pids: Set<number>): void {
   visitCgroups(top, (path) => {
     let text = "";
     try {
-      text = readOwn(`${path}/${list}`);
+      text = readOwn(`${path}/cgroup.procs`);
     } catch (error) {
       // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
       // processes its domain lists.
@@ -224,7 +224,7 @@ function collectIds(top: string, list: string, ids: Set<number>): void {
       }
     }
     for (const line of text.split("\n")) {
-      if (line !== "" && line !== "0") ids.add(Number(line));
+      if (line !== "" && line !== "0") pids.add(Number(line));
     }
   });
 }
@@ -234,23 +234,40 @@ function collectIds(top: string, list: string, ids: Set<number>): void {
 const REAL_TIME = [1, 2, 6], RESET_ON_FORK = 0x40000000;
 const SCHED_OTHER = 0;
 
+/** Steps of the walk that stands before a kill: how many cgroups there are is the
+ * container's choice. */
+const CALM_MOST = 512;
+
 /**
  * Gives the container's threads that have a real-time or deadline policy an
  * ordinary one, before they are killed: a dying thread, too, waits for the time
- * that it has given itself, and then it is in no list any more. Whose policy the
- * caller may not change keeps it: that takes CAP_SYS_NICE, which a user's container
- * has not either.
+ * that it has given itself, and then it is in no list any more. It never stands in
+ * the way of the kill: what cannot be read, is too much, or may not be changed
+ * stays as it is. To have such a policy takes CAP_SYS_NICE, which a user's
+ * container has not.
  */
 export function calmCgroups(dirs: readonly CgroupDir[]): void {
   const dir = findList(dirs);
   if (dir === undefined) return;
-  const tids = new Set<number>();
-  collectIds(dir.path, dir.version === 2 ? "cgroup.threads" : "tasks", tids);
-  for (const tid of tids) {
-    const policy = trySyscall("sched_getscheduler", tid);
-    if (!REAL_TIME.includes(policy & ~RESET_ON_FORK)) continue;
-    // A struct sched_param: priority 0.
-    trySyscall("sched_setscheduler", tid, SCHED_OTHER, new Uint8Array(4));
+  const list = dir.version === 2 ? "cgroup.threads" : "tasks";
+  visitCgroups(dir.path, (path) => {
+    for (const tid of readNumbers(`${path}/${list}`)) {
+      const policy = trySyscall("sched_getscheduler", tid);
+      if (!REAL_TIME.includes(policy & ~RESET_ON_FORK)) continue;
+      // A struct sched_param: priority 0.
+      trySyscall("sched_setscheduler", tid, SCHED_OTHER, new Uint8Array(4));
+    }
+  }, CALM_MOST);
+}
+
+/** The numbers that a file holds; none where it cannot be read. */
+function readNumbers(path: string): number[] {
+  try {
+    return readTextFileSync(path).split("\n").filter((it) => it !== "")
+      .map(Number).filter((it) => it > 0);
+  } catch (error) {
+    if (errnoOf(error) !== "") return [];
+    throw error;
   }
 }
 
@@ -304,8 +321,8 @@ export function signalCgroups(
     const inside = new Set<number>();
     const freezable = new Set<number>();
     if (freezer?.version === 1) {
-      collectIds(v2.path, "cgroup.procs", inside);
-      collectIds(freezer.path, "cgroup.procs", freezable);
+      collectPids(v2.path, inside);
+      collectPids(freezer.path, freezable);
     }
     if (killV2(v2.path)) {
       // The container may have moved some in one hierarchy alone.

@@ -41,10 +41,12 @@ function namesIn(path: string): string[] {
  * passed over.
  *
  * @param visit gets a path that is short, and only good for the time of the call
+ * @param most it ends after so many steps
  */
 export function visitCgroups(
   path: string,
   visit: (path: string) => void,
+  most = Infinity,
 ): void {
   let fd = open(path);
   /** What is still to be visited, from the top to the one that is open. */
@@ -60,7 +62,7 @@ export function visitCgroups(
   };
   try {
     if (fd >= 0) enter();
-    while (levels.length > 0 && fd >= 0) {
+    for (let step = 1; levels.length > 0 && fd >= 0 && step < most; step++) {
       const name = levels.at(-1)!.pop();
       if (name === undefined) {
         levels.pop();

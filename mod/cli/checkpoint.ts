@@ -144,6 +144,7 @@ export function restore(call: Call): number {
             "--root",
             call.root,
             "poststop",
+            "--",
             config.id,
           ]),
         },

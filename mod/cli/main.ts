@@ -212,6 +212,8 @@ export async function main(outside: Outside): Promise<number> {
     return code;
   } catch (error) {
     if (error instanceof CallLeft) throw error;
+    // Nobody reads what it prints any more: it ends as by SIGPIPE.
+    if (error instanceof Deno.errors.BrokenPipe) return 128 + 13;
     reporting ??= {
       ...reportingOf(outside, global, flags),
       json: caller.words.includes("--json"),

@@ -5,7 +5,14 @@
  * @module
  */
 
-import { closeFd, openFd, pollFds, trySyscall } from "../../ffi/libc.ts";
+import {
+  closeFd,
+  cstring,
+  openFd,
+  pollFds,
+  trySyscall,
+} from "../../ffi/libc.ts";
+import { calmCgroups } from "../cgroups/control.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
 import { hookState, runHook } from "../hooks.ts";
@@ -58,7 +65,7 @@ function endContainer(root: string, state: State, most = GONE_MS): void {
     const left = () => listLeft(root, state);
     for (let tries = 0; isAlive(state) || left().length > 0; tries++) {
       // A pid 1 waits for the others, who may be in a freezer further down.
-      if (tries === 5 && hasCgroups(root, state)) killCgroups(root, state);
+      if (tries === 5 && !sharesCgroups(root, state)) killCgroups(root, state);
       if (tries > most / TICK) {
         const who = isAlive(state)
           ? `its first process ${state.pid}`
@@ -79,7 +86,9 @@ function endContainer(root: string, state: State, most = GONE_MS): void {
   }
 }
 
-/** Runs the poststop hooks; runtime.md: one that fails is only warned about. */
+/** Runs the poststop hooks; runtime.md: one that fails is only warned about. The
+ * saved configuration goes first: whoever comes by force meanwhile, or after a
+ * crash, runs them no second time. */
 export function runPoststop(
   root: string,
   id: string,
@@ -87,6 +96,8 @@ export function runPoststop(
 ) {
   const state = findState(root, id);
   const { config } = loadSaved(root, id);
+  // Where the disk takes no change it stays, and so does the state.
+  trySyscall("unlinkat", -100, cstring(`${root}/${id}/config.json`), 0);
   for (const hook of config.spec.hooks?.poststop ?? []) {
     try {
       runHook("poststop", hook, hookState(state, "stopped", 0));
@@ -116,12 +127,13 @@ function removeContainer(
     try {
       runPoststop(place.root, state.id, warn);
     } catch (error) {
-      // A keeper was killed while it removed this: it had run them.
+      // Somebody runs them, or has.
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   };
   removeStopped(state, dir, {
-    kill,
+    // With its pid namespace all of it has ended: who is there is another's.
+    kill: kill && (state.sharesPids || isAlive(state)),
     later,
     keepCgroups: !hasCgroups(place.root, state),
     ...(state.hasPoststop ? { between: hooks } : {}),
@@ -206,7 +218,7 @@ export function deleteContainer(
       );
     }
     if (status !== "stopped") endContainer(root, state);
-    dir = takeOver(root, state, force);
+    dir = takeOver(root, state, force && state.sharesPids);
     if (dir === undefined || !isSame(state, readState(root, id))) return;
     // Those that a keeper ends are gone by now.
     const left = listLeft(root, state);
@@ -291,13 +303,22 @@ export function sweep(
       else sweepForeground(id, place, warn, true);
     });
   }
+  if (self !== undefined) sweepHooked(hooked, self, place, warn);
+}
+
+/** Has a process of its own sweep what is left of containers with hooks. */
+function sweepHooked(
+  hooked: readonly string[],
+  self: SelfCommand,
+  { root, caller }: Place,
+  warn: Warn,
+): void {
   const left = hooked.filter((id) => isAbandoned(root, id));
-  if (self === undefined || left.length === 0) return;
-  goOnBehind(
-    self(["--root", root, "sweep", ...left]),
-    place.caller.environment,
-    root,
-  );
+  if (left.length === 0) return;
+  trySweep(left[0]!, warn, () => {
+    const argv = self(["--root", root, "sweep", "--", ...left]);
+    goOnBehind(argv, caller.environment, root);
+  });
 }
 
 /** Whether nobody holds the lock of a state. */
@@ -310,8 +331,10 @@ function isAbandoned(root: string, id: string): boolean {
 
 /** Sweeps one container to its end; `rustyrun sweep`. */
 export function sweepNow(id: string, place: Place, warn: Warn): void {
-  checkId(id);
-  trySweep(id, warn, () => sweepForeground(id, place, warn, false));
+  trySweep(id, warn, () => {
+    checkId(id);
+    sweepForeground(id, place, warn, false);
+  });
 }
 
 function sweepForeground(
@@ -325,11 +348,10 @@ function sweepForeground(
   try {
     const state = readState(place.root, id);
     if (state === undefined || !state.foreground) return;
-    // The helper kills who is in the cgroups, and waits for them behind us. How
-    // many cgroups there are is the container's choice: no walk through them.
+    // The helper kills who is in the cgroups, and waits for them behind us.
     if (
       later && state.cgroup.dirs.length > 0 && !sharesCgroups(place.root, state)
-    ) signalFirst(state, SIGKILL);
+    ) signalFirst(state, SIGKILL, () => calmCgroups(state.cgroup.dirs));
     else if (isAlive(state) || listLeft(place.root, state).length > 0) {
       // Without cgroups nobody waits behind us: the next sweep does.
       endContainer(place.root, state, later ? SWEEP_MS : GONE_MS);

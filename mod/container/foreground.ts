@@ -133,7 +133,7 @@ function prepareKeeper(
   if (config.spec.hooks?.poststop?.length && !keep) {
     plan.push({
       do: "kDelete",
-      argv: self(["--root", place.root, "poststop", config.id]),
+      argv: self(["--root", place.root, "poststop", "--", config.id]),
       env: place.caller.environment,
       why: "run the poststop hooks",
     });

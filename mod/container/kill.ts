@@ -5,7 +5,7 @@
  */
 
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
-import { SyscallError } from "../../ffi/errno.ts";
+import { errnoOf, SyscallError } from "../../ffi/errno.ts";
 import {
   calmCgroups,
   readPids,
@@ -69,17 +69,32 @@ function readAll(dirs: State["cgroup"]["dirs"]): number[] {
   return [...new Set(counted.flatMap((it) => readPids([it])))];
 }
 
+/** The same, without those that a user's container hides from its user: it may
+ * give their lists to a subordinate id. The helper ends them, in a user namespace
+ * that has that id as well. */
+function readShown(dirs: State["cgroup"]["dirs"]): number[] {
+  try {
+    return readAll(dirs);
+  } catch (error) {
+    const errno = error instanceof ContainerError ? errnoOf(error.cause) : "";
+    if (errno === "EPERM" || errno === "EACCES") return [];
+    throw error;
+  }
+}
+
 /** Whether a container's cgroups are still its own: another one that runs may
  * have been given the same. */
 export function hasCgroups(root: string, state: State): boolean {
   return isAlive(state) || !sharesCgroups(root, state);
 }
 
-/** Whether another container that runs has one of its cgroups. */
+/** Whether another container that runs has one of its cgroups, or one inside. */
 export function sharesCgroups(root: string, state: State): boolean {
-  const mine = new Set(state.cgroup.dirs.map((it) => it.path));
+  const mine = state.cgroup.dirs.map((it) => it.path);
+  const isMine = (path: string) =>
+    mine.some((it) => path === it || path.startsWith(`${it}/`));
   return listStates(root).some((it) =>
-    it.id !== state.id && it.cgroup.dirs.some((dir) => mine.has(dir.path)) &&
+    it.id !== state.id && it.cgroup.dirs.some(({ path }) => isMine(path)) &&
     isAlive(it)
   );
 }
@@ -96,7 +111,7 @@ export function listLeft(root: string, state: State): number[] {
   if (!state.sharesPids || dirs.length === 0 || state.bootId !== bootId()) {
     return [];
   }
-  const left = readAll(dirs);
+  const left = readShown(dirs);
   return left.length === 0 || hasCgroups(root, state) ? left : [];
 }
 
@@ -128,15 +143,16 @@ export function signalContainer(
   const { dirs } = state.cgroup;
   try {
     if (signal === SIGKILL && state.sharesPids && dirs.length > 0) {
+      // It may have been moved out of its cgroup.
+      const sent = signalFirst(state, signal, () => calmCgroups(dirs));
       const left = listLeft(root, state).length > 0;
       if (left) signalCgroups(dirs, signal, sendOne);
-      // It may have been moved out of its cgroup.
-      return signalFirst(state, signal) || left;
+      return sent || left;
     }
     const kills = signal === SIGKILL;
     const calm = () => kills && calmCgroups(dirs);
     const sent = signalFirst(state, signal, calm);
-    if (kills) thawKilled(dirs);
+    if (kills && sent) thawKilled(dirs);
     return sent;
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;

@@ -16,11 +16,14 @@ const module = (path: string) =>
   JSON.stringify(import.meta.resolve(`../../mod/${path}`));
 
 const PROGRAM = `
-import { readPids } from ${module("cgroups/control.ts")};
+import { calmCgroups, readPids } from ${module("cgroups/control.ts")};
 import { removeCgroups } from ${module("container/kept/removal.ts")};
 const [mount, path, room] = Deno.args;
-const dirs = [{ mount, path, version: 1, controllers: [] }];
+const version = mount === "/sys/fs/cgroup" ? 2 : 1;
+const dirs = [{ mount, path, version, controllers: [] }];
 console.log(readPids(dirs));
+// It stands in nobody's way.
+calmCgroups(dirs);
 removeCgroups({ dirs, made: true }, room);
 `;
 
@@ -73,6 +76,11 @@ for (const owner of [0, 5]) {
           Deno.chownSync(`${top}/own/${it}`, owner, owner);
         }
         if (owner === 0) Deno.chmodSync(`${top}/own/cgroup.procs`, 0);
+        const threads = `${top}/own/${
+          isFile(`${top}/tasks`) ? "tasks" : "cgroup.threads"
+        }`;
+        Deno.chmodSync(threads, 0);
+        Deno.chownSync(threads, owner, owner);
         const { code, stderr } = await remove(`${top}/own`);
         if (owner === 0) {
           assertEquals({ code, stderr }, { code: 0, stderr: "" });

@@ -321,3 +321,25 @@ testOn(ROOT, "run without --max-output has no pipe in between", async () => {
   assertEquals(await seen([]), true);
   assertEquals(await seen(["--max-output", "1m"]), false);
 });
+
+testOn(
+  ["helper"],
+  "who reads no more of an answer ends the command",
+  async () => {
+    const file = Deno.makeTempFileSync({ prefix: "rustyrun-test-reader-" });
+    try {
+      const line = `{ sleep 0.5; "$@"; echo $? >${file}; } | :`;
+      const { code, stderr } = await runToEnd(
+        ["sh", "-c", line, "sh", ...cliCommand(), "features"],
+      );
+      assertEquals([code, stderr], [0, ""]);
+      // As by SIGPIPE.
+      assertEquals(
+        await waitFor(() => Deno.readTextFileSync(file), (it) => it !== ""),
+        "141\n",
+      );
+    } finally {
+      Deno.removeSync(file);
+    }
+  },
+);

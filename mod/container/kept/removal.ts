@@ -28,7 +28,7 @@ import { removePlain } from "./plain.ts";
 export const WHOLE = REMOVE.below | REMOVE.trees;
 
 /** What a tree says that somebody has put something else in the place of. */
-const EACCES = 13, ESTALE = 116;
+const EACCES = 13, EBUSY = 16, ESTALE = 116;
 
 /** The error of that: the rest is removed, and it is nothing to come back for. */
 export const REPLACED = "leftovers-replaced";
@@ -232,7 +232,7 @@ function removeLater(
     room,
     slotsOf(dir),
   );
-  const inside = stays.filter(isInside);
+  const inside = stays.filter((it) => isInside(it, idMaps));
   const cgroups = cgroupsIn(inside, left);
   // It stays for the next one, who finds by it what is left.
   const all = stays.length === 0 && groups.cgroups.every(isGone);
@@ -243,11 +243,12 @@ function removeLater(
   ];
 }
 
-/** What a user namespace may get rid of. */
-const isInside = ({ op, errno }: Stays) =>
-  op.do === "kTree"
-    ? errno !== ESTALE
-    : op.do === "kCgroup" && errno === EACCES;
+/** What a user namespace may get rid of: also whom only its ids may kill. */
+function isInside({ op, errno }: Stays, idMaps: IdMaps | undefined): boolean {
+  if (op.do === "kTree") return errno !== ESTALE;
+  const hides = errno === EBUSY && idMaps?.writer === "tools";
+  return op.do === "kCgroup" && (errno === EACCES || hides);
+}
 
 function cgroupsIn(stays: readonly Stays[], left: Leftovers): LeftCgroup[] {
   const paths = stays.map(({ op }) => pathOf(op));
@@ -277,7 +278,7 @@ export function removeLeftovers(
   let stays = (how & REMOVE.later) !== 0 && dir !== undefined
     ? removeLater(left, how, room, dir)
     : runRemoval(ops, room, slotsOf(dir));
-  const inside = stays.filter(isInside);
+  const inside = stays.filter((it) => isInside(it, left.idMaps));
   if (left.idMaps !== undefined && inside.length > 0) {
     stays = stays.filter((it) => !inside.includes(it));
     const { trees = [] } = left;
