@@ -17,6 +17,20 @@
 # from which commit: gh attestation verify rustyrun-x86_64 --repo rustyrun/rustyrun
 set -eu
 
+usage() {
+	cat <<'END'
+Usage: sh install.sh
+
+Downloads the latest release of rustyrun, checks it, and installs it: as root in
+/usr/local, as anybody else in ~/.local.
+
+Variables:
+  RUSTYRUN_VERSION=v0.1.0    another release than the latest
+  RUSTYRUN_PREFIX=/opt/x     another place: /opt/x/bin/rustyrun, /opt/x/lib/...
+  RUSTYRUN_BASE_URL=URL      a mirror that holds the release's files
+END
+}
+
 repository=https://github.com/rustyrun/rustyrun
 
 fail() {
@@ -26,6 +40,14 @@ fail() {
 
 # All of it is in a function, so that half a download runs nothing.
 main() {
+	case $#:${1-} in
+	0:) ;;
+	1:-h | 1:--help)
+		usage
+		return
+		;;
+	*) fail "it takes no words, and \"$1\" is one: sh install.sh --help" ;;
+	esac
 	[ "$(uname -s)" = Linux ] || fail "this is $(uname -s), rustyrun is for Linux"
 	case $(uname -m) in
 	x86_64 | amd64) arch=x86_64 ;;
@@ -92,4 +114,4 @@ download() {
 	fi
 }
 
-main
+main "$@"

@@ -82,7 +82,7 @@ function findWords(
     case "warden":
       return wordNamespace(failure, facts, sysctl);
     case "setns":
-      return wordJoin(failure, config);
+      return wordJoin(failure, config, facts);
     case "fsmount":
     case "cover":
     case "moveMount":
@@ -98,17 +98,17 @@ function findWords(
       return wordMount(failure, config, facts);
     case "open":
       return op.into.startsWith("ns.")
-        ? wordJoin(failure, config)
+        ? wordJoin(failure, config, facts)
         : isForMount
         ? wordMount(failure, config, facts)
         : findRow(failure);
     case "same":
       return op.slot.startsWith("ns.")
-        ? wordJoin(failure, config)
+        ? wordJoin(failure, config, facts)
         : findRow(failure);
     case "verify":
       return op.slot.startsWith("ns.")
-        ? wordJoin(failure, config)
+        ? wordJoin(failure, config, facts)
         : wordVerify(failure, config);
     case "write":
       return wordWrite(failure);

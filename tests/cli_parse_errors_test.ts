@@ -88,7 +88,7 @@ const refused: [string, string, string, number, string?][] = [
   ],
   [
     "run alpine sh",
-    '"run" requires exactly 1 argument(s)',
+    '"alpine" stands alone: a root file system must follow --rootfs',
     "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR sh",
     125,
   ],
@@ -100,7 +100,7 @@ const refused: [string, string, string, number, string?][] = [
   ],
   [
     "run alpine sh -f x",
-    '"run" requires exactly 1 argument(s)',
+    '"alpine" stands alone: a root file system must follow --rootfs',
     "rustyrun knows no images yet: unpack it into a directory, then rustyrun run --rootfs DIR sh -f x",
     125,
   ],
@@ -130,7 +130,29 @@ const refused: [string, string, string, number, string?][] = [
     125,
     "unknown-flag",
   ],
-  ["--gpus all", "unknown flag: --gpus", GPUS, 125, "unknown-flag"],
+  ["--gpus all", "unknown flag: --gpus", GPUS, 1, "unknown-flag"],
+  ["--gpus all run alpine", "unknown flag: --gpus", GPUS, 1, "unknown-flag"],
+  ["--gpus all -r R sh", "unknown flag: --gpus", GPUS, 125, "unknown-flag"],
+  ["--root", "flag needs an argument: --root", "Write --root DIR", 1],
+  [
+    "create run --bogus --rootfs",
+    'unknown flag of "create": --bogus',
+    "rustyrun create --help lists the flags",
+    1,
+    "unknown-flag",
+  ],
+  [
+    "run tmp sh",
+    '"tmp" stands alone: a root file system must follow --rootfs',
+    "Write --rootfs before it: rustyrun run --rootfs tmp sh",
+    125,
+  ],
+  [
+    "run -it ./tmp/ sh -c 'x'",
+    "-it needs --rootfs",
+    "Write --rootfs before it: rustyrun run --rootfs ./tmp/ sh -c ...",
+    125,
+  ],
   [
     "run -r R --dns 1.1.1.1",
     'unknown flag of "run": --dns',

@@ -88,14 +88,14 @@ const refused: [string, string, string, number, string?][] = [
     "--roofs R",
     "unknown flag: --roofs",
     "The nearest one is --rootfs",
-    125,
+    1,
     "unknown-flag",
   ],
   [
     "--verison",
     "unknown flag: --verison",
     "The nearest one is --version",
-    125,
+    1,
     "unknown-flag",
   ],
   [

@@ -4,7 +4,12 @@
  * @module
  */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { type Call, wordsOf } from "../mod/cli/call.ts";
 import { formatTable } from "../mod/cli/lifecycle.ts";
 import { checkDeno } from "../mod/cli/main.ts";
@@ -23,18 +28,50 @@ import { formatFindings } from "../mod/cli/doctor.ts";
 import { makeCaller, makeOutlet } from "./manager_fixtures.ts";
 import { runCli } from "./harness.ts";
 
-Deno.test("run with an image's name, in a directory that is no bundle", async () => {
+Deno.test("run with an image's name, or a directory, where there is no bundle", async () => {
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-image-" });
+  Deno.mkdirSync(`${dir}/rootfs`);
   try {
-    assertEquals(await runCli(["run", "alpine"], { cwd: dir }), {
-      code: 1,
-      stdout: "",
-      stderr:
-        'rustyrun: Cannot run "alpine": there is no config.json here, and rustyrun knows no images\n  hint: Unpack an image into a directory (docs/using.md), then rustyrun run --rootfs DIR\n',
-      signal: null,
-    });
+    for (
+      const [word, hint] of [
+        [
+          "alpine",
+          "rustyrun knows no images yet: unpack it into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+        ],
+        ["rootfs", "Write --rootfs before it: rustyrun run --rootfs rootfs"],
+        [
+          "./rootfs",
+          "Write --rootfs before it: rustyrun run --rootfs ./rootfs",
+        ],
+        [
+          "ubuntu:22.04",
+          "rustyrun knows no images yet: unpack it into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+        ],
+      ]
+    ) {
+      assertEquals(await runCli(["run", word!], { cwd: dir }), {
+        code: 1,
+        stdout: "",
+        stderr:
+          `rustyrun: Cannot run "${word}": there is no config.json here, and a root file system must follow --rootfs\n  hint: ${hint}\n`,
+        signal: null,
+      });
+    }
+    const two = await runCli(["run", "rootfs", "sh"], { cwd: dir });
+    assertEquals([two.code, two.stderr], [
+      125,
+      'rustyrun: Cannot read the command line: "rootfs" stands alone: a root file system must follow --rootfs\n  hint: Write --rootfs before it: rustyrun run --rootfs rootfs sh\n',
+    ]);
     const json = await runCli(["run", "--json", "alpine"], { cwd: dir });
     assertEquals([json.code, JSON.parse(json.stderr).exitCode], [1, 1]);
+    // Where a bundle is, an id is meant.
+    const config = `${dir}/config.json`;
+    Deno.writeTextFileSync(config, "{}");
+    assertStringIncludes(
+      (await runCli(["run", "./rootfs"], { cwd: dir })).stderr,
+      'Cannot use the id "./rootfs": invalid container ID format',
+    );
+    Deno.removeSync(config);
     // Who names a bundle means one.
     const { stderr } = await runCli(["run", "--bundle", ".", "x"], {
       cwd: dir,
@@ -332,7 +369,13 @@ for (
 ) {
   Deno.test(`Deno ${version} is ${fine ? "new enough" : "too old"}`, () => {
     if (fine) return checkDeno(version);
-    const { message } = assertThrows(() => checkDeno(version), ContainerError);
-    assertEquals(message, `Cannot run on Deno ${version}: it is too old`);
+    const error = assertThrows(() => checkDeno(version), ContainerError);
+    assertEquals(error.toJSON(), {
+      error: `Cannot run on Deno ${version}: it is too old`,
+      code: "deno-old",
+      hint:
+        "Take Deno 2.6 or newer: deno upgrade, or npx -y deno@latest in place of deno",
+      exitCode: 125,
+    });
   });
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { ROOT } from "./harness.ts";
 
 const FILE = `rustyrun-${Deno.build.arch}`;
@@ -22,7 +22,11 @@ async function sum(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
 
 /** Serves a release, runs install.sh with an empty prefix, and says what it
  * left there. */
-async function install(release: Release, before?: string) {
+async function install(
+  release: Release,
+  before?: string,
+  words: string[] = [],
+) {
   await using server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     (request) => {
@@ -39,7 +43,7 @@ async function install(release: Release, before?: string) {
       Deno.writeTextFileSync(`${prefix}/bin/rustyrun`, before);
     }
     const { code, stdout, stderr } = await new Deno.Command("/bin/sh", {
-      args: [`${ROOT}/install.sh`],
+      args: [`${ROOT}/install.sh`, ...words],
       clearEnv: true,
       env: {
         PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin",
@@ -188,6 +192,30 @@ for (
     assertEquals(
       [end.code, end.stdout, end.left, end.text],
       [1, "", ["bin", "bin/rustyrun"], "the old one"],
+    );
+  });
+}
+
+for (const words of [["--help"], ["-h"]]) {
+  Deno.test(`install.sh ${words} prints how it is used, and installs nothing`, async () => {
+    const end = await install({}, undefined, words);
+    assertEquals([end.code, end.stderr, end.left], [0, "", []]);
+    assertEquals(end.stdout.split("\n")[0], "Usage: sh install.sh");
+    for (const name of ["VERSION", "PREFIX", "BASE_URL"]) {
+      assertStringIncludes(end.stdout, `  RUSTYRUN_${name}=`);
+    }
+  });
+}
+
+for (const words of [["--bogus"], ["v0.1.0"], [""], ["--help", "x"]]) {
+  Deno.test(`install.sh refuses the words ${JSON.stringify(words)}`, async () => {
+    const end = await install({}, undefined, words);
+    assertEquals([end.code, end.stdout, end.left], [1, "", []]);
+    assertEquals(
+      end.stderr,
+      `rustyrun: Cannot install: it takes no words, and "${
+        words[0]
+      }" is one: sh install.sh --help\n`,
     );
   });
 }

@@ -55,13 +55,13 @@ export function checkRun(
       );
     }
     if (!friendly && form === "friendly") {
-      throw new Unreadable(({ imageElsewhere }) =>
+      throw new Unreadable(({ rootfsElsewhere }, at) =>
         fail(
           `${typed} needs --rootfs`,
           reader.exitCode !== 125
             ? "config.json says it for an OCI bundle"
             : args.length > 0 && !args.some(isRootfs)
-            ? imageElsewhere(args)
+            ? rootfsElsewhere(args, at)
             : "Give the root file system: --rootfs DIR",
           reader.exitCode,
         )
@@ -81,20 +81,24 @@ export function checkRun(
       125,
     );
   }
-  if (!friendly && args.length !== 1) {
-    throw new Unreadable(({ imageElsewhere }) =>
+  if (friendly || args.length === 1) return friendly;
+  const { exitCode } = reader;
+  if (args.length > 0 && exitCode === 125 && !args.some(isRootfs)) {
+    throw new Unreadable(({ rootfsElsewhere }, at) =>
       fail(
-        '"run" requires exactly 1 argument(s)',
-        args.length === 0
-          ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
-          : args.some(isRootfs)
-          ? "Write the flags before the command: rustyrun run --rootfs DIR COMMAND"
-          : reader.exitCode !== 125
-          ? "An OCI bundle takes only an ID: config.json says what runs"
-          : imageElsewhere(args),
-        reader.exitCode,
+        `"${args[0]}" stands alone: a root file system must follow --rootfs`,
+        rootfsElsewhere(args, at),
+        exitCode,
       )
     );
   }
-  return friendly;
+  throw fail(
+    '"run" requires exactly 1 argument(s)',
+    args.length === 0
+      ? "Give --rootfs DIR for a command in a root file system, or --bundle DIR ID for an OCI bundle"
+      : args.some(isRootfs)
+      ? "Write the flags before the command: rustyrun run --rootfs DIR COMMAND"
+      : "An OCI bundle takes only an ID: config.json says what runs",
+    exitCode,
+  );
 }

@@ -6,7 +6,13 @@
  * @module
  */
 
+import { statSync } from "../../ffi/files.ts";
+import type { Caller } from "../caller.ts";
 import { ContainerError } from "../errors.ts";
+import { absolutePath } from "../mounts/path.ts";
+
+/** Where the caller is. */
+type At = Pick<Caller, "directory">;
 
 const IMAGES =
   "rustyrun knows no images yet: unpack one into a directory, then rustyrun run --rootfs DIR";
@@ -256,25 +262,44 @@ export function flagElsewhere(
   return findHint(otherFlags()[command], name);
 }
 
-/** For `run` with an image's name where its root file system is wanted. */
-export function imageElsewhere(words: readonly string[]): string {
-  const rest = words.slice(1).map((it) =>
-    /^[\w./:=@%+-]+$/.test(it) ? it : "..."
-  );
-  return `rustyrun knows no images yet: unpack it into a directory, then ${
-    ["rustyrun run --rootfs DIR", ...rest].join(" ")
-  }`;
+/** Whether a word leads the caller to a directory. */
+function isDirectory({ directory }: At, word: string): boolean {
+  try {
+    return statSync(absolutePath(directory(), word)).isDirectory;
+  } catch {
+    // What cannot be looked at is none.
+    return false;
+  }
+}
+
+/** A word as it can be typed again. */
+const plain = (it: string) => /^[\w./:=@%+-]+$/.test(it) ? it : "...";
+
+/** For `run` with a directory or an image's name that follows no --rootfs. */
+export function rootfsElsewhere(words: readonly string[], at: At): string {
+  const [word = "", ...rest] = words;
+  const run = "rustyrun run --rootfs";
+  return isDirectory(at, word)
+    ? `Write --rootfs before it: ${[run, ...words.map(plain)].join(" ")}`
+    : `rustyrun knows no images yet: unpack it into a directory, then ${
+      [run, "DIR", ...rest.map(plain)].join(" ")
+    }`;
 }
 
 /** For `run ID` in a directory that is no bundle: `run alpine` is the first
  * line that many type. */
-export function imageMeant(id: string, cause: unknown): ContainerError {
+export function imageMeant(
+  id: string,
+  at: At,
+  cause: unknown,
+): ContainerError {
   return new ContainerError(
-    `Cannot run "${id}": there is no config.json here, and rustyrun knows no images`,
+    `Cannot run "${id}": there is no config.json here, and a root file system must follow --rootfs`,
     {
       code: "config-unreadable",
-      hint:
-        "Unpack an image into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+      hint: isDirectory(at, id)
+        ? rootfsElsewhere([id], at)
+        : "rustyrun knows no images yet: unpack it into a directory (docs/using.md), then rustyrun run --rootfs DIR",
       cause,
     },
   );

@@ -166,9 +166,9 @@ export async function main(outside: Outside): Promise<number> {
   const global: Uses = new Map();
   const flags: Uses = new Map();
   try {
-    checkDeno(Deno.version.deno);
     parsed = parseArgs(caller.words, global, flags);
     reporting = reportingOf(outside, parsed.global, parsed.flags);
+    checkDeno(Deno.version.deno);
     const own = flagValue(parsed.global, "root");
     if (own !== undefined && /^\/+$/.test(own)) {
       throw new ContainerError(
@@ -220,7 +220,7 @@ export async function main(outside: Outside): Promise<number> {
     };
     return printError(
       error instanceof Unreadable
-        ? error.word((await texts()).usageWords)
+        ? error.word((await texts()).usageWords, caller)
         : error,
       reporting,
       // A command line that cannot be read has its code from the parser.

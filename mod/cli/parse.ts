@@ -71,15 +71,16 @@ class Reader {
   constructor(readonly argv: readonly string[]) {}
 
   /** Of run, all is friendly that names no bundle: one among the flags that
-   * were read, or that may still come. */
+   * were read, or that may still come. Before the command is known, a root file
+   * system says that run is meant. */
   get exitCode(): number {
-    const { argv } = this;
+    const { argv, command } = this;
     const rootfs = (w: string) => /^(--?rootfs(=|$)|-r)/.test(w);
     const bundle = (w: string) => /^(--?(bundle|config)(=|$)|-[bf])/.test(w);
     const named = this.taken.some(([{ form }]) => form === "oci") ||
       !this.done && argv.slice(this.at).some(bundle);
-    return this.implied || (this.command === "run" && !named) ||
-        (argv.includes("run") && argv.some(rootfs))
+    return this.implied || command === "run" && !named ||
+        (command === "" || command === "run") && argv.some(rootfs)
       ? 125
       : 1;
   }
@@ -221,8 +222,9 @@ export function parseArgs(
     rows = [...run.flags(), HELP];
     const at = reader.at;
     if (!reader.take(rows, new Map())) {
+      const { exitCode } = reader;
       throw new Unreadable(({ unknownFlag }) =>
-        unknownFlag(word, rows, globals, "", new Map(), 125)
+        unknownFlag(word, rows, globals, "", new Map(), exitCode)
       );
     }
     reader.at = at;

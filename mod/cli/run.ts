@@ -5,6 +5,7 @@
  */
 
 import "./create.ts";
+import { existsSync } from "../../ffi/files.ts";
 import { isWritable } from "../caller/status.ts";
 import type { Config } from "../config/config.ts";
 import { checkMaxOutput, readBounds } from "../config/flags/bounds.ts";
@@ -34,12 +35,15 @@ async function readBundle(call: Call): Promise<Config> {
     return configFromBundle(call, call.caller);
   } catch (error) {
     const here = !call.flags.has("bundle") && !call.flags.has("config");
-    const missing = error instanceof ContainerError &&
-      error.code === "config-unreadable" &&
-      error.cause instanceof Deno.errors.NotFound;
-    if (!here || !missing) throw error;
+    if (!here || !(error instanceof ContainerError)) throw error;
+    // What no id is says nothing of a bundle yet.
+    const missing = error.code === "invalid-id"
+      ? !existsSync(`${call.caller.directory()}/config.json`)
+      : error.code === "config-unreadable" &&
+        error.cause instanceof Deno.errors.NotFound;
+    if (!missing) throw error;
     const { usageWords } = await load<typeof import("./texts.ts")>("texts");
-    throw usageWords.imageMeant(call.args[0]!, error);
+    throw usageWords.imageMeant(call.args[0]!, call.caller, error);
   }
 }
 

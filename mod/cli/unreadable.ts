@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Caller } from "../caller.ts";
 import type { ContainerError } from "../errors.ts";
 
 /** What knows the long words for it: mod/cli/usage_error.ts, which is loaded for
@@ -13,7 +14,13 @@ export type UsageWords = typeof import("./usage_error.ts");
 /** A command line that makes no sense, to be worded. */
 export class Unreadable extends Error {
   override name = "Unreadable";
-  constructor(readonly word: (words: UsageWords) => ContainerError) {
+  /** @param word what words it, for a caller in some directory */
+  constructor(
+    readonly word: (
+      words: UsageWords,
+      at: Pick<Caller, "directory">,
+    ) => ContainerError,
+  ) {
     super();
   }
 }

@@ -13,7 +13,7 @@ import { findLong, readRow, type Row } from "./flag_row.ts";
 import { globalFlags, listCommands } from "./flags.ts";
 import { fail } from "./fail.ts";
 
-export { imageElsewhere, imageMeant, wordlessElsewhere } from "./elsewhere.ts";
+export { imageMeant, rootfsElsewhere, wordlessElsewhere } from "./elsewhere.ts";
 
 /** Returns the error for a flag that no table has. */
 export function unknownFlag(

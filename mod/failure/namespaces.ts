@@ -174,7 +174,11 @@ export function wordNamespace(
 }
 
 /** Words the opening, the check and the joining of a namespace by its path. */
-export function wordJoin(failure: Failure, config: Config): Row {
+export function wordJoin(
+  failure: Failure,
+  config: Config,
+  facts: Facts,
+): Row {
   const { op, errno } = failure;
   const name = errnoName(errno);
   const it = `Cannot ${wantedOf(op, config)}${sourceOf(op, config)}`;
@@ -202,8 +206,11 @@ export function wordJoin(failure: Failure, config: Config): Row {
     case "EACCES":
       return {
         code,
-        hint:
-          "The namespace belongs to a process of another user: run rustyrun as root, or as that user",
+        hint: facts.uid !== 0
+          ? "The namespace belongs to a process of another user: run rustyrun as root, or as that user"
+          : facts.inUserns
+          ? "The namespace belongs to a process outside of this root's user namespace: run rustyrun as root of the machine"
+          : "It takes CAP_SYS_PTRACE over the process that the namespace belongs to, and a file system on the way may refuse root, too (FUSE, NFS)",
       };
     case "EINVAL":
       return {

@@ -7,6 +7,7 @@
 import { CLONE } from "../../ffi/constants.ts";
 import { UNPRIVILEGED } from "../manager_fixtures.ts";
 import {
+  closedNamespace,
   fork,
   joinCgroup,
   NOTHING,
@@ -261,13 +262,19 @@ export const NAMESPACES: Record<string, Row> = {
     hint: "The process or the file that held the namespace is gone",
   },
   "a namespace of another user's process": {
-    op: openNamespace(),
-    errno: "EACCES",
-    message:
-      'Cannot join the network namespace "/proc/9/ns/net" (linux.namespaces[1]): openat2: EACCES (permission denied)',
-    code: "namespace-join",
-    hint:
+    ...closedNamespace(
       "The namespace belongs to a process of another user: run rustyrun as root, or as that user",
+    ),
+    user: true,
+  },
+  "a namespace that is closed to root": closedNamespace(
+    "It takes CAP_SYS_PTRACE over the process that the namespace belongs to, and a file system on the way may refuse root, too (FUSE, NFS)",
+  ),
+  "a namespace that is closed to root of a user namespace": {
+    ...closedNamespace(
+      "The namespace belongs to a process outside of this root's user namespace: run rustyrun as root of the machine",
+    ),
+    facts: { inUserns: true },
   },
   "a path that is no namespace": {
     op: verifyNamespace(),

@@ -80,6 +80,16 @@ export const openNamespace = (): Op =>
     from: "linux.namespaces[1]",
   });
 
+/** It may not be opened. */
+export const closedNamespace = (hint: string): Row => ({
+  op: openNamespace(),
+  errno: "EACCES",
+  message:
+    'Cannot join the network namespace "/proc/9/ns/net" (linux.namespaces[1]): openat2: EACCES (permission denied)',
+  code: "namespace-join",
+  hint,
+});
+
 export const verifyNamespace = (): Op =>
   op("verify", {
     slot: "ns.network",
