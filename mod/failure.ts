@@ -146,7 +146,10 @@ export function wordFailure(
     }`;
   return new ContainerError(message, {
     code: it.code,
-    hint: it.hint,
+    // The container's own limit is set later, from outside.
+    hint: errnoName(failure.errno) === "EMFILE"
+      ? "The caller's limit of open files is reached: ulimit -n raises it"
+      : it.hint,
     exitCode: it.exitCode,
     cause,
   });

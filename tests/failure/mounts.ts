@@ -8,6 +8,21 @@ import { fsmount, mkdirOwn, op, openTree, overlay, type Row } from "./row.ts";
 
 /** By what has failed. */
 export const MOUNTS: Record<string, Row> = {
+  "a volume that is one descriptor too many": {
+    op: op("openTree", {
+      into: "mount.9",
+      at: "",
+      path: "/data",
+      flags: 1,
+      why: 'take "/data" of the host',
+      from: "mounts[1]",
+    }),
+    errno: "EMFILE",
+    message:
+      'Cannot mount "/data" on "/mnt" (mounts[1]): open_tree: EMFILE (too many open files)',
+    code: "mount",
+    hint: "The caller's limit of open files is reached: ulimit -n raises it",
+  },
   "/proc that is masked": {
     op: fsmount("proc"),
     errno: "EPERM",
