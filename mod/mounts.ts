@@ -8,6 +8,7 @@
 import { toBytes } from "../ffi/bytes.ts";
 import { MOUNT_ATTR, S_IF } from "../ffi/constants.ts";
 import type { Config } from "./config/config.ts";
+import { checkDeviceReach } from "./config/device_rules.ts";
 import {
   hasUserNamespace,
   namespaceUse,
@@ -103,6 +104,7 @@ export function planMounts(
 }
 
 function checkConfig(config: Config, facts: Facts): void {
+  checkDeviceReach(config, facts, "give the container");
   if (sharesMounts(config)) checkShared(config, facts);
   if (
     hasUserNamespace(config) && namespaceUse(config, "mount") === "joined"

@@ -13,6 +13,7 @@
 import { existsSync, readTextFileSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { type CgroupMount, type Facts, parseCgroups } from "../host.ts";
+import { noCgroup } from "./errors.ts";
 import type { CgroupDir, CgroupPlan } from "./model.ts";
 import { ownDirectory } from "./placement.ts";
 
@@ -33,14 +34,19 @@ export interface Seen {
  * @param seen where /proc shows the container's first process, which is looked at
  * where a cgroup takes no process; absent: not at all
  * @throws {ContainerError} for one that leaves the container's cgroup, does not
- * exist, takes no process, or names a controller that there is not; and where
- * the first process is out of sight
+ * exist, takes no process, or names a controller that there is not; where the
+ * container has no cgroup at all; and where the first process is out of sight
  */
 export function joinCgroups(
   dirs: readonly CgroupDir[],
   below: readonly string[] = [],
   seen?: Seen,
 ): { tasks: string[]; v2?: string } {
+  if (dirs.length === 0 && below.length > 0) {
+    throw noCgroup(
+      `run a process in the container's cgroup "${below[0]}" (--cgroup)`,
+    );
+  }
   const paths = new Map<CgroupDir, string>();
   for (const asked of below) {
     for (const [dir, path] of findBelow(dirs, asked)) paths.set(dir, path);

@@ -218,7 +218,14 @@ export function configFromFlags(
     env.push(`${name}=${value}`);
   }
 
-  const capabilities = readCapabilities(flags);
+  const launch = readLaunchOptions(input, host.cwd);
+  // Without device rules a node would open every device (device_rules.ts); in a
+  // user namespace none is made.
+  const capabilities = readCapabilities(
+    flags,
+    host.uid === 0 && launch.cgroupManager === "disabled" &&
+      userns.mode === "",
+  );
   if (flags.has("cap-add") || flags.has("cap-drop")) {
     note(
       "process.capabilities",
@@ -317,7 +324,7 @@ export function configFromFlags(
     overwrites: hidden?.overwrites ?? [],
     stdin: flagOn(flags, "interactive"),
     init: flagOn(flags, "init"),
-    ...readLaunchOptions(input, host.cwd),
+    ...launch,
     ...(typeof user === "string" ? { userName: user } : {}),
     ...(userns.mode === "auto" || userns.mode === "keep-id"
       ? { userns: userns.mode }

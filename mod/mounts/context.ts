@@ -6,6 +6,7 @@
 
 import { AT, O_BY_ARCH, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
+import { lacksDeviceRules } from "../config/device_rules.ts";
 import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
 import { ContainerError } from "../errors.ts";
 import { type Facts, takesEarly } from "../host.ts";
@@ -39,6 +40,9 @@ export interface MountContext {
    * CAP_SYS_ADMIN over them the kernel clones a tree only in a mount namespace of the
    * caller's own, so that they are opened there. */
   early: boolean;
+  /** No device rules hold the container: nothing opens a device but the nodes
+   * that are made in /dev. */
+  unruled: boolean;
   /** What is taken then has to be locked in the container: stage.ts. */
   staged: boolean;
   /** What is taken of the host, by its number on the stage. */
@@ -78,6 +82,7 @@ export function createContext(
     flags: O_BY_ARCH[facts.arch],
     userns: hasUserNamespace(config) || facts.inUserns,
     early,
+    unruled: lacksDeviceRules(config, facts),
     staged: early && hasUserNamespace(config) &&
       namespaceUse(config, "mount") === "new",
     trees: [],

@@ -96,6 +96,7 @@ export function planDevices(context: MountContext): Op[] {
   for (const node of listNodes(context)) {
     const { parent, name } = splitPath(node.path);
     const note = node.from === undefined ? {} : { from: node.from };
+    checkOpens(context, node);
     let at = "dev";
     if (parent !== "/dev") {
       at = "parent";
@@ -135,6 +136,21 @@ export function planDevices(context: MountContext): Op[] {
     });
   }
   return ops;
+}
+
+/** Whether a node that is made can be opened: the root file system is nodev where
+ * there are no device rules. */
+function checkOpens(context: MountContext, node: Node): void {
+  const { unruled, userns } = context;
+  if (!unruled || userns || node.path.startsWith("/dev/")) return;
+  throw new ContainerError(
+    `Cannot make the device "${node.path}": without device rules (--cgroup-manager disabled) none can be opened outside of /dev (${node.from})`,
+    {
+      code: "device-place",
+      hint:
+        `Write --device ${node.source}:/dev/NAME, or leave --cgroup-manager disabled out`,
+    },
+  );
 }
 
 /** The host's own device has the host's mode. Its owner is left alone: engines

@@ -63,6 +63,7 @@ export function planFileSystems(context: MountContext): Op[] {
       options: parseMountOptions(mount.options ?? []),
     };
     checkEntry(entry);
+    if (context.unruled && entry.options.bind) closeDevices(entry);
     if (entry.options.remount) return planRemount(context, entry);
     if (entry.options.bind) return planBind(context, entry);
     if (entry.type === "cgroup" || entry.type === "cgroup2") {
@@ -76,6 +77,22 @@ export function planFileSystems(context: MountContext): Op[] {
     }
     return planFileSystem(context, entry, filled.has(entry.destination));
   });
+}
+
+/** Without device rules no device opens in a volume, unless its options say so.
+ *
+ * @throws {ContainerError} for one on /dev, where all would be missing */
+function closeDevices(entry: MountEntry): void {
+  const { destination, mount, options } = entry;
+  if (["dev", "rdev"].some((it) => mount.options?.includes(it))) return;
+  if (destination === "/dev") {
+    refuse(
+      entry,
+      "without device rules (--cgroup-manager disabled) no device in it could be opened",
+      'Add the option "dev" to open all of them, or leave --cgroup-manager disabled out',
+    );
+  }
+  options.recursiveSet |= ATTR.NODEV;
 }
 
 /** Directories in which something is made once they are mounted. */

@@ -163,7 +163,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
         `workdir=${LAYERS}/work`,
         ...attributesOf(context),
       ],
-      attr: 0,
+      attr: context.unruled ? MOUNT_ATTR.NODEV : 0,
       flags: 0,
       why: "lay a throw-away layer over the root file system",
       from,

@@ -120,12 +120,23 @@ export function planRoot(
         from: "root.path",
       }),
     );
+    const closed = context.unruled ? { set: MOUNT_ATTR.NODEV } : {};
+    if (context.unruled && context.staged) {
+      // Before it is locked.
+      context.sources.push(setAttr("root", { recursive: true, ...closed }, {
+        why: "open no device in the root file system: there are no rules",
+        from: "root.path",
+      }));
+    }
     made.push(
       setAttr("root", {
         recursive: true,
         propagation: hostPropagation(context),
+        ...closed,
       }, {
-        why: "keep mounts in the root file system from the host",
+        why: context.unruled
+          ? "keep mounts in the root file system from the host, and open no device in it"
+          : "keep mounts in the root file system from the host",
         from: "linux.rootfsPropagation",
       }),
     );

@@ -42,12 +42,19 @@ function readNames(flags: Flags, flag: string): Map<string, string> {
  * Returns the capabilities of the process, with CAP_, in the kernel's order.
  * ALL stands for every one; names in the other flag are exceptions to it.
  *
+ * @param withoutNodes whether there is no CAP_MKNOD unless it is named
  * @throws {ContainerError} for a name that there is not, or that is both added
  * and dropped
  */
-export function readCapabilities(flags: Flags): string[] {
+export function readCapabilities(
+  flags: Flags,
+  withoutNodes: boolean,
+): string[] {
+  const defaults = withoutNodes
+    ? DEFAULT_CAPABILITIES.filter((n) => n !== "MKNOD")
+    : DEFAULT_CAPABILITIES;
   if (!flags.has("cap-add") && !flags.has("cap-drop")) {
-    return CAPABILITY_NAMES.filter((n) => DEFAULT_CAPABILITIES.includes(n))
+    return CAPABILITY_NAMES.filter((n) => defaults.includes(n))
       .map((n) => `CAP_${n}`);
   }
   const add = readNames(flags, "cap-add");
@@ -66,7 +73,7 @@ export function readCapabilities(flags: Flags): string[] {
     ? CAPABILITY_NAMES
     : drop.has("ALL")
     ? []
-    : DEFAULT_CAPABILITIES;
+    : defaults;
   return CAPABILITY_NAMES.filter((name) =>
     (base.includes(name) || add.has(name)) && !drop.has(name)
   ).map((name) => `CAP_${name}`);
