@@ -144,7 +144,9 @@ function checkOpens(context: MountContext, node: Node): void {
   const { unruled, userns } = context;
   if (!unruled || userns || node.path.startsWith("/dev/")) return;
   throw new ContainerError(
-    `Cannot make the device "${node.path}": without device rules (--cgroup-manager disabled) none can be opened outside of /dev (${node.from})`,
+    `Cannot make the device "${node.path}": without device rules (--cgroup-manager disabled) none can be opened outside of /dev (${
+      context.config.flags.get(node.from ?? "") ?? node.from
+    })`,
     {
       code: "device-place",
       hint:

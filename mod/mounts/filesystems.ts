@@ -63,7 +63,7 @@ export function planFileSystems(context: MountContext): Op[] {
       options: parseMountOptions(mount.options ?? []),
     };
     checkEntry(entry);
-    if (context.unruled && entry.options.bind) closeDevices(entry);
+    if (context.unruled && entry.options.bind) closeDevices(context, entry);
     if (entry.options.remount) return planRemount(context, entry);
     if (entry.options.bind) return planBind(context, entry);
     if (entry.type === "cgroup" || entry.type === "cgroup2") {
@@ -82,12 +82,12 @@ export function planFileSystems(context: MountContext): Op[] {
 /** Without device rules no device opens in a volume, unless its options say so.
  *
  * @throws {ContainerError} for one on /dev, where all would be missing */
-function closeDevices(entry: MountEntry): void {
-  const { destination, mount, options } = entry;
+function closeDevices({ config }: MountContext, entry: MountEntry): void {
+  const { destination, from, mount, options } = entry;
   if (["dev", "rdev"].some((it) => mount.options?.includes(it))) return;
   if (destination === "/dev") {
     refuse(
-      entry,
+      { ...entry, from: config.flags.get(from) ?? from },
       "without device rules (--cgroup-manager disabled) no device in it could be opened",
       'Add the option "dev" to open all of them, or leave --cgroup-manager disabled out',
     );
