@@ -7,7 +7,6 @@
  */
 
 import { readTextFileSync, statSync } from "../ffi/files.ts";
-import { lacksDeviceRules } from "./config/device_rules.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
 import { planEnable } from "./cgroups/enable.ts";
@@ -20,13 +19,13 @@ import {
   writeList,
 } from "./cgroups/devices.ts";
 import { type Limit, Limits, resolveLimit } from "./cgroups/limits.ts";
+import { refusePart, withoutCgroups } from "./cgroups/unruled.ts";
 import {
   type CgroupConfig,
   type CgroupDir,
   type CgroupLook,
   type CgroupPlan,
   type DevicePlan,
-  refuse,
 } from "./cgroups/model.ts";
 import { addResources } from "./cgroups/resources.ts";
 import { Manager, NO_BUS } from "./cgroups/systemd/manager.ts";
@@ -174,7 +173,7 @@ function planBy(
   };
   const disabled = config.cgroupManager === "disabled";
   if (rootless || disabled) refusePart(config);
-  if (disabled) return withoutCgroups(config, facts, plan, limits.list);
+  if (disabled) return withoutCgroups(config, rootless, plan, limits.list);
   if (config.cgroupManager === "systemd") {
     const buses = facts.buses ?? findBuses([], rootless);
     plan.unit = planUnit(config, token, { buses, layout }, look);
@@ -239,81 +238,6 @@ function isIn(
     ) === mount;
   }
   return all.find((m) => m.version === 2) === mount;
-}
-
-/** Refuses a device that the container is to read or to write only: without
- * rules it may do what the node's mode allows. A node that may not be made needs
- * none: without them nobody makes any. */
-function refusePart({ flags, hostDevices }: CgroupConfig): void {
-  for (const { host, access } of hostDevices) {
-    if (access.includes("r") && access.includes("w")) continue;
-    refuse(
-      flags,
-      "hostDevices",
-      host,
-      `only device rules hold a container to "${access}" of "${host}", and this one has none`,
-      {
-        code: "device-rules-missing",
-        hint:
-          `Leave ":${access}" out, or run it as root and without --cgroup-manager disabled`,
-      },
-    );
-  }
-}
-
-/** The first of a bundle's device rules that denies something: none does where
- * one behind it allows everything. */
-function findDenial(config: CgroupConfig): number {
-  const devices = config.spec.linux?.resources?.devices ?? [];
-  const rules = listRules(devices, false, config.flags)
-    .slice(1, 1 + devices.length);
-  const all = rules.findLastIndex(({ allow, type, major, minor, access }) =>
-    allow && type === "a" && major === null && minor === null &&
-    access === "rwm"
-  );
-  return rules.findIndex(({ allow }, at) => at > all && !allow);
-}
-
-function withoutCgroups(
-  config: CgroupConfig,
-  facts: CgroupFacts,
-  plan: CgroupPlan,
-  limits: readonly Limit[],
-): CgroupPlan {
-  const [limit] = limits;
-  if (limit) {
-    refuse(
-      config.flags,
-      limit.from,
-      limit.value,
-      "the cgroup manager is disabled",
-      { hint: "Leave out --cgroup-manager disabled, or the limit" },
-    );
-  }
-  if (lacksDeviceRules(config, facts)) {
-    plan.notes.push(
-      "no cgroup: the manager is disabled",
-      "device rules: none without a cgroup, so that no device can be opened in the root file system and in volumes (nodev), and none can be made (no CAP_MKNOD, but in a user namespace)",
-    );
-    return plan;
-  }
-  const rootless = facts.uid !== 0 || facts.inUserns;
-  const denial = rootless ? -1 : findDenial(config);
-  if (denial >= 0) {
-    refuse(
-      config.flags,
-      `linux.resources.devices[${denial}]`,
-      undefined,
-      "it denies devices, and the cgroup manager is disabled",
-      {
-        code: "device-rules-missing",
-        hint:
-          "Leave out --cgroup-manager disabled, or all rules that deny something",
-      },
-    );
-  }
-  plan.notes.push("no cgroup and no device rules: the manager is disabled");
-  return plan;
 }
 
 function addHierarchy(

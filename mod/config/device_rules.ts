@@ -44,7 +44,9 @@ export function checkDeviceReach(
   const found = REACHING.filter((it) => all.includes(it));
   if (found.length === 0) return;
   throw new ContainerError(
-    `Cannot ${wanted} ${found.join(", ")}: it has no device rules (--cgroup-manager disabled), and could use every device of the machine`,
+    `Cannot ${wanted} ${
+      found.join(", ")
+    }: it has no device rules (--cgroup-manager disabled), and could use every device of the machine`,
     {
       code: "device-rules-missing",
       hint:
