@@ -21,11 +21,11 @@ import {
 import { type Limit, Limits, resolveLimit } from "./cgroups/limits.ts";
 import { refusePart, withoutCgroups } from "./cgroups/unruled.ts";
 import {
-  type CgroupConfig,
-  type CgroupDir,
-  type CgroupLook,
-  type CgroupPlan,
-  type DevicePlan,
+  CgroupConfig,
+  CgroupDir,
+  CgroupLook,
+  CgroupPlan,
+  DevicePlan,
 } from "./cgroups/model.ts";
 import { addResources } from "./cgroups/resources.ts";
 import { Manager, NO_BUS } from "./cgroups/systemd/manager.ts";

@@ -236,7 +236,7 @@ testOn(
       linux: { resources: { devices } },
     });
     await using denying = makeCaller(words([ALLOW, DENY]));
-    for (const command of ["create", "run"]) {
+    for (const command of ["run", "create"]) {
       assertEquals(
         await denying.call([...DISABLED, command, ...BUNDLE(denying)]),
         {
