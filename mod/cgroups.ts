@@ -20,7 +20,7 @@ import {
 } from "./cgroups/devices.ts";
 import { type Limit, Limits, resolveLimit } from "./cgroups/limits.ts";
 import { refusePart, withoutCgroups } from "./cgroups/unruled.ts";
-import {
+import type {
   CgroupConfig,
   CgroupDir,
   CgroupLook,
