@@ -165,6 +165,47 @@ const REFUSALS: {
     hint: "Leave out --cgroup-manager disabled, or the limit",
   },
   {
+    name: "a bundle's device rules without a manager",
+    config: {
+      ...oci("/c1", {
+        devices: [{ allow: true }, { allow: false, type: "b", access: "w" }],
+      }),
+      cgroupManager: "disabled",
+    },
+    facts: MACHINES.v2,
+    message:
+      "Cannot apply linux.resources.devices[1]: it denies devices, and the cgroup manager is disabled",
+    code: "device-rules-missing",
+    hint:
+      "Leave out --cgroup-manager disabled, or all rules that deny something",
+  },
+  ...[
+    {
+      name: "without a manager",
+      config: friendly({}, {
+        cgroupManager: "disabled",
+        hostDevices: [{ host: "/dev/x", container: "/dev/x", access: "wm" }],
+      }),
+      facts: MACHINES.v2,
+    },
+    {
+      name: "of a user's container",
+      config: friendly({}, {
+        hostDevices: [{ host: "/dev/x", container: "/dev/x", access: "wm" }],
+      }),
+      facts: MACHINES.v2Session,
+      look: LOOKS.user,
+    },
+  ].map((it) => ({
+    ...it,
+    name: `a device only to be written ${it.name}`,
+    message:
+      'Cannot apply hostDevices "/dev/x": only device rules hold a container to "wm" of "/dev/x", and this one has none',
+    code: "device-rules-missing",
+    hint:
+      'Leave ":wm" out, or run it as root and without --cgroup-manager disabled',
+  })),
+  {
     name: "a --device that is none",
     config: friendly({}, {
       hostDevices: [{ host: "/dev/nope", container: "/dev/x", access: "rw" }],

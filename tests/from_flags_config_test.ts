@@ -314,6 +314,24 @@ Deno.test("configFromFlags() takes the global cgroup manager", () => {
   }
 });
 
+Deno.test("configFromFlags() gives no CAP_MKNOD where no device rules are", () => {
+  const has = (line: string, host = makeHost()) =>
+    configFromFlags(
+      parseArgs([
+        ...["--cgroup-manager", "disabled", "run", "-r", "/root"],
+        ...line.split(" ").filter((it) => it !== ""),
+      ]),
+      host,
+    ).spec.process!.capabilities!.bounding!.includes("CAP_MKNOD");
+  assertEquals(has(""), false);
+  assertEquals(has("--cap-add BPF"), false);
+  assertEquals(has("--cap-add MKNOD"), true);
+  assertEquals(has("--cap-add ALL"), true);
+  assertEquals(has("--cap-add ALL --cap-drop MKNOD"), false);
+  assertEquals(has("--userns 0:100000:65536"), true);
+  assertEquals(has("", makeHost({ uid: 1000, gid: 1000 })), true);
+});
+
 Deno.test("configFromFlags() says which flag each key came from", () => {
   const { flags } = configOf(
     "-m 64m --cpus=0.5 -v ./data:/d:ro -e A=1 -it --cap-add BPF --sysctl kernel.msgmax=1 --network=none --ulimit core=0 -c sh",

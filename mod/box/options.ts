@@ -79,7 +79,8 @@ export interface SandboxOptions {
   noNewKeyring?: boolean;
   /** Directory of the containers' states (`rustyrun --root`). */
   stateDir?: string;
-  /** How cgroups are made (`rustyrun --cgroup-manager`). */
+  /** How cgroups are made (`rustyrun --cgroup-manager`); `"disabled"`: no limits
+   * and no device rules (docs/using.md, "Devices"). */
   cgroupManager?: "cgroupfs" | "systemd" | "disabled";
 }
 

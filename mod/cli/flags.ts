@@ -44,7 +44,7 @@ export function globalFlags(): Row[] {
     ),
     flag(
       "--cgroup-manager cgroupfs|systemd|disabled",
-      "Who makes the cgroups (cgroupfs; for a user's limits, where needed, systemd)",
+      "Who makes the cgroups (cgroupfs; for a user's limits, where needed, systemd); disabled: no limits, no device rules",
     ),
     flag("--systemd-cgroup", "The same as --cgroup-manager systemd"),
     flag(

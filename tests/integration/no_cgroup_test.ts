@@ -11,11 +11,20 @@ const WANTED: [string[], string][] = [
   [["events"], "count what the container uses"],
   [["ps"], "list the container's processes"],
   [["pause"], "pause the container"],
+  [
+    ["exec", "--cgroup", "/sub"],
+    'run a process in the container\'s cgroup "/sub" (--cgroup)',
+  ],
 ];
+
+const NO_CGROUP = (wanted: string) =>
+  `rustyrun: Cannot ${wanted}: it has no cgroup
+  hint: A container made with --cgroup-manager disabled has none, nor has that of a user without a delegated cgroup
+`;
 
 testOn(
   ["root", "helper", "busybox"],
-  "without a cgroup nothing is counted, and no zeros are printed",
+  "without a cgroup nothing is counted nor joined, and no zeros are printed",
   async () => {
     await using box = makeBox();
     const running = start([
@@ -28,16 +37,12 @@ testOn(
     using _ = { [Symbol.dispose]: () => running.kill("SIGKILL") };
     await running.waitFor("up");
     for (const [words, wanted] of WANTED) {
-      const { code, stdout, stderr } = await runCli([...words, box.id]);
+      const isExec = words[0] === "exec";
+      const line = [...words, box.id, ...isExec ? ["true"] : []];
+      const { code, stdout, stderr } = await runCli(line);
       assertEquals(
         [code, stdout, stderr],
-        [
-          1,
-          "",
-          `rustyrun: Cannot ${wanted}: it has no cgroup
-  hint: A container made with --cgroup-manager disabled has none, nor has that of a user without a delegated cgroup
-`,
-        ],
+        [isExec ? 255 : 1, "", NO_CGROUP(wanted)],
       );
     }
   },
