@@ -67,7 +67,11 @@ export function planFloor(
     parseArgs(["run", "--bundle", bundle, "floor"]),
     caller,
   );
-  if (!options.cgroups) config.cgroupManager = "disabled";
+  if (!options.cgroups) {
+    config.cgroupManager = "disabled";
+    // They need a cgroup.
+    delete config.spec.linux?.resources?.devices;
+  }
   const { ops, cgroup } = prepare(config, gatherFacts(caller), {
     place: { root: room.makeDir("floor-state"), caller },
     gate: "keeper",
