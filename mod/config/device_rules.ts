@@ -6,6 +6,7 @@
  */
 
 import { ContainerError } from "../errors.ts";
+import { type Facts, takesEarly } from "../host.ts";
 import type { Config } from "./config.ts";
 import { hasUserNamespace } from "./namespaces.ts";
 
@@ -13,7 +14,7 @@ import { hasUserNamespace } from "./namespaces.ts";
  * could not open on the host; what a bundle wants is in its config.json. */
 export function lacksDeviceRules(
   { cgroupManager, mode }: Pick<Config, "cgroupManager" | "mode">,
-  { inUserns, uid }: { inUserns: boolean; uid: number },
+  { inUserns, uid }: Pick<Facts, "inUserns" | "uid">,
 ): boolean {
   return mode === "friendly" && cgroupManager === "disabled" && uid === 0 &&
     !inUserns;
@@ -28,6 +29,10 @@ const REACHING: readonly string[] = [
   "CAP_DAC_READ_SEARCH",
 ];
 
+/** The same with a user namespace, where nodev is not locked: mount(2) takes it
+ * from the root file system and volumes. */
+const UNLOCKING: readonly string[] = ["CAP_SYS_ADMIN"];
+
 /**
  * Makes sure that a process cannot come to devices that no rules keep from it.
  *
@@ -36,21 +41,25 @@ const REACHING: readonly string[] = [
  */
 export function checkDeviceReach(
   config: Config,
-  facts: { inUserns: boolean; uid: number },
+  facts: Facts,
   wanted: string,
 ): void {
-  if (!lacksDeviceRules(config, facts) || hasUserNamespace(config)) return;
+  if (!lacksDeviceRules(config, facts)) return;
+  const userns = hasUserNamespace(config);
+  if (userns && takesEarly(facts)) return;
   const all = Object.values(config.spec.process?.capabilities ?? {}).flat();
-  const found = REACHING.filter((it) => all.includes(it));
+  const found = (userns ? UNLOCKING : REACHING)
+    .filter((it) => all.includes(it));
   if (found.length === 0) return;
   throw new ContainerError(
     `Cannot ${wanted} ${
       found.join(", ")
-    }: it has no device rules (--cgroup-manager disabled), and could use every device of the machine`,
+    }: it has no device rules (--cgroup-manager disabled), and could use devices that it was not given`,
     {
       code: "device-rules-missing",
-      hint:
-        "Leave the capability out, or --cgroup-manager disabled; with --userns it leads to no device",
+      hint: userns
+        ? "Leave the capability out, or --cgroup-manager disabled, or run rustyrun with CAP_SYS_ADMIN"
+        : "Leave the capability out, or --cgroup-manager disabled; with --userns it leads to no device",
     },
   );
 }

@@ -7,7 +7,14 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { type Box, type CliResult, makeBox, runCli } from "../harness.ts";
+import {
+  type Box,
+  cliCommand,
+  type CliResult,
+  makeBox,
+  runCli,
+  runToEnd,
+} from "../harness.ts";
 import { type Need, testOn } from "../needs.ts";
 import { type Called, makeCaller, QUIET } from "./caller.ts";
 
@@ -158,7 +165,7 @@ const REFUSED: [words: readonly string[], stderr: string][] = [
     it,
   ): [string[], string] => [
     ["--cap-add", it],
-    `Cannot give the container CAP_${it}: it has no device rules (--cgroup-manager disabled), and could use every device of the machine${HINT}`,
+    `Cannot give the container CAP_${it}: it has no device rules (--cgroup-manager disabled), and could use devices that it was not given${HINT}`,
   ]),
   [
     ["--device", "/dev/zero:/mnt/zero"],
@@ -218,9 +225,28 @@ testOn(
       code: 255,
       stdout: "",
       stderr:
-        `rustyrun: Cannot give the process CAP_MKNOD: it has no device rules (--cgroup-manager disabled), and could use every device of the machine${HINT}`,
+        `rustyrun: Cannot give the process CAP_MKNOD: it has no device rules (--cgroup-manager disabled), and could use devices that it was not given${HINT}`,
     });
     assertEquals(say(allowed), QUIET);
+  },
+);
+
+testOn(
+  NEEDS,
+  "without device rules a user namespace's root gets no CAP_SYS_ADMIN where nodev is not locked",
+  async () => {
+    await using box = makeBox();
+    const got = await runToEnd([
+      ...["setpriv", "--bounding-set", "-sys_admin"],
+      ...[...cliCommand(), ...DISABLED, "run", "--rootfs", box.rootfs],
+      ...[...USERNS, "--cap-add", "SYS_ADMIN", "--", "true"],
+    ]);
+    assertEquals(say(got), {
+      code: 125,
+      stdout: "",
+      stderr:
+        "rustyrun: Cannot give the container CAP_SYS_ADMIN: it has no device rules (--cgroup-manager disabled), and could use devices that it was not given\n  hint: Leave the capability out, or --cgroup-manager disabled, or run rustyrun with CAP_SYS_ADMIN\n",
+    });
   },
 );
 
