@@ -35,9 +35,13 @@ export interface Submission {
  * Runs a submission in a container of its own, from which nothing leads out: no
  * network, no rights, nothing that it can write to but 4 MB of /tmp. It sees this
  * machine's programs; a judge that has its own takes them as `rootfs`.
+ *
+ * @param seconds of CPU time that it may take: how busy the machine is does not
+ * change a verdict
  */
 export async function judge(
   { command, input, answer }: Submission,
+  seconds: number,
 ): Promise<Verdict> {
   const result = await Sandbox.run({
     name: `judge-${crypto.randomUUID()}`,
@@ -50,10 +54,9 @@ export async function judge(
     memory: "64m",
     memorySwap: "64m",
     pids: 16,
-    // Seconds of CPU: how busy the machine is does not change a verdict. The
-    // timeout is for who sleeps, or starts ever more processes.
-    ulimits: { cpu: 1, core: 0 },
-    timeout: 10_000,
+    ulimits: { cpu: seconds, core: 0 },
+    // For who sleeps, or starts ever more processes.
+    timeout: 10_000 * seconds,
     maxOutput: "64k",
     command,
     stdin: { text: input },
@@ -83,13 +86,14 @@ function verdictOf(
 /** Judges all of them, so many at once; the verdicts are in their order. */
 export async function judgeAll(
   submissions: readonly Submission[],
+  seconds = 1,
   atOnce = 4 * navigator.hardwareConcurrency,
 ): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
   // Each takes the next one that nobody has taken.
   const rest = submissions.entries();
   const work = async () => {
-    for (const [at, it] of rest) verdicts[at] = await judge(it);
+    for (const [at, it] of rest) verdicts[at] = await judge(it, seconds);
   };
   await Promise.all(Array.from({ length: atOnce }, work));
   return verdicts;
@@ -113,6 +117,7 @@ if (import.meta.main) {
       input: "2 3\n",
       answer: "5",
     })),
+    Number(Deno.args[0] ?? 1),
   );
   for (const [at, name] of Object.keys(SHOWN).entries()) {
     console.log(`${name.padEnd(16)} ${verdicts[at]}`);

@@ -2,9 +2,10 @@
  * Submissions for the judge: "read two numbers, write their sum", as it should be
  * done, and in every other way.
  *
- *     deno run -A docs/examples/submissions.ts [COUNT]
+ *     deno run -A docs/examples/submissions.ts [COUNT [SECONDS]]
  *
- * has so many judged (500), and says whether every verdict was right.
+ * has so many judged (500), each with so much CPU time (1), and says whether every
+ * verdict was right.
  *
  * @module
  */
@@ -58,7 +59,7 @@ const KINDS: Record<Verdict, readonly (readonly string[])[]> = {
     sh("echo b >/proc/sysrq-trigger"),
     sh("echo '|/tmp/core' >/proc/sys/kernel/core_pattern"),
     sh("echo 1 >/sys/kernel/mm/ksm/run"),
-    sh("cat /proc/kcore"),
+    sh("head -c1 /proc/kcore | grep ."),
     sh("date -s @0"),
     call("reboot", 0x1234567),
     call("sethostname", "b'mine'", 4),
@@ -129,7 +130,10 @@ export function makeSubmissions(
 if (import.meta.main) {
   const all = makeSubmissions(Number(Deno.args[0] ?? 500));
   const began = performance.now();
-  const verdicts = await judgeAll(all.map(({ submission }) => submission));
+  const verdicts = await judgeAll(
+    all.map(({ submission }) => submission),
+    Number(Deno.args[1] ?? 1),
+  );
   const seconds = (performance.now() - began) / 1000;
   const groups = Object.groupBy(verdicts, (it) => it);
   for (const [verdict, { length }] of Object.entries(groups)) {

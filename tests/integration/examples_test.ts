@@ -12,10 +12,15 @@ import {
   findLeaks,
   ROOT,
   runToEnd,
+  SLOW,
   takeSnapshot,
 } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { readProcessState } from "../wait.ts";
+
+/** Of CPU time, for each submission: an emulated machine takes one for Python
+ * alone. */
+const SECONDS = SLOW > 1 ? "5" : "1";
 
 const DIR = `${ROOT}/docs/examples`;
 
@@ -71,6 +76,7 @@ testOn(
         "judge-",
         "submissions.ts",
         `${all.length}`,
+        SECONDS,
       );
       assertEquals({ code, stderr }, { code: 0, stderr: "" }, stdout);
       const lines = stdout.trim().split("\n");
@@ -95,7 +101,11 @@ testOn(
   ["helper", "root"],
   "docs/examples/judge.ts: prints a table of verdicts",
   async () => {
-    const { code, stdout, stderr } = await runExample("judge-", "judge.ts");
+    const { code, stdout, stderr } = await runExample(
+      "judge-",
+      "judge.ts",
+      SECONDS,
+    );
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
     assertEquals(
       stdout.trimEnd().split("\n").map((it) => it.split(/ {2,}|(?<=^.{16}) /)),
