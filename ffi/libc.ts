@@ -366,6 +366,24 @@ export function pollFds(fds: readonly number[], milliseconds = -1): number[] {
   return fds.map((_, i) => view.getInt16(8 * i + 6, true));
 }
 
+/**
+ * Waits until a descriptor can be read, or a process ends, by its pidfd. poll(2)
+ * looks at one after the other, and what the process has said just before its end
+ * may come between the two.
+ *
+ * @returns whether there is something to read, and whether the process has ended;
+ * neither after that many milliseconds
+ */
+export function pollUntilEnd(
+  fd: number,
+  pidfd: number,
+  milliseconds = -1,
+): { news: boolean; ended: boolean } {
+  const [news = 0, end = 0] = pollFds([fd, pidfd], milliseconds);
+  const last = news === 0 && end !== 0 && pollFds([fd], 0).length > 0;
+  return { news: news !== 0 || last, ended: end !== 0 };
+}
+
 /** Reads what is there, at most `size` bytes; read(2).
  *
  * @returns no bytes at the end of the file

@@ -9,7 +9,7 @@ import { removeSync } from "../../ffi/files.ts";
 import {
   closeFd,
   openFd,
-  pollFds,
+  pollUntilEnd,
   readFd,
   syscall,
   trySyscall,
@@ -98,16 +98,16 @@ function followStart(
 ): void {
   let about = false;
   for (;;) {
-    const [news = 0, end = 0] = pollFds([fifo, pidfd], LOOK_MS);
-    if (news === 0 && end === 0) {
+    const { news, ended } = pollUntilEnd(fifo, pidfd, LOOK_MS);
+    if (!news && !ended) {
       // A start that was killed may have let it go before we came.
       if (progressOf(state.pid) === "executed") return;
       continue;
     }
     // Nothing on the fifo: the process has ended.
-    const reports = news === 0 ? undefined : readReports(fifo);
+    const reports = news ? readReports(fifo) : undefined;
     if (reports === undefined) {
-      const runs = end === 0 && progressOf(state.pid) === "executed";
+      const runs = !ended && progressOf(state.pid) === "executed";
       if (about || runs) return;
       throw cannotStart(
         state.id,

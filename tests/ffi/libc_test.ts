@@ -16,6 +16,7 @@ import {
   openFd,
   pollFds,
   POLLIN,
+  pollUntilEnd,
   readFd,
   sealedMemfd,
   seek,
@@ -347,4 +348,25 @@ Deno.test("the end of a peer with a packet unread is no error: what it sent is t
   );
   assertEquals(error.code, "EPIPE");
   closeFd(own);
+});
+
+Deno.test("pollUntilEnd() misses nothing that was said just before the end", () => {
+  for (let i = 0; i < 200; i++) {
+    const [here, there] = packetPair();
+    const pid = spawnProgram("/bin/echo", ["echo", "end"], [], [], [
+      0,
+      there,
+      2,
+    ]);
+    closeFd(there);
+    const pidfd = syscall("pidfd_open", pid, 0);
+    const { news } = pollUntilEnd(here, pidfd);
+    assertEquals(news && text(readFd(here, 16)), "end\n");
+    // Then there is nothing but the ends of both.
+    waitProcess(pid);
+    assertEquals(pollUntilEnd(here, pidfd), { news: true, ended: true });
+    assertEquals(readFd(here, 16).length, 0);
+    closeFd(pidfd);
+    closeFd(here);
+  }
 });

@@ -7,7 +7,13 @@
  */
 
 import { chmodSync, mkdirSync } from "../../../ffi/files.ts";
-import { closeFd, pollFds, readFd, syscall } from "../../../ffi/libc.ts";
+import {
+  closeFd,
+  pollFds,
+  pollUntilEnd,
+  readFd,
+  syscall,
+} from "../../../ffi/libc.ts";
 import { sendWithFds } from "../../../ffi/packets.ts";
 import { fromBytes, toBytes } from "../../../ffi/bytes.ts";
 import { bindDatagram, connectDatagram } from "../../../ffi/socket.ts";
@@ -126,8 +132,7 @@ export function forwardReady(
   state: State,
 ): void {
   for (;;) {
-    const [news = 0] = pollFds([socket, pidfd]);
-    if (news === 0) return;
+    if (!pollUntilEnd(socket, pidfd).news) return;
     const line = fromBytes(readFd(socket, 4096)).split("\n")
       .find((it) => it.startsWith("READY="));
     if (line === undefined) continue;
