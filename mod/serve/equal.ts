@@ -17,7 +17,6 @@ import { readStatus, type Status } from "../caller/status.ts";
 const FIELDS = [
   "Uid",
   "Gid",
-  "Groups",
   "CapInh",
   "CapPrm",
   "CapEff",
@@ -49,6 +48,14 @@ export function statusOfEquals(): Pick<Status, "uid" | "gid" | "caps"> {
   return own ??= readStatus("/proc/self");
 }
 
+/** The supplementary groups, in order, without the one that the process has anyway:
+ * a login gives root its own group 0 as such, and systemd gives a service none. */
+function otherGroups(gid: string, groups: string): string[] {
+  const [own, ...more] = gid.split(/\s+/).slice(2);
+  const isOwn = (it: string) => it === own && more.every((gid) => gid === own);
+  return groups.split(/\s+/).slice(2).filter((it) => it !== "" && !isOwn(it));
+}
+
 /** What this process is to the kernel: ids, groups, capabilities, namespaces,
  * root directory, labels. Who has a seccomp filter is nobody's equal. */
 export class Identity {
@@ -75,12 +82,13 @@ export class Identity {
   #describe(proc: string): string | undefined {
     const status = `\n${readTextFileSync(`${proc}/status`)}`;
     if (FILTERED.test(status)) return undefined;
-    const lines = FIELDS.map((name) => {
+    const line = (name: string) => {
       const at = status.indexOf(`\n${name}:`);
       return at < 0 ? "" : status.slice(at, status.indexOf("\n", at + 1));
-    });
+    };
     return [
-      ...lines,
+      ...FIELDS.map(line),
+      ...otherGroups(line("Gid"), line("Groups")),
       ...this.#spaces.map((it) => readLinkSync(`${proc}/ns/${it}`)),
       // As seen from ours: "/" for the same one alone.
       readLinkSync(`${proc}/root`),

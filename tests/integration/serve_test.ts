@@ -78,6 +78,23 @@ for (const [what, needs, caller] of OTHERS) {
   );
 }
 
+testOn(
+  ["helper", "root"],
+  "serve: a login has root's own group as another one, a service has not",
+  async () => {
+    const login = ["setpriv", "--groups=0"];
+    const service = ["setpriv", "--clear-groups"];
+    for (const engine of [login, service]) {
+      await using served = await ServedRoom.open({}, engine);
+      for (const caller of [login, service]) {
+        assert((await served.call(["where"], caller)).startsWith("warm where"));
+      }
+      const more = ["setpriv", "--groups=0,4711"];
+      assertEquals(await served.call(["where"], more), "cold where\n");
+    }
+  },
+);
+
 /** Runs a program under a seccomp filter that allows everything: seccomp(2). */
 function filtered(): string[] {
   const line = `import ctypes, os, sys
