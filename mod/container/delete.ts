@@ -5,13 +5,7 @@
  * @module
  */
 
-import {
-  closeFd,
-  cstring,
-  openFd,
-  pollFds,
-  trySyscall,
-} from "../../ffi/libc.ts";
+import { closeFd, cstring, pollFds, trySyscall } from "../../ffi/libc.ts";
 import { calmCgroups } from "../cgroups/control.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
@@ -46,6 +40,8 @@ const SIGKILL = 9;
  * the pauses: a machine that stands still lets nobody die. */
 const GONE_MS = 10_000;
 const TICK = 20;
+/** O_PATH | O_CLOEXEC */
+const O_PATH = 0o12000000;
 
 /** A few processes by their pids. */
 function nameLeft([first, ...others]: readonly number[]): string {
@@ -157,7 +153,9 @@ function takeOver(
   dir = holdState(root, id, GONE_MS);
   if (dir !== "busy") return dir;
   const path = `${root}/${id}`;
-  return { path, fd: openFd(path, 0o10000000) };
+  const fd = trySyscall("openat", -100, cstring(path), O_PATH);
+  // Whoever had it may have removed it by now.
+  return fd < 0 ? undefined : { path, fd };
 }
 
 function isSame(a: State, b: State | undefined): boolean {

@@ -7,16 +7,17 @@
 
 import {
   closeFd,
-  openFd,
+  cstring,
   pollFds,
   syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import { isAlive, readExitCode, readState } from "../state.ts";
 import { findState } from "./status.ts";
 
-const LOCK_SH = 1;
+const LOCK_SH = 1, O_CLOEXEC = 0o2000000, ENOENT = -2;
 
 /**
  * Waits until a container has ended, and its keeper too.
@@ -27,7 +28,10 @@ const LOCK_SH = 1;
  */
 export function waitContainer(root: string, id: string): number {
   const state = findState(root, id);
-  const dir = openFd(`${root}/${id}`, 0);
+  const dir = trySyscall("openat", -100, cstring(`${root}/${id}`), O_CLOEXEC);
+  // Removed since.
+  if (dir === ENOENT) throw cannotTell(id, true);
+  if (dir < 0) throw new SyscallError("openat", -dir);
   try {
     // pidfd_open(2), Linux 5.3. The pid may be another's by the time it is open.
     const pidfd = trySyscall("pidfd_open", state.pid, 0);
@@ -42,9 +46,13 @@ export function waitContainer(root: string, id: string): number {
   }
   const code = readExitCode(root, id);
   if (code !== undefined) return code;
-  throw new ContainerError(
+  throw cannotTell(id, readState(root, id) === undefined);
+}
+
+function cannotTell(id: string, removed: boolean): ContainerError {
+  return new ContainerError(
     `Cannot tell how "${id}" ended: ${
-      readState(root, id) === undefined
+      removed
         ? "it was removed when it ended, and its exit code with it"
         : "its exit code went to whoever started it"
     }`,
