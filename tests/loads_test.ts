@@ -89,6 +89,16 @@ const HEAVY: Record<string, readonly string[]> = {
     "mod/security",
   ],
   "mod/cli/delete.ts": [
+    "mod/container/delete",
+    "mod/container/kept/re",
+    "mod/failure",
+    "mod/mounts",
+    "mod/plan",
+    "mod/process",
+    "mod/seccomp",
+    "mod/security",
+  ],
+  "mod/cli/delete_rest.ts": [
     "mod/cgroups/driver",
     "mod/cgroups/systemd/driver",
     "mod/cgroups/systemd/properties",

@@ -292,6 +292,9 @@ export const NEEDS = {
   /** The calls are not made by a front: of a caller that no engine is an equal of,
    * or about what Deno does at its start. */
   cold: () => !isWarm(),
+  /** A front is heard within the 20 ms that the engine waits for it: not where a
+   * whole machine is emulated. */
+  quick: () => (Deno.env.get("RUSTYRUN_SLOW") ?? "1") === "1",
   /** `script` gives a command a terminal. */
   script: () => findProgram("script") !== undefined,
   shellcheck: () => findProgram("shellcheck") !== undefined,

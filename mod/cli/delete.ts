@@ -1,33 +1,21 @@
 /**
- * `rustyrun delete`, what a keeper runs at a container's end, and what a sweep
- * leaves to a process of its own.
+ * `rustyrun delete`.
  *
  * @module
  */
 
 import "./lifecycle.ts";
-import { flagOn } from "../config/flags/use.ts";
-import { deleteContainer, runPoststop, sweepNow } from "../container/delete.ts";
+import { deleteEnded } from "../container/ended.ts";
 import type { Call } from "./call.ts";
 import { idsOf } from "./ids.ts";
-import { warnTo } from "./report.ts";
+import { load } from "./load.ts";
 
 /** `rustyrun delete ID`. */
-export function remove(call: Call): number {
-  const force = flagOn(call.flags, "force");
-  const warn = warnTo(call, true);
-  for (const id of idsOf(call)) deleteContainer(id, force, call, warn);
-  return 0;
-}
-
-/** `rustyrun poststop ID`: what a keeper runs at the end. */
-export function poststop(call: Call): number {
-  runPoststop(call.root, call.args[0]!, warnTo(call, true));
-  return 0;
-}
-
-/** `rustyrun sweep ID...`: what is left of containers with poststop hooks. */
-export function sweep(call: Call): number {
-  for (const id of call.args) sweepNow(id, call, warnTo(call, true));
+export async function remove(call: Call): Promise<number> {
+  for (const id of idsOf(call)) {
+    if (deleteEnded(call.root, id)) continue;
+    const rest = await load<typeof import("./delete_rest.ts")>("delete_rest");
+    rest.remove(call, id);
+  }
   return 0;
 }

@@ -12,6 +12,7 @@
 export const FILES = [
   "create",
   "delete",
+  "delete_rest",
   "exec",
   "friendly",
   "lifecycle",

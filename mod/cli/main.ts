@@ -33,6 +33,7 @@ const exec = () => load<typeof import("./exec.ts")>("exec");
 const create = () => load<typeof import("./create.ts")>("create");
 const lifecycle = () => load<typeof import("./lifecycle.ts")>("lifecycle");
 const remove = () => load<typeof import("./delete.ts")>("delete");
+const removeRest = () => load<typeof import("./delete_rest.ts")>("delete_rest");
 const run = () => load<typeof import("./run.ts")>("run");
 const start = () => load<typeof import("./start.ts")>("start");
 const rare = () => load<typeof import("./rare.ts")>("rare");
@@ -52,8 +53,8 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   resume: async () => (await lifecycle()).resume,
   start: async () => (await start()).start,
   delete: async () => (await remove()).remove,
-  poststop: async () => (await remove()).poststop,
-  sweep: async () => (await remove()).sweep,
+  poststop: async () => (await removeRest()).poststop,
+  sweep: async () => (await removeRest()).sweep,
   update: async () => (await rare()).update,
   events: async () => (await rare()).events,
   checkpoint: async () => (await rare()).checkpoint,

@@ -113,7 +113,7 @@ testOn(
 );
 
 testOn(
-  ["helper", "python3"],
+  ["quick", "helper", "python3"],
   "serve: the process that has connected must say go itself",
   async () => {
     await using served = await ServedRoom.open();
@@ -137,7 +137,7 @@ socket.socket(fileno=${fd}).send(bytes.fromhex("${go.toHex()}"))`;
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: go repeats the nonce of take, so nobody has said it before",
   async () => {
     await using served = await ServedRoom.open();
@@ -223,7 +223,7 @@ print(said)`;
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: who connects and says nothing keeps nobody waiting for long",
   async () => {
     await using served = await ServedRoom.open();
@@ -240,7 +240,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: who leaves the queue without a word is no worker's misfortune",
   async () => {
     await using served = await ServedRoom.open({ least: 1, most: 1 });

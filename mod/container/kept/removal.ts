@@ -1,8 +1,7 @@
 /**
  * Removes what containers leave behind, for `delete`, for a start that fails
- * and for what others have left. What is more than empty cgroups and plain files
- * is removed by the helper, as the keeper and the warden do it (c/teardown.c),
- * since a container may have made it deep, and hostile.
+ * and for what others have left: by the helper, as the keeper and the warden do
+ * it (c/teardown.c), since a container may have made it deep, and hostile.
  *
  * @module
  */
@@ -22,7 +21,6 @@ import type { LeftCgroup } from "../model.ts";
 import { cannotRemove } from "../../state/words.ts";
 import { writeIdMaps } from "../properties/id_maps.ts";
 import { type Leftovers, planLeftovers } from "./leftovers.ts";
-import { removePlain } from "./plain.ts";
 
 /** What is the container's alone goes whole. */
 export const WHOLE = REMOVE.below | REMOVE.trees;
@@ -270,8 +268,6 @@ export function removeLeftovers(
   room: string,
   dir?: StateDir,
 ): void {
-  const goes = left.state !== undefined && (how & REMOVE.spare) === 0;
-  if (removePlain(left, goes ? dir : undefined)) return;
   const ops = planLeftovers(left);
   if (ops.length === 0) return;
   ops.push({ do: "remove", how, why: WHY });
