@@ -213,8 +213,8 @@ static void remove_cgroups(struct teardown *t, int how)
 {
 	/* In its user namespace it comes to the rest. */
 	const bool first = t->userns >= 0 && !t->inside;
-	const int most = how & REMOVE_KILL && !first ? KILLED_TRIES :
-						       BUSY_TRIES;
+	const bool frees = how & (REMOVE_KILL | REMOVE_FREE);
+	const int most = frees && !first ? KILLED_TRIES : BUSY_TRIES;
 	const bool below = how & REMOVE_BELOW;
 	int wait = 1, tries = 0;
 	bool let = false;
@@ -225,13 +225,13 @@ static void remove_cgroups(struct teardown *t, int how)
 		while (cgroup_remove(g, below) < 0) {
 			int err = errno;
 
-			if (err == EBUSY && how & REMOVE_KILL) {
+			if (err == EBUSY && how & REMOVE_KILL)
 				cgroup_kill(t->cgroup, t->cgroups);
-				/* With some time most are dead by now. */
-				if (below ? tries % 64 == 4 : !let) {
-					cgroup_let_die(t->cgroup, t->cgroups);
-					let = true;
-				}
+			/* With some time most are dead by now. */
+			if (err == EBUSY && frees &&
+			    (below ? tries % 64 == 4 : !let)) {
+				cgroup_let_die(t->cgroup, t->cgroups);
+				let = true;
 			}
 			if (err != EBUSY || tries == most || !below) {
 				errno = err;

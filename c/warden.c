@@ -210,13 +210,14 @@ static pid_t find_pid(int pidfd)
 	return (pid_t)read_field(text, "\nPid:", 10);
 }
 
-static void end_init(struct warden *w)
+/* Returns whether it has ended: with its pid namespace so has all of it. */
+static bool end_init(struct warden *w)
 {
 	struct pollfd p = { .fd = w->init, .events = POLLIN };
 	int64_t until = now_ms() + GONE_MS;
 
 	if (w->init < 0)
-		return;
+		return false;
 	if (w->owned)
 		cgroup_calm(w->td.cgroup, w->td.cgroups);
 	do {
@@ -226,15 +227,17 @@ static void end_init(struct warden *w)
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups);
 		if (poll(&p, 1, 100) > 0)
-			return;
+			return true;
 		cgroup_free(w->td.way_out, find_pid(w->init));
 	} while (now_ms() < until);
+	return false;
 }
 
 _Noreturn static void warden_main(struct warden *w)
 {
 	int keep[TEARDOWN_FDS + 4];
 	unsigned int n = teardown_fds(&w->td, keep);
+	int how = REMOVE_ALL;
 
 	keep[n++] = w->control;
 	keep[n++] = w->tell;
@@ -252,8 +255,9 @@ _Noreturn static void warden_main(struct warden *w)
 	if (w->has_terminal)
 		tty_put_back(0, &w->terminal);
 	wait_for_init(w);
-	end_init(w);
-	teardown_run(&w->td, w->owned ? REMOVE_ALL | REMOVE_KILL : 0);
+	if (!end_init(w) || w->td.flags & TEARDOWN_SHARED_PID)
+		how |= REMOVE_KILL;
+	teardown_run(&w->td, w->owned ? how : 0);
 	_exit(w->td.failed ? 1 : 0);
 }
 

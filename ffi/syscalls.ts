@@ -38,6 +38,7 @@ export const SYSCALLS = {
   flock: [73, 32],
   chdir: [80, 49],
   fchdir: [81, 50],
+  fchmod: [91, 52],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
   capget: [125, 90],

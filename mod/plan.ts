@@ -315,6 +315,8 @@ export const REMOVE = {
   later: 8,
   /** The state stays, and its lock is held meanwhile. */
   spare: 16,
+  /** Whoever was killed there is let die: nothing slows or freezes them. */
+  free: 32,
 } as const;
 
 /** Kinds for `target`: what to make when the path is missing. */

@@ -11,10 +11,10 @@ import {
   statSync,
   writeTextFileSync,
 } from "../../ffi/files.ts";
-import { trySyscall } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
 import { holds, type Seen } from "./join.ts";
+import { calmCgroups, findList } from "./calm.ts";
 import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
 
@@ -115,7 +115,7 @@ export function freezeCgroups(
   const path = `${dir.path}/${file}`;
   const write = (value: string) => {
     try {
-      writeTextFileSync(path, value, { create: false });
+      writeOwn(path, value);
     } catch (error) {
       throw wordFailure(
         `pause the container: write "${value}" to "${path}"`,
@@ -163,7 +163,7 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
     : ["cgroup.freeze", "0"];
   const path = `${dir.path}/${file}`;
   try {
-    writeTextFileSync(path, value, { create: false });
+    writeOwn(path, value);
   } catch (error) {
     throw wordFailure(
       `resume the container: write "${value}" to "${path}"`,
@@ -171,15 +171,6 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
       error,
     );
   }
-}
-
-/** The cgroup that lists a container's processes. */
-function findList(dirs: readonly CgroupDir[]): CgroupDir | undefined {
-  const first = (name: string) =>
-    dirs.find((d) => d.version === 1 && d.controllers.includes(name));
-  // name=systemd last: a systemd in the container moves processes about there.
-  return dirs.find((d) => d.version === 2) ?? first("devices") ??
-    first("pids") ?? first("freezer") ?? dirs[0];
 }
 
 /**
@@ -198,75 +189,54 @@ export function readPids(dirs: readonly CgroupDir[]): number[] {
   return [...pids].sort((a, b) => a - b);
 }
 
-/** A user's container may have taken its owner's rights away. */
-function readOwn(path: string): string {
+/** Does something with a file of a cgroup; a user's container may have taken its
+ * owner's rights away. */
+function asOwner<T>(path: string, act: () => T): T {
   try {
-    return readTextFileSync(path);
+    return act();
   } catch (error) {
     if (errnoOf(error) !== "EACCES") throw error;
     chmodSync(path, 0o644);
-    return readTextFileSync(path);
+    return act();
   }
 }
 
+const readOwn = (path: string) => asOwner(path, () => readTextFileSync(path));
+
+const writeOwn = (path: string, text: string) =>
+  asOwner(path, () => writeTextFileSync(path, text, { create: false }));
+
 function collectPids(top: string, pids: Set<number>): void {
-  visitCgroups(top, (path) => {
-    let text = "";
-    try {
-      text = readOwn(`${path}/cgroup.procs`);
-    } catch (error) {
-      // ENODEV: removed while open. EOPNOTSUPP: a threaded cgroup, whose
-      // processes its domain lists.
-      const errno = errnoOf(error);
-      if (errno === "ENOENT" || errno === "ENODEV") return;
-      if (errno !== "EOPNOTSUPP") {
-        throw wordFailure(`list the processes of "${top}"`, top, error);
-      }
-    }
-    for (const line of text.split("\n")) {
-      if (line !== "" && line !== "0") pids.add(Number(line));
-    }
-  });
-}
-
-/** SCHED_FIFO, SCHED_RR, SCHED_DEADLINE, sched(7); with or without
- * SCHED_RESET_ON_FORK. */
-const REAL_TIME = [1, 2, 6], RESET_ON_FORK = 0x40000000;
-const SCHED_OTHER = 0;
-
-/** Steps of the walk that stands before a kill: how many cgroups there are is the
- * container's choice. */
-const CALM_MOST = 512;
-
-/**
- * Gives the container's threads that have a real-time or deadline policy an
- * ordinary one, before they are killed: a dying thread, too, waits for the time
- * that it has given itself, and then it is in no list any more. It never stands in
- * the way of the kill: what cannot be read, is too much, or may not be changed
- * stays as it is. To have such a policy takes CAP_SYS_NICE, which a user's
- * container has not.
- */
-export function calmCgroups(dirs: readonly CgroupDir[]): void {
-  const dir = findList(dirs);
-  if (dir === undefined) return;
-  const list = dir.version === 2 ? "cgroup.threads" : "tasks";
-  visitCgroups(dir.path, (path) => {
-    for (const tid of readNumbers(`${path}/${list}`)) {
-      const policy = trySyscall("sched_getscheduler", tid);
-      if (!REAL_TIME.includes(policy & ~RESET_ON_FORK)) continue;
-      // A struct sched_param: priority 0.
-      trySyscall("sched_setscheduler", tid, SCHED_OTHER, new Uint8Array(4));
-    }
-  }, CALM_MOST);
-}
-
-/** The numbers that a file holds; none where it cannot be read. */
-function readNumbers(path: string): number[] {
   try {
-    return readTextFileSync(path).split("\n").filter((it) => it !== "")
-      .map(Number).filter((it) => it > 0);
+    visitCgroups(top, (path) => {
+      for (const line of readList(path).split("\n")) {
+        if (line !== "" && line !== "0") pids.add(Number(line));
+      }
+    });
+  } catch (cause) {
+    const errno = errnoOf(cause);
+    if (errno !== "EACCES" && errno !== "EPERM") {
+      throw wordFailure(`list the processes of "${top}"`, top, cause);
+    }
+    throw new ContainerError(
+      `Cannot list the processes of "${top}": ${errno}`,
+      {
+        code: "cgroup-hidden",
+        hint:
+          "The container may have taken the right to read it away: rustyrun delete --force ends it all the same, and so does root",
+        cause,
+      },
+    );
+  }
+}
+
+/** The list of a cgroup's processes. ENODEV: it was removed while it was open.
+ * EOPNOTSUPP: it is a threaded one, whose processes its domain lists. */
+function readList(path: string): string {
+  try {
+    return readOwn(`${path}/cgroup.procs`);
   } catch (error) {
-    if (errnoOf(error) !== "") return [];
+    if (["ENOENT", "ENODEV", "EOPNOTSUPP"].includes(errnoOf(error))) return "";
     throw error;
   }
 }
@@ -296,17 +266,23 @@ export function thawKilled(dirs: readonly CgroupDir[]): void {
   });
 }
 
-/** Sends a signal to a process; one that is gone is fine. */
-export type SendSignal = (pid: number, signal: number) => void;
+/** Sends a signal to a process; one that is gone is fine, and so is one that is not
+ * the container's by the time when it cannot become another any more. */
+export type SendSignal = (
+  pid: number,
+  signal: number,
+  isMember: () => boolean,
+) => void;
 
 const SIGKILL = 9;
 
 /**
  * Signals every process of the container. SIGKILL goes by cgroup.kill (5.14)
  * where there is v2, which no fork can outrun; else, like every other signal, to
- * each process while all are frozen. After SIGKILL all is thawed.
+ * each process while all are frozen: so does SIGKILL to those that the container
+ * has left in a v1 freezer alone. After SIGKILL all is thawed.
  *
- * @param send kill(2), for what cgroup.kill cannot do
+ * @param send a signal to one process, for what cgroup.kill cannot do
  * @throws {ContainerError} when the container has no cgroup
  */
 export function signalCgroups(
@@ -317,19 +293,10 @@ export function signalCgroups(
   const v2 = dirs.find((d) => d.version === 2);
   const freezer = findFreezer(dirs);
   if (signal === SIGKILL) calmCgroups(dirs);
-  if (signal === SIGKILL && v2) {
-    const inside = new Set<number>();
-    const freezable = new Set<number>();
-    if (freezer?.version === 1) {
-      collectPids(v2.path, inside);
-      collectPids(freezer.path, freezable);
-    }
-    if (killV2(v2.path)) {
-      // The container may have moved some in one hierarchy alone.
-      for (const pid of freezable) if (!inside.has(pid)) send(pid, signal);
-      thawKilled(dirs);
-      return;
-    }
+  let listed = dirs;
+  if (signal === SIGKILL && v2 && killV2(v2.path)) {
+    if (freezer?.version !== 1) return;
+    listed = [freezer];
   }
   const frozen = isFrozen(dirs);
   let still = frozen;
@@ -342,26 +309,46 @@ export function signalCgroups(
       if (signal !== SIGKILL) throw error;
     }
   }
+  const isMember = (pid: number) =>
+    still || listed.some((it) => isNamed(pid, it));
   try {
     const tries = still || signal !== SIGKILL ? 1 : 10;
     for (let turn = 0; turn < tries; turn++) {
-      const pids = readPids(dirs);
-      for (const pid of pids) send(pid, signal);
+      const pids = readPids(listed);
+      for (const pid of pids) send(pid, signal, () => isMember(pid));
       if (pids.length === 0) break;
       if (tries > 1) pause(1 << turn);
     }
   } finally {
-    if (freezer && (!frozen || signal === SIGKILL)) thawCgroups(dirs);
+    // Where they have died, the cgroup may be gone.
     if (signal === SIGKILL) thawKilled(dirs);
+    else if (freezer && !frozen) thawCgroups(dirs);
   }
 }
 
-/** @returns false where the kernel has no cgroup.kill */
+/** Whether a process is in a cgroup of that name, or below it: a namespace may show
+ * what is above in another way, cgroup_namespaces(7). */
+function isNamed(pid: number, { path }: CgroupDir): boolean {
+  const name = path.slice(path.lastIndexOf("/"));
+  try {
+    const text = readTextFileSync(`/proc/${pid}/cgroup`);
+    return text.includes(`${name}\n`) || text.includes(`${name}/`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || errnoOf(error) === "ESRCH") {
+      return false;
+    }
+    throw error;
+  }
+}
+
+/** @returns false where the kernel has no cgroup.kill, or the container has given it
+ * to another id */
 function killV2(path: string): boolean {
   try {
-    writeTextFileSync(`${path}/cgroup.kill`, "1", { create: false });
+    writeOwn(`${path}/cgroup.kill`, "1");
     return true;
   } catch (error) {
+    if (errnoOf(error) === "EPERM") return false;
     if (errnoOf(error) !== "ENOENT") {
       throw wordFailure(
         `kill the container: write "1" to "${path}/cgroup.kill"`,

@@ -5,33 +5,39 @@
  * @module
  */
 
-import { readDirSync } from "../../ffi/files.ts";
+import { SyscallError } from "../../ffi/errno.ts";
+import { readEntriesOf } from "../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
 
 const AARCH64 = Deno.build.arch === "aarch64";
 /** O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC */
 const FLAGS = (AARCH64 ? 0o40000 | 0o100000 : 0o200000 | 0o400000) | 0o2000000;
 
-const EACCES = -13;
+const ENOENT = -2, EACCES = -13;
+/** d_type of a directory, readdir(3). */
+const DT_DIR = 4;
 
-/** Opens a cgroup, also where a user's container has taken its owner's rights away.
+/** Opens a cgroup, also where a user's container has taken its owner's rights away:
+ * in it, or in the one that is open.
  *
  * @returns less than 0 when there is no such directory */
 function open(path: string, at = -100): number {
   const name = cstring(path);
   const fd = trySyscall("openat", at, name, FLAGS, 0);
   if (fd !== EACCES) return fd;
+  if (at >= 0) trySyscall("fchmod", at, 0o700);
   trySyscall("fchmodat", at, name, 0o700);
   return trySyscall("openat", at, name, FLAGS, 0);
 }
 
-function namesIn(path: string): string[] {
+/** The cgroups in one that is open. */
+function namesIn(fd: number): string[] {
   try {
-    return readDirSync(path).filter((it) => it.isDirectory)
+    return [...readEntriesOf(fd)].filter((it) => it.type === DT_DIR)
       .map((it) => it.name);
   } catch (error) {
     // Removed while it was open.
-    if (error instanceof Deno.errors.NotFound) return [];
+    if (error instanceof SyscallError && error.code === "ENOENT") return [];
     throw error;
   }
 }
@@ -42,6 +48,7 @@ function namesIn(path: string): string[] {
  *
  * @param visit gets a path that is short, and only good for the time of the call
  * @param most it ends after so many steps
+ * @throws {SyscallError} when it is there and cannot be opened
  */
 export function visitCgroups(
   path: string,
@@ -49,12 +56,13 @@ export function visitCgroups(
   most = Infinity,
 ): void {
   let fd = open(path);
+  if (fd < 0 && fd !== ENOENT) throw new SyscallError("openat", -fd);
   /** What is still to be visited, from the top to the one that is open. */
   const levels: string[][] = [];
   const enter = () => {
     const here = `/proc/self/fd/${fd}`;
     visit(here);
-    levels.push(namesIn(here));
+    levels.push(namesIn(fd));
   };
   const change = (next: number) => {
     closeFd(fd);

@@ -6,9 +6,10 @@
  */
 
 import { closeFd, cstring, pollFds, trySyscall } from "../../ffi/libc.ts";
-import { calmCgroups } from "../cgroups/control.ts";
+import { calmCgroups } from "../cgroups/calm.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";
+import { REMOVE } from "../plan.ts";
 import { hookState, runHook } from "../hooks.ts";
 import {
   holdState,
@@ -50,6 +51,21 @@ function nameLeft([first, ...others]: readonly number[]): string {
     : `the process ${first} with ${others.length} more`;
 }
 
+/** Kills a container. Whom a user's container hides the helper kills, in a user
+ * namespace like its own.
+ *
+ * @returns what else the kernel has against it */
+function tryKill(root: string, state: State): ContainerError | undefined {
+  try {
+    signalContainer(root, state, SIGKILL);
+  } catch (error) {
+    if (!(error instanceof ContainerError)) throw error;
+    if (!sharesCgroups(root, state)) killCgroups(root, state);
+    return error;
+  }
+  return undefined;
+}
+
 /** Kills a container and waits for its end.
  *
  * @param most milliseconds
@@ -57,12 +73,13 @@ function nameLeft([first, ...others]: readonly number[]): string {
 function endContainer(root: string, state: State, most = GONE_MS): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
-    signalContainer(root, state, SIGKILL);
+    const refused = tryKill(root, state);
     const left = () => listLeft(root, state);
     for (let tries = 0; isAlive(state) || left().length > 0; tries++) {
       // A pid 1 waits for the others, who may be in a freezer further down.
       if (tries === 5 && !sharesCgroups(root, state)) killCgroups(root, state);
       if (tries > most / TICK) {
+        if (refused !== undefined) throw refused;
         const who = isAlive(state)
           ? `its first process ${state.pid}`
           : nameLeft(left());
@@ -128,7 +145,7 @@ function removeContainer(
     }
   };
   removeStopped(state, dir, {
-    // With its pid namespace all of it has ended: who is there is another's.
+    // With its pid namespace all of it was killed: who lives there is another's.
     kill: kill && (state.sharesPids || isAlive(state)),
     later,
     keepCgroups: !hasCgroups(place.root, state),
@@ -140,16 +157,19 @@ function removeContainer(
  * done sees it now and fails; a keeper and a warden remove it. Who does neither
  * (a keeper that was stopped) has no say.
  *
- * @param kill nobody in its cgroups is left for a keeper to wait for */
+ * @param force nobody in its cgroups is left for a keeper to wait for */
 function takeOver(
   root: string,
   state: State,
-  kill: boolean,
+  force: boolean,
 ): StateDir | undefined {
   const { id } = state;
   let dir = holdState(root, id, 0);
   if (dir !== "busy") return dir;
-  if (kill && hasCgroups(root, state)) killCgroups(root, state);
+  if (force && hasCgroups(root, state)) {
+    const how = state.sharesPids ? REMOVE.kill : REMOVE.free;
+    killCgroups(root, state, how);
+  }
   dir = holdState(root, id, GONE_MS);
   if (dir !== "busy") return dir;
   const path = `${root}/${id}`;
@@ -216,7 +236,7 @@ export function deleteContainer(
       );
     }
     if (status !== "stopped") endContainer(root, state);
-    dir = takeOver(root, state, force && state.sharesPids);
+    dir = takeOver(root, state, force);
     if (dir === undefined || !isSame(state, readState(root, id))) return;
     // Those that a keeper ends are gone by now.
     const left = listLeft(root, state);

@@ -6,12 +6,8 @@
 
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { errnoOf, SyscallError } from "../../ffi/errno.ts";
-import {
-  calmCgroups,
-  readPids,
-  signalCgroups,
-  thawKilled,
-} from "../cgroups/control.ts";
+import { calmCgroups } from "../cgroups/calm.ts";
+import { readPids, signalCgroups, thawKilled } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, type State } from "../state.ts";
 import { findState, listStates, statusOf } from "./status.ts";
@@ -45,19 +41,30 @@ export function signalFirst(
   try {
     if (!isAlive(state)) return false;
     before?.();
-    const sent = trySyscall("pidfd_send_signal", pidfd, signal, null, 0);
-    if (sent < 0 && sent !== ESRCH) {
-      throw new SyscallError("pidfd_send_signal", -sent);
-    }
-    return sent === 0;
+    return sendTo(pidfd, signal);
   } finally {
     closeFd(pidfd);
   }
 }
 
-function sendOne(pid: number, signal: number): void {
-  const sent = trySyscall("kill", pid, signal);
-  if (sent < 0 && sent !== ESRCH) throw new SyscallError("kill", -sent);
+function sendOne(pid: number, signal: number, isMember: () => boolean): void {
+  const pidfd = trySyscall("pidfd_open", pid, 0);
+  if (pidfd === ESRCH) return;
+  if (pidfd < 0) throw new SyscallError("pidfd_open", -pidfd);
+  try {
+    if (isMember()) sendTo(pidfd, signal);
+  } finally {
+    closeFd(pidfd);
+  }
+}
+
+/** @returns false when the process is gone */
+function sendTo(pidfd: number, signal: number): boolean {
+  const sent = trySyscall("pidfd_send_signal", pidfd, signal, null, 0);
+  if (sent < 0 && sent !== ESRCH) {
+    throw new SyscallError("pidfd_send_signal", -sent);
+  }
+  return sent === 0;
 }
 
 /** The processes in any of a container's hierarchies: in one alone somebody may
@@ -104,14 +111,19 @@ export function sharesCgroups(root: string, state: State): boolean {
  * own: its first one may have ended before them, and no kernel kills them then.
  * A cgroup that another container has by now tells nothing of this one.
  *
+ * @param read absent: those that are hidden are left out
  * @returns none for a container with its own pid namespace
  */
-export function listLeft(root: string, state: State): number[] {
+export function listLeft(
+  root: string,
+  state: State,
+  read = readShown,
+): number[] {
   const { dirs } = state.cgroup;
   if (!state.sharesPids || dirs.length === 0 || state.bootId !== bootId()) {
     return [];
   }
-  const left = readShown(dirs);
+  const left = read(dirs);
   return left.length === 0 || hasCgroups(root, state) ? left : [];
 }
 
@@ -145,7 +157,7 @@ export function signalContainer(
     if (signal === SIGKILL && state.sharesPids && dirs.length > 0) {
       // It may have been moved out of its cgroup.
       const sent = signalFirst(state, signal, () => calmCgroups(dirs));
-      const left = listLeft(root, state).length > 0;
+      const left = listLeft(root, state, readAll).length > 0;
       if (left) signalCgroups(dirs, signal, sendOne);
       return sent || left;
     }
@@ -187,7 +199,7 @@ export function killContainer(
   if (all) {
     if (state.cgroup.dirs.length === 0) {
       signalContainer(root, state, signal);
-    } else if (isAlive(state) || listLeft(root, state).length > 0) {
+    } else if (isAlive(state) || listLeft(root, state, readAll).length > 0) {
       signalCgroups(state.cgroup.dirs, signal, sendOne);
     }
     return;

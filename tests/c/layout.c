@@ -65,6 +65,7 @@ int main(void)
 	VALUE(REMOVE_KILL);
 	VALUE(REMOVE_LATER);
 	VALUE(REMOVE_SPARE);
+	VALUE(REMOVE_FREE);
 	SIZE(plan_head);
 	OFFSET(plan_head, magic);
 	OFFSET(plan_head, version);

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { start } from "../harness.ts";
 import { isFile, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
-import { type CrashBox, makeCrashBox } from "./crash_box.ts";
+import { type CrashBox, makeCrashBox, settle } from "./crash_box.ts";
 import { findCgroups, makeRubbishRoom } from "./rubbish_room.ts";
 import { NEEDS, QUIET } from "./rubbish_calls.ts";
 
@@ -79,6 +79,21 @@ testOn(NEEDS, "the sweep of a run kills nobody either", async () => {
   assertEquals(next.code, 0);
   assertEquals(await other.status(other.name), "running");
   await other.callQuiet("delete", "--force", other.name);
+  await box.callQuiet("delete", "--force", box.name);
+});
+
+testOn(NEEDS, "the warden of a killed keeper kills nobody either", async () => {
+  await using box = makeCrashBox();
+  await using other = makeInner(box.name);
+  const running = start(box.argv("run", "--bundle", box.bundle, box.name));
+  await waitFor(() => box.status(box.name), (it) => it === "running");
+  await startUp(other, other.bundle, other.name);
+  running.kill("SIGKILL");
+  await waitFor(() => box.status(box.name), (it) => it === "stopped");
+  await running.done;
+  assertEquals(await other.status(other.name), "running");
+  await other.callQuiet("delete", "--force", other.name);
+  await settle();
   await box.callQuiet("delete", "--force", box.name);
 });
 

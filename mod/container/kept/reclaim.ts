@@ -224,7 +224,7 @@ export function removeStopped(
   { kill, keepCgroups, later, between }: StopOptions,
 ): void {
   const noted = readNoted(dir);
-  const how = kill ? WHOLE | REMOVE.kill : WHOLE;
+  const how = WHOLE | (kill ? REMOVE.kill : REMOVE.free);
   const groups = {
     cgroups: keepCgroups ? [] : cgroup.dirs,
     parents: cgroup.parents,
@@ -247,11 +247,17 @@ export function removeStopped(
 }
 
 /** Kills all that is in a container's cgroups and those below, also what is
- * frozen there. Removes nothing that is in use. */
-export function killCgroups(root: string, { cgroup }: State): void {
+ * frozen there; or only lets die who was killed there. Removes nothing that is in
+ * use. */
+export function killCgroups(
+  root: string,
+  { id, cgroup }: State,
+  how: number = REMOVE.kill,
+): void {
   if (cgroup.dirs.length === 0) return;
+  const { idMaps } = readNoted({ path: `${root}/${id}`, fd: -1 }) ?? {};
   try {
-    removeLeftovers({ cgroups: cgroup.dirs }, REMOVE.kill, root);
+    removeLeftovers({ cgroups: cgroup.dirs, idMaps }, how, root);
   } catch (error) {
     // They die now, and their cgroups are still busy.
     if (!(error instanceof ContainerError)) throw error;
