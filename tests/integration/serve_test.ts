@@ -20,7 +20,7 @@ import { PROGRAM, ServedRoom } from "./serve_room.ts";
 libc();
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: an equal is served where it is, with its umask",
   async () => {
     await using served = await ServedRoom.open();
@@ -68,7 +68,7 @@ const OTHERS: [string, readonly Need[], readonly string[]][] = [
 
 for (const [what, needs, caller] of OTHERS) {
   testOn(
-    ["helper", ...needs],
+    ["quick", "helper", ...needs],
     `serve: a caller that ${what} is cold`,
     async () => {
       await using served = await ServedRoom.open();
@@ -79,7 +79,7 @@ for (const [what, needs, caller] of OTHERS) {
 }
 
 testOn(
-  ["helper", "root"],
+  ["quick", "helper", "root"],
   "serve: a login has root's own group as another one, a service has not",
   async () => {
     const login = ["setpriv", "--groups=0"];
@@ -110,7 +110,7 @@ os.execv(sys.argv[1], sys.argv[1:])`;
 }
 
 testOn(
-  ["helper", "root", "python3"],
+  ["quick", "helper", "root", "python3"],
   "serve: who has a seccomp filter is nobody's equal: another may be a different one",
   async () => {
     await using open = await ServedRoom.open();
@@ -122,7 +122,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: the program by another path is another program",
   async () => {
     const program = ["/bin/echo", "/etc/passwd"];
@@ -138,7 +138,7 @@ testOn(
 );
 
 testOn(
-  ["helper", "root", "busybox"],
+  ["quick", "helper", "root", "busybox"],
   "serve: a caller that has another root directory is cold",
   async () => {
     await using served = await ServedRoom.open();
@@ -157,7 +157,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: a worker that dies ends its call alone",
   async () => {
     await using served = await ServedRoom.open();
@@ -177,7 +177,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: a worker that dies with a call unread ends nothing",
   async () => {
     await using served = await ServedRoom.open({ most: 1 });
@@ -197,7 +197,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: a worker whose engine is killed ends without a word",
   async () => {
     await using served = await ServedRoom.open();
@@ -217,7 +217,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: a worker that holds anything of a call ends after it",
   async () => {
     await using served = await ServedRoom.open();
@@ -236,7 +236,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: a worker that has become heavy ends between two calls",
   async () => {
     await using served = await ServedRoom.open({ least: 1, most: 1 });
@@ -260,7 +260,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: another process when all are busy; cold when there may be none",
   async () => {
     await using served = await ServedRoom.open({ least: 1, most: 2 });
@@ -274,7 +274,7 @@ testOn(
   },
 );
 
-testOn(["helper"], "serve: fifty at once, each right", async () => {
+testOn(["quick", "helper"], "serve: fifty at once, each right", async () => {
   await using served = await ServedRoom.open({ least: 2, most: 4 });
   const calls = Array.from(
     { length: 50 },
@@ -289,7 +289,7 @@ testOn(["helper"], "serve: fifty at once, each right", async () => {
 });
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: ends when the program is another one, and its callers are cold",
   async () => {
     const dir = Deno.makeTempDirSync();
@@ -311,7 +311,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: a stopped engine is no call's misfortune",
   async () => {
     await using served = await ServedRoom.open();
@@ -324,7 +324,7 @@ testOn(
 );
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: one engine at a place; a socket of a killed one is no hindrance",
   async () => {
     await using served = await ServedRoom.open();
