@@ -260,8 +260,9 @@ static void calm_one(int dir)
 		read_listed(dir, "tasks", calm_number);
 }
 
-/* Frozen, nobody forks while the list is read, and no pid is used again. A
- * task in an uninterruptible sleep may not freeze: it gets its SIGKILL. */
+/* Frozen, nobody forks or makes a cgroup while the list is read, and no pid is
+ * used again. A task in an uninterruptible sleep may not freeze: it gets its
+ * SIGKILL. The dead, who are not listed, never freeze. */
 static void kill_frozen(int dir)
 {
 	static int looks = 50; /* where it has not helped, no more */
@@ -269,13 +270,10 @@ static void kill_frozen(int dir)
 	ssize_t n;
 	int i;
 
-	/* The dead, who are not listed, never freeze. */
+	write_file(dir, "freezer.state", "FROZEN");
 	found = 0;
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), count_one);
-	if (!found)
-		return;
-	write_file(dir, "freezer.state", "FROZEN");
-	for (i = 0; i < looks; i++) {
+	for (i = 0; found && i < looks; i++) {
 		n = read_file(dir, "freezer.state", state, sizeof(state));
 		if (n < 0 || (n >= 6 && !memcmp(state, "FROZEN", 6)))
 			break;
@@ -284,7 +282,8 @@ static void kill_frozen(int dir)
 	}
 	if (i == looks)
 		looks = 1;
-	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
+	if (found)
+		visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), thaw_one);
 }
 

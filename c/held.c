@@ -130,10 +130,11 @@ void kill_init(struct keeper *k)
 	cgroup_calm(k->td.cgroup, k->td.cgroups);
 	if (!k->ended)
 		kill(k->init, SIGKILL);
-	cgroup_let_die(k->td.cgroup, k->td.cgroups);
-	/* Its end would not be theirs, and one of them may trace it. */
+	/* Its end would not be theirs, and one of them may trace it. Before any
+	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
 		cgroup_kill(k->td.cgroup, k->td.cgroups);
+	cgroup_let_die(k->td.cgroup, k->td.cgroups);
 	if (!k->ended)
 		cgroup_free(k->td.way_out, k->init);
 }

@@ -219,6 +219,9 @@ static void remove_cgroups(struct teardown *t, int how)
 	int wait = 1, tries = 0;
 	bool let = false;
 
+	/* Who lives may make cgroups faster than they are removed. */
+	if (how & REMOVE_KILL)
+		cgroup_kill(t->cgroup, t->cgroups);
 	for (unsigned int i = 0; i < t->cgroups; i++) {
 		const struct cgroup *g = &t->cgroup[i];
 

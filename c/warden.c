@@ -222,10 +222,10 @@ static bool end_init(struct warden *w)
 		cgroup_calm(w->td.cgroup, w->td.cgroups);
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
-		if (w->owned)
-			cgroup_let_die(w->td.cgroup, w->td.cgroups);
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups);
+		if (w->owned)
+			cgroup_let_die(w->td.cgroup, w->td.cgroups);
 		if (poll(&p, 1, 100) > 0)
 			return true;
 		cgroup_free(w->td.way_out, find_pid(w->init));

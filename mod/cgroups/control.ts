@@ -177,15 +177,19 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
  * The pids of all processes in the container's cgroup and those inside it, as
  * the caller's pid namespace sees them, in order. One of 0 is in none of ours.
  *
+ * @param most steps of the walk
  * @throws {ContainerError} when the container has no cgroup
  */
-export function readPids(dirs: readonly CgroupDir[]): number[] {
+export function readPids(
+  dirs: readonly CgroupDir[],
+  most?: number,
+): number[] {
   const dir = findList(dirs);
   if (dir === undefined) {
     throw noCgroup("list the container's processes");
   }
   const pids = new Set<number>();
-  collectPids(dir.path, pids);
+  collectPids(dir.path, pids, most);
   return [...pids].sort((a, b) => a - b);
 }
 
@@ -206,13 +210,13 @@ const readOwn = (path: string) => asOwner(path, () => readTextFileSync(path));
 const writeOwn = (path: string, text: string) =>
   asOwner(path, () => writeTextFileSync(path, text, { create: false }));
 
-function collectPids(top: string, pids: Set<number>): void {
+function collectPids(top: string, pids: Set<number>, most?: number): void {
   try {
     visitCgroups(top, (path) => {
       for (const line of readList(path).split("\n")) {
         if (line !== "" && line !== "0") pids.add(Number(line));
       }
-    });
+    }, most);
   } catch (cause) {
     const errno = errnoOf(cause);
     if (errno !== "EACCES" && errno !== "EPERM") {
@@ -227,6 +231,26 @@ function collectPids(top: string, pids: Set<number>): void {
         cause,
       },
     );
+  }
+}
+
+/**
+ * Whether somebody is in a cgroup, or inside it: by the kernel's own count
+ * (populated in cgroup.events, cgroup-v2.rst), which a container can neither hide
+ * nor make long; in v1, which has none, by the first of those inside.
+ */
+export function isPopulated(dir: CgroupDir, most: number): boolean {
+  if (dir.version === 1) return readPids([dir], most).length > 0;
+  const path = `${dir.path}/cgroup.events`;
+  try {
+    const text = asOwner(path, () => readTextFileSync(path));
+    return /^populated 1$/m.test(text);
+  } catch (error) {
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENODEV") return false;
+    // It is hidden: by whoever lives there.
+    if (errno === "EACCES" || errno === "EPERM") return true;
+    throw error;
   }
 }
 

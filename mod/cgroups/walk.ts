@@ -48,7 +48,7 @@ function namesIn(fd: number): string[] {
  *
  * @param visit gets a path that is short, and only good for the time of the call
  * @param most it ends after so many steps
- * @throws {SyscallError} when it is there and cannot be opened
+ * @throws {SyscallError} when one is there and cannot be opened
  */
 export function visitCgroups(
   path: string,
@@ -79,7 +79,8 @@ export function visitCgroups(
         continue;
       }
       const down = open(name, fd);
-      if (down < 0) continue;
+      if (down === ENOENT) continue;
+      if (down < 0) throw new SyscallError("openat", -down);
       change(down);
       enter();
     }

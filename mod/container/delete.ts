@@ -24,6 +24,7 @@ import {
 } from "../state.ts";
 import {
   hasCgroups,
+  hasLeft,
   listLeft,
   sharesCgroups,
   signalContainer,
@@ -46,6 +47,7 @@ const O_PATH = 0o12000000;
 
 /** A few processes by their pids. */
 function nameLeft([first, ...others]: readonly number[]): string {
+  if (first === undefined) return "a process that it hides";
   return others.length === 0
     ? `the process ${first}`
     : `the process ${first} with ${others.length} more`;
@@ -74,15 +76,15 @@ function endContainer(root: string, state: State, most = GONE_MS): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
     const refused = tryKill(root, state);
-    const left = () => listLeft(root, state);
-    for (let tries = 0; isAlive(state) || left().length > 0; tries++) {
+    const left = () => hasLeft(root, state);
+    for (let tries = 0; isAlive(state) || left(); tries++) {
       // A pid 1 waits for the others, who may be in a freezer further down.
       if (tries === 5 && !sharesCgroups(root, state)) killCgroups(root, state);
       if (tries > most / TICK) {
         if (refused !== undefined) throw refused;
         const who = isAlive(state)
           ? `its first process ${state.pid}`
-          : nameLeft(left());
+          : nameLeft(listLeft(root, state));
         throw new ContainerError(
           `Cannot delete "${state.id}": ${who} does not die`,
           {
@@ -239,11 +241,11 @@ export function deleteContainer(
     dir = takeOver(root, state, force);
     if (dir === undefined || !isSame(state, readState(root, id))) return;
     // Those that a keeper ends are gone by now.
-    const left = listLeft(root, state);
-    if (left.length > 0 && !force) {
+    const left = hasLeft(root, state);
+    if (left && !force) {
       throw new ContainerError(
         `Cannot delete "${id}": its first process has ended, but ${
-          nameLeft(left)
+          nameLeft(listLeft(root, state))
         } runs on: it has no pid namespace of its own`,
         {
           code: "not-stopped",
@@ -252,7 +254,7 @@ export function deleteContainer(
         },
       );
     }
-    if (left.length > 0) endContainer(root, state);
+    if (left) endContainer(root, state);
     removeContainer(state, dir, {
       place,
       warn,
@@ -370,7 +372,7 @@ function sweepForeground(
     if (
       later && state.cgroup.dirs.length > 0 && !sharesCgroups(place.root, state)
     ) signalFirst(state, SIGKILL, () => calmCgroups(state.cgroup.dirs));
-    else if (isAlive(state) || listLeft(place.root, state).length > 0) {
+    else if (isAlive(state) || hasLeft(place.root, state)) {
       // Without cgroups nobody waits behind us: the next sweep does.
       endContainer(place.root, state, later ? SWEEP_MS : GONE_MS);
     }

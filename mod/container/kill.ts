@@ -7,7 +7,12 @@
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { errnoOf, SyscallError } from "../../ffi/errno.ts";
 import { calmCgroups } from "../cgroups/calm.ts";
-import { readPids, signalCgroups, thawKilled } from "../cgroups/control.ts";
+import {
+  isPopulated,
+  readPids,
+  signalCgroups,
+  thawKilled,
+} from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, type State } from "../state.ts";
 import { findState, listStates, statusOf } from "./status.ts";
@@ -67,21 +72,29 @@ function sendTo(pidfd: number, signal: number): boolean {
   return sent === 0;
 }
 
-/** The processes in any of a container's hierarchies: in one alone somebody may
- * have moved them. But name=systemd, where a systemd moves whom it wants. */
-function readAll(dirs: State["cgroup"]["dirs"]): number[] {
-  const counted = dirs.filter((it) =>
+/** Steps of a walk that others wait for: a container may make cgroups faster than
+ * any walk goes. */
+const WALK_MOST = 512;
+
+/** But name=systemd, where a systemd moves whom it wants. */
+function counted(dirs: State["cgroup"]["dirs"]): State["cgroup"]["dirs"] {
+  return dirs.filter((it) =>
     it.version === 2 || it.controllers.some((name) => !name.includes("="))
   );
-  return [...new Set(counted.flatMap((it) => readPids([it])))];
 }
 
-/** The same, without those that a user's container hides from its user: it may
- * give their lists to a subordinate id. The helper ends them, in a user namespace
- * that has that id as well. */
+/** The processes in any of a container's hierarchies: in one alone somebody may
+ * have moved them. */
+function readAll(dirs: State["cgroup"]["dirs"], most?: number): number[] {
+  return [...new Set(counted(dirs).flatMap((it) => readPids([it], most)))];
+}
+
+/** Some of them, for words, without those that a user's container hides from its
+ * user: it may give their lists to a subordinate id. The helper ends them, in a
+ * user namespace that has that id as well. */
 function readShown(dirs: State["cgroup"]["dirs"]): number[] {
   try {
-    return readAll(dirs);
+    return readAll(dirs, WALK_MOST);
   } catch (error) {
     const errno = error instanceof ContainerError ? errnoOf(error.cause) : "";
     if (errno === "EPERM" || errno === "EACCES") return [];
@@ -106,24 +119,35 @@ export function sharesCgroups(root: string, state: State): boolean {
   );
 }
 
+/** Whether a container's cgroups may hold what its first process has left: where
+ * it has a pid namespace of its own, the kernel kills that. */
+function mayLeave({ sharesPids, cgroup, bootId: boot }: State): boolean {
+  return sharesPids && cgroup.dirs.length > 0 && boot === bootId();
+}
+
 /**
- * The processes that are left of a container without a pid namespace of its
- * own: its first one may have ended before them, and no kernel kills them then.
- * A cgroup that another container has by now tells nothing of this one.
+ * Whether anybody is left of a container without a pid namespace of its own: its
+ * first process may have ended before them, and no kernel kills them then. A
+ * cgroup that another container has by now tells nothing of this one.
+ */
+export function hasLeft(root: string, state: State): boolean {
+  return mayLeave(state) &&
+    counted(state.cgroup.dirs).some((it) => isPopulated(it, WALK_MOST)) &&
+    hasCgroups(root, state);
+}
+
+/**
+ * Some of those of whom {@linkcode hasLeft} tells, for words.
  *
  * @param read absent: those that are hidden are left out
- * @returns none for a container with its own pid namespace
  */
 export function listLeft(
   root: string,
   state: State,
-  read = readShown,
+  read: (dirs: State["cgroup"]["dirs"]) => number[] = readShown,
 ): number[] {
-  const { dirs } = state.cgroup;
-  if (!state.sharesPids || dirs.length === 0 || state.bootId !== bootId()) {
-    return [];
-  }
-  const left = read(dirs);
+  if (!mayLeave(state)) return [];
+  const left = read(state.cgroup.dirs);
   return left.length === 0 || hasCgroups(root, state) ? left : [];
 }
 
@@ -134,7 +158,7 @@ export function listLeft(
  * @throws {ContainerError} when it runs and has no cgroup
  */
 export function listPids(root: string, state: State): number[] {
-  if (!isAlive(state)) return listLeft(root, state);
+  if (!isAlive(state)) return listLeft(root, state, readAll);
   const { dirs } = state.cgroup;
   const pids = dirs.length === 0 ? readPids(dirs) : readAll(dirs);
   return [...new Set([...pids, state.pid])].sort((a, b) => a - b);
@@ -157,7 +181,7 @@ export function signalContainer(
     if (signal === SIGKILL && state.sharesPids && dirs.length > 0) {
       // It may have been moved out of its cgroup.
       const sent = signalFirst(state, signal, () => calmCgroups(dirs));
-      const left = listLeft(root, state, readAll).length > 0;
+      const left = hasLeft(root, state);
       if (left) signalCgroups(dirs, signal, sendOne);
       return sent || left;
     }
@@ -199,7 +223,7 @@ export function killContainer(
   if (all) {
     if (state.cgroup.dirs.length === 0) {
       signalContainer(root, state, signal);
-    } else if (isAlive(state) || listLeft(root, state, readAll).length > 0) {
+    } else if (isAlive(state) || hasLeft(root, state)) {
       signalCgroups(state.cgroup.dirs, signal, sendOne);
     }
     return;

@@ -119,6 +119,43 @@ testOn(
   },
 );
 
+testOn(
+  NEEDS,
+  "a container without a pid namespace whose processes make cgroups without end is deleted",
+  async () => {
+    const grow = "n=0; while mkdir $0/$n; do n=$((n+1)); done";
+    const paths = "cat /proc/self/cgroup | sed -n 's/^0:://p'";
+    await using box = makeCrashBox({
+      process: {
+        args: [
+          "sh",
+          "-c",
+          `d=/sys/fs/cgroup$(${paths}); for i in 1 2 3 4; do mkdir $d/$i; sh -c '${grow}' $d/$i & done; exec sleep 1000`,
+        ],
+      },
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/sys", type: "sysfs", source: "sysfs" },
+        { destination: "/sys/fs/cgroup", type: "cgroup2", source: "cgroup2" },
+      ],
+      linux: { namespaces: [{ type: "mount" }] },
+    });
+    await startUp(box, box.bundle, box.name);
+    const cgroup = findCgroups(box.name).find((it) =>
+      isFile(`${it}/cgroup.stat`)
+    );
+    const count = () =>
+      Number(
+        /^nr_descendants (\d+)/.exec(
+          Deno.readTextFileSync(`${cgroup}/cgroup.stat`),
+        )![1],
+      );
+    assert(await waitFor(count, (it) => it > 500) > 500);
+    await box.callQuiet("delete", "--force", box.name);
+    assertEquals(findCgroups(box.name), []);
+  },
+);
+
 /** A bundle whose poststop hook says so in a file, and goes on when it may. */
 function makeHooked(dir: string) {
   const hook =
