@@ -20,6 +20,7 @@ import {
   takeSnapshot,
 } from "../harness.ts";
 import { findPython, type Need, testOn } from "../needs.ts";
+import { readProcessState } from "../wait.ts";
 
 const ROOT: Need[] = ["root", "helper", "busybox"];
 const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
@@ -265,6 +266,12 @@ testOn(
     await waitFor(() => isStopped(warden) || undefined);
     running.kill("SIGKILL");
     Deno.kill(warden, "SIGKILL");
+    // Until both have ended the state has an owner, and a run by the front is quick.
+    for (const pid of [running.pid, warden]) {
+      await waitFor(() =>
+        ["", "Z"].includes(readProcessState(pid)) || undefined
+      );
+    }
     const cgroups = () =>
       [...takeSnapshot().cgroups].filter((it) => it.includes(box.id));
     assert(cgroups().length > 0, "nothing was left to sweep");
