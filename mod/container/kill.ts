@@ -52,7 +52,15 @@ export function signalFirst(
   }
 }
 
-function sendOne(pid: number, signal: number, isMember: () => boolean): void {
+/** Sends a signal to a process, if it still is one that is meant by the time when
+ * its number can be no other's.
+ *
+ * @throws {SyscallError} when the kernel refuses */
+export function sendOne(
+  pid: number,
+  signal: number,
+  isMember: () => boolean,
+): void {
   const pidfd = trySyscall("pidfd_open", pid, 0);
   if (pidfd === ESRCH) return;
   if (pidfd < 0) throw new SyscallError("pidfd_open", -pidfd);

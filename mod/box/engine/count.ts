@@ -6,11 +6,11 @@
  */
 
 import { readTextFileSync, removeSync } from "../../../ffi/files.ts";
-import { trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupDir } from "../../cgroups.ts";
 import { signalCgroups } from "../../cgroups/control.ts";
 import { makeBelow } from "../../cgroups/enable.ts";
 import { errnoOf } from "../../cgroups/errors.ts";
+import { sendOne } from "../../container/kill.ts";
 import { sleep } from "../../state.ts";
 
 /** v1 hierarchies in which a run has a cgroup of its own: the others count and
@@ -79,7 +79,7 @@ export function removeRunCgroups(dirs: readonly CgroupDir[]): void {
 /** Kills every process in cgroups. */
 export function killCgroups(dirs: readonly CgroupDir[]): void {
   if (dirs.length === 0) return;
-  signalCgroups(dirs, SIGKILL, (pid) => trySyscall("kill", pid, SIGKILL));
+  signalCgroups(dirs, SIGKILL, sendOne);
 }
 
 /** Waits until those that were killed are reaped, but for the first one, which is
