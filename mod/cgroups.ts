@@ -9,7 +9,7 @@
 import { readTextFileSync, statSync } from "../ffi/files.ts";
 import { ContainerError } from "./errors.ts";
 import { cgroupLayout, type CgroupMount, type Facts } from "./host.ts";
-import { planEnable } from "./cgroups/enable.ts";
+import { LEAF, planEnable } from "./cgroups/enable.ts";
 import { compileDevices } from "./cgroups/device_program.ts";
 import { driverOf } from "./cgroups/drivers.ts";
 import {
@@ -203,7 +203,7 @@ function planBy(
     addHierarchy(plan, mount, path, bound);
   }
   if (config.idle && plan.joins.v2 !== undefined) {
-    plan.joins.v2 = plan.leaf = `${plan.joins.v2}/init`;
+    plan.joins.v2 = plan.leaf = `${plan.joins.v2}/${LEAF}`;
   }
   // Above a unit nothing is written: systemd hands down what it is asked for.
   if (plan.unit === undefined) {

@@ -122,6 +122,9 @@ export function enableControllers(
   );
 }
 
+/** Its name, below the container's. */
+export const LEAF = "init";
+
 /**
  * Makes the cgroup of an idle container's first process, and hands on what counts
  * to it and to those that are made beside it. What cannot be handed on is noted:

@@ -8,7 +8,7 @@
 import { readTextFileSync, removeSync } from "../../../ffi/files.ts";
 import type { CgroupDir } from "../../cgroups.ts";
 import { signalCgroups } from "../../cgroups/control.ts";
-import { makeBelow } from "../../cgroups/enable.ts";
+import { LEAF, makeBelow } from "../../cgroups/enable.ts";
 import { errnoOf } from "../../cgroups/errors.ts";
 import { sendOne } from "../../container/kill.ts";
 import { sleep } from "../../state.ts";
@@ -143,6 +143,15 @@ function readPids(dirs: readonly CgroupDir[]): number | null {
   return dir === undefined ? null : number(read(`${dir.path}/pids.current`));
 }
 
+/** Forks that were refused in a cgroup. Before Linux 6.11 they are counted where the
+ * process is that forks: an idle container's first one is in a cgroup below. */
+function countRefused(dir: string | undefined): number | null {
+  if (dir === undefined) return null;
+  const own = field(read(`${dir}/pids.events`), "max");
+  const below = field(read(`${dir}/${LEAF}/pids.events`), "max");
+  return own === null ? below : Math.max(own, below ?? 0);
+}
+
 /** Reads what cgroups have counted. */
 export function readCounts(dirs: readonly CgroupDir[]): Counts {
   const v2 = dirs.find((it) => it.version === 2)?.path;
@@ -171,6 +180,6 @@ export function readCounts(dirs: readonly CgroupDir[]): Counts {
       },
     pids: number(at(pids ?? v2, "pids.current")),
     pidsLimit: number(at(pids ?? v2, "pids.max")),
-    forksRefused: field(at(pids ?? v2, "pids.events"), "max"),
+    forksRefused: countRefused(pids ?? v2),
   };
 }
