@@ -70,7 +70,7 @@ for (const { place, code } of blocks) {
         const { code: exit, stdout, stderr } = await runToEnd([
           ...[Deno.execPath(), "run", "-A", "--no-check"],
           ...["--quiet", `--config=${ROOT}/deno.json`, file],
-        ]);
+        ], { env: { TMPDIR: dir } });
         assertEquals({ exit, stderr }, { exit: 0, stderr: "" });
         const said = [...code.matchAll(/console\.log\(.*\/\/ (.*)$/gm)]
           .map(([, it]) => it!);
