@@ -1,7 +1,7 @@
 /**
  * `delete` of a container that has ended as most do: it has left empty cgroups, and
  * a state of plain files. That takes a few system calls; whatever is more is for
- * delete.ts, which starts the helper, and is three times as much to load
+ * delete.ts, which starts the helper, and is half as much again to load
  * (docs/performance.md).
  *
  * @module
