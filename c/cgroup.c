@@ -375,6 +375,26 @@ void cgroup_calm(const struct cgroup *groups, unsigned int count)
 	}
 }
 
+static void show_one(int dir)
+{
+	static const char *const lists[] = { "cgroup.events", "cgroup.procs" };
+
+	for (unsigned int i = 0; i < sizeof(lists) / sizeof(*lists); i++)
+		if (fchmod(dir, 0755) < 0 || fchmodat(dir, lists[i], 0644, 0) < 0)
+			errno = 0; /* the next look says so */
+}
+
+void cgroup_show(const struct cgroup *groups, unsigned int count)
+{
+	int dir;
+
+	for (unsigned int i = 0; i < count; i++) {
+		dir = open_own(&groups[i]);
+		if (dir >= 0)
+			visit_most(dir, show_one, CALM_MOST);
+	}
+}
+
 /* cgroup.kill (since 5.14) and the freezer see every process; the list of
  * another v1 hierarchy is only for where there is neither. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count)
@@ -438,9 +458,13 @@ static int remove_one(int dir, const char *name)
 {
 	int r = unlinkat(dir, name, AT_REMOVEDIR);
 
-	if (r < 0 && errno == EACCES && fchmod(dir, 0700) == 0)
-		r = unlinkat(dir, name, AT_REMOVEDIR);
-	return r;
+	if (r == 0 || errno != EACCES)
+		return r;
+	if (fchmod(dir, 0700) == 0)
+		return unlinkat(dir, name, AT_REMOVEDIR);
+	/* It is another's. */
+	errno = EACCES;
+	return -1;
 }
 
 /* Removes what is below, the deepest first; stops at the first cgroup that is

@@ -26,6 +26,8 @@ struct cgroup {
 /* Gives all threads an ordinary scheduling policy, before they are killed: one that
  * has given itself next to no time would take hours to die. */
 void cgroup_calm(const struct cgroup *groups, unsigned int count);
+/* Gives back the right to see who is in the cgroups. */
+void cgroup_show(const struct cgroup *groups, unsigned int count);
 /* Kills what is in the container's cgroups. */
 void cgroup_kill(const struct cgroup *groups, unsigned int count);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while

@@ -142,13 +142,15 @@ enum plan_op { PLAN_OPS(X) };
 /* How much `remove` takes. Without the first two only what is empty; KILL:
  * whoever is left in the cgroups is killed. LATER: nobody waits for more than
  * some of it, the rest goes on in a process of its own. SPARE: the state stays,
- * and its lock is held meanwhile. FREE: whoever was killed is let die. */
+ * and its lock is held meanwhile. FREE: whoever was killed is let die. SHOW:
+ * nothing goes, but the right to see who is in the cgroups is given back. */
 #define REMOVE_BELOW 1
 #define REMOVE_TREES 2
 #define REMOVE_KILL 4
 #define REMOVE_LATER 8
 #define REMOVE_SPARE 16
 #define REMOVE_FREE 32
+#define REMOVE_SHOW 64
 #define REMOVE_ALL (REMOVE_BELOW | REMOVE_TREES)
 
 #define REPORT_TEXT 256

@@ -403,6 +403,10 @@ int teardown_run(struct teardown *t, int how)
 {
 	t->failed = NULL;
 	t->stays = false;
+	if (how & REMOVE_SHOW) {
+		cgroup_show(t->cgroup, t->cgroups);
+		return 0;
+	}
 	/* Another container has the id, and may have the cgroup: whoever took
 	 * the id from ours has removed what was in it. */
 	if (state_owner(t) == OWNER_OTHER)

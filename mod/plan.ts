@@ -317,6 +317,8 @@ export const REMOVE = {
   spare: 16,
   /** Whoever was killed there is let die: nothing slows or freezes them. */
   free: 32,
+  /** Nothing goes: the right to see who is in the cgroups is given back. */
+  show: 64,
 } as const;
 
 /** Kinds for `target`: what to make when the path is missing. */

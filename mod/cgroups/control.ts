@@ -6,7 +6,6 @@
  */
 
 import {
-  chmodSync,
   readTextFileSync,
   statSync,
   writeTextFileSync,
@@ -15,6 +14,7 @@ import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
 import { holds, type Seen } from "./join.ts";
 import { calmCgroups, findList } from "./calm.ts";
+import { readOwn, writeOwn } from "./own.ts";
 import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
 
@@ -193,23 +193,6 @@ export function readPids(
   return [...pids].sort((a, b) => a - b);
 }
 
-/** Does something with a file of a cgroup; a user's container may have taken its
- * owner's rights away. */
-function asOwner<T>(path: string, act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (errnoOf(error) !== "EACCES") throw error;
-    chmodSync(path, 0o644);
-    return act();
-  }
-}
-
-const readOwn = (path: string) => asOwner(path, () => readTextFileSync(path));
-
-const writeOwn = (path: string, text: string) =>
-  asOwner(path, () => writeTextFileSync(path, text, { create: false }));
-
 function collectPids(top: string, pids: Set<number>, most?: number): void {
   try {
     visitCgroups(top, (path) => {
@@ -236,20 +219,23 @@ function collectPids(top: string, pids: Set<number>, most?: number): void {
 
 /**
  * Whether somebody is in a cgroup, or inside it: by the kernel's own count
- * (populated in cgroup.events, cgroup-v2.rst), which a container can neither hide
- * nor make long; in v1, which has none, by the first of those inside.
+ * (populated in cgroup.events, cgroup-v2.rst), which no container can make long;
+ * in v1, which has none, by the first of those inside.
+ *
+ * @returns "hidden" where a user's container has given that to an id that is not
+ * its user's
  */
-export function isPopulated(dir: CgroupDir, most: number): boolean {
-  if (dir.version === 1) return readPids([dir], most).length > 0;
-  const path = `${dir.path}/cgroup.events`;
+export function isPopulated(dir: CgroupDir, most: number): boolean | "hidden" {
   try {
-    const text = asOwner(path, () => readTextFileSync(path));
+    if (dir.version === 1) return readPids([dir], most).length > 0;
+    const text = readOwn(`${dir.path}/cgroup.events`);
     return /^populated 1$/m.test(text);
   } catch (error) {
-    const errno = errnoOf(error);
+    const errno = errnoOf(
+      error instanceof ContainerError ? error.cause : error,
+    );
     if (errno === "ENOENT" || errno === "ENODEV") return false;
-    // It is hidden: by whoever lives there.
-    if (errno === "EACCES" || errno === "EPERM") return true;
+    if (errno === "EACCES" || errno === "EPERM") return "hidden";
     throw error;
   }
 }

@@ -30,7 +30,12 @@ import {
   signalContainer,
   signalFirst,
 } from "./kill.ts";
-import { killCgroups, removeRubbish, removeStopped } from "./kept/reclaim.ts";
+import {
+  killCgroups,
+  removeRubbish,
+  removeStopped,
+  showCgroups,
+} from "./kept/reclaim.ts";
 import { goOnBehind } from "./kept/removal.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { ELSEWHERE } from "./properties/unmount.ts";
@@ -51,6 +56,13 @@ function nameLeft([first, ...others]: readonly number[]): string {
   return others.length === 0
     ? `the process ${first}`
     : `the process ${first} with ${others.length} more`;
+}
+
+/** Whether anybody is left of a container: also where it has hidden that, as
+ * somebody may have done who is long dead. */
+function isAnyoneLeft(root: string, state: State): boolean {
+  if (hasLeft(root, state) === "hidden") showCgroups(root, state);
+  return hasLeft(root, state) !== false;
 }
 
 /** Kills a container. Whom a user's container hides the helper kills, in a user
@@ -76,7 +88,7 @@ function endContainer(root: string, state: State, most = GONE_MS): void {
   const pidfd = trySyscall("pidfd_open", state.pid, 0);
   try {
     const refused = tryKill(root, state);
-    const left = () => hasLeft(root, state);
+    const left = () => isAnyoneLeft(root, state);
     for (let tries = 0; isAlive(state) || left(); tries++) {
       // A pid 1 waits for the others, who may be in a freezer further down.
       if (tries === 5 && !sharesCgroups(root, state)) killCgroups(root, state);
@@ -192,7 +204,7 @@ function lockByForce(root: string, id: string): number | undefined {
     const lock = tryLockState(root, id);
     if (lock !== "busy") return lock;
     const state = killed ? undefined : readState(root, id);
-    if (state !== undefined) signalContainer(root, state, SIGKILL);
+    if (state !== undefined) tryKill(root, state);
     killed = true;
     // Whoever hangs there (in a hook) must not keep it for ever.
     if (tries > GONE_MS / TICK) return undefined;
@@ -241,7 +253,7 @@ export function deleteContainer(
     dir = takeOver(root, state, force);
     if (dir === undefined || !isSame(state, readState(root, id))) return;
     // Those that a keeper ends are gone by now.
-    const left = hasLeft(root, state);
+    const left = isAnyoneLeft(root, state);
     if (left && !force) {
       throw new ContainerError(
         `Cannot delete "${id}": its first process has ended, but ${
@@ -372,7 +384,7 @@ function sweepForeground(
     if (
       later && state.cgroup.dirs.length > 0 && !sharesCgroups(place.root, state)
     ) signalFirst(state, SIGKILL, () => calmCgroups(state.cgroup.dirs));
-    else if (isAlive(state) || hasLeft(place.root, state)) {
+    else if (isAlive(state) || isAnyoneLeft(place.root, state)) {
       // Without cgroups nobody waits behind us: the next sweep does.
       endContainer(place.root, state, later ? SWEEP_MS : GONE_MS);
     }

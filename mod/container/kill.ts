@@ -137,11 +137,15 @@ function mayLeave({ sharesPids, cgroup, bootId: boot }: State): boolean {
  * Whether anybody is left of a container without a pid namespace of its own: its
  * first process may have ended before them, and no kernel kills them then. A
  * cgroup that another container has by now tells nothing of this one.
+ *
+ * @returns "hidden" where only a user namespace like the container's may look
  */
-export function hasLeft(root: string, state: State): boolean {
-  return mayLeave(state) &&
-    counted(state.cgroup.dirs).some((it) => isPopulated(it, WALK_MOST)) &&
-    hasCgroups(root, state);
+export function hasLeft(root: string, state: State): boolean | "hidden" {
+  if (!mayLeave(state)) return false;
+  const found = counted(state.cgroup.dirs)
+    .map((it) => isPopulated(it, WALK_MOST));
+  const left = found.includes(true) || (found.includes("hidden") && "hidden");
+  return left && hasCgroups(root, state) ? left : false;
 }
 
 /**
@@ -191,7 +195,7 @@ export function signalContainer(
       const sent = signalFirst(state, signal, () => calmCgroups(dirs));
       const left = hasLeft(root, state);
       if (left) signalCgroups(dirs, signal, sendOne);
-      return sent || left;
+      return sent || left !== false;
     }
     const kills = signal === SIGKILL;
     const calm = () => kills && calmCgroups(dirs);

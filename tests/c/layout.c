@@ -66,6 +66,7 @@ int main(void)
 	VALUE(REMOVE_LATER);
 	VALUE(REMOVE_SPARE);
 	VALUE(REMOVE_FREE);
+	VALUE(REMOVE_SHOW);
 	SIZE(plan_head);
 	OFFSET(plan_head, magic);
 	OFFSET(plan_head, version);

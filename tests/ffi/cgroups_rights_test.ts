@@ -69,20 +69,27 @@ async function remove(
 
 const NAMES = ["no/rights", "no/write/inside"];
 
-for (const owner of [0, 5]) {
+for (
+  const [whose, owner, mode] of [
+    ["one's own", 0, 0o500],
+    ["another id", 5, 0o500],
+    ["another id that shows them", 5, 0o755],
+  ] as const
+) {
   testOn(
     ["root", "helper"],
-    `cgroups whose rights were taken away, of ${
-      owner ? "another id" : "one's own"
-    }`,
+    `cgroups whose rights were taken away, of ${whose}`,
     async () => {
-      const top = `${MOUNT}/rrtest-rights-${Deno.pid}-${owner}`;
+      const top = `${MOUNT}/rrtest-rights-${Deno.pid}-${owner}-${mode}`;
       try {
         for (const it of NAMES) {
           Deno.mkdirSync(`${top}/own/${it}`, { recursive: true });
         }
         for (const it of ["no/rights", "no/write", "no", ""]) {
-          Deno.chmodSync(`${top}/own/${it}`, it === "" ? 0o500 : 0);
+          Deno.chmodSync(
+            `${top}/own/${it}`,
+            it === "" || mode === 0o755 ? mode : 0,
+          );
           Deno.chownSync(`${top}/own/${it}`, owner, owner);
         }
         if (owner === 0) Deno.chmodSync(`${top}/own/cgroup.procs`, 0);
@@ -95,7 +102,7 @@ for (const owner of [0, 5]) {
         if (owner === 0) {
           assertEquals({ code, stderr }, { code: 0, stderr: "" });
         } else {
-          assertMatch(stderr, /^cgroup-hidden\n/);
+          if (mode === 0o500) assertMatch(stderr, /^cgroup-hidden\n/);
           assertMatch(stderr, /Cannot remove the cgroup "[^"]*": EACCES/);
         }
       } finally {

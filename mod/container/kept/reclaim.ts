@@ -32,6 +32,7 @@ import {
   removeLeftovers,
   removeState,
   REPLACED,
+  showInside,
   splitPath,
   WHOLE,
 } from "./removal.ts";
@@ -262,6 +263,13 @@ export function killCgroups(
     // They die now, and their cgroups are still busy.
     if (!(error instanceof ContainerError)) throw error;
   }
+}
+
+/** Gives back the right to see who is in a container's cgroups, where that takes
+ * a user namespace like its own. */
+export function showCgroups(root: string, { id, cgroup }: State): void {
+  const { idMaps } = readNoted({ path: `${root}/${id}`, fd: -1 }) ?? {};
+  if (idMaps !== undefined) showInside(cgroup.dirs, root, idMaps);
 }
 
 /** Removes a directory that has neither a state nor somebody who makes one. */

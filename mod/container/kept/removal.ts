@@ -166,6 +166,16 @@ function removeInside(
   );
 }
 
+/** Gives back the right to see who is in a container's cgroups, which it may have
+ * given to ids that only its user namespace may touch. */
+export function showInside(
+  cgroups: readonly LeftCgroup[],
+  room: string,
+  idMaps: IdMaps,
+): void {
+  removeInside({ cgroups }, REMOVE.show, room, idMaps);
+}
+
 const O_PATH = 0o10000000, O_CLOEXEC = 0o2000000;
 const ENOENT = -2;
 
