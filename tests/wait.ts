@@ -45,3 +45,25 @@ export function readProcessState(pid: number): string {
     return "";
   }
 }
+
+/** The name of a process, proc_pid_comm(5); "" when it has gone. */
+export function nameOf(pid: number): string {
+  try {
+    return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
+  } catch {
+    return "";
+  }
+}
+
+/** The warden that a keeper has now, if it has one. */
+export function findWarden(keeper: number): number | undefined {
+  for (const { name } of Deno.readDirSync("/proc")) {
+    if (!/^\d+$/.test(name) || nameOf(Number(name)) !== "rustyrun-warden") {
+      continue;
+    }
+    const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
+    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
+    if (Number(parent) === keeper) return Number(name);
+  }
+  return undefined;
+}

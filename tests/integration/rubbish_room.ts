@@ -18,7 +18,7 @@ import {
   takeSnapshot,
 } from "../harness.ts";
 import { findPython, probe, type User, USERS } from "../needs.ts";
-import { readProcessState, waitFor } from "../wait.ts";
+import { findWarden, nameOf, readProcessState, waitFor } from "../wait.ts";
 
 /** A place for containers; its disposal fails when anything is left. */
 export interface RubbishRoom extends AsyncDisposable {
@@ -132,27 +132,6 @@ export function makeRubbishRoom(
       assertEquals(left, [], "left behind");
     },
   };
-}
-
-/** "" of one that has just ended. */
-function nameOf(pid: number): string {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
-  } catch {
-    return "";
-  }
-}
-
-function findWarden(keeper: number): number | undefined {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name) || nameOf(Number(name)) !== "rustyrun-warden") {
-      continue;
-    }
-    const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-    const parent = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1];
-    if (Number(parent) === keeper) return Number(name);
-  }
-  return undefined;
 }
 
 /** Kills a container's keeper and warden; stopped, the warden cannot act

@@ -9,11 +9,12 @@ import {
   assert,
   assertEquals,
   assertMatch,
+  assertNotEquals,
   assertStringIncludes,
 } from "@std/assert";
 import { start } from "../harness.ts";
 import { testOn } from "../needs.ts";
-import { readProcessState, waitFor } from "../wait.ts";
+import { findWarden, readProcessState, waitFor } from "../wait.ts";
 import type { Spec } from "./caller.ts";
 import { type CrashBox, makeCrashBox } from "./crash_box.ts";
 import { makeRoom, type Room } from "./mount_room.ts";
@@ -64,23 +65,6 @@ testOn(NEEDS, "kill -9 of the foreground process leaves no mount", async () => {
   assertEquals(await box.findRest(), []);
 });
 
-/** The warden that a process has. */
-function findWarden(parent: number): number {
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = Deno.readTextFileSync(`/proc/${name}/stat`);
-      const [, ppid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (stat.includes("(rustyrun-warden)") && Number(ppid) === parent) {
-        return Number(name);
-      }
-    } catch {
-      // It has just gone.
-    }
-  }
-  throw new Error(`Process ${parent} has no warden`);
-}
-
 testOn(
   NEEDS,
   "the next run takes back the mounts of one whose keeper and warden were killed",
@@ -93,7 +77,7 @@ testOn(
     running.kill("SIGSTOP");
     const state = (pid: number) => () => readProcessState(pid);
     assertEquals(await waitFor(state(running.pid), (it) => it === "T"), "T");
-    const warden = findWarden(running.pid);
+    const warden = findWarden(running.pid)!;
     Deno.kill(warden, "SIGKILL");
     assertEquals(await waitFor(state(warden), (it) => it === "Z"), "Z");
     running.kill("SIGKILL");
@@ -283,20 +267,35 @@ testOn(
   },
 );
 
+/** Creates a container in a mount namespace that ends with it. */
+async function createInGone(box: CrashBox): Promise<void> {
+  await using room = await makeRoom();
+  const line = room.enter([
+    "unshare",
+    "-m",
+    ...box.argv("create", "--bundle", box.bundle, box.name),
+  ]);
+  assertEquals((await box.runApart(line)).code, 0);
+}
+
 testOn(
   NEEDS,
   "delete works from anywhere when the mount namespace has gone",
   async () => {
     await using box = makeCrashBox(over("sleep 1000"));
-    {
-      await using room = await makeRoom();
-      const line = room.enter([
-        "unshare",
-        "-m",
-        ...box.argv("create", "--bundle", box.bundle, box.name),
-      ]);
-      assertEquals((await box.runApart(line)).code, 0);
-    }
+    await createInGone(box);
     await box.callQuiet("delete", "--force", box.name);
   },
 );
+
+testOn(NEEDS, "also where its number is another's now", async () => {
+  await using box = makeCrashBox(over("sleep 1000"));
+  await createInGone(box);
+  await using other = await makeRoom();
+  const file = `${box.root}/${box.name}/leftovers.json`;
+  const left = Deno.readTextFileSync(file);
+  const number = Deno.readLinkSync(`/proc/${other.pid}/ns/mnt`);
+  Deno.writeTextFileSync(file, left.replace(/mnt:\[\d+\]/, number));
+  assertNotEquals(Deno.readTextFileSync(file), left);
+  await box.callQuiet("delete", "--force", box.name);
+});

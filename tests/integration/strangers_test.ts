@@ -8,8 +8,8 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { start } from "../harness.ts";
 import { isFile, testOn } from "../needs.ts";
-import { waitFor } from "../wait.ts";
-import { type CrashBox, makeCrashBox, settle } from "./crash_box.ts";
+import { findWarden, readProcessState, waitFor } from "../wait.ts";
+import { type CrashBox, makeCrashBox } from "./crash_box.ts";
 import { findCgroups, makeRubbishRoom } from "./rubbish_room.ts";
 import { NEEDS, QUIET } from "./rubbish_calls.ts";
 
@@ -21,6 +21,13 @@ function makeInner(outer: string): CrashBox {
 async function startUp(box: CrashBox, bundle: string, id: string) {
   await box.callQuiet("create", "--bundle", bundle, id);
   await box.callQuiet("start", id);
+}
+
+/** Ends what is left of the two containers of a test. */
+async function removeBoth(box: CrashBox, inner: CrashBox): Promise<void> {
+  assertEquals(await inner.status(inner.name), "running");
+  await inner.callQuiet("delete", "--force", inner.name);
+  await box.callQuiet("delete", "--force", box.name);
 }
 
 async function kill(box: CrashBox, id: string): Promise<void> {
@@ -60,9 +67,7 @@ testOn(
     const { code, stderr } = await box.call("delete", "--force", box.name);
     assertEquals(code, 1);
     assertMatch(stderr, /Cannot remove the cgroup "[^"]*": EBUSY/);
-    assertEquals(await other.status(other.name), "running");
-    await other.callQuiet("delete", "--force", other.name);
-    await box.callQuiet("delete", "--force", box.name);
+    await removeBoth(box, other);
   },
 );
 
@@ -77,9 +82,7 @@ testOn(NEEDS, "the sweep of a run kills nobody either", async () => {
   const rootfs = `${box.dir}/rootfs`;
   const next = await box.call("run", "--rootfs", rootfs, "--", "true");
   assertEquals(next.code, 0);
-  assertEquals(await other.status(other.name), "running");
-  await other.callQuiet("delete", "--force", other.name);
-  await box.callQuiet("delete", "--force", box.name);
+  await removeBoth(box, other);
 });
 
 testOn(NEEDS, "the warden of a killed keeper kills nobody either", async () => {
@@ -88,13 +91,13 @@ testOn(NEEDS, "the warden of a killed keeper kills nobody either", async () => {
   const running = start(box.argv("run", "--bundle", box.bundle, box.name));
   await waitFor(() => box.status(box.name), (it) => it === "running");
   await startUp(other, other.bundle, other.name);
+  const warden = findWarden(running.pid)!;
   running.kill("SIGKILL");
-  await waitFor(() => box.status(box.name), (it) => it === "stopped");
   await running.done;
-  assertEquals(await other.status(other.name), "running");
-  await other.callQuiet("delete", "--force", other.name);
-  await settle();
-  await box.callQuiet("delete", "--force", box.name);
+  const state = () => readProcessState(warden);
+  assertMatch(await waitFor(state, (it) => /^Z?$/.test(it)), /^Z?$/);
+  assertEquals(await box.status(box.name), "stopped");
+  await removeBoth(box, other);
 });
 
 testOn(

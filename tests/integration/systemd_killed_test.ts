@@ -11,7 +11,7 @@ import { sweep } from "../../mod/container/delete.ts";
 import { ownOutlet } from "../../mod/outlet.ts";
 import { start } from "../harness.ts";
 import { testOn } from "../needs.ts";
-import { readProcessState, waitFor } from "../wait.ts";
+import { findWarden, readProcessState, waitFor } from "../wait.ts";
 import { makeScopeRoom, show, waitForNone } from "./systemd_room.ts";
 
 const NEEDS = ["root", "helper", "busybox", "systemd"] as const;
@@ -24,22 +24,10 @@ testOn(
     const { id, unit } = room;
     const words = ["--systemd-cgroup", "run", "-b", room.bundle, id];
     const status = async () => (await show(unit, ["ActiveState"])).ActiveState;
-    const wardens = () =>
-      [...Deno.readDirSync("/proc")].filter(({ name }) => {
-        try {
-          return Deno.readTextFileSync(`/proc/${name}/comm`).trim() ===
-              "rustyrun-warden" &&
-            Deno.readTextFileSync(`/proc/${name}/status`).includes(
-              `PPid:\t${running.pid}`,
-            );
-        } catch {
-          return false;
-        }
-      }).map(({ name }) => Number(name));
     let running = start(room.line(...words));
     assertEquals(await waitFor(status, (it) => it === "active"), "active");
     // The warden is outside.
-    const [warden] = await waitFor(wardens, (it) => it.length > 0);
+    const warden = await waitFor(() => findWarden(running.pid));
     assertEquals(
       Deno.readTextFileSync(`/proc/${warden}/cgroup`).includes(unit),
       false,
@@ -59,7 +47,7 @@ testOn(
       return JSON.parse(stdout).status === "running";
     };
     assertEquals(await waitFor(isRunning), true);
-    for (const pid of wardens()) Deno.kill(pid, "SIGKILL");
+    Deno.kill(findWarden(running.pid)!, "SIGKILL");
     running.kill("SIGKILL");
     // Its output is still the container's: it does not end.
     await waitFor(() => "XZ".includes(readProcessState(running.pid)));

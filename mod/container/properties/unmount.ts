@@ -11,7 +11,7 @@ import {
   readLinkSync,
   readTextFileSync,
 } from "../../../ffi/files.ts";
-import { SyscallError } from "../../../ffi/errno.ts";
+import { errnoOf, SyscallError } from "../../../ffi/errno.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import { detachMount, identifyMount, isMounted } from "../../../ffi/mount.ts";
 import { ContainerError } from "../../errors.ts";
@@ -36,9 +36,9 @@ export interface MountLine {
   path: string;
 }
 
-/** The mounts of this mount namespace, by their ids. */
-export function readMounts(): Map<number, MountLine> {
-  const lines = readTextFileSync("/proc/self/mountinfo").split("\n");
+/** The mounts that a process sees, by their ids; by default this one. */
+export function readMounts(process = "self"): Map<number, MountLine> {
+  const lines = readTextFileSync(`/proc/${process}/mountinfo`).split("\n");
   return new Map(
     lines.filter((it) => it !== "").map((line) => {
       const [id, parent, , , path = ""] = line.split(" ");
@@ -76,17 +76,23 @@ export function isHere(mount: NotedMount): boolean {
   return mount.boot === bootId() && mount.namespace === ownNamespace();
 }
 
-/** Whether some process is in a mount namespace. */
-function isInhabited(namespace: string): boolean {
+/** Whether some process of the noted mount namespace still sees the mount. The
+ * namespace's number alone says little: the next namespace that is made gets the
+ * number of one that has gone. */
+function isSeenElsewhere(mount: NotedMount): boolean {
   for (const { name } of readDirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
     try {
-      if (readLinkSync(`/proc/${name}/ns/mnt`) === namespace) return true;
+      if (
+        readLinkSync(`/proc/${name}/ns/mnt`) === mount.namespace &&
+        readMounts(name).has(mount.id)
+      ) return true;
     } catch (error) {
-      // It has just gone, or is a kernel thread.
+      // It has just gone (EINVAL: between the two), or is a kernel thread.
       if (
         error instanceof Deno.errors.NotFound ||
-        error instanceof Deno.errors.PermissionDenied
+        error instanceof Deno.errors.PermissionDenied ||
+        errnoOf(error) === "EINVAL"
       ) continue;
       throw error;
     }
@@ -159,7 +165,7 @@ export function unmountShared(mount: NotedMount): void {
   if (mount.boot !== bootId()) return;
   if (mount.namespace !== ownNamespace()) {
     // A mount namespace goes with its last process, and its mounts with it.
-    if (!isInhabited(mount.namespace)) return;
+    if (!isSeenElsewhere(mount)) return;
     throw new ContainerError(
       `Cannot unmount the container's root file system "${mount.path}": it is mounted in another mount namespace, ${mount.namespace}`,
       {
