@@ -4,7 +4,6 @@
  * @module
  */
 
-import { reapChild } from "../../ffi/children.ts";
 import { EPOLL } from "../../ffi/epoll.ts";
 import { closeFd } from "../../ffi/libc.ts";
 import { ContainerError } from "../errors.ts";
@@ -12,7 +11,7 @@ import { callEngine, callHeld } from "./engine.ts";
 import type { StartedSpare } from "./engine/spare.ts";
 import { checkOptions, invalidOption } from "./flags.ts";
 import type { RunResult, SandboxOptions, SpawnOptions } from "./options.ts";
-import { endOne, removeBox } from "./removal.ts";
+import { endOne, removeWhole } from "./removal.ts";
 import { Run } from "./run.ts";
 import { openSandbox, type Sandbox } from "./sandbox.ts";
 import { forget, untilReady } from "./watcher.ts";
@@ -27,16 +26,6 @@ interface Waiting {
   made: Promise<StartedSpare>;
   /** It was killed while it waited. */
   gone: boolean;
-}
-
-/** Removes a container that nobody has made a sandbox of. */
-function removeSpare({ box }: StartedSpare): Promise<void> {
-  return removeBox(box, async () => {
-    await untilReady(box.pidfd, EPOLL.in);
-    forget(box.pidfd);
-    // Its run may have done so: by then the pid is anybody's.
-    reapChild(box.pidfd);
-  });
 }
 
 /**
@@ -118,7 +107,7 @@ export class SandboxPool implements AsyncDisposable {
 
   /** Removes one behind whoever has used it. */
   #remove(spare: StartedSpare): void {
-    const removed = removeSpare(spare)
+    const removed = removeWhole(spare.box)
       .catch((error) => void this.#failures.push(error))
       .finally(() => this.#removing.delete(removed));
     this.#removing.add(removed);

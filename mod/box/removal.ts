@@ -4,6 +4,7 @@
  * @module
  */
 
+import { reapChild } from "../../ffi/children.ts";
 import { EPOLL } from "../../ffi/epoll.ts";
 import { closeFd, trySyscall, waitProcess } from "../../ffi/libc.ts";
 import { callEngine } from "./engine.ts";
@@ -65,4 +66,16 @@ export async function removeBox(
     closeFd(box.pidfd);
     closeFd(box.wardenfd);
   }
+}
+
+/** The same of one whose first process nobody else waits for.
+ *
+ * @throws {ContainerError} when something stays */
+export function removeWhole(box: StartedBox): Promise<void> {
+  return removeBox(box, async () => {
+    await untilReady(box.pidfd, EPOLL.in);
+    forget(box.pidfd);
+    // Its run may have done so: by then the pid is anybody's.
+    reapChild(box.pidfd);
+  });
 }

@@ -13,7 +13,7 @@ import type { Explained } from "../explain.ts";
 import { signalName } from "../signals.ts";
 import { callEngine, callHeld } from "./engine.ts";
 import type { CallArgs, CallResult } from "./engine/calls.ts";
-import type { StartedBox } from "./engine/start.ts";
+import { ONLY, type StartedBox } from "./engine/start.ts";
 import { type BoxCall, type Rest, SandboxFiles } from "./files.ts";
 import type {
   CreateOptions,
@@ -25,7 +25,7 @@ import type {
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
 import { reapEnded } from "./reap.ts";
-import { endOne, removeBox } from "./removal.ts";
+import { endOne, removeBox, removeWhole } from "./removal.ts";
 import { checkSignal, Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
@@ -189,9 +189,18 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
       async start(input, held) {
         const started = await callHeld(held, "startOne", own, words, input);
         box = started.box;
-        return started.run;
+        if (started.run !== undefined) return started.run;
+        try {
+          return await callHeld(held, "startRun", box, ONLY, words, {}, input);
+        } catch (error) {
+          await removeWhole(box);
+          throw error;
+        }
       },
-      ended: () => removeBox(box, () => Promise.resolve()),
+      ended: ({ pid }) =>
+        pid === box.pid
+          ? removeBox(box, () => Promise.resolve())
+          : removeWhole(box),
     }, watch);
   }
 

@@ -7,9 +7,17 @@
 import {
   Sandbox,
   type SandboxOptions,
+  SandboxPool,
   type SpawnOptions,
 } from "../../mod/mod.ts";
-import { base, brief, codeOf, lengthOf, sh } from "./box_base.ts";
+import { base, brief, codeOf, lengthOf, rootfs, sh } from "./box_base.ts";
+
+/** The exit code of a command in a sandbox that a pool has kept ready. */
+async function takeOne(options: SandboxOptions): Promise<number> {
+  await using pool = new SandboxPool(options, 1);
+  await using box = await pool.take();
+  return (await box.output(sh("exit 4"))).code;
+}
 
 /** By name. */
 export const RUNS: Record<string, () => Promise<unknown>> = {
@@ -214,6 +222,26 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
       pids: 5,
     });
     return [run.limit, run.timedOut];
+  },
+  /** One command each whose cgroup is systemd's, which takes it away at once. */
+  async units() {
+    const run = (...words: string[]) =>
+      Sandbox.run({
+        ...base(),
+        command: words,
+        stdin: { text: "in" },
+        memory: "24m",
+        pids: 8,
+        timeout: 30_000,
+      });
+    const fine = await run("sh", "-c", "sleep 1000 & cat; exit 3");
+    const hog = await run("tail", "/dev/zero");
+    return [
+      [fine.code, fine.limit, fine.stdout, fine.peakBytes! > 0],
+      [hog.code, hog.limit, hog.peakBytes! > 8 << 20],
+      await codeOf(() => run("/no/such")),
+      await takeOne({ rootfs, memory: "24m" }),
+    ];
   },
   async counted() {
     const { cpuMs, peakBytes, wallMs } = await Sandbox.run({

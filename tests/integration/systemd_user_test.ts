@@ -11,6 +11,7 @@ import {
   type CliResult,
   findLeaks,
   makeRootfs,
+  ROOT,
   runToEnd,
   takeSnapshot,
 } from "../harness.ts";
@@ -33,6 +34,15 @@ interface UserRoom extends AsyncDisposable {
   /** Where the user's units lie. */
   manager: string;
   call(words: readonly string[], env?: string[]): Promise<CliResult>;
+}
+
+/** The units of friendly containers that the user's systemd has. */
+async function listUnits({ user }: UserRoom): Promise<string> {
+  const { stdout } = await runToEnd([
+    ...[...user, "systemctl", "--user", "list-units", "--all"],
+    ...["--no-legend", "rustyrun-*"],
+  ]);
+  return stdout;
 }
 
 let rooms = 0;
@@ -117,11 +127,30 @@ testOn(
           32 << 20
         } bytes (--memory 32m)\n  hint: Give it more, or make it use less\n`,
     });
-    const { stdout: units } = await runToEnd([
-      ...[...room.user, "systemctl", "--user", "list-units", "--all"],
-      ...["--no-legend", "rustyrun-rruser*"],
-    ]);
-    assertEquals(units, "");
+    assertEquals(await listUnits(room), "");
+  },
+);
+
+testOn(
+  NEEDS,
+  "systemd: the library says which limit a command has met, though its unit goes at once",
+  async () => {
+    await using room = await makeUserRoom();
+    const { code, stdout, stderr } = await runToEnd([
+      ...[...room.user, Deno.execPath(), "run", "-A", "--no-check"],
+      ...["--cached-only", `${ROOT}/tests/integration/box_program.ts`],
+      ...[room.rootfs, room.id, "units", "poolLimits"],
+    ], { cwd: ROOT });
+    assertEquals([code, stderr], [0, ""]);
+    assertEquals(JSON.parse(stdout), {
+      units: [
+        [3, null, "in", true],
+        [137, "memory", true],
+        "command-not-found",
+      ],
+      poolLimits: ["memory", true, "pids"],
+    });
+    assertEquals(await listUnits(room), "");
   },
 );
 

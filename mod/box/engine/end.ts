@@ -63,13 +63,14 @@ export function endRun(run: StartedRun): EndedRun {
 }
 
 /** Says what a container of one command has used. With its first process all that
- * was in it has ended.
+ * was in it has ended; a command beside that has cgroups of its own.
  *
  * @param control the warden's socket, closed then: it removes the container; -1:
  * that stays */
-export function endOne({ dirs }: StartedRun, control: number): EndedRun {
+export function endOne(run: StartedRun, control: number): EndedRun {
   try {
-    const counts = readCounts(dirs);
+    if (run.above.length > 0) return endRun(run);
+    const counts = readCounts(run.dirs);
     return { counts, refused: counts.forksRefused ?? 0 };
   } finally {
     if (control >= 0) closeFd(control);

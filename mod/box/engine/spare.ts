@@ -34,12 +34,16 @@ import { Pipes } from "./pipes.ts";
 import { callOutlet, placeOf } from "./place.ts";
 import {
   cpuLimitOf,
+  createBox,
+  describeFirst,
+  InUnit,
   launch,
-  now,
+  ONLY,
   type Options,
   readConfig,
   type StartedBox,
   type StartedRun,
+  startRun,
 } from "./start.ts";
 
 /** A container that waits for what it is to do. */
@@ -68,6 +72,20 @@ const STREAMS = [0, 1, 2];
  * @throws {ContainerError} when it cannot be made; nothing is left
  */
 export function createSpare(options: Options): StartedSpare {
+  try {
+    return createWaiting(options);
+  } catch (error) {
+    if (!(error instanceof InUnit)) throw error;
+    const box = createBox(options);
+    // Who takes it closes its channel, and here nothing waits at one.
+    return { box, channel: duplicateFd(box.pidfd), made: undefined };
+  }
+}
+
+/** One whose first process waits.
+ *
+ * @throws {InUnit} */
+function createWaiting(options: Options): StartedSpare {
   const { config, place } = readConfig(options, undefined);
   const { box, prepared, channel } = launch(config, place, { gate: "rest" });
   const { facts, filter, setgroups } = prepared;
@@ -135,6 +153,7 @@ function goOn(
  */
 export function openSpare(spare: StartedSpare): void {
   const { box } = spare;
+  if (spare.made === undefined) return closeFd(spare.channel);
   const { ops } = spare.made as Made;
   try {
     const { config, setgroups } = loadSaved(box.root, box.id);
@@ -203,6 +222,10 @@ export function startSpare(
   input: boolean,
 ): StartedRun {
   const { box, channel } = spare;
+  if (spare.made === undefined) {
+    closeFd(channel);
+    return startRun(box, ONLY, command, options, input);
+  }
   const { ops, cpuLimit } = spare.made as Made;
   const pipes = new Pipes(input);
   try {
@@ -212,16 +235,7 @@ export function startSpare(
       ? withCommand(ops, command)
       : planChanged(spare, command, options, pipes);
     goOn(spare, rest, pipes.theirs);
-    return {
-      pid: box.pid,
-      pidfd: duplicateFd(box.pidfd),
-      streams: pipes.ours,
-      dirs: box.dirs,
-      above: [],
-      refusedBefore: null,
-      cpuLimit,
-      began: now(),
-    };
+    return describeFirst(box, pipes, cpuLimit);
   } catch (error) {
     pipes.closeOurs();
     throw error;

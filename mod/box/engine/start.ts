@@ -83,14 +83,19 @@ export interface StartedRun {
 /** A container of one command. */
 export interface StartedOne {
   box: StartedBox;
-  run: StartedRun;
+  /** Absent: its first process idles, and the command is still to be started beside
+   * it ({@linkcode InUnit}). */
+  run: StartedRun | undefined;
 }
 
 /** Options as they cross to the engine. */
 export type Options = Readonly<Record<string, unknown>>;
 
+/** The cgroup of a container's only run, below the container's. */
+export const ONLY = "run";
+
 /** Now; milliseconds since the epoch. */
-export const now = () => performance.timeOrigin + performance.now();
+const now = () => performance.timeOrigin + performance.now();
 
 /** The container's user on the host; root of this program's where the host knows
  * no such id. */
@@ -174,6 +179,13 @@ function takeBox(
   return box;
 }
 
+/** Systemd makes the container's cgroup, and takes it away with the last process in
+ * it: nobody could read then what was counted, nor which limit was met. So its first
+ * process idles, and the command is one beside it. */
+export class InUnit extends Error {
+  override name = "InUnit";
+}
+
 /** A container that was launched. */
 export interface LaunchedBox {
   box: StartedBox;
@@ -184,7 +196,8 @@ export interface LaunchedBox {
 
 /** Launches a container up to its gate.
  *
- * @throws {ContainerError} when it cannot be made; nothing is left */
+ * @throws {ContainerError} when it cannot be made; nothing is left
+ * @throws {InUnit} for one whose first process is to be a command; nothing is made */
 export function launch(
   config: Config,
   place: Place,
@@ -205,7 +218,11 @@ export function launch(
     keepUpper: config.idle === true,
     kind: { foreground: true, waits: false },
     warn,
-    planned: (prepared) => planned?.(prepared.config),
+    planned({ cgroup, config }) {
+      const isOfCommand = gate === "rest" || config.idle !== true;
+      if (isOfCommand && cgroup.unit !== undefined) throw new InUnit();
+      planned?.(config);
+    },
   });
   const { prepared, run } = launched;
   const channel = gate === "rest" ? duplicateFd(run.channel) : -1;
@@ -228,8 +245,50 @@ export function cpuLimitOf({ spec }: Config): number | null {
   return limit === undefined ? null : Number(limit.hard) * 1000;
 }
 
+/** Starts a container whose first process is a command.
+ *
+ * @throws {ContainerError} when it cannot be made or run; nothing is left
+ * @throws {InUnit} */
+function startFirst(
+  options: Options,
+  command: readonly string[],
+  input: boolean,
+): StartedOne {
+  const pipes = new Pipes(input);
+  try {
+    const { config, place } = readConfig(options, command, pipes.theirs);
+    const { box, prepared } = launch(config, place, {
+      planned: (it) => pipes.give(it),
+    });
+    return { box, run: describeFirst(box, pipes, cpuLimitOf(prepared.config)) };
+  } catch (error) {
+    pipes.closeOurs();
+    throw error;
+  } finally {
+    pipes.closeTheirs();
+  }
+}
+
+/** A command that is the first process of its container. */
+export function describeFirst(
+  box: StartedBox,
+  pipes: Pipes,
+  cpuLimit: number | null,
+): StartedRun {
+  return {
+    pid: box.pid,
+    pidfd: duplicateFd(box.pidfd),
+    streams: pipes.ours,
+    dirs: box.dirs,
+    above: [],
+    refusedBefore: null,
+    cpuLimit,
+    began: now(),
+  };
+}
+
 /**
- * Starts a container of one command.
+ * Starts a container of one command: as its first process, where that can be.
  *
  * @param input whether somebody writes what it reads
  * @throws {ContainerError} when it cannot be made or run; nothing is left
@@ -239,32 +298,11 @@ export function startOne(
   command: readonly string[],
   input: boolean,
 ): StartedOne {
-  const pipes = new Pipes(input);
   try {
-    const { config, place } = readConfig(options, command, pipes.theirs);
-    const started = launch(config, place, {
-      planned: (it) => pipes.give(it),
-    });
-    const { box } = started;
-    const { pid } = box;
-    return {
-      box,
-      run: {
-        pid,
-        pidfd: duplicateFd(box.pidfd),
-        streams: pipes.ours,
-        dirs: box.dirs,
-        above: [],
-        refusedBefore: null,
-        cpuLimit: cpuLimitOf(started.prepared.config),
-        began: now(),
-      },
-    };
+    return startFirst(options, command, input);
   } catch (error) {
-    pipes.closeOurs();
-    throw error;
-  } finally {
-    pipes.closeTheirs();
+    if (!(error instanceof InUnit)) throw error;
+    return { box: createBox(options), run: undefined };
   }
 }
 
