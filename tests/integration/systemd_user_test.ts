@@ -147,6 +147,7 @@ testOn(
         [3, null, "in", true],
         [137, "memory", true],
         "command-not-found",
+        4,
       ],
       poolLimits: ["memory", true, "pids"],
     });
