@@ -1,7 +1,9 @@
 /*
  * The end of a first process, whoever holds it. That of an exec may be stopped,
- * traced or frozen: it takes no signal, and whoever wants it to end would wait
- * for ever. A signal that ends programs kills it then. That it is held is looked
+ * traced or frozen, and before its execve any one may wait for the lease that
+ * somebody has on its program (fcntl(2), F_SETLEASE): it takes no signal, and
+ * whoever wants it to end would wait for as long. A signal that ends programs kills
+ * it then. That it is held is looked
  * for again and again: a tracer lets it go on, a machine that stands still does
  * as well. And one that has ended is its tracer's until that has looked at it
  * (ptrace(2), "Death under ptrace"), which a hostile one never does.
@@ -49,9 +51,12 @@ static enum look look_at(const struct keeper *k)
 	char path[32], text[4096];
 	const char *state;
 	uint64_t waits;
+	struct op op;
 
 	if (k->channel >= 0)
 		return HELD;
+	if (!find_op(&k->plan, OP_K_EXEC, &op))
+		return TAKEN;
 	if (read_whole(proc_path(path, k->init, "/status"), text,
 		       sizeof(text)) < 0)
 		return TAKEN;
@@ -75,7 +80,8 @@ void held_ask(struct keeper *k, int sig)
 {
 	struct op op;
 
-	if (k->asked || !find_op(&k->plan, OP_K_EXEC, &op))
+	if (k->asked ||
+	    (k->channel < 0 && !find_op(&k->plan, OP_K_EXEC, &op)))
 		return;
 	k->asked = sig;
 	k->looks = 0;

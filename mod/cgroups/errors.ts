@@ -61,7 +61,7 @@ const HINTS: Hint[] = [
     errno: "EINVAL",
     code: "limit-refused",
     hint:
-      "Name only CPUs and memory nodes that exist and that the cgroup above has",
+      "Name only CPUs and memory nodes that exist, that the cgroup above has, and that none beside it keeps to itself (grep 1 ../*/cpuset.*_exclusive in it)",
   },
   {
     file: /cpuset/,

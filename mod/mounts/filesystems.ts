@@ -13,7 +13,7 @@ import {
 import { ContainerError } from "../errors.ts";
 import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
-import { leaveLocked, planLocked } from "./locked.ts";
+import { leaveLocked, planLocked, withLater } from "./locked.ts";
 import { planBrought } from "./brought.ts";
 import { planCgroupMount } from "./cgroup.ts";
 import { checkEntry } from "./check.ts";
@@ -65,7 +65,9 @@ export function planFileSystems(context: MountContext): Op[] {
     checkEntry(entry);
     if (context.unruled && entry.options.bind) closeDevices(context, entry);
     if (entry.options.remount) return planRemount(context, entry);
-    if (entry.options.bind) return planBind(context, entry);
+    if (entry.options.bind) {
+      return planBind(context, withLater(context, entry, filled));
+    }
     if (entry.type === "cgroup" || entry.type === "cgroup2") {
       return planCgroupMount(context, entry);
     }

@@ -11,7 +11,8 @@ import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import type { MountContext } from "./context.ts";
 import type { MountEntry } from "./entry.ts";
-import type { MountOptions } from "./options.ts";
+import { type MountOptions, parseMountOptions } from "./options.ts";
+import { eachPath, isUnder, joinPath } from "./path.ts";
 
 /** What can be set before: what takes something from the container, and the
  * kind of access time, which nothing in a user namespace can change. What the
@@ -26,6 +27,44 @@ function lockable(options: MountOptions) {
     },
     own: { set: options.set, clear: options.clear & ATTR.ATIME },
   };
+}
+
+/** What a mount may be made later, and stays. */
+const LATER = ATTR.RDONLY | ATTR.NOSUID | ATTR.NODEV | ATTR.NOEXEC |
+  ATTR.NOSYMFOLLOW;
+
+/** With what makes it read-only later as well: a path of linux.readonlyPaths that
+ * it lies at or below, and entries that remount it. It is locked with that, unless
+ * something may still have to be made in it.
+ *
+ * @param filled directories in which something is made */
+export function withLater(
+  context: MountContext,
+  entry: MountEntry,
+  filled: ReadonlySet<string>,
+): MountEntry {
+  const { destination, index } = entry;
+  if (!context.staged || filled.has(destination)) return entry;
+  const options = { ...entry.options };
+  const { linux, mounts = [] } = context.config.spec;
+  for (const it of mounts.slice(index + 1)) {
+    if (joinPath("/", it.destination) !== destination) continue;
+    const later = parseMountOptions(it.options ?? []);
+    // Another mount lies over it.
+    if (!later.remount) break;
+    options.set = (options.set | later.set & LATER) & ~(later.clear & LATER);
+    options.recursiveSet = (options.recursiveSet | later.recursiveSet & LATER) &
+      ~(later.recursiveClear & LATER);
+  }
+  for (const [path] of eachPath(linux?.readonlyPaths ?? [])) {
+    if (isUnder(destination, joinPath("/", path))) {
+      options.recursiveSet |= ATTR.RDONLY;
+    }
+  }
+  const set = (options.set | options.recursiveSet) & LATER;
+  options.clear &= ~set;
+  options.recursiveClear &= ~set;
+  return { ...entry, options };
 }
 
 /** Sets them, on the host. */

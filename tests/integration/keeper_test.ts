@@ -21,6 +21,7 @@ import {
   withTerminal,
 } from "../harness.ts";
 import { findPython, testOn } from "../needs.ts";
+import { waitFor } from "../wait.ts";
 
 function sendSignal(pid: number, signal: number): void {
   new Deno.Command("kill", { args: [`-${signal}`, `${pid}`] }).outputSync();
@@ -172,6 +173,44 @@ testOn(
         const { code } = await runCli(["delete", "--force", id]);
         assertEquals(code, 0, it);
       }
+    }
+  },
+);
+
+/** Keeps a lease on a file, and lets nobody have it back (fcntl(2), F_SETLEASE). */
+const LEASE = `import fcntl, os, signal, sys, time
+signal.signal(signal.SIGIO, signal.SIG_IGN)
+fcntl.fcntl(os.open(sys.argv[1], os.O_RDWR), fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("leased", flush=True)
+time.sleep(600)`;
+
+testOn(
+  ["root", "helper", "busybox", "python3"],
+  "run is ended by a signal while somebody keeps a lease on its program",
+  async () => {
+    await using box = makeBox();
+    const program = Deno.realPathSync(`${box.rootfs}/bin/busybox`);
+    const tenant = start([findPython(), "-c", LEASE, program]);
+    try {
+      await tenant.waitFor("leased");
+      const running = box.start(["--", "busybox", "sleep", "600"]);
+      const isWaiting = (name: string) => name.includes("break_lease");
+      const look = async () => {
+        const children = await waitForChildren(
+          running,
+          "rustyrun-warden",
+          "rustyrun-init",
+        );
+        const pid = children.get("rustyrun-init")!;
+        return Deno.readTextFileSync(`/proc/${pid}/wchan`);
+      };
+      assertEquals(isWaiting(await waitFor(look, isWaiting)), true);
+      running.kill("SIGTERM");
+      const { code, stderr } = await running.done;
+      assertEquals([code, stderr], [143, ""]);
+    } finally {
+      tenant.kill("SIGKILL");
+      await tenant.done;
     }
   },
 );
