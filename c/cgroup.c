@@ -17,6 +17,7 @@
 #include "cgroup.h"
 #include "kernel.h"
 #include "tree.h"
+#include "userns.h"
 
 /* Steps of a walk that stands before a kill: how many cgroups there are is the
  * container's choice. */
@@ -395,9 +396,25 @@ void cgroup_show(const struct cgroup *groups, unsigned int count)
 	}
 }
 
+/* A user's container may have taken its owner's rights away, or have given the file
+ * or all of the cgroup to another of its ids. dir: -1 where we may not open it. */
+static bool kill_by_file(const struct cgroup *g, int dir, int userns)
+{
+	static const char name[] = "cgroup.kill";
+
+	if (dir >= 0 && write_file(dir, name, "1"))
+		return true;
+	if (errno != EACCES)
+		return false;
+	if (dir >= 0 && fchmodat(dir, name, 0600, 0) == 0 &&
+	    write_file(dir, name, "1"))
+		return true;
+	return userns >= 0 && write_inside(userns, g->root, g->path, name, "1");
+}
+
 /* cgroup.kill (since 5.14) and the freezer see every process; the list of
  * another v1 hierarchy is only for where there is neither. */
-void cgroup_kill(const struct cgroup *groups, unsigned int count)
+void cgroup_kill(const struct cgroup *groups, unsigned int count, int userns)
 {
 	bool done = false;
 	int dir;
@@ -407,13 +424,16 @@ void cgroup_kill(const struct cgroup *groups, unsigned int count)
 		if (groups[i].kind == CGROUP_V1)
 			continue;
 		dir = open_own(&groups[i]);
+		if (groups[i].kind == CGROUP_V2 &&
+		    kill_by_file(&groups[i], dir, userns))
+			done = true;
+		else if (groups[i].kind == CGROUP_V2 && dir >= 0)
+			visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
+		else if (dir >= 0)
+			kill_frozen(dir);
 		if (dir < 0)
 			continue;
 		done = true;
-		if (groups[i].kind == CGROUP_FREEZER)
-			kill_frozen(dir);
-		else if (!write_file(dir, "cgroup.kill", "1"))
-			visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), kill_one);
 		close(dir);
 	}
 	for (unsigned int i = 0; i < count && !done; i++) {

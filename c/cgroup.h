@@ -28,8 +28,9 @@ struct cgroup {
 void cgroup_calm(const struct cgroup *groups, unsigned int count);
 /* Gives back the right to see who is in the cgroups. */
 void cgroup_show(const struct cgroup *groups, unsigned int count);
-/* Kills what is in the container's cgroups. */
-void cgroup_kill(const struct cgroup *groups, unsigned int count);
+/* Kills what is in the container's cgroups. userns: the container's, -1: the one
+ * that we are in. */
+void cgroup_kill(const struct cgroup *groups, unsigned int count, int userns);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while
  * frozen), and takes back what slows it, also what it has set itself: its share
  * and limit of CPU time, and limits of reads and writes. */

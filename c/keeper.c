@@ -480,7 +480,7 @@ _Noreturn static void finish(struct keeper *k)
 	struct op op;
 
 	if (shared)
-		cgroup_kill(k->td.cgroup, k->td.cgroups);
+		cgroup_kill(k->td.cgroup, k->td.cgroups, k->td.userns);
 	/* With exec others live on, who may have the terminal open. */
 	if (k->about_to_exec && !k->aborted)
 		tty_drain(&k->tty,

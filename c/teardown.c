@@ -216,12 +216,13 @@ static void remove_cgroups(struct teardown *t, int how)
 	const bool frees = how & (REMOVE_KILL | REMOVE_FREE);
 	const int most = frees && !first ? KILLED_TRIES : BUSY_TRIES;
 	const bool below = how & REMOVE_BELOW;
+	const int userns = t->inside ? -1 : t->userns;
 	int wait = 1, tries = 0;
 	bool let = false;
 
 	/* Who lives may make cgroups faster than they are removed. */
 	if (how & REMOVE_KILL)
-		cgroup_kill(t->cgroup, t->cgroups);
+		cgroup_kill(t->cgroup, t->cgroups, userns);
 	for (unsigned int i = 0; i < t->cgroups; i++) {
 		const struct cgroup *g = &t->cgroup[i];
 
@@ -229,7 +230,7 @@ static void remove_cgroups(struct teardown *t, int how)
 			int err = errno;
 
 			if (err == EBUSY && how & REMOVE_KILL)
-				cgroup_kill(t->cgroup, t->cgroups);
+				cgroup_kill(t->cgroup, t->cgroups, userns);
 			/* With some time most are dead by now. */
 			if (err == EBUSY && frees &&
 			    (below ? tries % 64 == 4 : !let)) {

@@ -223,7 +223,8 @@ static bool end_init(struct warden *w)
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
-			cgroup_kill(w->td.cgroup, w->td.cgroups);
+			cgroup_kill(w->td.cgroup, w->td.cgroups,
+				    w->td.userns);
 		if (w->owned)
 			cgroup_let_die(w->td.cgroup, w->td.cgroups);
 		if (poll(&p, 1, 100) > 0)

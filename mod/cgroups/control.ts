@@ -293,18 +293,21 @@ const SIGKILL = 9;
  * has left in a v1 freezer alone. After SIGKILL all is thawed.
  *
  * @param send a signal to one process, for what cgroup.kill cannot do
+ * @param inside kills them in the container's user namespace, where cgroup.kill is
+ * another's: there may be more cgroups than a walk comes to an end with
  * @throws {ContainerError} when the container has no cgroup
  */
 export function signalCgroups(
   dirs: readonly CgroupDir[],
   signal: number,
   send: SendSignal,
+  inside: () => boolean = () => false,
 ): void {
   const v2 = dirs.find((d) => d.version === 2);
   const freezer = findFreezer(dirs);
   if (signal === SIGKILL) calmCgroups(dirs);
   let listed = dirs;
-  if (signal === SIGKILL && v2 && killV2(v2.path)) {
+  if (signal === SIGKILL && v2 && (killV2(v2.path) || inside())) {
     if (freezer?.version !== 1) return;
     listed = [freezer];
   }
@@ -351,15 +354,16 @@ function isNamed(pid: number, { path }: CgroupDir): boolean {
   }
 }
 
-/** @returns false where the kernel has no cgroup.kill, or the container has given it
- * to another id */
-function killV2(path: string): boolean {
+/** @returns false where the kernel has no cgroup.kill, or the container has given it,
+ * or the cgroup, to another id */
+export function killV2(path: string): boolean {
   try {
     writeOwn(`${path}/cgroup.kill`, "1");
     return true;
   } catch (error) {
-    if (errnoOf(error) === "EPERM") return false;
-    if (errnoOf(error) !== "ENOENT") {
+    const errno = errnoOf(error);
+    if (errno === "EPERM" || errno === "EACCES") return false;
+    if (errno !== "ENOENT") {
       throw wordFailure(
         `kill the container: write "1" to "${path}/cgroup.kill"`,
         path,

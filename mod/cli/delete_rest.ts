@@ -8,13 +8,25 @@
 import "./lifecycle.ts";
 import { flagOn } from "../config/flags/use.ts";
 import { deleteContainer, runPoststop, sweepNow } from "../container/delete.ts";
+import { killInside } from "../container/kept/reclaim.ts";
+import { killContainer } from "../container/kill.ts";
+import { findState } from "../container/status.ts";
 import type { Call } from "./call.ts";
 import { warnTo } from "./report.ts";
+
+const SIGKILL = 9;
 
 /** `rustyrun delete ID`, where more is left than most leave. */
 export function remove(call: Call, id: string): void {
   const force = flagOn(call.flags, "force");
   deleteContainer(id, force, call, warnTo(call, true));
+}
+
+/** `rustyrun kill ID KILL`, where a user's container has given its cgroup.kill to an
+ * id that is not its user's. */
+export function killHidden({ root }: Call, id: string, all: boolean): void {
+  if (killInside(root, findState(root, id))) return;
+  killContainer(root, id, SIGKILL, all);
 }
 
 /** `rustyrun poststop ID`: what a keeper runs at the end. */

@@ -1,6 +1,6 @@
 /**
- * The commands that look at containers or signal them: state, kill, wait, list,
- * ps, pause, resume.
+ * The commands that look at containers or hold them: state, wait, list, ps, pause,
+ * resume.
  *
  * @module
  */
@@ -9,7 +9,7 @@ import "./common.ts";
 import { statSync } from "../../ffi/files.ts";
 import { checkThere, freezeCgroups, thawCgroups } from "../cgroups/control.ts";
 import { flagOn, flagValue } from "../config/flags/use.ts";
-import { killContainer, listPids } from "../container/kill.ts";
+import { listPids } from "../container/kill.ts";
 import {
   describeState,
   findState,
@@ -18,24 +18,14 @@ import {
 } from "../container/status.ts";
 import { waitContainer } from "../container/wait.ts";
 import { ContainerError, describeFileError } from "../errors.ts";
-import { parseSignal } from "../signals.ts";
 import { findThread } from "../state.ts";
 import type { Call } from "./call.ts";
-import { idsOf } from "./ids.ts";
 import { printJson, printStdout, toPlain } from "./report.ts";
 
 /** `rustyrun state ID`. */
 export function state(call: Call): number {
   const found = findState(call.root, call.args[0]!);
   printJson(call, JSON.stringify(describeState(call.root, found), null, 2));
-  return 0;
-}
-
-/** `rustyrun kill ID [SIGNAL]`. */
-export function kill(call: Call): number {
-  const signal = parseSignal(call.args[1] ?? "TERM");
-  const all = flagOn(call.flags, "all");
-  for (const id of idsOf(call)) killContainer(call.root, id, signal, all);
   return 0;
 }
 

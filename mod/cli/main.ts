@@ -45,7 +45,7 @@ const COMMANDS: Record<string, () => Promise<CommandFunction>> = {
   create: async () => (await create()).create,
   exec: async () => (await exec()).run,
   state: async () => (await lifecycle()).state,
-  kill: async () => (await lifecycle()).kill,
+  kill: async () => (await remove()).kill,
   wait: async () => (await lifecycle()).wait,
   list: async () => (await lifecycle()).list,
   ps: async () => (await lifecycle()).ps,

@@ -32,6 +32,7 @@ import {
 } from "./kill.ts";
 import {
   killCgroups,
+  killInside,
   removeRubbish,
   removeStopped,
   showCgroups,
@@ -71,7 +72,8 @@ function isAnyoneLeft(root: string, state: State): boolean {
  * @returns what else the kernel has against it */
 function tryKill(root: string, state: State): ContainerError | undefined {
   try {
-    signalContainer(root, state, SIGKILL);
+    const inside = () => killInside(root, state);
+    signalContainer(root, state, SIGKILL, inside);
   } catch (error) {
     if (!(error instanceof ContainerError)) throw error;
     if (!sharesCgroups(root, state)) killCgroups(root, state);

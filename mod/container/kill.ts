@@ -180,6 +180,7 @@ export function listPids(root: string, state: State): number[] {
  * Sends a signal to a container's first process; SIGKILL, where it has no pid
  * namespace of its own, to all its processes.
  *
+ * @param inside as of {@linkcode signalCgroups}
  * @returns false when it is gone already
  * @throws {ContainerError} when the kernel refuses
  */
@@ -187,6 +188,7 @@ export function signalContainer(
   root: string,
   state: State,
   signal: number,
+  inside?: () => boolean,
 ): boolean {
   const { dirs } = state.cgroup;
   try {
@@ -194,7 +196,7 @@ export function signalContainer(
       // It may have been moved out of its cgroup.
       const sent = signalFirst(state, signal, () => calmCgroups(dirs));
       const left = hasLeft(root, state);
-      if (left) signalCgroups(dirs, signal, sendOne);
+      if (left) signalCgroups(dirs, signal, sendOne, inside);
       return sent || left !== false;
     }
     const kills = signal === SIGKILL;
@@ -223,6 +225,7 @@ export function signalContainer(
  *
  * @param all every process in its cgroup; then a container that has stopped is
  * no error
+ * @param inside as of {@linkcode signalCgroups}
  * @throws {ContainerError} "container not running"
  */
 export function killContainer(
@@ -230,17 +233,20 @@ export function killContainer(
   id: string,
   signal: number,
   all = false,
+  inside?: () => boolean,
 ): void {
   const state = findState(root, id);
   if (all) {
     if (state.cgroup.dirs.length === 0) {
-      signalContainer(root, state, signal);
+      signalContainer(root, state, signal, inside);
     } else if (isAlive(state) || hasLeft(root, state)) {
-      signalCgroups(state.cgroup.dirs, signal, sendOne);
+      signalCgroups(state.cgroup.dirs, signal, sendOne, inside);
     }
     return;
   }
   // SIGKILL reaches whom a first process that has ended has left behind.
   const gone = signal !== SIGKILL && statusOf(root, state) === "stopped";
-  if (gone || !signalContainer(root, state, signal)) throw notRunning(id);
+  if (gone || !signalContainer(root, state, signal, inside)) {
+    throw notRunning(id);
+  }
 }

@@ -93,8 +93,12 @@ function makeConfig(
 
 let rooms = 0;
 
-/** Makes a room. */
-export function makeUserRoom(): UserRoom {
+/** Makes a room.
+ *
+ * @param wrap stands before each command line */
+export function makeUserRoom(
+  { wrap = [] }: { wrap?: readonly string[] } = {},
+): UserRoom {
   const id = `rruser-${Deno.pid}-${++rooms}`;
   const before = takeSnapshot();
   const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-user-" });
@@ -110,6 +114,7 @@ export function makeUserRoom(): UserRoom {
   const { home, cache } = findPlaces("subuid");
   const env = { HOME: home, DENO_DIR: cache };
   const argv = (...words: string[]) => [
+    ...wrap,
     "sh",
     "-c",
     'echo 0 >"$0/cgroup.procs" && exec "$@"',

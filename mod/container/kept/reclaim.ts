@@ -28,6 +28,7 @@ import type { Leftovers } from "./leftovers.ts";
 import {
   emptyState,
   isMissing,
+  killHidden,
   removeGroups,
   removeLeftovers,
   removeState,
@@ -270,6 +271,14 @@ export function killCgroups(
 export function showCgroups(root: string, { id, cgroup }: State): void {
   const { idMaps } = readNoted({ path: `${root}/${id}`, fd: -1 }) ?? {};
   if (idMaps !== undefined) showInside(cgroup.dirs, root, idMaps);
+}
+
+/** Kills all that is in a container's cgroups as its user namespace may.
+ *
+ * @returns false where none of ours could do more than we */
+export function killInside(root: string, { id, cgroup }: State): boolean {
+  const { idMaps } = readNoted({ path: `${root}/${id}`, fd: -1 }) ?? {};
+  return killHidden({ cgroups: cgroup.dirs, idMaps }, root);
 }
 
 /** Removes a directory that has neither a state nor somebody who makes one. */

@@ -11,6 +11,7 @@ import { CLONE } from "../../../ffi/constants.ts";
 import { readDirSync } from "../../../ffi/files.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import type { CgroupPlan } from "../../cgroups.ts";
+import { killV2 } from "../../cgroups/control.ts";
 import { ContainerError } from "../../errors.ts";
 import type { IdMaps } from "../../namespaces/idmaps.ts";
 import { type Op, REMOVE, SYNC } from "../../plan.ts";
@@ -263,6 +264,24 @@ function cgroupsIn(stays: readonly Stays[], left: Leftovers): LeftCgroup[] {
   return left.cgroups.filter((it) => paths.includes(it.path));
 }
 
+/** Kills all that is in cgroups from inside of a user namespace with the ids of the
+ * container's, to one of which it may have given them.
+ *
+ * @returns false where it could not give them to anybody */
+export function killHidden(
+  { cgroups, idMaps }: Pick<Leftovers, "cgroups" | "idMaps">,
+  room: string,
+): boolean {
+  if (idMaps?.writer !== "tools") return false;
+  removeInside({ cgroups }, REMOVE.kill, room, idMaps);
+  return true;
+}
+
+/** Whether cgroup.kill is in another's hands. Where it is not, all there die: no
+ * walk that follows is endless. */
+const isHidden = ({ path }: LeftCgroup) =>
+  !isMissing(`${path}/cgroup.kill`) && !killV2(path);
+
 /**
  * Removes what is named; what is gone already is fine.
  *
@@ -280,6 +299,11 @@ export function removeLeftovers(
 ): void {
   const ops = planLeftovers(left);
   if (ops.length === 0) return;
+  // Before any walk: they may make cgroups faster than it goes.
+  if (
+    (how & REMOVE.kill) !== 0 && left.idMaps?.writer === "tools" &&
+    left.cgroups.some(isHidden)
+  ) killHidden(left, room);
   ops.push({ do: "remove", how, why: WHY });
   let stays = (how & REMOVE.later) !== 0 && dir !== undefined
     ? removeLater(left, how, room, dir)
