@@ -6,6 +6,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -108,4 +111,52 @@ void close_others(unsigned int from, int *keep, unsigned int count)
 		from = (unsigned int)keep[i] + 1;
 	}
 	syscall(SYS_close_range, from, ~0u, 0u);
+}
+
+union rights {
+	struct cmsghdr head;
+	char room[CMSG_SPACE(PACKET_FDS * sizeof(int))];
+};
+
+ssize_t send_fds(int sock, const void *data, size_t size, const int *fd,
+		 unsigned int count)
+{
+	const size_t bytes = count * sizeof(int);
+	union rights control = { 0 };
+	struct iovec piece = { (void *)(uintptr_t)data, size };
+	struct msghdr msg = { .msg_iov = &piece,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = (socklen_t)CMSG_SPACE(bytes) };
+	ssize_t n;
+
+	control.head.cmsg_level = SOL_SOCKET;
+	control.head.cmsg_type = SCM_RIGHTS;
+	control.head.cmsg_len = (socklen_t)CMSG_LEN(bytes);
+	memcpy(CMSG_DATA(&control.head), fd, bytes);
+	do
+		n = sendmsg(sock, &msg, MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	return n;
+}
+
+ssize_t receive_fds(int sock, void *data, size_t size, int fd[PACKET_FDS])
+{
+	union rights control = { 0 };
+	struct iovec piece = { data, size };
+	struct msghdr msg = { .msg_iov = &piece,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control.room) };
+	const struct cmsghdr *head;
+	ssize_t n;
+
+	for (unsigned int i = 0; i < PACKET_FDS; i++)
+		fd[i] = -1;
+	n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	head = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (head && head->cmsg_level == SOL_SOCKET &&
+	    head->cmsg_type == SCM_RIGHTS)
+		memcpy(fd, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
+	return n;
 }

@@ -26,6 +26,13 @@ void default_signals(void);
 uint64_t block_signals(void);
 void restore_signals(uint64_t mask);
 
+/* One packet with descriptors. `fd` gets those that came, else -1. Returns what
+ * sendmsg(2) and recvmsg(2) do. */
+#define PACKET_FDS 2
+ssize_t send_fds(int sock, const void *data, size_t size, const int *fd,
+		 unsigned int count);
+ssize_t receive_fds(int sock, void *data, size_t size, int fd[PACKET_FDS]);
+
 void sleep_ms(int ms);
 int64_t now_ms(void);
 

@@ -19,7 +19,6 @@
 #include "held.h"
 #include "kernel.h"
 #include "proc.h"
-#include "userns.h"
 
 /* So many looks in a row must find it held, each after so many milliseconds in
  * which nothing came. */
@@ -132,18 +131,6 @@ int held_timeout(const struct keeper *k, int timeout)
 	return LOOK_MS;
 }
 
-/* Whose files they have hidden from us is told by its user namespace. */
-static void kill_all(const struct keeper *k)
-{
-	int userns = k->td.userns;
-
-	if (userns < 0 && k->td.cgroups && !k->ended)
-		userns = open_userns(k->init);
-	cgroup_kill(k->td.cgroup, k->td.cgroups, userns);
-	if (userns >= 0 && userns != k->td.userns)
-		close(userns);
-}
-
 void kill_init(struct keeper *k)
 {
 	cgroup_calm(k->td.cgroup, k->td.cgroups);
@@ -152,7 +139,7 @@ void kill_init(struct keeper *k)
 	/* Its end would not be theirs, and one of them may trace it. Before any
 	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
-		kill_all(k);
+		cgroup_kill(k->td.cgroup, k->td.cgroups, k->td.userns);
 	cgroup_let_die(k->td.cgroup, k->td.cgroups);
 	if (!k->ended)
 		cgroup_free(k->td.way_out, k->init);

@@ -32,6 +32,8 @@
 
 /* How long a container that was killed may take to be gone. */
 #define GONE_MS 10000
+/* How long the warden may take to answer: it may be stopped. */
+#define WARDEN_MS 1000
 
 static struct keeper keeper;
 
@@ -50,7 +52,6 @@ static int take_run(struct keeper *k, const struct arg *a)
 	k->channel = take_slot(k, a[2].n);
 	k->control = take_slot(k, a[3].n);
 	k->tty.master = take_slot(k, a[4].n);
-	k->td.userns = take_slot(k, a[5].n);
 	return 0;
 }
 
@@ -66,7 +67,7 @@ static void close_foreign(struct keeper *k)
 		keep[n++] = fd;
 	keep[n++] = k->signals;
 	if (find_op(&k->plan, OP_K_RUN, &op))
-		for (int i = 2; i < 6; i++)
+		for (int i = 2; i < 5; i++)
 			keep[n++] = take_slot(k, op.a[i].n);
 	if (find_op(&k->plan, OP_K_STATE, &op))
 		keep[n++] = take_slot(k, op.a[2].n);
@@ -128,31 +129,12 @@ static void leave_stdio(void)
 		close(fd);
 }
 
-/* A user's own container may leave files and cgroups of ids that only its user
- * namespace may touch. It is held when init has ended and is not reaped yet:
- * before execve it may not be looked at by us (ptrace(2), "access mode
- * checking"). */
-static void hold_userns(struct keeper *k)
-{
-	siginfo_t info = { 0 };
-	char path[32];
-
-	if (k->td.userns >= 0 || (!k->td.trees && !k->td.cgroups) ||
-	    geteuid() == 0 ||
-	    waitid(P_PID, (id_t)k->init, &info, WEXITED | WNOHANG | WNOWAIT) ||
-	    info.si_pid != k->init)
-		return;
-	k->td.userns = open(proc_path(path, k->init, "/ns/user"),
-			    O_RDONLY | O_CLOEXEC);
-}
-
 static void reap(struct keeper *k)
 {
 	struct rusage usage;
 	int status;
 	pid_t pid;
 
-	hold_userns(k);
 	while ((pid = wait4(-1, &status, WNOHANG | __WALL, &usage)) > 0) {
 		if (pid == k->init) {
 			k->ended = true;
@@ -215,9 +197,27 @@ static void start_timer(struct keeper *k)
 	}
 }
 
+/* A user's own container may give files and cgroups to ids that only its user
+ * namespace may touch. The warden has that since it was made; later the first
+ * process may be in another one, and the warden stopped. */
+static void take_userns(struct keeper *k)
+{
+	struct pollfd p = { .fd = k->control, .events = POLLIN };
+	int fds[PACKET_FDS];
+	char byte;
+
+	if (k->control < 0 || (!k->td.trees && !k->td.cgroups) ||
+	    geteuid() == 0 || send(k->control, "U", 1, MSG_NOSIGNAL) != 1 ||
+	    poll(&p, 1, WARDEN_MS) <= 0)
+		return;
+	if (receive_fds(k->control, &byte, 1, fds) == 1)
+		k->td.userns = fds[0];
+}
+
 /* From here on the container runs. */
 static void open_gate(struct keeper *k)
 {
+	take_userns(k);
 	measure_open(k);
 	if (!k->ended && !held_open(k)) {
 		kill_init(k);
@@ -436,7 +436,7 @@ static void dismiss_warden(struct keeper *k)
 	if (k->control < 0)
 		return;
 	if (send(k->control, "D", 1, MSG_NOSIGNAL) == 1 &&
-	    poll(&p, 1, 1000) > 0 && k->warden)
+	    poll(&p, 1, WARDEN_MS) > 0 && k->warden)
 		while (waitpid(k->warden, NULL, __WALL) < 0 && errno == EINTR)
 			;
 }

@@ -6,7 +6,7 @@
  *   kRun     pid of init (our child), pid of the warden (0: none); slots: the
  *            host end of the report channel (-1: the command runs already),
  *            the host end of the warden's control socket (-1), the PTY master
- *            (-1), the container's user namespace (-1)
+ *            (-1)
  *   kCgroup  root: a directory that stays; path: relative to it; own: how many
  *            of its last components are ours (0: systemd removes it, and it
  *            need only be empty); kind: CGROUP_*

@@ -94,7 +94,6 @@ struct k_mount_attr { /* mount_setattr(2) */
 #define K_FSCONFIG_CMD_CREATE 6u
 #define K_FSCONFIG_CMD_RECONFIGURE 7u
 
-#define K_NS_GET_PARENT 0xb702 /* since 4.9, ioctl_nsfs(2) */
 #define K_CLOSE_RANGE_CLOEXEC 4u
 
 struct k_sock_filter { /* <linux/filter.h> */

@@ -102,7 +102,7 @@ struct plan_record {
 	X(INIT, 75, "n") \
 	X(EXEC, 76, "ll") \
 	X(REST, 77, "") \
-	X(K_RUN, 89, "nnffff") \
+	X(K_RUN, 89, "nnfff") \
 	X(K_CGROUP, 90, "ssnn") \
 	X(K_STATE, 91, "ssf") \
 	X(K_TREE, 92, "ssn") \

@@ -6,48 +6,10 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel.h"
-#include "proc.h"
 #include "userns.h"
-
-static bool is_same(int fd, const struct stat *st)
-{
-	struct stat there;
-
-	return fstat(fd, &there) == 0 && there.st_ino == st->st_ino &&
-	       there.st_dev == st->st_dev;
-}
-
-int open_userns(pid_t pid)
-{
-	struct stat ours;
-	char path[32];
-	int fd, above;
-
-	if (stat("/proc/self/ns/user", &ours) < 0)
-		return -1;
-	fd = open(proc_path(path, pid, "/ns/user"), O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && is_same(fd, &ours)) {
-		close(fd);
-		return -1;
-	}
-	/* There are 32 at the most in each other, user_namespaces(7). */
-	while (fd >= 0) {
-		above = ioctl(fd, K_NS_GET_PARENT);
-		if (above >= 0 && is_same(above, &ours)) {
-			close(above);
-			break;
-		}
-		close(fd);
-		fd = above;
-	}
-	return fd;
-}
 
 bool write_inside(int userns, int root, const char *path, const char *name,
 		  const char *text)

@@ -12,7 +12,6 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "calls.h"
@@ -32,7 +31,8 @@
 
 struct warden {
 	int control; /* 'C': what is named is ours. 'N': it is another's,
-		      * and stays. 'D': done. End: act */
+		      * and stays. 'U': asks for the user namespace.
+		      * 'D': done. End: act */
 	int tell;    /* from the child stage: pid and pidfd of init */
 	int parent;  /* pidfd of the foreground process */
 	int init;    /* pidfd, -1: not told */
@@ -75,31 +75,44 @@ static void read_config(const struct arg *blob, struct teardown *td)
 /* An exec's warden removes nothing, and its /proc is the container's by now. */
 void warden_tell(struct child *c, int pidfd, pid_t pid)
 {
-	int fds[2] = { pidfd,
-		       c->holds_userns ? open("/proc/self/ns/user",
-					      O_RDONLY | O_CLOEXEC) :
-					 -1 };
-	size_t size = fds[1] < 0 ? sizeof(int) : sizeof(fds);
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(fds))];
-	} control = { 0 };
-	struct iovec data = { &pid, sizeof(pid) };
-	struct msghdr msg = { .msg_iov = &data,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = (socklen_t)CMSG_SPACE(size) };
+	int fds[PACKET_FDS] = { pidfd,
+				c->holds_userns ? open("/proc/self/ns/user",
+						       O_RDONLY | O_CLOEXEC) :
+						  -1 };
 
 	if (c->warden < 0)
 		return;
-	control.head.cmsg_level = SOL_SOCKET;
-	control.head.cmsg_type = SCM_RIGHTS;
-	control.head.cmsg_len = (socklen_t)CMSG_LEN(size);
-	memcpy(CMSG_DATA(&control.head), fds, size);
-	while (sendmsg(c->warden, &msg, MSG_NOSIGNAL) < 0 && errno == EINTR)
-		;
+	/* Where the warden is gone, nobody needs it. */
+	(void)send_fds(c->warden, &pid, sizeof(pid), fds, fds[1] < 0 ? 1 : 2);
 	if (fds[1] >= 0)
 		close(fds[1]);
+}
+
+/* Takes the packet of warden_tell, or the end of the child stage. */
+static void take_init(struct warden *w)
+{
+	int fds[PACKET_FDS];
+	pid_t pid;
+	ssize_t n;
+
+	n = receive_fds(w->tell, &pid, sizeof(pid), fds);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	w->init = fds[0];
+	w->td.userns = fds[1];
+	close(w->tell);
+	w->tell = -1;
+}
+
+/* The keeper wants the container's user namespace. It is told of it before the
+ * keeper can be there. */
+static void give_userns(struct warden *w)
+{
+	if (w->tell >= 0)
+		take_init(w);
+	/* Where the keeper is gone, the end of its socket says so. */
+	(void)send_fds(w->control, "U", 1, &w->td.userns,
+		       w->td.userns < 0 ? 0 : 1);
 }
 
 static void take_word(struct warden *w, char word)
@@ -108,40 +121,8 @@ static void take_word(struct warden *w, char word)
 		w->owned = true;
 	if (word == 'N')
 		w->td.cgroups = w->td.trees = 0;
-}
-
-/* Takes the packet of warden_tell, or the end of the child stage. */
-static void take_init(struct warden *w)
-{
-	int fds[2] = { -1, -1 };
-	union {
-		struct cmsghdr head;
-		char room[CMSG_SPACE(sizeof(fds))];
-	} control = { 0 };
-	pid_t pid = 0;
-	struct iovec data = { &pid, sizeof(pid) };
-	struct msghdr msg = { .msg_iov = &data,
-			      .msg_iovlen = 1,
-			      .msg_control = &control,
-			      .msg_controllen = sizeof(control.room) };
-	const struct cmsghdr *head;
-	ssize_t n;
-
-	n = recvmsg(w->tell, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	head = n > 0 ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (head && head->cmsg_level == SOL_SOCKET &&
-	    head->cmsg_type == SCM_RIGHTS &&
-	    head->cmsg_len >= CMSG_LEN(sizeof(int)))
-		memcpy(fds, CMSG_DATA(head),
-		       head->cmsg_len >= CMSG_LEN(sizeof(fds)) ?
-			       sizeof(fds) :
-			       sizeof(int));
-	w->init = fds[0];
-	w->td.userns = fds[1];
-	close(w->tell);
-	w->tell = -1;
+	if (word == 'U')
+		give_userns(w);
 }
 
 /* Returns false at the end of the control socket. */

@@ -154,7 +154,6 @@ export const OPS = {
       "channel:f",
       "control:f",
       "master:f",
-      "userns:f",
     ],
   },
   kCgroup: { code: 90, args: ["root:s", "path:s", "own:n", "kind:n"] },

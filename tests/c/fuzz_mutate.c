@@ -538,7 +538,7 @@ static struct piece make_run(struct draft *d)
 
 	put_i64(d, 4242);
 	put_i64(d, fuzz_below(2) * 4241);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < 3; i++)
 		put_i64(d, (int64_t)fuzz_below(3) - 1);
 	return end(d, at);
 }

@@ -232,7 +232,6 @@ function makeSynthetic(name: OpName): Uint8Array {
       channel: "channel",
       control: "control",
       master: "",
-      userns: "",
       why: "",
     });
   }

@@ -143,7 +143,7 @@ def stop_maps(spec, pid, channel):
 
 
 def keeper_ops(spec, pid, warden, master):
-    ops = [("K_RUN", pid, warden, 0, 1, 2 if master >= 0 else -1, -1)]
+    ops = [("K_RUN", pid, warden, 0, 1, 2 if master >= 0 else -1)]
     ops += teardown_ops(spec, 3)
     ops += [("K_TEXT", *t, *[""] * (5 - len(t))) for t in spec.get("texts", [])]
     ops += [("K_COUNT", *c) for c in spec.get("counts", [])]

@@ -1,12 +1,12 @@
 /**
  * A user's container that gives its cgroup, or files in it, to ids that are not
- * its user's: it is ended and removed all the same.
+ * its user's, or hides in a user namespace of its own: it is ended and removed all the same.
  *
  * @module
  */
 
 import { assertEquals, assertMatch } from "@std/assert";
-import { testOn } from "../needs.ts";
+import { testOn, USERS } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { makeUserRoom, NEEDS, type UserRoom } from "./user_room.ts";
 
@@ -52,3 +52,48 @@ for (const [what, hide] of HIDES) {
     },
   );
 }
+
+const LISTS = "cgroup.kill cgroup.freeze cgroup.procs cgroup.threads";
+
+testOn(
+  NEEDS,
+  "what hides from the end of a run dies, also where the first process has entered another user namespace",
+  async () => {
+    await using room = makeUserRoom();
+    room.write(
+      `setsid sleep 1000 >/dev/null 2>&1 & cd $c; chown 1:1 ${LISTS}; chmod 0 ${LISTS}; exec unshare -U true`,
+    );
+    const { done } = room.start("run", "--bundle", room.bundle, room.id);
+    assertEquals(await done, {
+      code: 0,
+      signal: null,
+      stdout: "",
+      stderr: "",
+    });
+    assertEquals([room.listIds(), room.findCgroups()], [[], []]);
+  },
+);
+
+testOn(
+  NEEDS,
+  "and files of other ids go",
+  async () => {
+    await using room = makeUserRoom();
+    const layers = `${room.dir}/layers`;
+    Deno.mkdirSync(layers, { mode: 0o700 });
+    Deno.chownSync(layers, USERS.subuid, USERS.subuid);
+    const { done } = room.start(
+      ...["run", "--rootfs", room.rootfs, "--name", room.id],
+      ...[`--ephemeral=${layers}`, "--security-opt", "seccomp=unconfined"],
+      ...["--", "sh", "-c"],
+      "mkdir -p /d/e; chown -R 5:5 /d; chmod -R 700 /d; exec unshare -U true",
+    );
+    assertEquals(await done, {
+      code: 0,
+      signal: null,
+      stdout: "",
+      stderr: "",
+    });
+    assertEquals([...Deno.readDirSync(layers)], []);
+  },
+);

@@ -38,6 +38,7 @@ export interface UserRoom extends AsyncDisposable {
   id: string;
   dir: string;
   rootfs: string;
+  bundle: string;
   /** The cgroup that the user has. */
   cgroup: string;
   /** Makes the container's process this script, in which $c is its cgroup.
@@ -48,10 +49,13 @@ export interface UserRoom extends AsyncDisposable {
   call(...words: string[]): Promise<Ended>;
   /** Fails unless the command exits 0 and says nothing. */
   callQuiet(...words: string[]): Promise<void>;
+  /** Starts a command of rustyrun's as the user. */
   start(...words: string[]): Running;
   /** Creates and starts the container, and waits until it says "ready". */
   startUp(): Promise<void>;
   listIds(): string[];
+  /** The cgroups of containers that are there, by their names. */
+  findCgroups(): string[];
 }
 
 const CAPABILITIES = ["CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL"]
@@ -150,6 +154,7 @@ export function makeUserRoom(
     id,
     dir,
     rootfs,
+    bundle,
     cgroup,
     write: (script, over = {}) =>
       Deno.writeTextFileSync(
@@ -167,6 +172,9 @@ export function makeUserRoom(
       assertEquals(await waitFor(said, (it) => it !== ""), "ready\n");
     },
     listIds,
+    findCgroups: () =>
+      [...Deno.readDirSync(cgroup)].filter((it) => it.isDirectory)
+        .map((it) => it.name),
     async [Symbol.asyncDispose]() {
       const left = listIds().map((it) => `state ${it}`);
       for (const it of listIds()) await call("delete", "--force", it);

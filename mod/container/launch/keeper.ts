@@ -123,7 +123,6 @@ export function planWatch(
     channel: options.runs ? "" : "channel",
     control: options.warden > 0 ? "control" : "",
     master: run.received.has(FD_TAG.master) ? "master" : "",
-    userns: "",
     why: WHY,
   }];
 }
