@@ -8,6 +8,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { testOn, USERS } from "../needs.ts";
 import { waitFor } from "../wait.ts";
+import { killKeepers } from "./rubbish_room.ts";
 import { makeUserRoom, NEEDS, type UserRoom } from "./user_room.ts";
 
 const HIDES: [string, string][] = [
@@ -97,3 +98,29 @@ testOn(
     assertEquals([...Deno.readDirSync(layers)], []);
   },
 );
+
+const LEFT: [string, string][] = [
+  [
+    "whom a container hides",
+    `setsid sleep 1000 >/dev/null 2>&1 & cd $c; chown 1:1 ${LISTS}; chmod 0 ${LISTS}`,
+  ],
+  [
+    "many cgroups of other ids",
+    "cd $c; n=$(seq 700); mkdir $n; for it in $n; do echo $it/in; done | xargs mkdir; chown -R 1:1 $n; chmod 700 $n",
+  ],
+];
+
+for (const [what, script] of LEFT) {
+  testOn(NEEDS, `one sweep is enough for ${what}`, async () => {
+    await using room = makeUserRoom();
+    room.write(`${script}; echo ready; exec sleep 1000`);
+    const running = room.start("run", "--bundle", room.bundle, room.id);
+    await running.waitFor("ready");
+    await killKeepers(running);
+    const words = ["run", "--rootfs", room.rootfs, "--", "true"];
+    await room.callQuiet(...words);
+    const left = () => [...room.listIds(), ...room.findCgroups()];
+    assertEquals(await waitFor(left, (it) => it.length === 0), []);
+    await running.done;
+  });
+}

@@ -231,6 +231,7 @@ export function removeStopped(
     cgroups: keepCgroups ? [] : cgroup.dirs,
     parents: cgroup.parents,
     resctrl,
+    idMaps: noted?.idMaps,
   };
   const state = splitPath(dir);
   const rest = { ...treesOf(noted ?? {}), state };

@@ -147,7 +147,7 @@ const WHY = "remove what is named before";
 /** Files of a user's own container, and cgroups that it has made, may be of ids
  * that only its user namespace may touch: one with the same ids is as good. */
 function removeInside(
-  left: Pick<Leftovers, "cgroups" | "trees" | "state">,
+  left: Leftovers,
   how: number,
   room: string,
   idMaps: IdMaps,
@@ -201,7 +201,7 @@ const isGone = (it: LeftCgroup) => it.systemd === true || isMissing(it.path);
  * @throws {ContainerError} when something stays
  */
 export function removeGroups(
-  groups: Pick<Leftovers, "cgroups" | "parents" | "resctrl">,
+  groups: Pick<Leftovers, "cgroups" | "parents" | "resctrl" | "idMaps">,
   how: number,
   dir: StateDir,
 ): boolean {
@@ -213,43 +213,6 @@ export function removeGroups(
 
 function slotsOf(dir: StateDir | undefined): Map<string, number> {
   return new Map(dir === undefined ? [] : [["state", dir.fd]]);
-}
-
-/** Removes what nobody is to wait for. Where a user's container may have files
- * of subordinate ids, nobody would be left to make a user namespace for the
- * rest: it all goes in there, the state as well, which is of the user's own id. */
-function removeLater(
-  left: Leftovers,
-  how: number,
-  room: string,
-  dir: StateDir,
-): Stays[] {
-  const { idMaps, trees = [], state, ...groups } = left;
-  if (idMaps?.writer !== "tools") {
-    return runRemoval(
-      [...planLeftovers(left), { do: "remove", how, why: WHY }],
-      room,
-      slotsOf(dir),
-    );
-  }
-  const spare = how | REMOVE.spare;
-  const stays = runRemoval(
-    [
-      ...planLeftovers({ ...groups, ...(state && { state }) }),
-      { do: "remove", how: spare, why: WHY },
-    ],
-    room,
-    slotsOf(dir),
-  );
-  const inside = stays.filter((it) => isInside(it, idMaps));
-  const cgroups = cgroupsIn(inside, left);
-  // It stays for the next one, who finds by it what is left.
-  const all = stays.length === 0 && groups.cgroups.every(isGone);
-  const rest = { cgroups, trees, ...(all && state && { state }) };
-  return [
-    ...stays.filter((it) => !inside.includes(it)),
-    ...removeInside(rest, how, room, idMaps, dir),
-  ];
 }
 
 /** What a user namespace may get rid of: also whom only its ids may kill. */
@@ -299,27 +262,34 @@ export function removeLeftovers(
 ): void {
   const ops = planLeftovers(left);
   if (ops.length === 0) return;
+  const { idMaps, trees = [] } = left;
+  // Nobody would be left to make a user namespace for what takes long: all of it
+  // is removed in there. The state is of the user's own id, which is there, too.
+  if ((how & REMOVE.later) !== 0 && idMaps?.writer === "tools") {
+    return tellStays(removeInside(left, how, room, idMaps, dir), left);
+  }
   // Before any walk: they may make cgroups faster than it goes.
   if (
-    (how & REMOVE.kill) !== 0 && left.idMaps?.writer === "tools" &&
+    (how & REMOVE.kill) !== 0 && idMaps?.writer === "tools" &&
     left.cgroups.some(isHidden)
   ) killHidden(left, room);
   ops.push({ do: "remove", how, why: WHY });
-  let stays = (how & REMOVE.later) !== 0 && dir !== undefined
-    ? removeLater(left, how, room, dir)
-    : runRemoval(ops, room, slotsOf(dir));
-  const inside = stays.filter((it) => isInside(it, left.idMaps));
-  if (left.idMaps !== undefined && inside.length > 0) {
+  let stays = runRemoval(ops, room, slotsOf(dir));
+  const inside = stays.filter((it) => isInside(it, idMaps));
+  if (idMaps !== undefined && inside.length > 0) {
     stays = stays.filter((it) => !inside.includes(it));
-    const { trees = [] } = left;
     const rest = { trees, cgroups: cgroupsIn(inside, left) };
-    stays.push(...removeInside(rest, how, room, left.idMaps));
+    stays.push(...removeInside(rest, how, room, idMaps));
     // The state has stayed for what is gone now.
     if (stays.length === 0) {
       const { trees: _, idMaps: __, ...rest } = left;
       return removeLeftovers(rest, how, room, dir);
     }
   }
+  tellStays(stays, left);
+}
+
+function tellStays(stays: readonly Stays[], left: Leftovers): void {
   const [first, ...others] = stays.map((it) => wordStays(it, left));
   if (first === undefined) return;
   first.suppressed.push(...others);
