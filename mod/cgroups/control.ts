@@ -11,7 +11,7 @@ import {
   writeTextFileSync,
 } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
-import { errnoOf, noCgroup, wordFailure } from "./errors.ts";
+import { errnoOf, noCgroup, wordFailure, wordTaken } from "./errors.ts";
 import { holds, type Seen } from "./join.ts";
 import { calmCgroups, findList } from "./calm.ts";
 import { readOwn, writeOwn } from "./own.ts";
@@ -117,18 +117,24 @@ export function freezeCgroups(
     try {
       writeOwn(path, value);
     } catch (error) {
-      throw wordFailure(
+      throw wordTaken(
         `pause the container: write "${value}" to "${path}"`,
         path,
         error,
       );
     }
   };
+  const read = (file: string) => {
+    try {
+      return readOwn(file);
+    } catch (error) {
+      throw wordTaken(`pause the container: read "${file}"`, file, error);
+    }
+  };
   write(on);
   const deadline = performance.now() + FREEZE_MS;
   for (let turn = 0, wait = 1;; turn++, wait = Math.min(wait * 2, 50)) {
-    const text = readTextFileSync(`${dir.path}/${status}`);
-    if (done.test(text)) return;
+    if (done.test(read(`${dir.path}/${status}`))) return;
     if (performance.now() > deadline) break;
     // A v1 freezer can miss a process that forks just now and stay FREEZING:
     // thawing it for a moment lets the next try see it.
@@ -165,7 +171,7 @@ export function thawCgroups(dirs: readonly CgroupDir[]): void {
   try {
     writeOwn(path, value);
   } catch (error) {
-    throw wordFailure(
+    throw wordTaken(
       `resume the container: write "${value}" to "${path}"`,
       path,
       error,
@@ -201,19 +207,7 @@ function collectPids(top: string, pids: Set<number>, most?: number): void {
       }
     }, most);
   } catch (cause) {
-    const errno = errnoOf(cause);
-    if (errno !== "EACCES" && errno !== "EPERM") {
-      throw wordFailure(`list the processes of "${top}"`, top, cause);
-    }
-    throw new ContainerError(
-      `Cannot list the processes of "${top}": ${errno}`,
-      {
-        code: "cgroup-hidden",
-        hint:
-          "The container may have taken the right to read it away: rustyrun delete --force ends it all the same, and so does root",
-        cause,
-      },
-    );
+    throw wordTaken(`list the processes of "${top}"`, top, cause);
   }
 }
 

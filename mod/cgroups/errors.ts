@@ -181,6 +181,26 @@ export function wordFailure(
   });
 }
 
+/** The error for a failed action on a file of a container's own cgroup, whose
+ * rights the container may have given away; for others as
+ * {@linkcode wordFailure}. */
+export function wordTaken(
+  wanted: string,
+  file: string,
+  error: unknown,
+): ContainerError {
+  const errno = errnoOf(error);
+  if (errno !== "EACCES" && errno !== "EPERM") {
+    return wordFailure(wanted, file, error);
+  }
+  return new ContainerError(`Cannot ${wanted}: ${errno}`, {
+    code: "cgroup-hidden",
+    hint:
+      "The container may have taken that right away: rustyrun delete --force ends it all the same, and root may do it",
+    cause: error,
+  });
+}
+
 /** The error for what needs a cgroup, where the container has none. */
 export function noCgroup(wanted: string): ContainerError {
   return new ContainerError(`Cannot ${wanted}: it has no cgroup`, {

@@ -10,11 +10,12 @@
  * @module
  */
 
-import { existsSync, readTextFileSync } from "../../ffi/files.ts";
+import { existsSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { type CgroupMount, type Facts, parseCgroups } from "../host.ts";
-import { noCgroup } from "./errors.ts";
+import { errnoOf, noCgroup, wordTaken } from "./errors.ts";
 import type { CgroupDir, CgroupPlan } from "./model.ts";
+import { readOwn } from "./own.ts";
 import { ownDirectory } from "./placement.ts";
 
 /** Where /proc shows two processes. */
@@ -151,19 +152,20 @@ function findRefusal(path: string, version: 1 | 2): string | undefined {
     : undefined;
 }
 
-function attempt<T>(call: () => T): T | undefined {
+function attempt<T>(path: string, call: () => T): T | undefined {
   try {
     return call();
   } catch (error) {
-    if (error instanceof Deno.errors.PermissionDenied) throw error;
-    return undefined;
+    if (!["EACCES", "EPERM"].includes(errnoOf(error))) return undefined;
+    throw wordTaken(`look at "${path}"`, path, error);
   }
 }
 
-const read = (path: string) => attempt(() => readTextFileSync(path));
+const read = (path: string) => attempt(path, () => readOwn(path));
 
 /** Without a look at what is in it: a list of tasks may be long. */
-const isThere = (path: string) => attempt(() => existsSync(path)) === true;
+const isThere = (path: string) =>
+  attempt(path, () => existsSync(path)) === true;
 
 /** The hierarchies, with the place that a process has in each. */
 function listMounts({ process, proc }: Seen): CgroupMount[] {

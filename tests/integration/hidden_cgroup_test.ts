@@ -54,6 +54,29 @@ for (const [what, hide] of HIDES) {
   );
 }
 
+testOn(
+  NEEDS,
+  "what cannot be done to a container that hides its cgroup says why",
+  async () => {
+    await using room = makeUserRoom();
+    const { id } = room;
+    room.write("chown 1:1 $c; chmod 0 $c; echo ready; exec sleep 1000");
+    await room.startUp();
+    for (
+      const [words, code] of [
+        [["pause", id], 1],
+        [["exec", id, "true"], 255],
+        [["kill", "--all", id, "TERM"], 1],
+      ] as const
+    ) {
+      const ended = await room.call(...words);
+      assertEquals([words, ended.code], [words, code]);
+      assertMatch(ended.stderr, /hint: The container may have taken that/);
+    }
+    await room.callQuiet("delete", "--force", id);
+  },
+);
+
 const LISTS = "cgroup.kill cgroup.freeze cgroup.procs cgroup.threads";
 
 testOn(
