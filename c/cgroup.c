@@ -16,6 +16,7 @@
 #include "calls.h"
 #include "cgroup.h"
 #include "kernel.h"
+#include "limits.h"
 #include "tree.h"
 #include "userns.h"
 
@@ -162,34 +163,34 @@ static void visit_all(int dir, void (*visit)(int dir))
 	visit_most(dir, visit, UINT_MAX);
 }
 
-/* What did not work shows when the cgroup is still busy. */
-static bool write_file(int dir, const char *name, const char *text)
+static struct {
+	int top;
+	pid_t pid;
+	unsigned int seen;
+} first;
+
+/* The first process, which was killed, may be frozen or slowed further down, and the
+ * others live until it dies: at the top it goes on. They may put it back, and make
+ * cgroups faster than the walk goes: so it comes up again and again. */
+static void free_first(void)
 {
-	int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-	bool done;
-
-	if (fd < 0)
-		return false;
-	done = write(fd, text, strlen(text)) >= 0;
-	close(fd);
-	return done;
-}
-
-static ssize_t read_file(int dir, const char *name, char *buf, size_t size)
-{
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return -1;
-	n = read(fd, buf, size);
-	close(fd);
-	return n;
+	if (first.pid > 0 && first.seen++ % CALM_MOST == 1)
+		cgroup_take(first.top, first.pid);
 }
 
 static void thaw_one(int dir)
 {
-	write_file(dir, "freezer.state", "THAWED");
+	write_at(dir, "freezer.state", "THAWED");
+	free_first();
+}
+
+static void visit_freeing(int dir, void (*visit)(int dir), pid_t pid)
+{
+	first.top = dir;
+	first.pid = pid;
+	first.seen = 0;
+	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), visit);
+	first.pid = 0;
 }
 
 /* A pid of another pid namespace reads as 0. */
@@ -205,7 +206,7 @@ static void count_one(int dir)
 {
 	char buf[8];
 
-	if (read_file(dir, "cgroup.procs", buf, sizeof(buf)) > 0)
+	if (read_at(dir, "cgroup.procs", buf, sizeof(buf)) > 0)
 		found++;
 }
 
@@ -271,11 +272,11 @@ static void kill_frozen(int dir)
 	ssize_t n;
 	int i;
 
-	write_file(dir, "freezer.state", "FROZEN");
+	write_at(dir, "freezer.state", "FROZEN");
 	found = 0;
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), count_one);
 	for (i = 0; found && i < looks; i++) {
-		n = read_file(dir, "freezer.state", state, sizeof(state));
+		n = read_at(dir, "freezer.state", state, sizeof(state));
 		if (n < 0 || (n >= 6 && !memcmp(state, "FROZEN", 6)))
 			break;
 		count_steps(2);
@@ -293,56 +294,14 @@ static int open_own(const struct cgroup *g)
 	return open_cgroup(g->root, g->path);
 }
 
-/* Takes back what a file of limits holds, a device in each line. One that has been
- * taken back is no longer in the file. */
-static void lift_rules(int dir, const char *name, const char *none)
-{
-	char buf[256], rule[80];
-	size_t len;
-	ssize_t n;
-
-	for (int i = 0; i < 64; i++) {
-		n = read_file(dir, name, buf, sizeof(buf));
-		for (len = 0; (ssize_t)len < n && buf[len] != ' '; len++)
-			;
-		if (n <= 0 || len > 24)
-			return;
-		memcpy(rule, buf, len);
-		memcpy(rule + len, none, strlen(none) + 1);
-		if (!write_file(dir, name, rule))
-			return;
-	}
-}
-
-/* Where it is so, nothing is written: a quota, also the same once more, costs as
- * many steps as the machine has cgroups. */
-static void lift_to(int dir, const char *name, const char *none)
-{
-	const size_t len = strlen(none);
-	char buf[32];
-	ssize_t n = read_file(dir, name, buf, sizeof(buf));
-
-	if (n > 0 && ((size_t)n < len || memcmp(buf, none, len)))
-		write_file(dir, name, none);
-}
-
-/* Dying takes time on a CPU; and a read that a limit holds up ends before its
- * process does. */
 static void lift_one(int dir)
 {
-	lift_to(dir, "cpu.idle", "0");
-	lift_to(dir, "cpu.shares", "1024");
-	lift_to(dir, "cpu.weight", "100");
-	lift_to(dir, "cpu.cfs_quota_us", "-1");
-	lift_to(dir, "cpu.max", "max");
-	lift_rules(dir, "blkio.throttle.read_bps_device", " 0");
-	lift_rules(dir, "blkio.throttle.read_iops_device", " 0");
-	lift_rules(dir, "blkio.throttle.write_bps_device", " 0");
-	lift_rules(dir, "blkio.throttle.write_iops_device", " 0");
-	lift_rules(dir, "io.max", " rbps=max wbps=max riops=max wiops=max");
+	lift_cgroup(dir);
+	free_first();
 }
 
-static void lift_limits(const struct cgroup *groups, unsigned int count)
+static void lift_limits(const struct cgroup *groups, unsigned int count,
+			pid_t pid)
 {
 	static const char *const slow[] = { "cpu.shares", "cpu.weight",
 					    "blkio.throttle.read_bps_device",
@@ -356,9 +315,8 @@ static void lift_limits(const struct cgroup *groups, unsigned int count)
 			continue;
 		/* What is not at the top is nowhere below. */
 		for (unsigned int k = 0; k < sizeof(slow) / sizeof(*slow); k++)
-			if (read_file(dir, slow[k], &byte, 1) >= 0) {
-				visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0),
-					  lift_one);
+			if (read_at(dir, slow[k], &byte, 1) >= 0) {
+				visit_freeing(dir, lift_one, pid);
 				break;
 			}
 		close(dir);
@@ -402,12 +360,12 @@ static bool kill_by_file(const struct cgroup *g, int dir, int userns)
 {
 	static const char name[] = "cgroup.kill";
 
-	if (dir >= 0 && write_file(dir, name, "1"))
+	if (dir >= 0 && write_at(dir, name, "1"))
 		return true;
 	if (errno != EACCES)
 		return false;
 	if (dir >= 0 && fchmodat(dir, name, 0600, 0) == 0 &&
-	    write_file(dir, name, "1"))
+	    write_at(dir, name, "1"))
 		return true;
 	return userns >= 0 && write_inside(userns, g->root, g->path, name, "1");
 }
@@ -443,7 +401,7 @@ void cgroup_kill(const struct cgroup *groups, unsigned int count, int userns)
 	}
 }
 
-void cgroup_let_die(const struct cgroup *groups, unsigned int count)
+void cgroup_let_die(const struct cgroup *groups, unsigned int count, pid_t pid)
 {
 	int dir;
 
@@ -451,27 +409,12 @@ void cgroup_let_die(const struct cgroup *groups, unsigned int count)
 		if (groups[i].kind != CGROUP_FREEZER)
 			continue;
 		dir = open_own(&groups[i]);
-		if (dir >= 0)
-			visit_all(dir, thaw_one);
+		if (dir < 0)
+			continue;
+		visit_freeing(dir, thaw_one, pid);
+		close(dir);
 	}
-	lift_limits(groups, count);
-}
-
-void cgroup_free(const char *way_out, pid_t pid)
-{
-	char digits[12];
-	size_t n = sizeof(digits);
-	int fd;
-
-	fd = way_out && pid > 0 ? open(way_out, O_WRONLY | O_CLOEXEC) : -1;
-	if (fd < 0)
-		return;
-	for (; pid; pid /= 10)
-		digits[--n] = (char)('0' + pid % 10);
-	/* It has ended already, or whoever waits for it gives it up. */
-	if (write(fd, digits + n, sizeof(digits) - n) < 0)
-		errno = 0;
-	close(fd);
+	lift_limits(groups, count, pid);
 }
 
 static int remove_one(int dir, const char *name)

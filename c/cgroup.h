@@ -33,12 +33,9 @@ void cgroup_show(const struct cgroup *groups, unsigned int count);
 void cgroup_kill(const struct cgroup *groups, unsigned int count, int userns);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while
  * frozen), and takes back what slows it, also what it has set itself: its share
- * and limit of CPU time, and limits of reads and writes. */
-void cgroup_let_die(const struct cgroup *groups, unsigned int count);
-/* Moves a killed process of an exec out of a frozen cgroup (v1), which is not
- * ours to thaw: there it goes on, and so dies. way_out: cgroup.procs of a cgroup
- * that is not frozen, NULL: there is none. */
-void cgroup_free(const char *way_out, pid_t pid);
+ * and limit of CPU time, and limits of reads and writes. pid: its first process, 0:
+ * that has ended. */
+void cgroup_let_die(const struct cgroup *groups, unsigned int count, pid_t pid);
 /* One try at removing a cgroup with those inside it; 0 when it is gone, else -1
  * with errno (EBUSY: somebody is still in it). */
 int cgroup_remove(const struct cgroup *g, bool below);

@@ -18,6 +18,7 @@
 #include "decode.h"
 #include "held.h"
 #include "kernel.h"
+#include "limits.h"
 #include "proc.h"
 
 /* So many looks in a row must find it held, each after so many milliseconds in
@@ -140,7 +141,8 @@ void kill_init(struct keeper *k)
 	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
 		cgroup_kill(k->td.cgroup, k->td.cgroups, k->td.userns);
-	cgroup_let_die(k->td.cgroup, k->td.cgroups);
+	cgroup_let_die(k->td.cgroup, k->td.cgroups,
+		       k->ended ? 0 : k->init);
 	if (!k->ended)
 		cgroup_free(k->td.way_out, k->init);
 }

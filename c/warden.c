@@ -18,6 +18,7 @@
 #include "cgroup.h"
 #include "decode.h"
 #include "kernel.h"
+#include "limits.h"
 #include "proc.h"
 #include "stage.h"
 #include "teardown.h"
@@ -207,7 +208,8 @@ static bool end_init(struct warden *w)
 			cgroup_kill(w->td.cgroup, w->td.cgroups,
 				    w->td.userns);
 		if (w->owned)
-			cgroup_let_die(w->td.cgroup, w->td.cgroups);
+			cgroup_let_die(w->td.cgroup, w->td.cgroups,
+				       find_pid(w->init));
 		if (poll(&p, 1, 100) > 0)
 			return true;
 		cgroup_free(w->td.way_out, find_pid(w->init));

@@ -1,12 +1,13 @@
 /**
- * What is done to a container's threads before they are killed.
+ * What is done so that a container's threads die: before they are killed, and
+ * behind it.
  *
  * @module
  */
 
-import { readTextFileSync } from "../../ffi/files.ts";
+import { readTextFileSync, writeTextFileSync } from "../../ffi/files.ts";
 import { trySyscall } from "../../ffi/libc.ts";
-import { errnoOf } from "./errors.ts";
+import { errnoOf, wordFailure } from "./errors.ts";
 import type { CgroupDir } from "./model.ts";
 import { visitCgroups } from "./walk.ts";
 
@@ -19,6 +20,16 @@ export function findList(dirs: readonly CgroupDir[]): CgroupDir | undefined {
     first("pids") ?? first("freezer") ?? dirs[0];
 }
 
+/** The cgroup through which a container is frozen: the v1 freezer where there
+ * is one, else v2. */
+export function findFreezer(
+  dirs: readonly CgroupDir[],
+): CgroupDir | undefined {
+  return dirs.find((d) =>
+    d.version === 1 && d.controllers.includes("freezer")
+  ) ?? dirs.find((d) => d.version === 2);
+}
+
 /** SCHED_FIFO, SCHED_RR, SCHED_DEADLINE, sched(7); with or without
  * SCHED_RESET_ON_FORK. */
 const REAL_TIME = [1, 2, 6], RESET_ON_FORK = 0x40000000;
@@ -26,7 +37,7 @@ const SCHED_OTHER = 0;
 
 /** Steps of the walk that stands before a kill: how many cgroups there are is the
  * container's choice. */
-const CALM_MOST = 512;
+const MOST = 512;
 
 /**
  * Gives the container's threads that have a real-time or deadline policy an
@@ -43,7 +54,7 @@ export function calmCgroups(dirs: readonly CgroupDir[]): void {
   try {
     visitCgroups(dir.path, (path) => {
       readNumbers(`${path}/${list}`).forEach(calmThread);
-    }, CALM_MOST);
+    }, MOST);
   } catch (error) {
     if (errnoOf(error) === "") throw error;
   }
@@ -64,5 +75,54 @@ function readNumbers(path: string): number[] {
   } catch (error) {
     if (errnoOf(error) !== "") return [];
     throw error;
+  }
+}
+
+/**
+ * Thaws the container's cgroup and all below it where a killed process would
+ * wait for that: in a v1 freezer, which the container itself may have used for
+ * cgroups of its own. In v2 the frozen die as well.
+ *
+ * @param first the first process, where it has been killed and the others die with
+ * it: they may make cgroups faster than this goes, so it comes to the top, again
+ * and again, as they may put it back. Undefined once it has ended: so has all
+ * @param most it ends after so many steps
+ */
+export function thawKilled(
+  dirs: readonly CgroupDir[],
+  first?: () => number | undefined,
+  most?: number,
+): void {
+  const dir = findFreezer(dirs);
+  if (dir?.version !== 1) return;
+  let seen = 0;
+  visitCgroups(dir.path, (path) => {
+    tryWrite(dir.path, () => {
+      const file = `${path}/freezer.state`;
+      if (readTextFileSync(file).trim() === "THAWED") return;
+      writeTextFileSync(file, "THAWED", { create: false });
+    });
+    if (first === undefined || seen++ % MOST !== 1) return false;
+    const pid = first();
+    if (pid === undefined) return true;
+    tryWrite(dir.path, () => {
+      const file = `${dir.path}/cgroup.procs`;
+      writeTextFileSync(file, `${pid}`, { create: false });
+    });
+    return false;
+  }, most);
+}
+
+/** One that is gone is fine. */
+function tryWrite(top: string, write: () => void): void {
+  try {
+    write();
+  } catch (error) {
+    if (["ENOENT", "ENODEV", "ESRCH"].includes(errnoOf(error))) return;
+    throw wordFailure(
+      `thaw what was killed: write below "${top}"`,
+      top,
+      error,
+    );
   }
 }

@@ -191,7 +191,7 @@ function refuseUsed(path: string): void {
       { code: "cgroup-frozen", hint: "Thaw it, or name another cgroupsPath" },
     );
   }
-  const count = countProcesses(path);
+  const count = findProcesses(path);
   if (count > 0) {
     throw new ContainerError(
       `Cannot use the cgroup "${path}": container's cgroup is not empty: ${count} process(es) found`,
@@ -200,13 +200,16 @@ function refuseUsed(path: string): void {
   }
 }
 
-/** How many processes are in a cgroup and those below it; 0 where there is none. */
-export function countProcesses(path: string): number {
+/** How many processes are in a cgroup, or else in the first of those below it that
+ * has any; 0 where there is none. Whoever lives there may make cgroups without
+ * end: nobody waits to hear how many they are in all. */
+export function findProcesses(path: string): number {
   let count = 0;
   visitCgroups(path, (at) => {
-    count += Math.max(0, readOr(`${at}/cgroup.procs`).split("\n").length - 1);
+    count = readOr(`${at}/cgroup.procs`).split("\n").length - 1;
+    return count > 0;
   });
-  return count;
+  return Math.max(0, count);
 }
 
 function readOr(path: string): string {

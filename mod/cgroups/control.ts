@@ -5,15 +5,11 @@
  * @module
  */
 
-import {
-  readTextFileSync,
-  statSync,
-  writeTextFileSync,
-} from "../../ffi/files.ts";
+import { readTextFileSync, statSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure, wordTaken } from "./errors.ts";
 import { holds, type Seen } from "./join.ts";
-import { calmCgroups, findList } from "./calm.ts";
+import { calmCgroups, findFreezer, findList, thawKilled } from "./calm.ts";
 import { readOwn, writeOwn } from "./own.ts";
 import { visitCgroups } from "./walk.ts";
 import type { CgroupDir } from "./model.ts";
@@ -26,14 +22,6 @@ function pause(milliseconds: number): void {
 /** How long a freeze may take: a process in an uninterruptible sleep (a dead
  * NFS server) freezes late or never. */
 const FREEZE_MS = 10_000;
-
-/** The cgroup through which a container is frozen: the v1 freezer where there
- * is one, else v2. */
-function findFreezer(dirs: readonly CgroupDir[]): CgroupDir | undefined {
-  return dirs.find((d) =>
-    d.version === 1 && d.controllers.includes("freezer")
-  ) ?? dirs.find((d) => d.version === 2);
-}
 
 function needFreezer(dirs: readonly CgroupDir[], wanted: string): CgroupDir {
   const dir = findFreezer(dirs);
@@ -243,31 +231,6 @@ function readList(path: string): string {
     if (["ENOENT", "ENODEV", "EOPNOTSUPP"].includes(errnoOf(error))) return "";
     throw error;
   }
-}
-
-/**
- * Thaws the container's cgroup and all below it where a killed process would
- * wait for that: in a v1 freezer, which the container itself may have used for
- * cgroups of its own. In v2 the frozen die as well.
- */
-export function thawKilled(dirs: readonly CgroupDir[]): void {
-  const dir = findFreezer(dirs);
-  if (dir?.version !== 1) return;
-  visitCgroups(dir.path, (path) => {
-    try {
-      const file = `${path}/freezer.state`;
-      if (readTextFileSync(file).trim() === "THAWED") return;
-      writeTextFileSync(file, "THAWED", { create: false });
-    } catch (error) {
-      const errno = errnoOf(error);
-      if (errno === "ENOENT" || errno === "ENODEV") return;
-      throw wordFailure(
-        `thaw what was killed: write "THAWED" below "${dir.path}"`,
-        dir.path,
-        error,
-      );
-    }
-  });
 }
 
 /** Sends a signal to a process; one that is gone is fine, and so is one that is not

@@ -46,22 +46,24 @@ function namesIn(fd: number): string[] {
  * Calls `visit` on a cgroup and on all below it. One that goes meanwhile is
  * passed over.
  *
- * @param visit gets a path that is short, and only good for the time of the call
+ * @param visit gets a path that is short, and only good for the time of the call;
+ * where it returns true, that was the last one
  * @param most it ends after so many steps
  * @throws {SyscallError} when one is there and cannot be opened
  */
 export function visitCgroups(
   path: string,
-  visit: (path: string) => void,
+  visit: (path: string) => boolean | void,
   most = Infinity,
 ): void {
   let fd = open(path);
   if (fd < 0 && fd !== ENOENT) throw new SyscallError("openat", -fd);
   /** What is still to be visited, from the top to the one that is open. */
   const levels: string[][] = [];
+  let done = false;
   const enter = () => {
     const here = `/proc/self/fd/${fd}`;
-    visit(here);
+    done = visit(here) === true;
     levels.push(namesIn(fd));
   };
   const change = (next: number) => {
@@ -70,7 +72,11 @@ export function visitCgroups(
   };
   try {
     if (fd >= 0) enter();
-    for (let step = 1; levels.length > 0 && fd >= 0 && step < most; step++) {
+    for (
+      let step = 1;
+      levels.length > 0 && fd >= 0 && !done && step < most;
+      step++
+    ) {
       const name = levels.at(-1)!.pop();
       if (name === undefined) {
         levels.pop();

@@ -6,13 +6,8 @@
 
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { errnoOf, SyscallError } from "../../ffi/errno.ts";
-import { calmCgroups } from "../cgroups/calm.ts";
-import {
-  isPopulated,
-  readPids,
-  signalCgroups,
-  thawKilled,
-} from "../cgroups/control.ts";
+import { calmCgroups, thawKilled } from "../cgroups/calm.ts";
+import { isPopulated, readPids, signalCgroups } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, type State } from "../state.ts";
 import { findState, listStates, statusOf } from "./status.ts";
@@ -202,7 +197,8 @@ export function signalContainer(
     const kills = signal === SIGKILL;
     const calm = () => kills && calmCgroups(dirs);
     const sent = signalFirst(state, signal, calm);
-    if (kills && sent) thawKilled(dirs);
+    const first = () => isAlive(state) ? state.pid : undefined;
+    if (kills && sent) thawKilled(dirs, first);
     return sent;
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;

@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { readCaller } from "../../mod/caller.ts";
 import { makeCgroups, planCgroups } from "../../mod/cgroups.ts";
+import { findProcesses } from "../../mod/cgroups/cgroupfs.ts";
 import { removeCgroups } from "../../mod/container/kept/removal.ts";
 import { ContainerError } from "../../mod/errors.ts";
 import { gatherFacts } from "../../mod/host.ts";
@@ -156,6 +157,22 @@ testOn(
     }
   },
 );
+
+Deno.test("findProcesses() goes no further than to the first cgroup with any", () => {
+  const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-find-" });
+  try {
+    const put = (path: string, text: string) => {
+      Deno.mkdirSync(path, { recursive: true });
+      Deno.writeTextFileSync(`${path}/cgroup.procs`, text);
+    };
+    put(dir, "");
+    assertEquals(findProcesses(dir), 0);
+    for (let i = 0; i < 5; i++) put(`${dir}/${i}/in`, "7\n8\n");
+    assertEquals(findProcesses(dir), 2);
+  } finally {
+    Deno.removeSync(dir, { recursive: true });
+  }
+});
 
 testOn(V1, "makeCgroups() refuses an OCI cgroup that is frozen", () => {
   const name = `/rustyrun-test${Deno.pid}.${nextSerial()}`;

@@ -7,8 +7,12 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Need, testOn } from "../needs.ts";
+import { start } from "../harness.ts";
+import { isFile, type Need, testOn } from "../needs.ts";
 import { findWarden, waitFor } from "../wait.ts";
+import { type CrashBox, makeCrashBox } from "./crash_box.ts";
+import { NEEDS as ROOT } from "./rubbish_calls.ts";
+import { findCgroups } from "./rubbish_room.ts";
 import { makeUserRoom, NEEDS, type UserRoom } from "./user_room.ts";
 
 const TRACED: Need[] = [...NEEDS, "strace", "cold"];
@@ -24,6 +28,30 @@ const HIDES = {
   "its cgroup": "chown 1:1 $c; chmod 0 $c",
 };
 
+/** Traces a process that runs, until it has ended. */
+async function attach(trace: string, pid: number): Promise<AsyncDisposable> {
+  const tracer = new Deno.Command("strace", {
+    args: ["-fqqo", trace, "-e", "trace=openat", "-p", `${pid}`],
+  }).spawn();
+  const status = () => Deno.readTextFileSync(`/proc/${pid}/status`);
+  const traced = /^TracerPid:\t[1-9]/m;
+  assertMatch(await waitFor(status, (it) => traced.test(it)), traced);
+  return {
+    async [Symbol.asyncDispose]() {
+      await tracer.status;
+    },
+  };
+}
+
+/** Checks how many looks into cgroups a trace has before the end of a container. */
+function check(trace: string, look: RegExp, end: RegExp): void {
+  const lines = Deno.readTextFileSync(trace).split("\n");
+  const at = lines.findIndex((it) => end.test(it));
+  assert(at >= 0, "nothing has ended it");
+  const looks = lines.slice(0, at).filter((it) => look.test(it)).length;
+  assert(looks < 2 * MOST, `${looks} looks before its end`);
+}
+
 /** A room, and where its calls are traced once they are to be. */
 function makeTraced(hides: keyof typeof HIDES = "its cgroup.kill") {
   const wrap: string[] = [];
@@ -36,33 +64,11 @@ function makeTraced(hides: keyof typeof HIDES = "its cgroup.kill") {
   const trace = `${room.dir}/trace`;
   return {
     room,
-    /** Traces a process that runs, until it has ended. */
-    async attach(pid: number): Promise<AsyncDisposable> {
-      const tracer = new Deno.Command("strace", {
-        args: ["-fqqo", trace, "-e", "trace=openat", "-p", `${pid}`],
-      }).spawn();
-      const status = () => Deno.readTextFileSync(`/proc/${pid}/status`);
-      assertMatch(
-        await waitFor(status, (it) => /^TracerPid:\t[1-9]/m.test(it)),
-        /^TracerPid:\t[1-9]/m,
-      );
-      return {
-        async [Symbol.asyncDispose]() {
-          await tracer.status;
-        },
-      };
-    },
+    trace,
     begin: () => wrap.push("strace", "-fqqo", trace, "-e", "trace=openat"),
     end() {
       wrap.length = 0;
-      const lines = Deno.readTextFileSync(trace).split("\n");
-      const at = lines.findIndex((it) =>
-        /"\S*cgroup\.kill"(?!.* = -)/.test(it)
-      );
-      assert(at >= 0, "nobody has written cgroup.kill");
-      const looks = lines.slice(0, at)
-        .filter((it) => /cgroup\.(procs|threads)"/.test(it)).length;
-      assert(looks < 2 * MOST, `${looks} looks before the kill`);
+      check(trace, /cgroup\.(procs|threads)"/, /"\S*cgroup\.kill"(?!.* = -)/);
     },
   };
 }
@@ -112,10 +118,71 @@ for (const what of ["keeper", "warden"]) {
     const keeper = running.pid;
     const warden = (await waitFor(() => findWarden(keeper)))!;
     const pid = what === "keeper" ? keeper : warden;
-    await using _tracer = await traced.attach(pid);
+    await using _tracer = await attach(traced.trace, pid);
     if (what === "warden") Deno.kill(keeper, "SIGKILL");
     await running.done;
     assertEquals(await waitFor(room.listIds, (it) => it.length === 0), []);
     traced.end();
+  });
+}
+
+const FROZEN: Need[] = [...ROOT, "strace", "cold", "cgroup-v1"];
+
+/** Makes many cgroups in a container's freezer, and freezes its first process in
+ * one of them, as it could itself. */
+async function freezeFirst({ call, name }: CrashBox): Promise<void> {
+  const read = async () => JSON.parse((await call("state", name)).stdout);
+  const { pid } = await waitFor(read, (it) => it.status === "running");
+  const top = findCgroups(name).find((it) => isFile(`${it}/freezer.state`));
+  for (let i = 0; i < 2 * MOST; i++) Deno.mkdirSync(`${top}/${i}`);
+  Deno.mkdirSync(`${top}/last`);
+  Deno.writeTextFileSync(`${top}/last/cgroup.procs`, `${pid}`);
+  Deno.writeTextFileSync(`${top}/last/freezer.state`, "FROZEN");
+  const state = () => Deno.readTextFileSync(`${top}/last/freezer.state`);
+  assertEquals(await waitFor(state, (it) => it === "FROZEN\n"), "FROZEN\n");
+}
+
+/** It dies at the top. */
+const checkFreed = (trace: string) =>
+  check(trace, /freezer\.state"/, /cgroup\.procs", O_WRONLY/);
+
+testOn(
+  FROZEN,
+  "kill frees a first process that is frozen before it walks",
+  async () => {
+    await using box = makeCrashBox();
+    await box.callQuiet("create", "--bundle", box.bundle, box.name);
+    await box.callQuiet("start", box.name);
+    await freezeFirst(box);
+    const trace = `${box.dir}/trace`;
+    const strace = ["strace", "-fqqo", trace, "-e", "trace=openat"];
+    const line = [...strace, ...box.argv("kill", box.name, "KILL")];
+    assertEquals((await box.runApart(line)).code, 0);
+    checkFreed(trace);
+    assertEquals(
+      await waitFor(() => box.status(box.name), (it) => it === "stopped"),
+      "stopped",
+    );
+    await box.callQuiet("delete", box.name);
+  },
+);
+
+for (const what of ["keeper", "warden"]) {
+  testOn(FROZEN, `the ${what} frees one before it walks, too`, async () => {
+    await using box = makeCrashBox();
+    const limit = what === "keeper" ? ["--timeout=15s"] : [];
+    const words = ["run", ...limit, "--bundle", box.bundle, box.name];
+    const running = start(box.argv(...words));
+    await freezeFirst(box);
+    const warden = (await waitFor(() => findWarden(running.pid)))!;
+    const trace = `${box.dir}/trace`;
+    const traced = what === "keeper" ? running.pid : warden;
+    {
+      await using _tracer = await attach(trace, traced);
+      if (what === "warden") running.kill("SIGKILL");
+      await running.done;
+    }
+    checkFreed(trace);
+    assertEquals(await box.status(box.name), "none");
   });
 }

@@ -4,12 +4,9 @@
  * @module
  */
 
-import { closeFd, trySyscall } from "../../../ffi/libc.ts";
-import {
-  freezeCgroups,
-  thawCgroups,
-  thawKilled,
-} from "../../cgroups/control.ts";
+import { closeFd, pollFds, trySyscall } from "../../../ffi/libc.ts";
+import { thawKilled } from "../../cgroups/calm.ts";
+import { freezeCgroups, thawCgroups } from "../../cgroups/control.ts";
 import { deleteContainer } from "../../container/delete.ts";
 import { type Explained, explainPlan } from "../../explain.ts";
 import { examine, type Finding } from "../../doctor.ts";
@@ -92,8 +89,10 @@ export function pauseBox(box: StartedBox): void {
 
 /** Lets processes of a container that were killed end, also where they are frozen;
  * in v2 those end by themselves. */
-export function thawBox({ dirs }: Pick<StartedBox, "dirs">): void {
-  thawKilled(dirs);
+export function thawBox(
+  { dirs, pid, pidfd }: Pick<StartedBox, "dirs" | "pid" | "pidfd">,
+): void {
+  thawKilled(dirs, () => pollFds([pidfd], 0).length > 0 ? undefined : pid);
 }
 
 /** Lets them go on. */

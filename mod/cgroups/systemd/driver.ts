@@ -9,7 +9,7 @@
 
 import { readTextFileSync } from "../../../ffi/files.ts";
 import { ContainerError } from "../../errors.ts";
-import { countProcesses, takeDirectory } from "../cgroupfs.ts";
+import { findProcesses, takeDirectory } from "../cgroupfs.ts";
 import type { CgroupDriver } from "../driver.ts";
 import { listRules } from "../devices.ts";
 import {
@@ -178,7 +178,7 @@ function freeName(
     throw error;
   }
   const isLeft = group === "" ||
-    tops.every((it) => countProcesses(`${it}${group}`) === 0);
+    tops.every((it) => findProcesses(`${it}${group}`) === 0);
   if (isLeft) removeUnit(manager, name);
   else reset(manager, name);
 }
