@@ -42,6 +42,37 @@ export function endOne(run: StartedRun, box?: StartedBox): Promise<EndedRun> {
   return Promise.resolve(UNCOUNTED);
 }
 
+/** A start that was killed has ended by then, in milliseconds, or is frozen: by
+ * pause(), or by the sandbox. */
+const START_MS = 200;
+
+/**
+ * Waits for the starts in a container that was killed. Where they are held, its
+ * warden lets them die; it holds no thread of the engine, however many cgroups the
+ * sandbox has made. Where something has killed the warden, the engine does it.
+ */
+export async function endStarts(
+  box: StartedBox,
+  starts: readonly Promise<unknown>[],
+): Promise<void> {
+  const started = Promise.allSettled(starts);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((done) =>
+    timer = setTimeout(() => done(true), START_MS)
+  );
+  const held = await Promise.race([started, late]) === true;
+  clearTimeout(timer);
+  if (!held) return;
+  if (box.control >= 0) closeFd(box.control);
+  box.control = -1;
+  const gone = untilReady(box.wardenfd, EPOLL.in);
+  const dead = typeof await Promise.race([started, gone]) === "number";
+  forget(box.wardenfd);
+  // What does not go is told at the end.
+  if (dead) await Promise.allSettled([callEngine("thawBox", box)]);
+  await started;
+}
+
 /** Closes a container, and waits until all of it is gone.
  *
  * @param ended when its first process was reaped

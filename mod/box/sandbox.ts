@@ -25,7 +25,7 @@ import type {
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
 import { reapEnded } from "./reap.ts";
-import { endOne, removeBox, removeWhole } from "./removal.ts";
+import { endOne, endStarts, removeBox, removeWhole } from "./removal.ts";
 import { checkSignal, Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
@@ -345,10 +345,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
       trySyscall("pidfd_send_signal", this.#box.pidfd, SIGKILL, null, 0);
     }
     await Promise.allSettled(this.#asked);
-    // A start that is killed may be frozen: by pause(), or by the sandbox. Where
-    // that does not go, what stays is told at the end.
-    const thawed = runs.length > 0 ? [callEngine("thawBox", this.#box)] : [];
-    await Promise.allSettled([...thawed, ...runs.map((it) => it.started)]);
+    await endStarts(this.#box, runs.map((it) => it.started));
     const gone = removeBox(this.#box, () => this.exited);
     await Promise.allSettled(runs.map((it) => it.ended));
     await gone;

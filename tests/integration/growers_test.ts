@@ -7,7 +7,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { start } from "../harness.ts";
+import { makeRootfs, ROOT as TOP, start } from "../harness.ts";
 import { isFile, type Need, testOn } from "../needs.ts";
 import { findWarden, waitFor } from "../wait.ts";
 import { type CrashBox, makeCrashBox } from "./crash_box.ts";
@@ -186,3 +186,45 @@ for (const what of ["keeper", "warden"]) {
     assertEquals(await box.status(box.name), "none");
   });
 }
+
+/** Closes a sandbox once it is told to. */
+const PROGRAM = `import { Sandbox } from "${TOP}/mod/mod.ts";
+const [name, rootfs] = Deno.args;
+const box = await Sandbox.create({ rootfs, name });
+const run = box.spawn(["sleep", "1000"]);
+await box.output(["true"]);
+console.log("up");
+await Deno.stdin.read(new Uint8Array(1));
+await box.close();
+await run;`;
+
+testOn(
+  FROZEN,
+  "the library's engine does not walk for a sandbox that is closed",
+  async () => {
+    const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-close-" });
+    const name = `rrclose-${Deno.pid}`;
+    try {
+      const [rootfs, program, trace] = ["rootfs", "program.ts", "trace"]
+        .map((it) => `${dir}/${it}`) as [string, string, string];
+      Deno.renameSync(makeRootfs(), rootfs);
+      Deno.writeTextFileSync(program, PROGRAM);
+      const line = ["run", "-A", "--no-check", program, name, rootfs];
+      const running = start([Deno.execPath(), ...line], { stdin: "" });
+      await running.waitFor("up");
+      const top = findCgroups(name).find((it) => isFile(`${it}/freezer.state`));
+      for (let i = 0; i < 2 * MOST; i++) Deno.mkdirSync(`${top}/${i}`);
+      {
+        await using _tracer = await attach(trace, running.pid);
+        await running.write("\n");
+        assertEquals((await running.done).stderr, "");
+      }
+      const looks = Deno.readTextFileSync(trace).split("\n")
+        .filter((it) => /freezer\.state"/.test(it)).length;
+      assertEquals(looks, 0);
+      assertEquals(findCgroups(name), []);
+    } finally {
+      Deno.removeSync(dir, { recursive: true });
+    }
+  },
+);
