@@ -20,7 +20,7 @@ import {
   takeSnapshot,
 } from "../harness.ts";
 import { findPython, type Need, testOn } from "../needs.ts";
-import { readProcessState } from "../wait.ts";
+import { findWarden, nameOf, readProcessState } from "../wait.ts";
 
 const ROOT: Need[] = ["root", "helper", "busybox"];
 const CALLERS: { who: string; options: CliOptions; needs: Need[] }[] = [
@@ -207,31 +207,6 @@ function killLate(running: Running): void {
   }
 }
 
-function childrenOf(pid: number): number[] {
-  const found: number[] = [];
-  for (const { name } of Deno.readDirSync("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const status = Deno.readTextFileSync(`/proc/${name}/status`);
-      if (new RegExp(`^PPid:\\t${pid}$`, "m").test(status)) {
-        found.push(Number(name));
-      }
-    } catch {
-      // It has just ended.
-    }
-  }
-  return found;
-}
-
-/** "" of one that has just ended. */
-function nameOf(pid: number): string {
-  try {
-    return Deno.readTextFileSync(`/proc/${pid}/comm`).trim();
-  } catch {
-    return "";
-  }
-}
-
 function isStopped(pid: number): boolean {
   return /^State:\tT/m.test(Deno.readTextFileSync(`/proc/${pid}/status`));
 }
@@ -258,9 +233,7 @@ testOn(
     const running = startRich(box, { flags });
     await running.waitFor("ready");
     // Frozen, the warden cannot act between the two signals.
-    const warden = await waitFor(() =>
-      childrenOf(running.pid).find((pid) => nameOf(pid) === "rustyrun-warden")
-    );
+    const warden = await waitFor(() => findWarden(running.pid));
     await waitFor(() => nameOf(running.pid) === "rustyrun" || undefined);
     Deno.kill(warden, "SIGSTOP");
     await waitFor(() => isStopped(warden) || undefined);
