@@ -135,15 +135,15 @@ Deno.test("ephemeral: false is no flag, as without it", () => {
 
 for (
   const [options, message] of [
-    [{ memroy: "1m" }, 'Cannot use the option memroy: "1m" is given'],
+    [{ memroy: "1m" }, 'Cannot use memroy: "1m": there is no option "memroy"'],
     [{ memory: true }, "Cannot use the option memory: true is not a text"],
     [{ readOnly: "yes" }, 'Cannot use the option readOnly: "yes" is not true'],
     [{ volumes: "/a:/b" }, "is not an array of texts"],
     [{ env: ["A=1"] }, "is not an object"],
     [{ env: { A: null } }, "is not an object"],
-    [{ network: "bridge" }, '"bridge" is none of its values'],
+    [{ network: "bridge" }, '"bridge" is not one of its values'],
     [{ cpus: NaN }, "is not a text or a number"],
-    [{ toString: "a" }, "there is no option of that name"],
+    [{ toString: "a" }, 'there is no option "toString"'],
   ] as [Record<string, unknown>, string][]
 ) {
   Deno.test(`options ${JSON.stringify(options)} are refused`, () => {

@@ -240,7 +240,7 @@ testOn(
       ]);
       // Each costs a start: mod/cli/common.ts.
       const chunks = files.filter((it) => it.startsWith("/chunk-"));
-      assertEquals(chunks.length <= 18, true, `${chunks.length} chunks`);
+      assertEquals(chunks.length <= 19, true, `${chunks.length} chunks`);
       for (const file of files) {
         const writers = Deno.statSync(alone + file).mode! & 0o022;
         assertEquals(writers, 0, file);

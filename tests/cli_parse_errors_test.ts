@@ -28,6 +28,12 @@ const refused: [string, string, string, number, string?][] = [
     1,
   ],
   [
+    "run --rootfs -- sh",
+    'flag needs an argument: --rootfs, and "--" follows it',
+    "Write --rootfs DIR",
+    125,
+  ],
+  [
     "state a b",
     '"state" requires exactly 1 argument(s)',
     "One id at a time: rustyrun state ID",

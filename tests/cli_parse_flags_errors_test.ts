@@ -16,7 +16,7 @@ const HELP = "rustyrun run --help lists the flags";
 const refused: [string, string, string, number, string?][] = [
   [
     "run -r R -h foo",
-    '-h is help, and "foo" stands behind it',
+    '-h is help, and "foo" follows it',
     "A host name is --hostname foo",
     125,
   ],

@@ -36,7 +36,7 @@ Deno.test("run with an image's name, or a directory, where there is no bundle", 
       const [word, hint] of [
         [
           "alpine",
-          "rustyrun knows no images yet: unpack it into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+          "rustyrun knows no images yet: unpack alpine into a directory (mkdir DIR && docker export $(docker create alpine) | tar -xC DIR), then rustyrun run --rootfs DIR",
         ],
         ["rootfs", "Write --rootfs before it: rustyrun run --rootfs rootfs"],
         [
@@ -45,7 +45,7 @@ Deno.test("run with an image's name, or a directory, where there is no bundle", 
         ],
         [
           "ubuntu:22.04",
-          "rustyrun knows no images yet: unpack it into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+          "rustyrun knows no images yet: unpack ubuntu:22.04 into a directory (mkdir DIR && docker export $(docker create ubuntu:22.04) | tar -xC DIR), then rustyrun run --rootfs DIR",
         ],
       ]
     ) {

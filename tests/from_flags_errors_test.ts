@@ -111,19 +111,19 @@ const rows: [string, string, string, string][] = [
   [
     "--name a/b",
     'Cannot use the id "a/b": invalid container ID format',
-    "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
+    "Use letters, digits and _ + . - only, at most 255 of them; the first may not be a dot",
     "invalid-id",
   ],
   [
     "--name ..",
     'Cannot use the id "..": invalid container ID format',
-    "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
+    "Use letters, digits and _ + . - only, at most 255 of them; the first may not be a dot",
     "invalid-id",
   ],
   [
     "--name=",
     'Cannot use the id "": invalid container ID format',
-    "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
+    "Use letters, digits and _ + . - only, at most 255 of them; the first may not be a dot",
     "invalid-id",
   ],
   [

@@ -186,19 +186,19 @@ for (const [userName, process, expected] of USERS) {
 const NO_USERS: [string, string][] = [
   [
     "nobody",
-    'Cannot run as the user "nobody": /etc/passwd in "/bundle/rootfs" does not name it',
+    'Cannot run as the user "nobody": /etc/passwd in "/bundle/rootfs" has no such name',
   ],
   [
     "broken",
-    'Cannot run as the user "broken": /etc/passwd in "/bundle/rootfs" does not name it',
+    'Cannot run as the user "broken": /etc/passwd in "/bundle/rootfs" has no such name',
   ],
   [
     "app:none",
-    'Cannot run as the group "none": /etc/group in "/bundle/rootfs" does not name it',
+    'Cannot run as the group "none": /etc/group in "/bundle/rootfs" has no such name',
   ],
   [
     "4294967295",
-    'Cannot run as the user "4294967295": /etc/passwd in "/bundle/rootfs" does not name it',
+    'Cannot run as the user "4294967295": /etc/passwd in "/bundle/rootfs" has no such name',
   ],
 ];
 

@@ -43,7 +43,7 @@ export function checkCommand(command: unknown): readonly string[] {
   throw invalidOption(
     "command",
     command,
-    "is no command",
+    "must be an array of words",
     'Give its words: ["python3", "-c", "print(1)"]',
   );
 }

@@ -46,6 +46,8 @@ export interface Held {
 
 interface Waiting {
   message: Message;
+  /** Who has called, as a stack that is made when somebody reads it. */
+  from: { stack?: string };
   held: Held;
   /** Hears of the signal. */
   abort: () => void;
@@ -76,6 +78,29 @@ function toError(failure: Failure): ContainerError {
     },
   );
   error.suppressed.push(...failure.suppressed.map(toError));
+  return error;
+}
+
+/** Where the library's own files are, in a stack. */
+const OWN = import.meta.url.slice(0, import.meta.url.lastIndexOf("/"));
+
+function whoCalls(): { stack?: string } {
+  const from = {};
+  Error.captureStackTrace(from, whoCalls);
+  return from;
+}
+
+/** Gives an error of the engine's thread the stack of who has called, for it is
+ * what Deno prints of an error that nobody catches: with the hint, and without the
+ * library's lines. */
+function traceTo(
+  { stack = "" }: { stack?: string },
+  error: ContainerError,
+): ContainerError {
+  const lines = stack.split("\n").slice(1).filter((it) => !it.includes(OWN));
+  const { name, message, hint } = error;
+  const told = hint === undefined ? "" : `\n  hint: ${hint}`;
+  error.stack = [`${name}: ${message}${told}`, ...lines].join("\n");
   return error;
 }
 
@@ -133,7 +158,7 @@ function settle(call: Waiting, message: Answer): void {
   if (abort >= 0) closeFd(abort);
   if (!("failure" in message)) call.resolve(message.result);
   else if (message.failure.code === GIVEN_UP) call.reject(signal?.reason);
-  else call.reject(toError(message.failure));
+  else call.reject(traceTo(call.from, toError(message.failure)));
 }
 
 function give(worker: Worker, call: Waiting): void {
@@ -212,10 +237,12 @@ export function callHeld<K extends CallName>(
   name: K,
   ...args: CallArgs<K>
 ): Promise<CallResult<K>> {
+  const from = whoCalls();
   return new Promise((resolve, reject) => {
     held.signal?.throwIfAborted();
     const call: Waiting = {
       message: [next++, name, args, -1],
+      from,
       held,
       abort: () => abort(call),
       resolve: resolve as (result: unknown) => void,

@@ -64,7 +64,7 @@ export abstract class SandboxFiles extends EventTarget {
       throw invalidOption(
         "max",
         max,
-        "is no number of bytes",
+        "is not a number of bytes",
         "Give a whole number, such as 1048576",
       );
     }

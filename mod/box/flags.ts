@@ -125,13 +125,14 @@ export function unknownOption(
   names: readonly string[],
 ): ContainerError {
   const nearest = findNearest(name, names);
-  return invalidOption(
-    name,
-    value,
-    "is given, and there is no option of that name",
-    nearest !== undefined
-      ? `The nearest one is ${nearest}`
-      : `A ${whose}'s options are: ${names.join(", ")}`,
+  return new ContainerError(
+    `Cannot use ${name}: ${show(value)}: there is no option "${name}"`,
+    {
+      code: "invalid-option",
+      hint: nearest !== undefined
+        ? `The nearest one is ${nearest}`
+        : `A ${whose}'s options are: ${names.join(", ")}`,
+    },
   );
 }
 
@@ -143,7 +144,7 @@ export function checkOptions(options: unknown): void {
     typeof options === "object" && options !== null && !Array.isArray(options)
   ) return;
   throw new ContainerError(
-    `Cannot use ${show(options)} as options: it is no object`,
+    `Cannot use ${show(options)} as options: it is not an object`,
     { code: "invalid-option", hint: 'Give one such as { rootfs: "/" }' },
   );
 }
@@ -170,7 +171,7 @@ function readRow(name: string, value: unknown, row: Row): FlagUse[] {
     throw invalidOption(
       name,
       value,
-      "is none of its values",
+      "is not one of its values",
       `The values are: ${choices.join(", ")}`,
     );
   }

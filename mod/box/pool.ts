@@ -72,7 +72,7 @@ export class SandboxPool implements AsyncDisposable {
       throw invalidOption(
         "size",
         size,
-        "is no number of sandboxes",
+        "is not a number of sandboxes",
         "Give a whole number from 1 to 1000",
       );
     }

@@ -44,7 +44,7 @@ function readTimeout(options: WatchOptions): number | undefined {
   throw invalidOption(
     "timeout",
     timeout,
-    "is no time in milliseconds",
+    "is not a time in milliseconds",
     "Give a number above 0, at most 2147483647; leave it out for no limit",
   );
 }
@@ -70,7 +70,7 @@ export function checkSignal({ signal }: Pick<WatchOptions, "signal">): void {
   throw invalidOption(
     "signal",
     signal,
-    "is no AbortSignal",
+    "is not an AbortSignal",
     "Give AbortSignal.timeout(MS), or the signal of an AbortController",
   );
 }
@@ -82,7 +82,7 @@ function readMax({ maxOutput }: WatchOptions): number | undefined {
   throw invalidOption(
     "maxOutput",
     maxOutput,
-    "is no size",
+    "is not a size",
     'Give a number of bytes, or a size such as "1m"',
   );
 }
@@ -336,7 +336,12 @@ export class Run implements PromiseLike<RunResult> {
   kill(signal?: string): void {
     if (signal === undefined) return this.#kill();
     if (typeof signal !== "string") {
-      throw invalidOption("signal", signal, "is no name", 'Give one: "TERM"');
+      throw invalidOption(
+        "signal",
+        signal,
+        "is not the name of a signal",
+        'Give one: "TERM"',
+      );
     }
     const number = parseSignal(signal);
     // One that is not there yet gets it when it is.
@@ -368,8 +373,7 @@ export class Run implements PromiseLike<RunResult> {
   /**
    * Its result; a command that fails is no error.
    *
-   * @throws {ContainerError} when it cannot be started; the signal's reason when
-   * that has ended it
+   * @throws {ContainerError} when it cannot be started; its signal's reason
    */
   then<A = RunResult, B = never>(
     done?: ((result: RunResult) => A | PromiseLike<A>) | null,
@@ -377,6 +381,19 @@ export class Run implements PromiseLike<RunResult> {
     failed?: ((reason: any) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return (this.#settled ??= this.#settle()).then(done, failed);
+  }
+
+  /** Its result, or what `failed` makes of an error. */
+  catch<B = never>(
+    // deno-lint-ignore no-explicit-any -- as Promise has it
+    failed?: ((reason: any) => B | PromiseLike<B>) | null,
+  ): Promise<RunResult | B> {
+    return this.then(undefined, failed);
+  }
+
+  /** Its result, once `done` was called. */
+  finally(done?: (() => void) | null): Promise<RunResult> {
+    return this.then().finally(done);
   }
 }
 

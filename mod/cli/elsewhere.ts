@@ -21,7 +21,7 @@ const REGISTRIES =
 const PORTS =
   "There are no published ports: --network host shares the host's network";
 const NETWORKS =
-  "There are no networks to join: --network none and --network host are all";
+  "There are no networks to join: --network none and --network host are the only two";
 const HEALTH = "There are no health checks: rustyrun exec ID PROG runs one";
 const LABELS =
   "There are no labels; --name NAME is how a container is found again";
@@ -299,7 +299,11 @@ export function imageMeant(
       code: "config-unreadable",
       hint: isDirectory(at, id)
         ? rootfsElsewhere([id], at)
-        : "rustyrun knows no images yet: unpack it into a directory (docs/using.md), then rustyrun run --rootfs DIR",
+        : `rustyrun knows no images yet: unpack ${
+          plain(id)
+        } into a directory (mkdir DIR && docker export $(docker create ${
+          plain(id)
+        }) | tar -xC DIR), then rustyrun run --rootfs DIR`,
       cause,
     },
   );

@@ -98,7 +98,7 @@ export function runFlags(): Row[] {
     ...group({ group: "Limits" }, [
       flag(
         "--timeout DURATION",
-        "Kill the container when its command has run so long, and exit 124: 500ms, 30s, 5m",
+        "Kill the container when its command has run for that long, and exit 124: 500ms, 30s, 5m",
       ),
       flag(
         "--max-output SIZE",

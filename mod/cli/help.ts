@@ -27,7 +27,7 @@ export const EXAMPLES: readonly (readonly [string, string])[] = [
   ["A shell in a root file system", "rustyrun run --rootfs ./alpine -it"],
   [
     "This machine's own programs; all changes are discarded",
-    "rustyrun run --rootfs / --ephemeral --memory 256m -- make test",
+    "rustyrun run --rootfs / --ephemeral -v .:/src -w /src --memory 256m -- make test",
   ],
   [
     "A directory of the host, read-only, and another user",

@@ -152,7 +152,7 @@ export function pause(call: Call): number {
       `Cannot pause "${found.id}": container not running: ${status}`,
       {
         code: "not-running",
-        hint: `rustyrun state ${found.id} shows what it is`,
+        hint: `rustyrun state ${found.id} shows how it is`,
       },
     );
   }
@@ -175,7 +175,7 @@ export function resume(call: Call): number {
       `Cannot resume "${found.id}": container not paused: ${status}`,
       {
         code: "not-paused",
-        hint: `rustyrun state ${found.id} shows what it is`,
+        hint: `rustyrun state ${found.id} shows how it is`,
       },
     );
   }

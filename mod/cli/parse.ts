@@ -99,9 +99,11 @@ class Reader {
   /** Returns the next word as the value of `flag`. */
   #next(flag: Flag, word: string): string {
     const value = this.argv[++this.at];
-    if (value === undefined) {
+    if (value === undefined || value === "--") {
       throw fail(
-        `flag needs an argument: ${word}`,
+        `flag needs an argument: ${word}${
+          value === undefined ? "" : `, and "--" follows it`
+        }`,
         `Write ${word} ${flag.value}`,
         this.exitCode,
       );
@@ -328,7 +330,7 @@ function readCommand(
       next !== undefined && !next.startsWith("-")
     ) {
       throw fail(
-        `-h is help, and "${next}" stands behind it`,
+        `-h is help, and "${next}" follows it`,
         `A host name is --hostname ${next}`,
         125,
       );

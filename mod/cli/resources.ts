@@ -43,7 +43,7 @@ import { printStdout } from "./report.ts";
 function notRunning(id: string): ContainerError {
   return new ContainerError(
     `Cannot look into "${id}": container with id ${id} is not running: container not running`,
-    { code: "not-running", hint: `rustyrun state ${id} shows what it is` },
+    { code: "not-running", hint: `rustyrun state ${id} shows how it is` },
   );
 }
 

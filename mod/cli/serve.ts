@@ -88,7 +88,7 @@ function socketOf({ flags, caller }: Call): string | undefined {
 /** Milliseconds. */
 function readIdle({ flags }: Call): number {
   const text = flagValue(flags, "idle") ?? "10m";
-  const idle = text === "0" ? 0 : parseDuration(text);
+  const idle = parseDuration(/^\d+$/.test(text) ? `${text}s` : text);
   if (idle !== undefined) return idle;
   throw refuse(
     flagTyped(flags, "idle"),
@@ -212,7 +212,9 @@ function writeProgram(
       `Cannot write "${path}": ${describeFileError(cause)}`,
       {
         code: "front",
-        hint: "Name a file in a directory that you may write",
+        hint: cause instanceof Deno.errors.NotFound
+          ? "Make its directory first: mkdir -p DIR"
+          : "Name a file in a directory that you may write",
         cause,
       },
     );

@@ -19,7 +19,7 @@ export function checkId(id: string): string {
     {
       code: "invalid-id",
       hint:
-        "Use letters, digits and _ + . - only, at most 255 of them, the first no dot",
+        "Use letters, digits and _ + . - only, at most 255 of them; the first may not be a dot",
     },
   );
 }

@@ -198,7 +198,7 @@ function checkRunning(
       `Cannot run a process in "${state.id}": cannot exec in a stopped container: container not running`,
       {
         code: "not-running",
-        hint: "The container must be running",
+        hint: `It has ended: rustyrun delete ${state.id} removes it`,
       },
     );
   }

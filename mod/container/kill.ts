@@ -20,7 +20,7 @@ function notRunning(id: string): ContainerError {
     `Cannot send a signal to "${id}": container not running`,
     {
       code: "not-running",
-      hint: `rustyrun state ${id} shows what it is`,
+      hint: `It has ended: rustyrun delete ${id} removes it`,
       exitCode: 1,
     },
   );

@@ -61,11 +61,14 @@ export function wordCommand(failure: Failure, config: Config): Row {
           : `Cannot run the command: exec: ${shown}: executable file not found in $PATH`,
         hint: coveredBy(config, command) ??
           (/\s/.test(command)
-            ? "This is the name of one program, and never split: give its arguments as words of their own"
+            ? "This is the name of one program, and is not split: give its arguments as separate words"
             : leadsNowhere(config, command)
             ? "It is a symbolic link, and what it leads to is not inside the root file system"
             : command.includes("/")
-            ? "The path is one inside the root file system"
+            ? "The path is one inside the root file system" +
+              (config.mode === "friendly"
+                ? "; -v .:/src -w /src shows this directory there"
+                : "")
             : `Searched in PATH=${pathOf(config)} inside the root file system`),
         exitCode: 127,
       };

@@ -99,7 +99,7 @@ function unknownName(
 ): ContainerError {
   const file = kind === "user" ? "/etc/passwd" : "/etc/group";
   return new ContainerError(
-    `Cannot run as the ${kind} "${name}": ${file} in "${config.rootfs}" does not name it`,
+    `Cannot run as the ${kind} "${name}": ${file} in "${config.rootfs}" has no such name`,
     {
       code: `${kind}-unknown`,
       hint:

@@ -140,6 +140,22 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
       ),
     ];
   },
+  /** What Deno prints of an error that nobody catches, and how one is caught. */
+  async caught() {
+    let done = false;
+    const error = await Sandbox.run({
+      ...base(),
+      rootfs: "/no/such",
+      command: ["sh"],
+    }).catch((it) => it).finally(() => done = true);
+    const { stack = "" } = error as Error;
+    return [
+      stack.includes("\n  hint: Give a directory"),
+      /^ +at .*box_runs\.ts:\d+/m.exec(stack)?.index ===
+        stack.indexOf("\n    at ") + 1,
+      done,
+    ];
+  },
   /** Errors speak of options. */
   async worded() {
     const hintOf = (options: Partial<SandboxOptions>) =>

@@ -21,6 +21,7 @@ const CASES: Record<string, unknown> = {
   much: [true, true],
   backpressure: [false, 4000000, 0],
   missing: ["command-not-found", "rootfs-missing"],
+  caught: [true, true, true],
   worded: [
     `Cannot use the root file system "/": the container would write to this machine's own files | Add \`ephemeral\` to throw every change away, or \`readOnly\` to allow none`,
     'Cannot use `memorySwap: "1g"`: it needs `memory` | Give `memory` as well: `memorySwap` is memory and swap together',

@@ -140,7 +140,7 @@ testOn(
       ]);
       assertEquals([code !== 0, out], [true, ""]);
       assertEquals(
-        /^rustyrun: Cannot run as the user "nobody": \/etc\/passwd in .* does not name it\n {2}hint: .*\n$/
+        /^rustyrun: Cannot run as the user "nobody": \/etc\/passwd in .* has no such name\n {2}hint: .*\n$/
           .test(String(error)),
         true,
         String(error),

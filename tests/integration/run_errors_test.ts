@@ -5,6 +5,7 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
 import { type Box, cliCommand, makeBox, runToEnd } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { expectError, ROOT, type Row } from "./run_errors_room.ts";
@@ -40,7 +41,8 @@ const COMMANDS: Row[] = [
     code: 127,
     message:
       'Cannot run the command: exec: "/bin/nonesuch": stat /bin/nonesuch: no such file or directory',
-    hint: "The path is one inside the root file system",
+    hint:
+      "The path is one inside the root file system; -v .:/src -w /src shows this directory there",
   },
   {
     name: "a command that is not executable",
@@ -151,7 +153,7 @@ const COMMANDS: Row[] = [
     args: () => ["-u", "nobody-here"],
     code: 125,
     message:
-      'Cannot run as the user "nobody-here": /etc/passwd in "ROOTFS" does not name it',
+      'Cannot run as the user "nobody-here": /etc/passwd in "ROOTFS" has no such name',
     hint:
       "Use a number, or add the user to the root file system; a volume over /etc is not looked at",
   },
@@ -267,6 +269,29 @@ testOn(
         `Cannot use the root file system "ROOTFS": user ${uid} may not enter it`,
       hint: "Give a directory of your own, such as a copy of it",
     }, box.rootfs);
+  },
+);
+
+testOn(
+  ["helper", "busybox", "root"],
+  "run says of a directory that it is no root file system, and makes nothing in it",
+  async () => {
+    await using box = makeBox();
+    const dir = `${box.rootfs}/tmp/none`;
+    Deno.mkdirSync(dir);
+    const run = (...words: string[]) =>
+      runToEnd([...cliCommand(), "run", "--rootfs", dir, ...words]);
+    expectError(await run("--", "ls"), {
+      code: 127,
+      message:
+        `Cannot run the command: exec: "ls": executable file not found in $PATH: "${dir}" has none of its directories (/usr/local/sbin, /usr/local/bin, /usr/sbin, /usr/bin, /sbin, /bin)`,
+      hint:
+        "Give an unpacked image; a program of this machine runs on a directory of yours by rustyrun run --rootfs / --ephemeral -v DIR:/src -w /src -- ls",
+    }, "");
+    assertEquals([...Deno.readDirSync(dir)], []);
+    // A volume may bring it.
+    const { code } = await run("-v", `${box.rootfs}/bin:/bin`, "--", "true");
+    assertEquals(code, 0);
   },
 );
 

@@ -42,7 +42,7 @@ function withLayers<T>(
       {
         code: "changes-unknown",
         hint:
-          'Make it with ephemeral: true; for a user, of another root file system than "/"',
+          'Make it with ephemeral: true, and, as a user, with a root file system other than "/"',
       },
     );
   }

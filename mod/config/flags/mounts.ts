@@ -169,7 +169,9 @@ function readVolume(text: string, typed: string, host: FlagsHost): Mount {
       typed,
       `"${source}" is not a path`,
       "volume",
-      `Write ./${source} for what is in this directory: rustyrun has no named volumes`,
+      source.startsWith("~/")
+        ? `The shell has not expanded the "~": write "$HOME${source.slice(1)}"`
+        : `Write ./${source} for what is in this directory: rustyrun has no named volumes`,
     );
   }
   const to = readDestination(destination, typed);

@@ -33,6 +33,7 @@ import {
   planNetDevices,
 } from "../properties/net_devices.ts";
 import { lookAtGroup, readBandwidthStep } from "../properties/resctrl.ts";
+import { refuseBare } from "./bare.ts";
 import { planKeptUpper } from "./kept_upper.ts";
 import { chooseJoins, orderPlan, planSteps } from "./order.ts";
 import { cutAtRest } from "./rest.ts";
@@ -117,7 +118,10 @@ export function prepare(
   options: PrepareOptions,
 ): Prepared {
   const { caller } = options.place;
-  const root = seeRootfs(config, (directory) => applyUser(config, directory));
+  const root = seeRootfs(config, (directory) => {
+    applyUser(config, directory);
+    refuseBare(config, directory);
+  });
   // One name for it, whatever the caller's was: "/." and a link to "/" are "/".
   config.rootfs = root.path;
   const judged = judgeNamespaces(config, facts.proc);
