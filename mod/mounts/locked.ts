@@ -52,18 +52,19 @@ export function withLater(
     const later = parseMountOptions(it.options ?? []);
     // Another mount lies over it.
     if (!later.remount) break;
-    options.set = (options.set | later.set & LATER) & ~(later.clear & LATER);
-    options.recursiveSet = (options.recursiveSet | later.recursiveSet & LATER) &
+    const [set, below] = [later.set & LATER, later.recursiveSet & LATER];
+    options.set = (options.set | set) & ~(later.clear & LATER);
+    options.recursiveSet = (options.recursiveSet | below) &
       ~(later.recursiveClear & LATER);
+    options.clear &= ~(set | below);
+    options.recursiveClear &= ~below;
   }
   for (const [path] of eachPath(linux?.readonlyPaths ?? [])) {
-    if (isUnder(destination, joinPath("/", path))) {
-      options.recursiveSet |= ATTR.RDONLY;
-    }
+    if (!isUnder(destination, joinPath("/", path))) continue;
+    options.recursiveSet |= ATTR.RDONLY;
+    options.clear &= ~ATTR.RDONLY;
+    options.recursiveClear &= ~ATTR.RDONLY;
   }
-  const set = (options.set | options.recursiveSet) & LATER;
-  options.clear &= ~set;
-  options.recursiveClear &= ~set;
   return { ...entry, options };
 }
 
