@@ -45,6 +45,7 @@ struct keeper {
 	int64_t before[COUNTS]; /* what the counters said before it ran, and */
 	int64_t count[COUNTS];  /* last; -1: nothing */
 	int bell[BELLS];        /* their files, -1: read at the end only */
+	int again;              /* looks at them that are still to come */
 	bool ended;
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */

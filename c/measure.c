@@ -10,6 +10,12 @@
 #include "measure.h"
 #include "proc.h"
 
+/* The kernel tells of changes every 10 milliseconds at most (cgroup_file_notify()):
+ * of a limit that was met at once, and of a process that was killed for it so much
+ * later, when its cgroup may have gone with it. So behind each word we look so many
+ * times more, one a millisecond. */
+#define AGAIN 12
+
 /* The number behind "key " at the start of a line, or in the first one; -1:
  * there is none. */
 static int64_t find_number(const char *p, const struct arg *key)
@@ -115,26 +121,42 @@ void measure_polls(const struct keeper *k, struct pollfd p[BELLS])
 					   .events = POLLPRI };
 }
 
+static void look(struct keeper *k, int what)
+{
+	struct op op;
+	const struct arg *file = find_source(k, (enum count)what, &op);
+	const int64_t now = read_again(k->bell[what], file + 1);
+
+	if (now >= 0) {
+		k->count[what] = now;
+		return;
+	}
+	/* The cgroup has gone. */
+	close(k->bell[what]);
+	k->bell[what] = -1;
+}
+
 void measure_heard(struct keeper *k, const struct pollfd p[BELLS])
 {
-	const struct arg *file;
-	struct op op;
-	int64_t now;
-
 	for (int what = COUNT_OOM; what < BELLS; what++) {
-		file = p[what].revents ? find_source(k, (enum count)what, &op) :
-					 NULL;
-		if (!file)
+		if (!p[what].revents)
 			continue;
-		now = read_again(k->bell[what], file + 1);
-		if (now >= 0) {
-			k->count[what] = now;
-			continue;
-		}
-		/* The cgroup has gone. */
-		close(k->bell[what]);
-		k->bell[what] = -1;
+		look(k, what);
+		k->again = AGAIN;
 	}
+}
+
+int measure_timeout(const struct keeper *k, int timeout)
+{
+	return k->again && (timeout < 0 || timeout > 1) ? 1 : timeout;
+}
+
+void measure_again(struct keeper *k)
+{
+	k->again--;
+	for (int what = COUNT_OOM; what < BELLS; what++)
+		if (k->bell[what] >= 0)
+			look(k, what);
 }
 
 int64_t measure(const struct keeper *k, enum count what)
