@@ -362,7 +362,7 @@ static void run(struct keeper *k)
 {
 	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS + BELLS];
 	struct pollfd *const bells = p + TTY_POLLS + 4 + OUTPUT_POLLS;
-	int timeout, rest, n;
+	int timeout, n;
 
 	while (!k->ended) {
 		tty_polls(&k->tty, p);
@@ -371,16 +371,11 @@ static void run(struct keeper *k)
 		p[5] = (struct pollfd){ .fd = k->timer, .events = POLLIN };
 		p[6] = (struct pollfd){ .fd = k->end, .events = POLLIN };
 		timeout = held_timeout(k, tty_timeout(&k->tty));
-		rest = measure_timeout(k, timeout);
 		output_polls(&k->out, p + TTY_POLLS + 4);
 		measure_polls(k, bells);
-		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS + BELLS, rest);
+		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS + BELLS, timeout);
 		if (n < 0)
 			continue;
-		if (n == 0 && rest != timeout) {
-			measure_again(k);
-			continue;
-		}
 		/* Before anything else: its cgroup may go now. */
 		if (p[6].revents)
 			measure_now(k);

@@ -45,7 +45,8 @@ struct keeper {
 	int64_t before[COUNTS]; /* what the counters said before it ran, and */
 	int64_t count[COUNTS];  /* last; -1: nothing */
 	int bell[BELLS];        /* their files, -1: read at the end only */
-	int again;              /* looks at them that are still to come */
+	int above;              /* the first one of the cgroup above, and what */
+	int64_t above_seen;     /* that said when ours was read last */
 	bool ended;
 	bool about_to_exec;
 	bool failed;   /* `late` says why the command did not start */

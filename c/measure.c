@@ -3,18 +3,13 @@
  * before the cgroup goes.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "decode.h"
 #include "measure.h"
 #include "proc.h"
-
-/* The kernel tells of changes every 10 milliseconds at most (cgroup_file_notify()):
- * of a limit that was met at once, and of a process that was killed for it so much
- * later, when its cgroup may have gone with it. So behind each word we look so many
- * times more, one a millisecond. */
-#define AGAIN 12
 
 /* The number behind "key " at the start of a line, or in the first one; -1:
  * there is none. */
@@ -62,6 +57,31 @@ static int64_t read_again(int fd, const struct arg *key)
 	return find_number(text, key);
 }
 
+/* The memory.events above, which counts what is killed below it as well
+ * (cgroup-v2.rst); -1: there is none. */
+static int open_above(const struct arg *file)
+{
+	static const char above[] = "/../memory.events";
+	char path[PATH_MAX];
+	const char *name = strrchr(file->p, '/');
+	const size_t dir = name ? (size_t)(name - file->p) : 0;
+
+	if (!name || strcmp(name, above + strlen("/..")) ||
+	    dir + sizeof(above) > sizeof(path))
+		return -1;
+	memcpy(path, file->p, dir);
+	memcpy(path + dir, above, sizeof(above));
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+static int64_t read_above(const struct keeper *k)
+{
+	struct op op;
+	const struct arg *file = find_source(k, COUNT_OOM, &op);
+
+	return file && k->above >= 0 ? read_again(k->above, file + 1) : -1;
+}
+
 void measure_now(struct keeper *k)
 {
 	const struct arg *file;
@@ -71,10 +91,16 @@ void measure_now(struct keeper *k)
 
 	for (int what = COUNT_OOM; what < COUNTS; what++) {
 		file = find_source(k, (enum count)what, &op);
-		if (!file || !file->len ||
-		    read_whole(file->p, text, sizeof(text)) < 0)
+		if (!file || !file->len)
 			continue;
-		now = find_number(text, file + 1);
+		if (read_whole(file->p, text, sizeof(text)) >= 0)
+			now = find_number(text, file + 1);
+		else if (what == COUNT_OOM && read_above(k) > k->above_seen)
+			/* The number went with its cgroup before we could look:
+			 * that is whose kill was counted above since. */
+			now = 1;
+		else
+			continue;
 		if (now >= 0)
 			k->count[what] = now;
 	}
@@ -94,6 +120,7 @@ void measure_open(struct keeper *k)
 	const struct arg *file;
 	struct op op;
 
+	k->above = -1;
 	for (int what = COUNT_OOM; what < COUNTS; what++)
 		k->count[what] = -1;
 	measure_now(k);
@@ -109,8 +136,13 @@ void measure_open(struct keeper *k)
 		k->bell[what] = !file || !file->len ?
 					-1 :
 					open(file->p, O_RDONLY | O_CLOEXEC);
-		if (k->bell[what] >= 0)
-			read_again(k->bell[what], file + 1);
+		if (k->bell[what] < 0)
+			continue;
+		if (what == COUNT_OOM) {
+			k->above = open_above(file);
+			k->above_seen = read_above(k);
+		}
+		read_again(k->bell[what], file + 1);
 	}
 }
 
@@ -121,42 +153,29 @@ void measure_polls(const struct keeper *k, struct pollfd p[BELLS])
 					   .events = POLLPRI };
 }
 
-static void look(struct keeper *k, int what)
-{
-	struct op op;
-	const struct arg *file = find_source(k, (enum count)what, &op);
-	const int64_t now = read_again(k->bell[what], file + 1);
-
-	if (now >= 0) {
-		k->count[what] = now;
-		return;
-	}
-	/* The cgroup has gone. */
-	close(k->bell[what]);
-	k->bell[what] = -1;
-}
-
 void measure_heard(struct keeper *k, const struct pollfd p[BELLS])
 {
+	const struct arg *file;
+	struct op op;
+	int64_t now, above;
+
 	for (int what = COUNT_OOM; what < BELLS; what++) {
-		if (!p[what].revents)
+		file = p[what].revents ? find_source(k, (enum count)what, &op) :
+					 NULL;
+		if (!file)
 			continue;
-		look(k, what);
-		k->again = AGAIN;
+		/* First: what comes between the two is ours as well. */
+		above = read_above(k);
+		now = read_again(k->bell[what], file + 1);
+		if (now >= 0) {
+			k->count[what] = now;
+			k->above_seen = above;
+			continue;
+		}
+		/* The cgroup has gone. */
+		close(k->bell[what]);
+		k->bell[what] = -1;
 	}
-}
-
-int measure_timeout(const struct keeper *k, int timeout)
-{
-	return k->again && (timeout < 0 || timeout > 1) ? 1 : timeout;
-}
-
-void measure_again(struct keeper *k)
-{
-	k->again--;
-	for (int what = COUNT_OOM; what < BELLS; what++)
-		if (k->bell[what] >= 0)
-			look(k, what);
 }
 
 int64_t measure(const struct keeper *k, enum count what)

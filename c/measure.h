@@ -17,10 +17,6 @@ void measure_now(struct keeper *k);
 void measure_open(struct keeper *k);
 void measure_polls(const struct keeper *k, struct pollfd p[BELLS]);
 void measure_heard(struct keeper *k, const struct pollfd p[BELLS]);
-/* What poll(2) may wait at most, and what comes where it is this and nothing was
- * heard: a look at those numbers. */
-int measure_timeout(const struct keeper *k, int timeout);
-void measure_again(struct keeper *k);
 /* What a number has come to since, as it was read last, in kCount's unit; -1
  * when the kernel does not say. */
 int64_t measure(const struct keeper *k, enum count what);
