@@ -6,7 +6,7 @@
  */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { type Running, start } from "../harness.ts";
+import { type Running, SLOW, start } from "../harness.ts";
 import { hasNeed, probe, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { makeCrashBox } from "./crash_box.ts";
@@ -281,8 +281,11 @@ testOn(
       Deno.writeTextFileSync(`${room.root}/${id}/state.json`, text);
     }
     Deno.mkdirSync(`${room.root}/dir/state.json`, { recursive: true });
-    const next = await room.run("--", "echo", "next");
-    assertEquals([next.code, next.stdout], [0, "next\n"], next.stderr);
+    // A sweep takes 300 ms at most: on a slow machine the next one goes on.
+    for (let runs = 0; runs === 0 || runs < SLOW && room.listIds()[1]; runs++) {
+      const next = await room.run("--", "echo", "next");
+      assertEquals([next.code, next.stdout], [0, "next\n"], next.stderr);
+    }
     // What is no state is rubbish; what others may read is none of rustyrun's.
     assertEquals(room.listIds(), ["dir"]);
     Deno.removeSync(`${room.root}/dir`, { recursive: true });

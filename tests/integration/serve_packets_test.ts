@@ -80,7 +80,7 @@ function encodeGo(nonce: Uint8Array, count = FRONT_NONCE): Uint8Array {
 }
 
 testOn(
-  ["helper"],
+  ["quick", "helper"],
   "serve: packets of every wrong length are answered with cold",
   async () => {
     await using served = await ServedRoom.open();
