@@ -20,11 +20,15 @@
 #include "kernel.h"
 #include "limits.h"
 #include "proc.h"
+#include "tracer.h"
 
 /* So many looks in a row must find it held, each after so many milliseconds in
  * which nothing came. */
 #define LOOKS 20
 #define LOOK_MS 100
+
+/* So often is one killed that does not end. */
+#define KILLS 100
 
 /* An honest tracer has looked at an end by then, in milliseconds. */
 #define ZOMBIE_MS 2000
@@ -126,7 +130,7 @@ void held_zombie(struct keeper *k)
 
 int held_timeout(const struct keeper *k, int timeout)
 {
-	if ((!k->asked && !k->zombie && !k->cause) ||
+	if ((!k->asked && !k->zombie && !k->cause && !k->killed) ||
 	    (timeout >= 0 && timeout < LOOK_MS))
 		return timeout;
 	return LOOK_MS;
@@ -135,8 +139,11 @@ int held_timeout(const struct keeper *k, int timeout)
 void kill_init(struct keeper *k)
 {
 	cgroup_calm(k->td.cgroup, k->td.cgroups);
+	k->killed = now_ms();
 	if (!k->ended)
 		kill(k->init, SIGKILL);
+	if (!k->ended && !(k->td.flags & TEARDOWN_SHARED_PID))
+		kill_tracers(k->init);
 	/* Its end would not be theirs, and one of them may trace it. Before any
 	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
@@ -149,12 +156,16 @@ void kill_init(struct keeper *k)
 
 void held_stop(struct keeper *k)
 {
-	const int64_t now = now_ms();
-
-	if (!k->cause || k->ended || now - k->killed < LOOK_MS)
+	if ((!k->cause && !k->killed) || k->ended ||
+	    now_ms() - k->killed < LOOK_MS)
 		return;
-	k->killed = now;
 	kill_init(k);
+	/* Two that trace each other end by nothing: nobody waits for that. */
+	if (++k->kills < KILLS)
+		return;
+	k->ended = true;
+	k->status = SIGKILL;
+	k->over = now_ms();
 }
 
 /* Killed and still not gone, it dies when it goes on: nobody waits for that. */

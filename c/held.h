@@ -16,7 +16,8 @@ bool held_open(struct keeper *k);
 void held_zombie(struct keeper *k);
 /* A signal that ends programs is on its way to an exec's process. */
 void held_ask(struct keeper *k, int sig);
-/* Kills it for k->cause; who freezes it again has it killed again. */
+/* Kills it for k->cause; one that does not end is killed again, and given up after
+ * ten seconds. */
 void held_stop(struct keeper *k);
 /* How long a poll may last, and what is done when nothing came. */
 int held_timeout(const struct keeper *k, int timeout);

@@ -41,7 +41,8 @@ struct keeper {
 	int64_t over;  /* and when init was reaped */
 	int timer;     /* timerfd of kTime, -1: there is none */
 	enum cause cause;
-	int64_t killed; /* when it was, last, for that */
+	int64_t killed; /* when it was, last, */
+	int kills;      /* and how often more */
 	int64_t before[COUNTS]; /* what the counters said before it ran, and */
 	int64_t count[COUNTS];  /* last; -1: nothing */
 	int bell[BELLS];        /* their files, -1: read at the end only */

@@ -22,6 +22,7 @@
 #include "proc.h"
 #include "stage.h"
 #include "teardown.h"
+#include "tracer.h"
 #include "tty.h"
 #include "warden.h"
 
@@ -204,6 +205,8 @@ static bool end_init(struct warden *w)
 		cgroup_calm(w->td.cgroup, w->td.cgroups);
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
+		if (!(w->td.flags & TEARDOWN_SHARED_PID))
+			kill_tracers(find_pid(w->init));
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups,
 				    w->td.userns);

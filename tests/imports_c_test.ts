@@ -16,7 +16,9 @@ const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
 /** The floors of c/, lowest first: a file uses its own and those below. A name
  * is that of a .c file and its header, or of a header alone. */
 const FLOORS = {
-  ground: [..."plan kernel calls proc userns limits decode vector".split(" ")],
+  ground: [
+    ..."plan kernel calls proc userns tracer limits decode vector".split(" "),
+  ],
   // A program of its own.
   front: ["front", "front_user"],
   parts: [

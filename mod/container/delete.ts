@@ -25,6 +25,7 @@ import {
 import {
   hasCgroups,
   hasLeft,
+  killTracers,
   listLeft,
   sharesCgroups,
   signalContainer,
@@ -92,6 +93,7 @@ function endContainer(root: string, state: State, most = GONE_MS): void {
     const refused = tryKill(root, state);
     const left = () => isAnyoneLeft(root, state);
     for (let tries = 0; isAlive(state) || left(); tries++) {
+      killTracers(state);
       // A pid 1 waits for the others, who may be in a freezer further down.
       if (tries === 5 && !sharesCgroups(root, state)) killCgroups(root, state);
       if (tries > most / TICK) {
