@@ -4,6 +4,7 @@
  * PTRACE_EVENT_EXIT), and no second SIGKILL changes that. The end of the tracer
  * does.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -30,7 +31,8 @@ static pid_t read_pid(pid_t pid, const char *key)
 static bool read_namespace(pid_t pid, char name[64])
 {
 	char path[32];
-	const ssize_t n = readlink(proc_path(path, pid, "/ns/pid"), name, 63);
+	const ssize_t n = readlinkat(AT_FDCWD, proc_path(path, pid, "/ns/pid"),
+				     name, 63);
 
 	name[n < 0 ? 0 : n] = 0;
 	return n > 0;
