@@ -138,11 +138,15 @@ int held_timeout(const struct keeper *k, int timeout)
 
 void kill_init(struct keeper *k)
 {
+	struct op op;
+
 	cgroup_calm(k->td.cgroup, k->td.cgroups);
 	k->killed = now_ms();
 	if (!k->ended)
 		kill(k->init, SIGKILL);
-	if (!k->ended && !(k->td.flags & TEARDOWN_SHARED_PID))
+	/* That of an exec is given up in the end: its tracer may be a debugger. */
+	if (!k->ended && !(k->td.flags & TEARDOWN_SHARED_PID) &&
+	    !find_op(&k->plan, OP_K_EXEC, &op))
 		kill_tracers(k->init);
 	/* Its end would not be theirs, and one of them may trace it. Before any
 	 * walk: they may make cgroups faster than it goes. */
@@ -160,8 +164,9 @@ void held_stop(struct keeper *k)
 	    now_ms() - k->killed < LOOK_MS)
 		return;
 	kill_init(k);
-	/* Two that trace each other end by nothing: nobody waits for that. */
-	if (++k->kills < KILLS)
+	/* Two that trace each other end by nothing: nobody waits for that. What takes
+	 * long to end, with much memory or a disk that hangs, is waited for. */
+	if (!is_traced(k->init) || ++k->kills < KILLS)
 		return;
 	k->ended = true;
 	k->status = SIGKILL;

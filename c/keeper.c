@@ -360,7 +360,7 @@ static void move(struct keeper *k, const struct pollfd *p)
 
 static void run(struct keeper *k)
 {
-	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS + BELLS];
+	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS + MEASURE_POLLS];
 	struct pollfd *const bells = p + TTY_POLLS + 4 + OUTPUT_POLLS;
 	int timeout, n;
 
@@ -373,7 +373,8 @@ static void run(struct keeper *k)
 		timeout = held_timeout(k, tty_timeout(&k->tty));
 		output_polls(&k->out, p + TTY_POLLS + 4);
 		measure_polls(k, bells);
-		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS + BELLS, timeout);
+		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS + MEASURE_POLLS,
+			 timeout);
 		if (n < 0)
 			continue;
 		/* Before anything else: its cgroup may go now. */

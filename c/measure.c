@@ -87,20 +87,26 @@ void measure_now(struct keeper *k)
 	const struct arg *file;
 	struct op op;
 	char text[4096];
-	int64_t now;
+	int64_t now, above;
 
 	for (int what = COUNT_OOM; what < COUNTS; what++) {
 		file = find_source(k, (enum count)what, &op);
 		if (!file || !file->len)
 			continue;
-		if (read_whole(file->p, text, sizeof(text)) >= 0)
+		/* First: what comes between the two is ours as well. */
+		above = what == COUNT_OOM ? read_above(k) : -1;
+		if (read_whole(file->p, text, sizeof(text)) >= 0) {
 			now = find_number(text, file + 1);
-		else if (what == COUNT_OOM && read_above(k) > k->above_seen)
+			if (above >= 0)
+				k->above_seen = above;
+		} else if (above > k->above_seen) {
 			/* The number went with its cgroup before we could look:
 			 * that is whose kill was counted above since. */
-			now = 1;
-		else
+			now = k->count[what] + 1;
+			k->above_seen = above;
+		} else {
 			continue;
+		}
 		if (now >= 0)
 			k->count[what] = now;
 	}
@@ -146,22 +152,28 @@ void measure_open(struct keeper *k)
 	}
 }
 
-void measure_polls(const struct keeper *k, struct pollfd p[BELLS])
+void measure_polls(const struct keeper *k, struct pollfd p[MEASURE_POLLS])
 {
 	for (int what = COUNT_OOM; what < BELLS; what++)
 		p[what] = (struct pollfd){ .fd = k->bell[what],
 					   .events = POLLPRI };
+	p[BELLS] = (struct pollfd){ .fd = k->bell[COUNT_OOM] < 0 ? -1 :
+								     k->above,
+				    .events = POLLPRI };
 }
 
-void measure_heard(struct keeper *k, const struct pollfd p[BELLS])
+void measure_heard(struct keeper *k, const struct pollfd p[MEASURE_POLLS])
 {
 	const struct arg *file;
 	struct op op;
 	int64_t now, above;
+	bool rung;
 
 	for (int what = COUNT_OOM; what < BELLS; what++) {
-		file = p[what].revents ? find_source(k, (enum count)what, &op) :
-					 NULL;
+		/* A kill above is to be told from ours while ours can be read. */
+		rung = p[what].revents ||
+		       (what == COUNT_OOM && p[BELLS].revents);
+		file = rung ? find_source(k, (enum count)what, &op) : NULL;
 		if (!file)
 			continue;
 		/* First: what comes between the two is ours as well. */
@@ -169,7 +181,8 @@ void measure_heard(struct keeper *k, const struct pollfd p[BELLS])
 		now = read_again(k->bell[what], file + 1);
 		if (now >= 0) {
 			k->count[what] = now;
-			k->above_seen = above;
+			if (what == COUNT_OOM)
+				k->above_seen = above;
 			continue;
 		}
 		/* The cgroup has gone. */

@@ -47,8 +47,15 @@ static bool is_inside(pid_t tracer, pid_t pid)
 	       !strcmp(a, b);
 }
 
+bool is_traced(pid_t pid)
+{
+	return read_pid(pid, "\nTracerPid:") > 0;
+}
+
 void kill_tracers(pid_t pid)
 {
+	const pid_t first = pid;
+
 	for (int i = 0; i < CHAIN; i++) {
 		/* A thread, maybe. */
 		const pid_t tracer = read_pid(pid, "\nTracerPid:");
@@ -60,9 +67,12 @@ void kill_tracers(pid_t pid)
 		if (fd < 0)
 			return;
 		/* From here on the number is nobody else's, if it is still its. */
-		if (read_pid(pid, "\nTracerPid:") == tracer &&
-		    is_inside(tracer, pid))
-			syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0u);
+		if (read_pid(pid, "\nTracerPid:") != tracer ||
+		    !is_inside(tracer, first)) {
+			close(fd);
+			return;
+		}
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0u);
 		close(fd);
 		pid = whole;
 	}

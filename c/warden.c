@@ -205,7 +205,8 @@ static bool end_init(struct warden *w)
 		cgroup_calm(w->td.cgroup, w->td.cgroups);
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
-		if (!(w->td.flags & TEARDOWN_SHARED_PID))
+		/* Not an exec's: its tracer may be a debugger. */
+		if (w->owned && !(w->td.flags & TEARDOWN_SHARED_PID))
 			kill_tracers(find_pid(w->init));
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups,

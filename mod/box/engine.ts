@@ -97,7 +97,10 @@ function traceTo(
   { stack = "" }: { stack?: string },
   error: ContainerError,
 ): ContainerError {
-  const lines = stack.split("\n").slice(1).filter((it) => !it.includes(OWN));
+  const all = stack.split("\n").slice(1);
+  const theirs = all.filter((it) => !it.includes(OWN));
+  // In a program that is one file with the library, all are.
+  const lines = theirs.length > 0 ? theirs : all;
   const { name, message, hint } = error;
   const told = hint === undefined ? "" : `\n  hint: ${hint}`;
   error.stack = [`${name}: ${message}${told}`, ...lines].join("\n");

@@ -10,7 +10,7 @@ import { errnoOf, SyscallError } from "../../ffi/errno.ts";
 import { calmCgroups, thawKilled } from "../cgroups/calm.ts";
 import { isPopulated, readPids, signalCgroups } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
-import { bootId, isAlive, type State } from "../state.ts";
+import { bootId, isAlive, readProcess, type State } from "../state.ts";
 import { findState, listStates, statusOf } from "./status.ts";
 
 const SIGKILL = 9;
@@ -104,8 +104,9 @@ export function killTracers(state: State): void {
     const isMeant = () =>
       readField(held, "TracerPid") === tracer &&
       namespaceOf(tracer) !== "" &&
-      namespaceOf(tracer) === namespaceOf(held) && isAlive(state);
-    if (whole > 0) sendOne(whole, SIGKILL, isMeant);
+      namespaceOf(tracer) === namespaceOf(state.pid) && isAlive(state);
+    if (whole === 0 || !isMeant()) return;
+    sendOne(whole, SIGKILL, isMeant);
     pid = whole;
   }
 }
@@ -242,7 +243,14 @@ export function signalContainer(
     const calm = () => kills && calmCgroups(dirs);
     const sent = signalFirst(state, signal, calm);
     if (kills && sent) killTracers(state);
-    const first = () => isAlive(state) ? state.pid : undefined;
+    // Until it is a zombie it waits for the others, who may be frozen.
+    const first = () => {
+      const now = readProcess(state.pid);
+      return now !== undefined && now.startTime === state.startTime &&
+          !"ZX".includes(now.letter)
+        ? state.pid
+        : undefined;
+    };
     if (kills && sent) thawKilled(dirs, first);
     return sent;
   } catch (cause) {

@@ -56,6 +56,7 @@ function makePlace(): Place {
     Deno.mkdirSync(`${dir}/${it}`);
     return `${dir}/${it}`;
   }) as [string, string, string];
+  Deno.mkdirSync(`${root}/bin`);
   return {
     dir,
     root,

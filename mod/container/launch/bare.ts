@@ -38,10 +38,11 @@ export function refuseBare(config: Config, rootfs: string): void {
   const { spec: { process, mounts = [] } } = config;
   const [command = "/"] = process?.args ?? [];
   if (config.mode !== "friendly" || command.includes("/")) return;
-  const paths = process?.env?.findLast((it) => it.startsWith("PATH="))?.slice(5)
-    .split(":").filter((it) => it.startsWith("/")).map((it) =>
-      joinPath("/", it)
-    ) ?? [];
+  const entries = process?.env?.findLast((it) => it.startsWith("PATH="))
+    ?.slice(5).split(":") ?? [];
+  // One that is relative is looked for in the working directory.
+  if (!entries.every((it) => it.startsWith("/"))) return;
+  const paths = entries.map((it) => joinPath("/", it));
   const places = mounts.map((it) => joinPath("/", it.destination));
   const isBrought = (path: string) =>
     places.some((it) => isUnder(path, it) || isUnder(it, path));
