@@ -17,6 +17,7 @@
 #include "cgroup.h"
 #include "kernel.h"
 #include "limits.h"
+#include "proc.h"
 #include "tree.h"
 #include "userns.h"
 
@@ -165,17 +166,18 @@ static void visit_all(int dir, void (*visit)(int dir))
 
 static struct {
 	int top;
-	pid_t pid;
+	int pidfd; /* -1: there is none */
 	unsigned int seen;
-} first;
+} first = { .pidfd = -1 };
 
 /* The first process, which was killed, may be frozen or slowed further down, and the
  * others live until it dies: at the top it goes on. They may put it back, and make
- * cgroups faster than the walk goes: so it comes up again and again. */
+ * cgroups faster than the walk goes: so it comes up again and again. Meanwhile it may
+ * have ended, and somebody else have its number: so that is asked for each time. */
 static void free_first(void)
 {
-	if (first.pid > 0 && first.seen++ % CALM_MOST == 1)
-		cgroup_take(first.top, first.pid);
+	if (first.pidfd >= 0 && first.seen++ % CALM_MOST == 1)
+		cgroup_take(first.top, find_pid(first.pidfd));
 }
 
 static void thaw_one(int dir)
@@ -184,13 +186,13 @@ static void thaw_one(int dir)
 	free_first();
 }
 
-static void visit_freeing(int dir, void (*visit)(int dir), pid_t pid)
+static void visit_freeing(int dir, void (*visit)(int dir), int killed)
 {
 	first.top = dir;
-	first.pid = pid;
+	first.pidfd = killed;
 	first.seen = 0;
 	visit_all(fcntl(dir, F_DUPFD_CLOEXEC, 0), visit);
-	first.pid = 0;
+	first.pidfd = -1;
 }
 
 /* A pid of another pid namespace reads as 0. */
@@ -301,7 +303,7 @@ static void lift_one(int dir)
 }
 
 static void lift_limits(const struct cgroup *groups, unsigned int count,
-			pid_t pid)
+			int killed)
 {
 	static const char *const slow[] = { "cpu.shares", "cpu.weight",
 					    "blkio.throttle.read_bps_device",
@@ -316,7 +318,7 @@ static void lift_limits(const struct cgroup *groups, unsigned int count,
 		/* What is not at the top is nowhere below. */
 		for (unsigned int k = 0; k < sizeof(slow) / sizeof(*slow); k++)
 			if (read_at(dir, slow[k], &byte, 1) >= 0) {
-				visit_freeing(dir, lift_one, pid);
+				visit_freeing(dir, lift_one, killed);
 				break;
 			}
 		close(dir);
@@ -401,7 +403,7 @@ void cgroup_kill(const struct cgroup *groups, unsigned int count, int userns)
 	}
 }
 
-void cgroup_let_die(const struct cgroup *groups, unsigned int count, pid_t pid)
+void cgroup_let_die(const struct cgroup *groups, unsigned int count, int killed)
 {
 	int dir;
 
@@ -411,10 +413,10 @@ void cgroup_let_die(const struct cgroup *groups, unsigned int count, pid_t pid)
 		dir = open_own(&groups[i]);
 		if (dir < 0)
 			continue;
-		visit_freeing(dir, thaw_one, pid);
+		visit_freeing(dir, thaw_one, killed);
 		close(dir);
 	}
-	lift_limits(groups, count, pid);
+	lift_limits(groups, count, killed);
 }
 
 static int remove_one(int dir, const char *name)

@@ -33,9 +33,9 @@ void cgroup_show(const struct cgroup *groups, unsigned int count);
 void cgroup_kill(const struct cgroup *groups, unsigned int count, int userns);
 /* Lets a container die that was killed: thaws it (v1 tasks do not die while
  * frozen), and takes back what slows it, also what it has set itself: its share
- * and limit of CPU time, and limits of reads and writes. pid: its first process, 0:
- * that has ended. */
-void cgroup_let_die(const struct cgroup *groups, unsigned int count, pid_t pid);
+ * and limit of CPU time, and limits of reads and writes. killed: pidfd of its first
+ * process, -1: that has ended. */
+void cgroup_let_die(const struct cgroup *groups, unsigned int count, int killed);
 /* One try at removing a cgroup with those inside it; 0 when it is gone, else -1
  * with errno (EBUSY: somebody is still in it). */
 int cgroup_remove(const struct cgroup *g, bool below);

@@ -152,8 +152,7 @@ void kill_init(struct keeper *k)
 	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
 		cgroup_kill(k->td.cgroup, k->td.cgroups, k->td.userns);
-	cgroup_let_die(k->td.cgroup, k->td.cgroups,
-		       k->ended ? 0 : k->init);
+	cgroup_let_die(k->td.cgroup, k->td.cgroups, k->end);
 	if (!k->ended)
 		cgroup_free(k->td.way_out, k->init);
 }

@@ -432,7 +432,8 @@ static void run_delete(const struct keeper *k)
 /* The warden ends at once; one that is stopped is not waited for. */
 static void dismiss_warden(struct keeper *k)
 {
-	struct pollfd p = { .fd = k->control, .events = POLLIN };
+	/* Its end alone: what it has said late is read by nobody. */
+	struct pollfd p = { .fd = k->control };
 
 	if (k->control < 0)
 		return;

@@ -99,7 +99,9 @@ static void write_pid(int fd, pid_t pid)
 
 void cgroup_take(int dir, pid_t pid)
 {
-	write_pid(openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC), pid);
+	if (pid > 0)
+		write_pid(openat(dir, "cgroup.procs", O_WRONLY | O_CLOEXEC),
+			  pid);
 }
 
 void cgroup_free(const char *way_out, pid_t pid)

@@ -35,6 +35,16 @@ const char *fd_path(char path[32], const char *directory, int fd)
 	return path;
 }
 
+pid_t find_pid(int pidfd)
+{
+	char path[32], text[1024];
+
+	if (read_whole(fd_path(path, "/proc/self/fdinfo/", pidfd), text,
+		       sizeof(text)) < 0)
+		return 0;
+	return (pid_t)read_field(text, "\nPid:", 10);
+}
+
 ssize_t read_whole(const char *path, char *text, size_t size)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);

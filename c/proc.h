@@ -12,6 +12,8 @@ const char *proc_path(char path[32], pid_t pid, const char *tail);
 /* What is in `directory` ("/proc/self/fd/", "/proc/self/fdinfo/") for one of our
  * own descriptors. */
 const char *fd_path(char path[32], const char *directory, int fd);
+/* Which process a pidfd is of; 0 when it has ended or that cannot be read. */
+pid_t find_pid(int pidfd);
 /* A whole small file, with a NUL; -1 when it cannot be read. */
 ssize_t read_whole(const char *path, char *text, size_t size);
 /* The number at *p, which moves behind it; 0 where there is none. */

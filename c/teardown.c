@@ -234,7 +234,7 @@ static void remove_cgroups(struct teardown *t, int how)
 			/* With some time most are dead by now. */
 			if (err == EBUSY && frees &&
 			    (below ? tries % 64 == 4 : !let)) {
-				cgroup_let_die(t->cgroup, t->cgroups, 0);
+				cgroup_let_die(t->cgroup, t->cgroups, -1);
 				let = true;
 			}
 			if (err != EBUSY || tries == most || !below) {

@@ -181,19 +181,8 @@ static void wait_for_init(struct warden *w)
 			take_init(w);
 }
 
-/* What the child stage tells may come from whoever traces it: the kernel says
- * which process a pidfd is of, and -1 when it has ended. */
-static pid_t find_pid(int pidfd)
-{
-	char path[32], text[1024];
-
-	if (read_whole(fd_path(path, "/proc/self/fdinfo/", pidfd), text,
-		       sizeof(text)) < 0)
-		return 0;
-	return (pid_t)read_field(text, "\nPid:", 10);
-}
-
-/* Returns whether it has ended: with its pid namespace so has all of it. */
+/* What the child stage tells may come from whoever traces it: the kernel says which
+ * process it is. Returns whether it has ended: with its pid namespace so has all of it. */
 static bool end_init(struct warden *w)
 {
 	struct pollfd p = { .fd = w->init, .events = POLLIN };
@@ -212,8 +201,7 @@ static bool end_init(struct warden *w)
 			cgroup_kill(w->td.cgroup, w->td.cgroups,
 				    w->td.userns);
 		if (w->owned)
-			cgroup_let_die(w->td.cgroup, w->td.cgroups,
-				       find_pid(w->init));
+			cgroup_let_die(w->td.cgroup, w->td.cgroups, w->init);
 		if (poll(&p, 1, 100) > 0)
 			return true;
 		cgroup_free(w->td.way_out, find_pid(w->init));

@@ -193,7 +193,10 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
         try {
           return await callHeld(held, "startRun", box, ONLY, words, {}, input);
         } catch (error) {
-          await removeWhole(box);
+          await removeWhole(box).catch((failure) => {
+            if (!(error instanceof ContainerError)) throw failure;
+            error.suppressed.push(failure);
+          });
           throw error;
         }
       },

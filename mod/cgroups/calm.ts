@@ -105,12 +105,19 @@ export function thawKilled(
     if (first === undefined || seen++ % MOST !== 1) return false;
     const pid = first();
     if (pid === undefined) return true;
-    tryWrite(dir.path, () => {
-      const file = `${dir.path}/cgroup.procs`;
-      writeTextFileSync(file, `${pid}`, { create: false });
-    });
+    comeUp(dir.path, pid);
     return false;
   }, most);
+}
+
+/** Where that is refused (a user's container may have the process among its
+ * subordinate ids), the walk goes on to it. */
+function comeUp(top: string, pid: number): void {
+  try {
+    writeTextFileSync(`${top}/cgroup.procs`, `${pid}`, { create: false });
+  } catch (error) {
+    if (errnoOf(error) === "") throw error;
+  }
 }
 
 /** One that is gone is fine. */
