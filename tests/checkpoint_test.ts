@@ -6,7 +6,6 @@
  */
 
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
-import { readCgroup2 } from "../mod/container/checkpoint/cgroup2.ts";
 import { planCriu } from "../mod/container/checkpoint/criu.ts";
 import {
   findIdmapped,
@@ -378,17 +377,4 @@ Deno.test("criu lazy-pages may listen in an image, where it is to be asked", () 
   }
   Deno.symlinkSync("/run/other.socket", socket);
   assertThrows(() => open(true), ContainerError, '"lazy-pages.socket"');
-});
-
-Deno.test("the options of cgroup2 are those of its file system", () => {
-  assertEquals(
-    readCgroup2(
-      "1 0 254:0 / / rw - ext4 /dev/vda rw\n30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate,memory_recursiveprot\n",
-    ),
-    {
-      path: "/sys/fs/cgroup",
-      options: ["nsdelegate", "memory_recursiveprot"],
-    },
-  );
-  assertEquals(readCgroup2("1 0 254:0 / / rw - ext4 /dev/vda rw"), undefined);
 });

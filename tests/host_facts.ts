@@ -5,6 +5,8 @@
  * @module
  */
 
+import { readCgroup2 } from "../mod/container/checkpoint/cgroup2.ts";
+
 /** Nodes that containers have, too, or that are bound into them. */
 const DEVICES = [
   "console",
@@ -68,6 +70,18 @@ function readSysctl(path: string): string {
   }
 }
 
+/** The lines of mountinfo. While criu is called, cgroup2 has lost its options, and
+ * its directory is locked: mod/container/checkpoint/cgroup2.ts. */
+function readMounts(): string[] {
+  const read = () =>
+    Deno.readTextFileSync("/proc/self/mountinfo").trim().split("\n");
+  const path = readCgroup2(read().join("\n"))?.path;
+  if (path === undefined) return read();
+  using dir = Deno.openSync(path);
+  dir.lockSync(false);
+  return read();
+}
+
 /** Every fact by its name. Of a mount, which comes and goes, the name has its id
  * and its place. */
 export function readHost(): Map<string, string> {
@@ -76,9 +90,7 @@ export function readHost(): Map<string, string> {
   for (const it of SYSCTLS) {
     facts.set(`sysctl ${it}`, readSysctl(`/proc/sys/${it}`));
   }
-  const lines = Deno.readTextFileSync("/proc/self/mountinfo").trim().split(
-    "\n",
-  );
+  const lines = readMounts();
   for (const line of lines) {
     const [first = "", second = ""] = line.split(" - ");
     const [id, , device, root, place = "", options, ...groups] = first.split(

@@ -2,12 +2,14 @@
  * criu mounts cgroup2 for a container, and the kernel takes the options of that
  * mount for the whole machine's: those that are not named are lost
  * (cgroup2_parse_param() and apply_cgroup_root_flags() in the kernel). They are
- * given back.
+ * given back. Meanwhile the directory is locked (flock(2)): who would begin in the
+ * midst of that would take what is left for what was there.
  *
  * @module
  */
 
 import { O } from "../../../ffi/constants.ts";
+import { closeFd, openFd, pollFds, trySyscall } from "../../../ffi/libc.ts";
 import { runPlan } from "../../process.ts";
 import { readTextFileSync } from "../../../ffi/files.ts";
 import { unescapeMountinfo } from "../../host.ts";
@@ -37,48 +39,74 @@ export function readCgroup2(mountinfo: string): Cgroup2 | undefined {
   }
 }
 
+const LOCK_EX = 2, LOCK_NB = 4;
+/** How long another checkpoint is waited for, in milliseconds, counted by pauses.
+ * One whose memory somebody fetches later (`--lazy-pages`) may take for ever, and
+ * anybody may lock a directory. */
+const PATIENCE_MS = 2000;
+const TICK_MS = 5;
+
+/** Calls `act` when nobody else calls criu, or after {@linkcode PATIENCE_MS}. */
+function locking<T>(path: string, act: () => T): T {
+  const fd = openFd(path, O.RDONLY);
+  try {
+    for (let left = PATIENCE_MS; left > 0; left -= TICK_MS) {
+      if (trySyscall("flock", fd, LOCK_EX | LOCK_NB) === 0) break;
+      pollFds([], TICK_MS);
+    }
+    return act();
+  } finally {
+    closeFd(fd);
+  }
+}
+
+/** Gives a mounted cgroup2 these options, and no others. */
+function giveOptions(
+  { path, options }: Cgroup2,
+  { root, outlet }: Place,
+): void {
+  const why = "give cgroup2 the options that it had";
+  runPlan(
+    {},
+    [
+      {
+        do: "open",
+        into: "cgroup2",
+        at: "",
+        path,
+        flags: O.PATH,
+        mode: 0,
+        resolve: 0,
+        why,
+      },
+      { do: "reconfigure", slot: "cgroup2", options, why },
+    ],
+    root,
+    [],
+    outlet,
+  );
+}
+
 /**
  * Calls criu, and gives the machine's cgroup2 back what it has lost by that.
  *
  * @returns what `act` does
+ * @throws {SyscallError} where the cgroup2 of mountinfo cannot be opened
  */
-export function keepingCgroup2<T>(
-  { caller: { proc }, root, outlet }: Place,
-  act: () => T,
-): T {
+export function keepingCgroup2<T>(place: Place, act: () => T): T {
+  const { proc } = place.caller;
   const read = () => readCgroup2(readTextFileSync(`${proc}/mountinfo`));
-  const before = read();
-  try {
-    return act();
-  } finally {
-    const after = read();
-    const lost = before?.options.some((it) => !after?.options.includes(it));
-    if (before !== undefined && lost) {
-      const why = "give cgroup2 the options that it had";
-      runPlan(
-        {},
-        [
-          {
-            do: "open",
-            into: "cgroup2",
-            at: "",
-            path: before.path,
-            flags: O.PATH,
-            mode: 0,
-            resolve: 0,
-            why,
-          },
-          {
-            do: "reconfigure",
-            slot: "cgroup2",
-            options: before.options,
-            why,
-          },
-        ],
-        root,
-        [],
-        outlet,
-      );
+  const found = read();
+  if (found === undefined) return act();
+  return locking(found.path, () => {
+    const before = read() ?? found;
+    try {
+      return act();
+    } finally {
+      const after = read();
+      if (before.options.some((it) => !after?.options.includes(it))) {
+        giveOptions(before, place);
+      }
     }
-  }
+  });
 }
