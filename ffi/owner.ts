@@ -17,6 +17,9 @@ export interface Owner {
 }
 
 const EPERM = 1;
+/** Those that setfsuid(2) takes away, capabilities(7): CHOWN, DAC_OVERRIDE,
+ * DAC_READ_SEARCH, FOWNER, FSETID, LINUX_IMMUTABLE, MKNOD; MAC_OVERRIDE. */
+const ABOUT_FILES = [0x0800021f, 0x1] as const;
 /** setfsuid(2), setfsgid(2): no id, so that nothing is changed. */
 const ASK = 0xffffffff;
 /** capget(2). */
@@ -34,37 +37,72 @@ function become({ uid, gid }: Owner): void {
   trySyscall("setfsuid", uid);
 }
 
+/** Sets this thread's supplementary groups; setgroups(2). */
+function setGroups(groups: Uint32Array): void {
+  syscall("setgroups", groups.length, new Uint8Array(groups.buffer));
+}
+
+function getGroups(): Uint32Array {
+  const groups = new Uint32Array(syscall("getgroups", 0, null));
+  syscall("getgroups", groups.length, new Uint8Array(groups.buffer));
+  return groups;
+}
+
+/** Whether files have the rights of their owner alone. */
+export interface Rights {
+  /** Without the caller's capabilities that are about files, and without its
+   * groups. */
+  bare?: boolean;
+}
+
 /**
- * Calls with this thread's ids for files changed, its capabilities kept;
- * credentials(7). Other threads of the process keep theirs.
+ * Calls with this thread's ids for files changed, its capabilities kept, unless
+ * told; credentials(7). Other threads of the process keep theirs.
  *
  * @param call must not await
  * @returns what `call` returns
  * @throws {SyscallError} EPERM where the caller may not be that owner; and what
  * `call` throws
  */
-export function actAs<T>(owner: Owner, call: () => T): T {
+export function actAs<T>(
+  owner: Owner,
+  call: () => T,
+  { bare = false }: Rights = {},
+): T {
   const own: Owner = {
     uid: trySyscall("setfsuid", ASK),
     gid: trySyscall("setfsgid", ASK),
   };
-  if (own.uid === owner.uid && own.gid === owner.gid) return call();
+  const same = own.uid === owner.uid && own.gid === owner.gid;
+  if (same && !bare) return call();
   const caps = new Uint32Array(6);
   capabilities("capget", caps);
+  const groups = bare ? getGroups() : undefined;
   const dumpable = trySyscall("prctl", GET_DUMPABLE);
   try {
+    if (groups !== undefined) setGroups(new Uint32Array());
     become(owner);
     if (
       trySyscall("setfsuid", ASK) !== owner.uid ||
       trySyscall("setfsgid", ASK) !== owner.gid
     ) throw new SyscallError("setfsuid", EPERM);
     // Another fsuid than root's takes those away that are about files.
-    capabilities("capset", caps);
+    capabilities("capset", bare ? withoutFiles(caps) : caps);
     return call();
   } finally {
     become(own);
     capabilities("capset", caps);
+    if (groups !== undefined) setGroups(groups);
     // Whoever changes these ids is not dumpable any more, prctl(2).
     if (dumpable === 1) trySyscall("prctl", PR.SET_DUMPABLE, 1);
   }
+}
+
+/** The same sets, but for what is effective: of 32 capabilities, three words. */
+function withoutFiles(caps: Uint32Array): Uint32Array {
+  const fewer = Uint32Array.from(caps);
+  for (const [half, mask] of ABOUT_FILES.entries()) {
+    fewer[3 * half]! &= ~mask;
+  }
+  return fewer;
 }

@@ -65,15 +65,16 @@ export function tryOpenAt2(
  * O_PATH: to open a device of the image may be an act of its own, such as
  * starting a watchdog.
  *
+ * @param links whether they are followed; else ELOOP for any
  * @returns an O_PATH descriptor, or minus an errno: ELOOP also for a link that
  * only procfs can follow
  */
-export function findInRoot(root: number, path: string): number {
+export function findInRoot(root: number, path: string, links = true): number {
   return tryOpenAt2(
     root,
     path,
     O.PATH,
-    RESOLVE.IN_ROOT | RESOLVE.NO_MAGICLINKS,
+    RESOLVE.IN_ROOT | (links ? RESOLVE.NO_MAGICLINKS : RESOLVE.NO_SYMLINKS),
   );
 }
 

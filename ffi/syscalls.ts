@@ -41,6 +41,8 @@ export const SYSCALLS = {
   fchmod: [91, 52],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
+  getgroups: [115, 158],
+  setgroups: [116, 159],
   capget: [125, 90],
   capset: [126, 91],
   personality: [135, 92],

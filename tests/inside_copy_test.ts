@@ -19,7 +19,7 @@ import {
   messageOf,
   openHostRoot,
   type Room,
-  SELF,
+  rootOf,
   whileSwapping,
 } from "./inside_room.ts";
 import { testOn } from "./needs.ts";
@@ -68,7 +68,7 @@ Deno.test("copyIn() and copyOut() of a tree, there and back", () => {
   makeTree(from);
   const umask = Deno.umask(0);
   try {
-    copyIn(from, room.root, "/new/dir", SELF);
+    copyIn(from, room.root, "/new/dir");
     copyOut(room.root, "new/dir", back);
   } finally {
     Deno.umask(umask);
@@ -88,7 +88,7 @@ Deno.test("umask counts for what comes out, not for what goes in", () => {
   Deno.chmodSync(`${room.dir}/from`, 0o777);
   const umask = Deno.umask(0o027);
   try {
-    copyIn(`${room.dir}/from`, room.root, "/in", SELF);
+    copyIn(`${room.dir}/from`, room.root, "/in");
     copyOut(room.root, "/in", `${room.dir}/out`);
   } finally {
     Deno.umask(umask);
@@ -108,18 +108,18 @@ Deno.test("a copy is merged into a directory, and replaces files and links", () 
   Deno.writeTextFileSync(`${to}/file`, "old");
   Deno.writeTextFileSync(`${to}/other`, "kept");
   Deno.symlinkSync(`${room.dir}/host/file`, `${to}/link`);
-  copyIn(`${room.dir}/from`, room.root, "/to", SELF);
+  copyIn(`${room.dir}/from`, room.root, "/to");
   assertEquals(modeOf(to), 0o700);
   const texts = ["file", "link", "other"]
     .map((it) => Deno.readTextFileSync(`${to}/${it}`));
   assertEquals(texts, ["new", "new", "kept"]);
   assertEquals([...Deno.readDirSync(to)].length, 3);
   // "." is the directory itself.
-  copyIn(`${room.dir}/from/file`, room.root, "/to/other", SELF);
-  copyIn(`${room.dir}/from`, room.root, "/", SELF);
+  copyIn(`${room.dir}/from/file`, room.root, "/to/other");
+  copyIn(`${room.dir}/from`, room.root, "/");
   assertEquals(Deno.readTextFileSync(`${room.dir}/root/file`), "new");
   assertEquals(
-    codeOf(() => copyIn(`${room.dir}/from/file`, room.root, "/", SELF)),
+    codeOf(() => copyIn(`${room.dir}/from/file`, room.root, "/")),
     "file-kind",
   );
 });
@@ -130,11 +130,11 @@ Deno.test("a link in the place of a directory is not followed, on either side", 
   Deno.writeTextFileSync(`${room.dir}/from/sub/x`, "");
   Deno.symlinkSync(`${room.dir}/host`, `${room.dir}/root/sub`);
   assertEquals(
-    messageOf(() => copyIn(`${room.dir}/from`, room.root, "/", SELF)),
+    messageOf(() => copyIn(`${room.dir}/from`, room.root, "/")),
     `Cannot copy "${room.dir}/from/sub" to "//sub" in the container: not a directory`,
   );
   Deno.removeSync(`${room.dir}/root/sub`);
-  copyIn(`${room.dir}/from`, room.root, "/", SELF);
+  copyIn(`${room.dir}/from`, room.root, "/");
   // What an earlier copy has left on the host.
   Deno.mkdirSync(`${room.dir}/out`);
   Deno.symlinkSync(`${room.dir}/host`, `${room.dir}/out/sub`);
@@ -149,7 +149,7 @@ Deno.test("what was named may be a link; one out of the root leads into it", () 
   Deno.symlinkSync("from", `${room.dir}/alias`);
   Deno.mkdirSync(`${room.dir}/from`);
   Deno.writeTextFileSync(`${room.dir}/from/file`, "mine");
-  copyIn(`${room.dir}/alias`, room.root, "/dir", SELF);
+  copyIn(`${room.dir}/alias`, room.root, "/dir");
   Deno.symlinkSync("/dir/file", `${room.dir}/root/link`);
   copyOut(room.root, "/link", `${room.dir}/one`);
   assertEquals(Deno.lstatSync(`${room.dir}/one`).isFile, true);
@@ -176,24 +176,31 @@ Deno.test("FIFOs, sockets, devices and procfs are not copied, and nothing waits"
     `Cannot copy "/dir/fifo" in the container to "${room.dir}/out/fifo": it is a FIFO`,
   );
   assertEquals(
-    messageOf(() => copyIn(`${room.dir}/from`, room.root, "/in", SELF)),
+    messageOf(() => copyIn(`${room.dir}/from`, room.root, "/in")),
     `Cannot copy "${room.dir}/from/fifo" to "/in/fifo" in the container: it is a FIFO`,
   );
   const out = `${room.dir}/out2`;
-  assertEquals(codeOf(() => copyOut(host.fd, "/dev/null", out)), "file-kind");
   assertEquals(
-    codeOf(() => copyIn("/dev/null", room.root, "/n", SELF)),
+    codeOf(() => copyOut(rootOf(host.fd), "/dev/null", out)),
+    "file-kind",
+  );
+  assertEquals(
+    codeOf(() => copyIn("/dev/null", room.root, "/n")),
     "file-kind",
   );
   for (const path of ["/proc/version", "/proc/sys/kernel", "/sys/kernel"]) {
-    assertEquals(codeOf(() => copyOut(host.fd, path, out)), "file-kind", path);
+    assertEquals(
+      codeOf(() => copyOut(rootOf(host.fd), path, out)),
+      "file-kind",
+      path,
+    );
   }
   assertEquals(
-    codeOf(() => copyOut(host.fd, "/proc/self/exe", out)),
+    codeOf(() => copyOut(rootOf(host.fd), "/proc/self/exe", out)),
     "file-kind",
   );
   assertEquals(
-    codeOf(() => copyIn("/bin/true", host.fd, "/proc/x", SELF)),
+    codeOf(() => copyIn("/bin/true", rootOf(host.fd), "/proc/x")),
     "file-kind",
   );
 });
@@ -243,7 +250,7 @@ Deno.test("a file of several chunks is whole", () => {
   const data = new Uint8Array(3_333_333);
   for (let i = 0; i < data.length; i++) data[i] = i * 7 + (i >> 8);
   Deno.writeFileSync(`${room.dir}/file`, data);
-  copyIn(`${room.dir}/file`, room.root, "/file", SELF);
+  copyIn(`${room.dir}/file`, room.root, "/file");
   copyOut(room.root, "/file", `${room.dir}/back`);
   assertEquals(Deno.readFileSync(`${room.dir}/back`), data);
 });
@@ -267,7 +274,7 @@ Deno.test("a directory is not copied into itself", () => {
   using room = makeRoom();
   Deno.mkdirSync(`${room.dir}/root/a`);
   assertEquals(
-    messageOf(() => copyIn(room.dir, room.root, "/a/copy", SELF)),
+    messageOf(() => copyIn(room.dir, room.root, "/a/copy")),
     `Cannot copy "${room.dir}/root/a/copy" to "/a/copy/root/a/copy" in the container: it is the copy itself`,
   );
 });
@@ -277,7 +284,7 @@ Deno.test("what is missing is told, on both sides", () => {
   Deno.writeTextFileSync(`${room.dir}/root/file`, "");
   for (
     const [call, code] of [
-      [() => copyIn(`${room.dir}/none`, room.root, "/x", SELF), "file-missing"],
+      [() => copyIn(`${room.dir}/none`, room.root, "/x"), "file-missing"],
       [() => copyOut(room.root, "/none", `${room.dir}/x`), "file-missing"],
       [() => copyOut(room.root, "/file", `${room.dir}/no/x`), "file-missing"],
       [
@@ -286,7 +293,7 @@ Deno.test("what is missing is told, on both sides", () => {
       ],
       [() => copyOut(room.root, "/file", `${room.dir}/host`), "file-kind"],
       [() => copyOut(room.root, "/file", `${room.dir}/host/.`), "file-kind"],
-      [() => copyIn("", room.root, "/x", SELF), "file-path"],
+      [() => copyIn("", room.root, "/x"), "file-path"],
       [() => copyOut(room.root, "/file", "/a\0"), "file-path"],
     ] as const
   ) assertEquals(codeOf(call), code, String(call));
@@ -336,7 +343,7 @@ Deno.test("copyIn() while a directory becomes a link to the host's", async () =>
     `${dir}/entry`,
     `${room.dir}/root/other`,
     ["", "file-kind"],
-    () => codeOf(() => copyIn(from, room.root, "/dir", SELF)),
+    () => codeOf(() => copyIn(from, room.root, "/dir")),
   );
   assertEquals(seen, ["", "file-kind"]);
 });
@@ -345,7 +352,8 @@ testOn(["root"], "copyIn() gives everything to the owner, links too", () => {
   using room = makeRoom();
   const from = `${room.dir}/from`;
   makeTree(from);
-  copyIn(from, room.root, "/a/b", { uid: 4711, gid: 4712 });
+  const owner = { uid: 4711, gid: 4712 };
+  copyIn(from, { ...room.root, ...owner }, "/a/b");
   const walk = (path: string) => {
     const { uid, gid, isDirectory } = lstatSync(path);
     assertEquals([uid, gid], [4711, 4712], path);

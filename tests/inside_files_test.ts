@@ -4,20 +4,25 @@
  * @module
  */
 
-import { assertEquals } from "@std/assert";
-import { writeFileSync } from "../ffi/files.ts";
+import { assert, assertEquals } from "@std/assert";
+import { existsSync, writeFileSync } from "../ffi/files.ts";
+import { copyIn, copyOut } from "../mod/container/inside/copy.ts";
+import type { Root } from "../mod/container/inside/rights.ts";
 import {
   listDirectory,
   readFile,
   removeFile,
   writeFile,
 } from "../mod/container/inside/files.ts";
-import { codeOf, makeRoom, messageOf, SELF } from "./inside_room.ts";
+import { codeOf, makeRoom, messageOf, type Room } from "./inside_room.ts";
 import { testOn } from "./needs.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
+
+const readGroups = () =>
+  /^Groups:.*$/m.exec(Deno.readTextFileSync("/proc/thread-self/status"))![0];
 
 const modeOf = (path: string) => (Deno.statSync(path).mode ?? 0) & 0o7777;
 
@@ -25,8 +30,8 @@ Deno.test("writeFile() makes a file and its directories, whatever the umask", ()
   using room = makeRoom();
   const umask = Deno.umask(0o077);
   try {
-    writeFile(room.root, "/a/./b//c", bytes("one"), SELF);
-    writeFile(room.root, "a/tool", bytes(""), { ...SELF, mode: 0o751 });
+    writeFile(room.root, "/a/./b//c", bytes("one"));
+    writeFile(room.root, "a/tool", bytes(""), { mode: 0o751 });
   } finally {
     Deno.umask(umask);
   }
@@ -43,17 +48,17 @@ Deno.test("writeFile() keeps what a file is, unless told; append goes on", () =>
   Deno.writeTextFileSync(path, "something long");
   Deno.chmodSync(path, 0o640);
   Deno.linkSync(path, `${room.dir}/root/same`);
-  writeFile(room.root, "/file", bytes("new"), SELF);
+  writeFile(room.root, "/file", bytes("new"));
   assertEquals(modeOf(path), 0o640);
-  writeFile(room.root, "/file", bytes("er"), { ...SELF, append: true });
+  writeFile(room.root, "/file", bytes("er"), { append: true });
   assertEquals(Deno.readTextFileSync(`${room.dir}/root/same`), "newer");
-  writeFile(room.root, "/file", bytes(""), { ...SELF, mode: 0o600 });
+  writeFile(room.root, "/file", bytes(""), { mode: 0o600 });
   assertEquals([modeOf(path), Deno.readTextFileSync(path)], [0o600, ""]);
 });
 
 Deno.test("readFile() takes up to its limit, of a hole as well", () => {
   using room = makeRoom();
-  writeFile(room.root, "/file", bytes("12345"), SELF);
+  writeFile(room.root, "/file", bytes("12345"));
   assertEquals(text(readFile(room.root, "/file", 5)), "12345");
   assertEquals(
     messageOf(() => readFile(room.root, "/file", 4)),
@@ -107,7 +112,7 @@ for (
     using room = makeRoom();
     assertEquals(codeOf(() => readFile(room.root, path, 9)), code);
     assertEquals(
-      codeOf(() => writeFile(room.root, path, bytes(""), SELF)),
+      codeOf(() => writeFile(room.root, path, bytes(""))),
       code,
     );
     assertEquals(codeOf(() => listDirectory(room.root, path)), code);
@@ -119,14 +124,14 @@ Deno.test("writeFile() refuses what names a directory, and a mode that is none",
   using room = makeRoom();
   for (const path of ["/", "/new/", "/new/.", "..", "/new/.."]) {
     assertEquals(
-      codeOf(() => writeFile(room.root, path, bytes(""), SELF)),
+      codeOf(() => writeFile(room.root, path, bytes(""))),
       "file-kind",
       path,
     );
   }
   for (const mode of [-1, 0o10000, 1.5, NaN]) {
     assertEquals(
-      codeOf(() => writeFile(room.root, "/f", bytes(""), { ...SELF, mode })),
+      codeOf(() => writeFile(room.root, "/f", bytes(""), { mode })),
       "file-path",
     );
   }
@@ -137,7 +142,7 @@ Deno.test("names may be any bytes, 255 of them", () => {
   using room = makeRoom();
   const names = ["n\udcff", "ä", "n".repeat(255), `${"\udc80".repeat(255)}`];
   for (const name of names) {
-    writeFile(room.root, `/d\udcfe/${name}`, bytes(name.slice(0, 1)), SELF);
+    writeFile(room.root, `/d\udcfe/${name}`, bytes(name.slice(0, 1)));
     readFile(room.root, `/d\udcfe/${name}`, 9);
   }
   const listed = listDirectory(room.root, "/d\udcfe").map((it) => it.name);
@@ -149,8 +154,8 @@ Deno.test("names may be any bytes, 255 of them", () => {
 
 Deno.test("listDirectory() says what things are, and follows no link", () => {
   using room = makeRoom();
-  writeFile(room.root, "/b", bytes("123"), { ...SELF, mode: 0o4750 });
-  writeFile(room.root, "/a/x", bytes(""), SELF);
+  writeFile(room.root, "/b", bytes("123"), { mode: 0o4750 });
+  writeFile(room.root, "/a/x", bytes(""));
   Deno.symlinkSync("/nowhere", `${room.dir}/root/c`);
   new Deno.Command("mkfifo", { args: ["-m600", `${room.dir}/root/d`] })
     .outputSync();
@@ -188,7 +193,7 @@ Deno.test("a program that runs is not written, and keeps what it is", async () =
     .spawn();
   try {
     assertEquals(
-      messageOf(() => writeFile(room.root, "/sleep", bytes(""), SELF)),
+      messageOf(() => writeFile(room.root, "/sleep", bytes(""))),
       'Cannot write "/sleep" in the container: text file busy',
     );
   } finally {
@@ -204,8 +209,10 @@ testOn(
     using room = makeRoom();
     const owner = { uid: 4711, gid: 4712 };
     writeFileSync(`${room.dir}/root/old`, bytes(""));
-    writeFile(room.root, "/old", bytes("x"), owner);
-    writeFile(room.root, "/a/b/c", bytes("x"), { ...owner, mode: 0o600 });
+    writeFile({ ...room.root, ...owner }, "/old", bytes("x"));
+    writeFile({ ...room.root, ...owner }, "/a/b/c", bytes("x"), {
+      mode: 0o600,
+    });
     const ids = (path: string) => {
       const { uid, gid } = Deno.statSync(`${room.dir}/root${path}`);
       return [uid, gid];
@@ -215,11 +222,81 @@ testOn(
       assertEquals(ids(path), [4711, 4712], path);
     }
     // The rights are the caller's all the time, and its ids are its own again.
-    writeFile(room.root, "/a/b/c", bytes("y"), { uid: 5, gid: 5 });
+    writeFile({ ...room.root, uid: 5, gid: 5 }, "/a/b/c", bytes("y"));
     Deno.writeTextFileSync(`${room.dir}/root/mine`, "");
     assertEquals(ids("/mine"), [0, 0]);
     Deno.chmodSync(`${room.dir}/root/a`, 0o000);
-    writeFile(room.root, "/a/b/d", bytes("z"), { uid: 5, gid: 5 });
+    writeFile({ ...room.root, uid: 5, gid: 5 }, "/a/b/d", bytes("z"));
     assertEquals(ids("/a/b/d"), [5, 5]);
   },
 );
+
+/** A root whose user is not as strong as we are, and in it a directory of theirs
+ * with links to what is not. */
+function makeWeak(room: Room): Root {
+  const user = { uid: 4711, gid: 4711 };
+  const at = (name: string) => `${room.dir}/root/${name}`;
+  writeFile(room.root, "/ours/secret", bytes("secret"), { mode: 0o640 });
+  writeFile(room.root, "/ours/open", bytes("open"));
+  Deno.mkdirSync(at("theirs"));
+  for (const name of ["secret", "open", "new"]) {
+    Deno.symlinkSync(`/ours/${name}`, at(`theirs/${name}`));
+  }
+  Deno.symlinkSync("/ours", at("theirs/dir"));
+  Deno.chownSync(at("theirs"), 4711, 4711);
+  return { ...room.root, ...user, strong: false };
+}
+
+const REFUSED: [string, (root: Root, out: string) => void][] = [
+  ["read", (it) => readFile(it, "/theirs/secret", 99)],
+  ["written", (it) => writeFile(it, "/theirs/secret", bytes("x"))],
+  [
+    "given a mode",
+    (it) => writeFile(it, "/theirs/open", bytes("open"), { mode: 0o777 }),
+  ],
+  ["made", (it) => writeFile(it, "/theirs/dir/made", bytes("x"))],
+  ["removed", (it) => removeFile(it, "/theirs/dir/open", false)],
+  ["copied to", (it) => copyIn("/etc/passwd", it, "/theirs/dir/open")],
+  ["copied out", (it, out) => copyOut(it, "/theirs/dir", out)],
+];
+
+for (const [what, act] of REFUSED) {
+  testOn(
+    ["root"],
+    `nothing is ${what} behind a link that the container's user could not`,
+    () => {
+      using room = makeRoom();
+      const weak = makeWeak(room);
+      const groups = readGroups();
+      assertEquals(codeOf(() => act(weak, `${room.dir}/out`)), "file-access");
+      assertEquals(readGroups(), groups);
+      const names = [...Deno.readDirSync(`${room.dir}/root/ours`)];
+      assertEquals(names.map((it) => it.name).sort(), ["open", "secret"]);
+      assertEquals(text(readFile(weak, "/ours/secret", 99)), "secret");
+      assertEquals(modeOf(`${room.dir}/root/ours/open`), 0o644);
+      assert(!existsSync(`${room.dir}/out/secret`));
+    },
+  );
+}
+
+testOn(["root"], "what the container's user may behind a link is done", () => {
+  using room = makeRoom();
+  const weak = makeWeak(room);
+  assertEquals(text(readFile(weak, "/theirs/open", 99)), "open");
+  assertEquals(listDirectory(weak, "/theirs/dir").length, 2);
+  writeFile(weak, "/theirs/own/file", bytes("1"));
+  Deno.symlinkSync("own", `${room.dir}/root/theirs/link`);
+  writeFile(weak, "/theirs/link/file", bytes("22"));
+  writeFile(weak, "/theirs/link/deep/er", bytes("3"));
+  copyIn(`${room.dir}/root/ours/open`, weak, "/theirs/link/in");
+  copyOut(weak, "/theirs/link", `${room.dir}/out`);
+  const owner = (path: string) => Deno.statSync(`${room.dir}/${path}`).uid;
+  assertEquals(owner("root/theirs/own/deep/er"), 4711);
+  assertEquals(owner("root/theirs/own/in"), 4711);
+  assertEquals(owner("out/deep/er"), 0);
+  assertEquals(Deno.readTextFileSync(`${room.dir}/out/file`), "22");
+  removeFile(weak, "/theirs/link/deep", true);
+  // The path itself is the caller's word.
+  writeFile(weak, "/ours/secret", bytes("s"));
+  removeFile(weak, "/ours/open", false);
+});

@@ -17,7 +17,7 @@ import {
   makeRoom,
   messageOf,
   openHostRoot,
-  SELF,
+  rootOf,
   whileSwapping,
 } from "./inside_room.ts";
 import { findPython, testOn } from "./needs.ts";
@@ -39,11 +39,11 @@ for (
 ) {
   Deno.test(`readFile(), writeFile() by a link, ${what}: ${want}`, () => {
     using room = makeRoom();
-    writeFile(room.root, "/dir/real", bytes("inside"), SELF);
+    writeFile(room.root, "/dir/real", bytes("inside"));
     const to = target.replace("HOST", `${room.dir}/host`);
     Deno.symlinkSync(to, `${room.dir}/root/dir/link`);
     const read = () => text(readFile(room.root, "/dir/link", 100));
-    const write = () => writeFile(room.root, "/dir/link", bytes("new"), SELF);
+    const write = () => writeFile(room.root, "/dir/link", bytes("new"));
     if (want === "inside") {
       assertEquals(read(), "inside");
       write();
@@ -57,14 +57,14 @@ for (
 
 Deno.test("a path's own .. ends at the root", () => {
   using room = makeRoom();
-  writeFile(room.root, "/../../a", bytes("a"), SELF);
+  writeFile(room.root, "/../../a", bytes("a"));
   assertEquals(text(readFile(room.root, "../../../a", 9)), "a");
   assertEquals(
     codeOf(() => readFile(room.root, "../host/file", 9)),
     "file-missing",
   );
   assertEquals(
-    codeOf(() => writeFile(room.root, "/none/../../host/x", bytes(""), SELF)),
+    codeOf(() => writeFile(room.root, "/none/../../host/x", bytes(""))),
     "file-missing",
   );
 });
@@ -92,14 +92,14 @@ Deno.test("procfs: no magic link is followed, nothing is read or written", () =>
     ]
   ) {
     for (const it of [path, link(path)]) {
-      const read = codeOf(() => readFile(host.fd, it, 1e6));
+      const read = codeOf(() => readFile(rootOf(host.fd), it, 1e6));
       assertMatch(read, /^file-(kind|missing)$/, it);
-      const write = codeOf(() => writeFile(host.fd, it, bytes("no"), SELF));
+      const write = codeOf(() => writeFile(rootOf(host.fd), it, bytes("no")));
       assertMatch(write, /^file-(kind|missing)$/, it);
     }
   }
   assertEquals(
-    codeOf(() => removeFile(host.fd, "/proc/none", true)),
+    codeOf(() => removeFile(rootOf(host.fd), "/proc/none", true)),
     "file-kind",
   );
   assertEquals(Deno.readTextFileSync("/proc/self/comm"), comm);
@@ -121,23 +121,23 @@ Deno.test("what is no regular file is not opened: a FIFO does not wait", () => {
     ] as const
   ) {
     assertEquals(
-      messageOf(() => readFile(host.fd, path, 100)),
+      messageOf(() => readFile(rootOf(host.fd), path, 100)),
       `Cannot read "${path}" in the container: it is ${kind}`,
     );
     assertEquals(
-      messageOf(() => writeFile(host.fd, path, bytes("x"), SELF)),
+      messageOf(() => writeFile(rootOf(host.fd), path, bytes("x"))),
       `Cannot write "${path}" in the container: it is ${kind}`,
     );
   }
   assertEquals(
-    codeOf(() => writeFile(room.root, "/fifo/x", bytes(""), SELF)),
+    codeOf(() => writeFile(room.root, "/fifo/x", bytes(""))),
     "file-kind",
   );
 });
 
 Deno.test("removeFile() removes what the path names, not where it leads", () => {
   using room = makeRoom();
-  writeFile(room.root, "/dir/sub/file", bytes(""), SELF);
+  writeFile(room.root, "/dir/sub/file", bytes(""));
   Deno.symlinkSync("dir", `${room.dir}/root/link`);
   Deno.symlinkSync(`${room.dir}/host`, `${room.dir}/root/dir/out`);
   Deno.symlinkSync("../../host", `${room.dir}/root/dir/sub/up`);
@@ -168,7 +168,7 @@ Deno.test("removeFile() removes what is deeper than any path, with few descripto
 
 Deno.test("readFile() while a directory becomes a link to the host's", async () => {
   using room = makeRoom();
-  writeFile(room.root, "/real/file", bytes("inside"), SELF);
+  writeFile(room.root, "/real/file", bytes("inside"));
   Deno.symlinkSync(`${room.dir}/host`, `${room.dir}/root/link`);
   const seen = await whileSwapping(
     `${room.dir}/root/real`,
@@ -194,8 +194,7 @@ Deno.test("writeFile() while a directory becomes a link to the host's", async ()
     `${room.dir}/root/real`,
     `${room.dir}/root/link`,
     ["", "file-kind"],
-    () =>
-      codeOf(() => writeFile(room.root, `/real/n${n++}/x`, bytes("x"), SELF)),
+    () => codeOf(() => writeFile(room.root, `/real/n${n++}/x`, bytes("x"))),
   );
   assertEquals(seen, ["", "file-kind"]);
 });
@@ -204,7 +203,7 @@ for (const other of ["a link to the host's", "a FIFO"]) {
   Deno.test(`writeFile() while a file becomes ${other}`, async () => {
     using room = makeRoom();
     const path = `${room.dir}/root/other`;
-    writeFile(room.root, "/real", bytes(""), SELF);
+    writeFile(room.root, "/real", bytes(""));
     if (other === "a FIFO") {
       new Deno.Command("mkfifo", { args: [path] }).outputSync();
     } else Deno.symlinkSync(`${room.dir}/host/file`, path);
@@ -214,7 +213,7 @@ for (const other of ["a link to the host's", "a FIFO"]) {
       `${room.dir}/root/real`,
       path,
       ["", ...refused],
-      () => codeOf(() => writeFile(room.root, "/real", bytes("new"), SELF)),
+      () => codeOf(() => writeFile(room.root, "/real", bytes("new"))),
     );
     for (const it of seen) assert(["", "file-kind"].includes(it), it);
   });
@@ -231,7 +230,7 @@ Deno.test("removeFile() while a directory becomes a link to the host's", async (
       Deno.mkdirSync(`${root}/work/sub/5`, { recursive: true });
       Deno.symlinkSync(`${room.dir}/host`, `${root}/other`);
       for (let i = 0; i < 10; i++) {
-        writeFile(room.root, `/work/sub/${i + 10}/file`, bytes(""), SELF);
+        writeFile(room.root, `/work/sub/${i + 10}/file`, bytes(""));
       }
       removeFile(room.root, "/work", true);
       const [left] = listDirectory(room.root, "/");
@@ -270,7 +269,7 @@ testOn(
         /holds a lease on it/,
       );
       assertEquals(
-        codeOf(() => writeFile(room.root, "/leased", bytes(""), SELF)),
+        codeOf(() => writeFile(room.root, "/leased", bytes(""))),
         "file-access",
       );
     } finally {

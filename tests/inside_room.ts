@@ -9,6 +9,7 @@ import { assertEquals } from "@std/assert";
 import { findBelow, makeDirBelow } from "../ffi/at.ts";
 import { readDirSync, readLinkSync, removeSync } from "../ffi/files.ts";
 import { closeFd, libc, openFd } from "../ffi/libc.ts";
+import type { Root } from "../mod/container/inside/rights.ts";
 import { ContainerError } from "../mod/errors.ts";
 import type { Swap } from "./inside_swap.ts";
 import { waitFor } from "./wait.ts";
@@ -21,12 +22,17 @@ const O_PATH = 0o10000000;
 /** Us, as whom files are made. */
 export const SELF = { uid: Deno.uid() ?? 0, gid: Deno.gid() ?? 0 };
 
+/** A root as strong as we are, by its descriptor. */
+export function rootOf(fd: number): Root {
+  return { fd, ...SELF, strong: true };
+}
+
 /** A directory with a root in it, and with what nobody in there may reach. */
 export interface Room extends Disposable {
   /** On the host: the root is DIR/root, the host's own is DIR/host. */
   dir: string;
-  /** The root's descriptor. */
-  root: number;
+  /** The root, whose user is as strong as we are. */
+  root: Root;
   /** Fails when the host's own is not as it was. */
   check(): void;
 }
@@ -50,7 +56,7 @@ export function makeRoom(): Room {
   Deno.mkdirSync(`${dir}/root`);
   Deno.mkdirSync(`${dir}/host`);
   Deno.writeTextFileSync(`${dir}/host/file`, "the host's");
-  const root = openFd(`${dir}/root`, O_PATH);
+  const root = rootOf(openFd(`${dir}/root`, O_PATH));
   const check = () => {
     assertEquals([...Deno.readDirSync(`${dir}/host`)].map((it) => it.name), [
       "file",
@@ -62,7 +68,7 @@ export function makeRoom(): Room {
     root,
     check,
     [Symbol.dispose]() {
-      closeFd(root);
+      closeFd(root.fd);
       check();
       assertEquals(listOpen(dir), []);
       removeSync(dir, { recursive: true });

@@ -21,7 +21,8 @@ import { FD_TAG } from "../../mod/container/model.ts";
 import { gatherFacts } from "../../mod/host.ts";
 import { makeBox, runCli } from "../harness.ts";
 import { run as runTool } from "../program.ts";
-import { codeOf, messageOf } from "../inside_room.ts";
+import type { Root } from "../../mod/container/inside/rights.ts";
+import { codeOf, messageOf, rootOf } from "../inside_room.ts";
 import { testOn } from "../needs.ts";
 import { readProcessState, waitFor } from "../wait.ts";
 
@@ -29,12 +30,10 @@ const O_PATH = 0o10000000;
 const bytes = (text: string) => new TextEncoder().encode(text);
 const text = (data: Uint8Array) => new TextDecoder().decode(data);
 
-/** The root of a running container.
- *
- * @returns an O_PATH descriptor */
-async function openRoot(id: string): Promise<number> {
+/** The root of a running container, whose user is as strong as we are. */
+async function openRoot(id: string): Promise<Root> {
   const { stdout } = await runCli(["state", id]);
-  return openFd(`/proc/${JSON.parse(stdout).pid}/root`, O_PATH);
+  return rootOf(openFd(`/proc/${JSON.parse(stdout).pid}/root`, O_PATH));
 }
 
 testOn(
@@ -49,19 +48,21 @@ testOn(
       "echo up; read x; ls -ln / /work /a /etc/passwd; cat /work/* /a/file",
     ], { stdin: "" });
     await running.waitFor("up");
-    const root = await openRoot(box.id);
+    const owner = { uid: 300007, gid: 300008 };
+    const root = { ...await openRoot(box.id), ...owner };
     try {
-      const owner = { uid: 300007, gid: 300008 };
-      writeFile(root, "/work/one", bytes("one\n"), owner);
-      writeFile(root, "/a/file", bytes("two\n"), { ...owner, mode: 0o600 });
-      writeFile(root, "/etc/passwd", bytes("root:x:0:0::/:/bin/sh\n"), owner);
-      copyIn("/bin", root, "/work/.bin", owner);
+      writeFile(root, "/work/one", bytes("one\n"));
+      writeFile(root, "/a/file", bytes("two\n"), { mode: 0o600 });
+      writeFile(root, "/etc/passwd", bytes("root:x:0:0::/:/bin/sh\n"));
+      copyIn("/bin", root, "/work/.bin");
       removeFile(root, "/work/.bin", true);
       assertEquals(text(readFile(root, "/work/one", 9)), "one\n");
       // Nobody of the host's whom the container does not know.
       for (const path of ["/work/x", "/b/x"]) {
         assertMatch(
-          messageOf(() => writeFile(root, path, bytes(""), { uid: 0, gid: 0 })),
+          messageOf(() =>
+            writeFile({ ...root, uid: 0, gid: 0 }, path, bytes(""))
+          ),
           /the owner has no id in the user namespace/,
         );
       }
@@ -69,7 +70,7 @@ testOn(
       for (const path of ["/proc/1/comm", "/proc/sys/kernel/hostname"]) {
         assertEquals(codeOf(() => readFile(root, path, 99)), "file-kind");
         assertEquals(
-          codeOf(() => writeFile(root, path, bytes("x"), owner)),
+          codeOf(() => writeFile(root, path, bytes("x"))),
           "file-kind",
         );
       }
@@ -86,7 +87,7 @@ testOn(
       );
       assertEquals(text(readFile(root, "/work/one", 9)), "one\n");
     } finally {
-      closeFd(root);
+      closeFd(root.fd);
     }
     await running.write("\n");
     const { stdout } = await running.done;

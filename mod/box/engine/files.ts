@@ -12,57 +12,62 @@ import {
   removeFile,
   writeFile,
 } from "../../container/inside/files.ts";
+import type { Root } from "../../container/inside/rights.ts";
 import type { StartedBox } from "./start.ts";
 
-type Box = Pick<StartedBox, "files" | "owner">;
+type Box = Pick<StartedBox, "files" | "owner" | "strong">;
+
+function rootOf({ files, owner, strong }: Box): Root {
+  return { fd: files, ...owner, strong };
+}
 
 /** Reads a regular file of at most so many bytes. */
 export function readBoxFile(
-  { files }: Box,
+  box: Box,
   path: string,
   max: number,
 ): Uint8Array<ArrayBuffer> {
-  return readFile(files, path, max);
+  return readFile(rootOf(box), path, max);
 }
 
 /** Writes a regular file, and makes what is missing on the way. */
 export function writeBoxFile(
-  { files, owner }: Box,
+  box: Box,
   path: string,
   data: ArrayBuffer,
   options: { mode?: number; append?: boolean },
 ): void {
-  writeFile(files, path, new Uint8Array(data), { ...owner, ...options });
+  writeFile(rootOf(box), path, new Uint8Array(data), options);
 }
 
 /** Lists a directory. */
-export function listBoxFiles({ files }: Box, path: string): ListedFile[] {
-  return listDirectory(files, path);
+export function listBoxFiles(box: Box, path: string): ListedFile[] {
+  return listDirectory(rootOf(box), path);
 }
 
 /** Removes a file, a link or a directory. */
 export function removeBoxFile(
-  { files }: Box,
+  box: Box,
   path: string,
   recursive: boolean,
 ): void {
-  removeFile(files, path, recursive);
+  removeFile(rootOf(box), path, recursive);
 }
 
 /** Copies a file or a directory of the host's into the container. */
 export function copyIntoBox(
-  { files, owner }: Box,
+  box: Box,
   source: string,
   path: string,
 ): void {
-  copyIn(source, files, path, owner);
+  copyIn(source, rootOf(box), path);
 }
 
 /** Copies a file or a directory of the container's out. */
 export function copyOutOfBox(
-  { files }: Box,
+  box: Box,
   path: string,
   destination: string,
 ): void {
-  copyOut(files, path, destination);
+  copyOut(rootOf(box), path, destination);
 }

@@ -56,6 +56,8 @@ export interface StartedBox {
   kept: KeptUpper | undefined;
   /** Its user on the host: who owns what is made in it. */
   owner: { uid: number; gid: number };
+  /** It may do with files what this program may. */
+  strong: boolean;
   /** Its cgroups. */
   dirs: CgroupDir[];
   /** What it does not get of what was asked for, and need not. */
@@ -105,6 +107,17 @@ function ownerIn({ spec }: Config): { uid: number; gid: number } {
     uid: toHost(spec.linux?.uidMappings, uid) ?? 0,
     gid: toHost(spec.linux?.gidMappings, gid) ?? 0,
   };
+}
+
+/** Whether the container's user has the rights of this program over files: root
+ * has, unless it is another user namespace's or has lost CAP_DAC_OVERRIDE. An
+ * ordinary user's program has none that it could lend. */
+function isStrong({ spec }: Config, { caller }: Place): boolean {
+  if (caller.uid !== 0) return true;
+  const { user, capabilities } = spec.process ?? {};
+  return (user?.uid ?? 0) === 0 &&
+    (spec.linux?.uidMappings ?? []).length === 0 &&
+    (capabilities?.effective ?? []).includes("CAP_DAC_OVERRIDE");
 }
 
 /** The configuration that options describe, and where its container lives: for
@@ -172,6 +185,7 @@ function takeBox(
     lower: prepared.root,
     kept: prepared.keptUpper,
     owner: ownerIn(prepared.config),
+    strong: isStrong(prepared.config, place),
     dirs: prepared.cgroup.dirs,
     warnings,
   };

@@ -5,7 +5,13 @@
  * @module
  */
 
-import { chmodFd, chownFd, readLinkFd, unlinkBelow } from "../../../ffi/at.ts";
+import {
+  chmodFd,
+  chownFd,
+  readLinkFd,
+  reopen,
+  unlinkBelow,
+} from "../../../ffi/at.ts";
 import { type FileStat, isType } from "../../../ffi/identity.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
@@ -20,7 +26,7 @@ import {
   type LayerOptions,
   refuseRedirect,
 } from "./layer.ts";
-import { enterDirectory } from "./paths.ts";
+import { enterDirectory, Held } from "./paths.ts";
 import { putFile, putLink } from "./place.ts";
 import { removeTree } from "./tree.ts";
 import { attempt, checkPath, describeKind, fileError } from "./words.ts";
@@ -134,7 +140,8 @@ function applyFile(
       old.stat.uid === stat.uid && old.stat.gid === stat.gid
     ? old.stat.mode & SET_ID
     : 0;
-  putFile(entry.fd, stat, dir, name, {
+  using source = new Held(reopen(entry.fd, O.RDONLY));
+  putFile(source.fd, stat, dir, name, {
     mode: stat.mode & (FILE | kept),
     exact: true,
   }, count);

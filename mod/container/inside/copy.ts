@@ -11,6 +11,7 @@ import {
   findBelow,
   listNames,
   readLinkFd,
+  reopen,
   setMtime,
   statFd,
 } from "../../../ffi/at.ts";
@@ -18,7 +19,6 @@ import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { type FileStat, isSameFile, isType } from "../../../ffi/identity.ts";
 import { openFd } from "../../../ffi/libc.ts";
-import { actAs, type Owner } from "../../../ffi/owner.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
 import {
   closing,
@@ -28,6 +28,7 @@ import {
   splitPath,
 } from "./paths.ts";
 import { putFile, putLink } from "./place.ts";
+import { type Act, eachWay, plainly, type Root } from "./rights.ts";
 import {
   attempt,
   checkPath,
@@ -75,17 +76,26 @@ class Copy {
   /** The copy itself, if it is a directory: it is not copied into itself. */
   #top: FileStat | undefined;
 
+  readonly #asSource: Act;
+  readonly #asTarget: Act;
+
   /** @param exact modes count as they are, and not without what umask(2) takes
-   * @param doing what is wanted, for a path below what was named */
+   * @param doing what is wanted, for a path below what was named
+   * @param asSource reads, with the rights for that, and
+   * @param asTarget makes the copy */
   constructor(
     exact: boolean,
     limits: CopyLimits,
     doing: (path: string) => string,
+    asSource: Act,
+    asTarget: Act,
   ) {
     this.#exact = exact;
     this.#limits = limits;
     this.#left = { ...limits };
     this.#doing = doing;
+    this.#asSource = asSource;
+    this.#asTarget = asTarget;
   }
 
   /**
@@ -97,14 +107,17 @@ class Copy {
       this.#copy(source, target, name, "");
       for (let level; (level = this.#levels.at(-1));) {
         const { path, from, to } = level;
-        const next = attempt(this.#doing(path), () => level.names.next());
+        const next = attempt(
+          this.#doing(path),
+          () => this.#asSource(() => level.names.next()),
+        );
         if (next.done) {
           attempt(this.#doing(path), () => this.#leave(level));
           continue;
         }
         const below = `${path}/${next.value}`;
         attempt(this.#doing(below), () => {
-          const fd = findBelow(from.fd, next.value);
+          const fd = this.#asSource(() => findBelow(from.fd, next.value));
           // Somebody has just removed it.
           if (fd === ENOENT) return;
           using entry = new Held(fd);
@@ -136,17 +149,21 @@ class Copy {
         "file-kind",
       );
     } else if (isType(stat, S_IF.LNK)) {
-      putLink(target, name, readLinkFd(source));
+      const leads = readLinkFd(source);
+      this.#asTarget(() => putLink(target, name, leads));
     } else if (isType(stat, S_IF.REG)) {
       refuseKernelFile(doing, source);
       if (!Number.isSafeInteger(stat.size)) {
         throw fileError(doing, `it has ${stat.size} bytes`, "file-too-large");
       }
-      putFile(source, stat, target, name, {
-        // Whose program it was does not count any more.
-        mode: stat.mode & 0o777,
-        exact: this.#exact,
-      }, (bytes) => this.#count(doing, bytes));
+      using from = new Held(this.#asSource(() => reopen(source, O.RDONLY)));
+      this.#asTarget(() =>
+        putFile(from.fd, stat, target, name, {
+          // Whose program it was does not count any more.
+          mode: stat.mode & 0o777,
+          exact: this.#exact,
+        }, (bytes) => this.#count(doing, bytes))
+      );
     } else {
       throw fileError(doing, `it is ${describeKind(stat)}`, "file-kind", {
         hint:
@@ -186,13 +203,15 @@ class Copy {
     }
     const mode = this.#exact ? 0o700 : stat.mode & 0o1777 | 0o700;
     refuseKernelFile(doing, source);
-    const from = new Held(openDirectory(source));
+    const from = new Held(this.#asSource(() => openDirectory(source)));
     const { held, made } = closing(
       from,
       () =>
-        name === ""
-          ? { held: new Held(openDirectory(target)), made: false }
-          : enterDirectory(target, name, mode),
+        this.#asTarget(() =>
+          name === ""
+            ? { held: new Held(openDirectory(target)), made: false }
+            : enterDirectory(target, name, mode)
+        ),
     );
     this.#levels.push({
       path,
@@ -212,8 +231,10 @@ class Copy {
       if (!level.made) return;
       const { mode, mtime } = level.stat;
       const has = this.#exact ? 0o7777 : statFd(level.to.fd).mode;
-      chmodFd(level.to.fd, mode & 0o1777 & has);
-      setMtime(level.to.fd, mtime);
+      this.#asTarget(() => {
+        chmodFd(level.to.fd, mode & 0o1777 & has);
+        setMtime(level.to.fd, mtime);
+      });
     } finally {
       close(level);
     }
@@ -235,34 +256,30 @@ function openDirectory(fd: number): number {
  * Copies a file or a directory into a container. The source itself may be a
  * link; links below it are copied as links. Missing directories of the path are
  * made, mode 0755. A directory that is there gets what the source has, a file or
- * link that is there is replaced.
+ * link that is there is replaced. What is made is the user's; modes are the source's
+ * without set-user-id and set-group-id, times are the source's.
  *
  * @param source a path of the host's
- * @param root an O_PATH descriptor of the container's root
  * @param path the name of the copy
- * @param owner of everything that is made; modes are the source's without
- * set-user-id and set-group-id, times are the source's
  * @throws {ContainerError} file-missing, file-kind (devices, FIFOs and sockets,
  * too), file-too-large (too deep), file-access, file-path
  */
 export function copyIn(
   source: string,
-  root: number,
+  root: Root,
   path: string,
-  owner: Owner,
 ): void {
   const words = (below: string) =>
     `copy "${source}${below}" to "${path}${below}" in the container`;
   const doing = words("");
   checkPath(doing, source);
   checkPath(doing, path);
-  attempt(doing, () => {
+  eachWay(doing, root, true, (walk, asUser) => {
     using from = new Held(openFd(source, O.PATH));
-    actAs(owner, () => {
-      const { parent, name } = splitPath(path);
-      using dir = findDirectory(doing, root, parent, true);
-      new Copy(true, UNLIMITED, words).run(from.fd, dir.fd, name);
-    });
+    const { parent, name } = splitPath(path);
+    using dir = asUser(() => findDirectory(doing, walk, parent, true));
+    new Copy(true, UNLIMITED, words, plainly, asUser)
+      .run(from.fd, dir.fd, name);
   });
 }
 
@@ -273,7 +290,6 @@ export function copyIn(
  * for set-user-id, set-group-id and what umask(2) takes. A directory that is
  * there gets what the container's has, a file or link that is there is replaced.
  *
- * @param root an O_PATH descriptor of the container's root
  * @param destination the name of the copy on the host, in a directory that is
  * there
  * @param limits {@linkcode COPY_LIMITS}, unless told
@@ -281,7 +297,7 @@ export function copyIn(
  * too), file-too-large, file-access, file-path
  */
 export function copyOut(
-  root: number,
+  root: Root,
   path: string,
   destination: string,
   limits: CopyLimits = COPY_LIMITS,
@@ -291,13 +307,14 @@ export function copyOut(
   const doing = words("");
   checkPath(doing, path);
   checkPath(doing, destination);
-  attempt(doing, () => {
-    using from = new Held(findInRoot(root, path));
+  eachWay(doing, root, false, ({ fd, links }, asUser) => {
+    using from = new Held(asUser(() => findInRoot(fd, path, links)));
     const { parent, name } = splitPath(destination);
     using dir = new Held(openFd(parent, O.PATH));
     if (!isType(statFd(dir.fd), S_IF.DIR)) {
       throw new SyscallError("openat", ENOTDIR);
     }
-    new Copy(false, limits, words).run(from.fd, dir.fd, name);
+    new Copy(false, limits, words, asUser, plainly)
+      .run(from.fd, dir.fd, name);
   });
 }

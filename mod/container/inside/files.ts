@@ -22,24 +22,23 @@ import { isType } from "../../../ffi/identity.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { syscall, writeFd } from "../../../ffi/libc.ts";
-import { actAs, type Owner } from "../../../ffi/owner.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
 import { findDirectory, findFile, Held, splitPath } from "./paths.ts";
+import { type Root, type Walk, within } from "./rights.ts";
 import { removeTree } from "./tree.ts";
-import { attempt, checkPath, fileError } from "./words.ts";
+import { checkPath, fileError } from "./words.ts";
 
 const ENOENT = -2, EISDIR = -21, EEXIST = -17, ENOTEMPTY = -39;
 
 /**
  * Reads a regular file; links are followed inside the root.
  *
- * @param root an O_PATH descriptor of the container's root
  * @param max how many bytes it may have
  * @throws {ContainerError} file-missing, file-kind, file-too-large, file-access,
  * file-path
  */
 export function readFile(
-  root: number,
+  root: Root,
   path: string,
   max: number,
 ): Uint8Array<ArrayBuffer> {
@@ -51,8 +50,8 @@ export function readFile(
       `it has ${size} bytes, the limit is ${max}`,
       "file-too-large",
     );
-  return attempt(doing, () => {
-    using file = findFile(doing, root, path);
+  return within(doing, root, false, (walk) => {
+    using file = findFile(doing, walk, path);
     if (file === undefined) throw new SyscallError("openat2", -ENOENT);
     const { size } = file.stat;
     if (size > max) throw refuse(`${size}`);
@@ -75,7 +74,7 @@ export function readFile(
 }
 
 /** How a file is written. */
-export interface WriteOptions extends Owner {
+export interface WriteOptions {
   /** Permissions that it has afterwards; without, a new one has 0644 and another
    * keeps its own. */
   mode?: number | undefined;
@@ -85,31 +84,29 @@ export interface WriteOptions extends Owner {
 
 /**
  * Writes a regular file; links are followed inside the root. What is made, the
- * missing directories of the path as well (mode 0755), belongs to the owner; a
+ * missing directories of the path as well (mode 0755), belongs to the user; a
  * file that is there keeps its own, and what else it is. A new file that cannot
  * be written whole is removed.
  *
- * @param root an O_PATH descriptor of the container's root
  * @throws {ContainerError} file-kind, file-access, file-path
  */
 export function writeFile(
-  root: number,
+  root: Root,
   path: string,
   data: Uint8Array,
-  options: WriteOptions,
+  options: WriteOptions = {},
 ): void {
   const doing = `write "${path}" in the container`;
   checkPath(doing, path);
   checkWrite(doing, path, options);
-  attempt(doing, () =>
-    actAs(options, () => {
-      // Whoever makes and removes it all the time is not waited for.
-      for (let tries = 0; tries < 128; tries++) {
-        if (writeExisting(doing, root, path, data, options)) return;
-        if (writeNew(doing, root, path, data, options)) return;
-      }
-      throw new SyscallError("openat", -EEXIST);
-    }));
+  within(doing, root, true, (walk) => {
+    // Whoever makes and removes it all the time is not waited for.
+    for (let tries = 0; tries < 128; tries++) {
+      if (writeExisting(doing, walk, path, data, options)) return;
+      if (writeNew(doing, walk, path, data, options)) return;
+    }
+    throw new SyscallError("openat", -EEXIST);
+  });
 }
 
 function checkWrite(doing: string, path: string, { mode }: WriteOptions): void {
@@ -127,12 +124,12 @@ function checkWrite(doing: string, path: string, { mode }: WriteOptions): void {
 /** Returns false where there is none. */
 function writeExisting(
   doing: string,
-  root: number,
+  walk: Walk,
   path: string,
   data: Uint8Array,
   { mode, append }: WriteOptions,
 ): boolean {
-  using file = findFile(doing, root, path);
+  using file = findFile(doing, walk, path);
   if (file === undefined) return false;
   const how = append ? O.APPEND : O.TRUNC;
   using open = new Held(reopen(file.fd, O.WRONLY | how));
@@ -144,13 +141,13 @@ function writeExisting(
 /** Returns false where somebody else has just made one. */
 function writeNew(
   doing: string,
-  root: number,
+  walk: Walk,
   path: string,
   data: Uint8Array,
   { mode = 0o644 }: WriteOptions,
 ): boolean {
   const { parent, name } = splitPath(path);
-  using dir = findDirectory(doing, root, parent, true);
+  using dir = findDirectory(doing, walk, parent, true);
   const fd = createBelow(dir.fd, name, 0o600);
   if (fd === EEXIST) {
     refuseLink(doing, dir.fd, name);
@@ -205,21 +202,20 @@ const MANY = 100_000;
 /**
  * Lists a directory, by name; a link to one is followed inside the root.
  *
- * @param root an O_PATH descriptor of the container's root
  * @param max how many entries there may be
  * @returns what was there all the time; links are not followed
  * @throws {ContainerError} file-missing, file-kind, file-too-large, file-access,
  * file-path
  */
 export function listDirectory(
-  root: number,
+  root: Root,
   path: string,
   max: number = MANY,
 ): ListedFile[] {
   const doing = `list "${path}" in the container`;
   checkPath(doing, path);
-  return attempt(doing, () => {
-    using dir = new Held(findInRoot(root, path));
+  return within(doing, root, false, ({ fd, links }) => {
+    using dir = new Held(findInRoot(fd, path, links));
     const found: ListedFile[] = [];
     for (const name of listNames(dir.fd)) {
       const stat = statBelow(dir.fd, name);
@@ -246,13 +242,12 @@ export function listDirectory(
  * Removes a file, a link or a directory. Links are followed inside the root on
  * the way there; what the path itself names is removed, not where it leads.
  *
- * @param root an O_PATH descriptor of the container's root
  * @param recursive with all that is in it, but for what is mounted in there
  * @throws {ContainerError} file-missing, file-kind (not empty), file-access,
  * file-path
  */
 export function removeFile(
-  root: number,
+  root: Root,
   path: string,
   recursive: boolean,
 ): void {
@@ -262,8 +257,8 @@ export function removeFile(
   if (name === "") {
     throw fileError(doing, "it is no name in a directory", "file-kind");
   }
-  attempt(doing, () => {
-    using dir = findDirectory(doing, root, parent);
+  within(doing, root, false, (walk) => {
+    using dir = findDirectory(doing, walk, parent);
     const done = unlinkBelow(dir.fd, name);
     if (done === 0) return;
     if (done !== EISDIR) throw new SyscallError("unlinkat", -done);

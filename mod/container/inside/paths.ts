@@ -12,6 +12,7 @@ import { S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { closeFd } from "../../../ffi/libc.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
+import type { Walk } from "./rights.ts";
 import { describeKind, fileError, refuseKernelFile } from "./words.ts";
 
 const ENOENT = -2, EEXIST = -17, ENOTDIR = 20;
@@ -62,10 +63,10 @@ export class FoundFile extends Held {
  */
 export function findFile(
   doing: string,
-  root: number,
+  { fd: root, links }: Walk,
   path: string,
 ): FoundFile | undefined {
-  const fd = findInRoot(root, path);
+  const fd = findInRoot(root, path, links);
   if (fd === ENOENT) return undefined;
   return closing(new Held(fd), () => {
     const stat = statFd(fd);
@@ -116,12 +117,12 @@ export function enterDirectory(
  */
 export function findDirectory(
   doing: string,
-  root: number,
+  walk: Walk,
   path: string,
   make = false,
 ): Held {
   const parts = path.split("/").filter((it) => it !== "" && it !== ".");
-  let { held, count } = findExisting(root, parts, make);
+  let { held, count } = findExisting(walk, parts, make);
   checkDirectory(doing, held);
   for (const name of parts.slice(count)) {
     using above = held;
@@ -139,12 +140,13 @@ export function findDirectory(
  * @returns how many of the parts are there
  * @throws {SyscallError} */
 function findExisting(
-  root: number,
+  { fd: root, links }: Walk,
   parts: readonly string[],
   above: boolean,
 ): { held: Held; count: number } {
   for (let count = parts.length;; count--) {
-    const fd = findInRoot(root, `/${parts.slice(0, count).join("/")}`);
+    const path = `/${parts.slice(0, count).join("/")}`;
+    const fd = findInRoot(root, path, links);
     if (fd !== ENOENT || count === 0 || !above) {
       return { held: new Held(fd), count };
     }

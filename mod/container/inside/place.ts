@@ -12,12 +12,10 @@ import {
   createBelow,
   linkBelow,
   renameBelow,
-  reopen,
   setMtime,
   unlinkBelow,
 } from "../../../ffi/at.ts";
 import type { FileStat } from "../../../ffi/identity.ts";
-import { O } from "../../../ffi/constants.ts";
 import { Held } from "./paths.ts";
 
 /** Makes something under a name of its own and gives it its name.
@@ -58,7 +56,7 @@ export interface Finish {
 /**
  * Copies a regular file there, with the time of its last change.
  *
- * @param source its O_PATH descriptor
+ * @param source its descriptor, to be read
  * @param stat what it was when it was looked at: no more is copied
  * @param count told of the bytes before they are written; may throw
  * @throws {SyscallError}
@@ -71,11 +69,10 @@ export function putFile(
   { mode, exact, then }: Finish,
   count: (bytes: number) => void,
 ): void {
-  using from = new Held(reopen(source, O.RDONLY));
   putBelow(dir, name, (fresh) => {
     const created = createBelow(dir, fresh, exact ? 0o600 : mode);
     using to = new Held(created, "openat");
-    copyData(from.fd, to.fd, stat.size, count);
+    copyData(source, to.fd, stat.size, count);
     then?.(to.fd);
     if (exact) chmodFd(to.fd, mode);
     setMtime(to.fd, stat.mtime);

@@ -1,0 +1,99 @@
+/**
+ * With whose rights a path of a container is used. What the path itself says is the
+ * caller's word, and goes by the caller's rights. A link on its way may be the work
+ * of who lives in the container, and lead to what that may not read or write, in a
+ * volume as well: behind one, the rights are those of the container's user.
+ *
+ * @module
+ */
+
+import { SyscallError } from "../../../ffi/errno.ts";
+import { actAs, type Owner } from "../../../ffi/owner.ts";
+import { attempt, fileError } from "./words.ts";
+
+/** A container's root, and its user on the host, whose files are made. */
+export interface Root extends Owner {
+  /** An O_PATH descriptor. */
+  fd: number;
+  /** Its user may what the caller may: no link leads to more. */
+  strong: boolean;
+}
+
+/** How a path is walked. */
+export interface Walk {
+  /** The root. */
+  fd: number;
+  /** Whether links are followed, else they are ELOOP. */
+  links: boolean;
+}
+
+/** Calls with certain rights. */
+export type Act = <T>(call: () => T) => T;
+
+/** Calls with the rights there are. */
+export const plainly: Act = (call) => call();
+
+/** Whether only ids of the file system were in the way. */
+function isRefused(error: unknown): boolean {
+  return error instanceof SyscallError &&
+    (error.code === "EACCES" || error.code === "EPERM");
+}
+
+/**
+ * Does something at a path: first as if it held no link, then, where it does,
+ * with the rights of the container's user.
+ *
+ * @param doing what is wanted: 'read "/a" in the container'
+ * @param makes what is made is the container's user's
+ * @param call may run twice; what is the container's is to be done by `asUser`
+ * @throws {ContainerError}
+ */
+export function eachWay<T>(
+  doing: string,
+  root: Root,
+  makes: boolean,
+  call: (walk: Walk, asUser: Act) => T,
+): T {
+  const { fd, strong } = root;
+  const first: Act = makes ? (it) => actAs(root, it) : plainly;
+  return attempt(doing, () => {
+    try {
+      return first(() => call({ fd, links: strong }, plainly));
+    } catch (error) {
+      const isLink = error instanceof SyscallError && error.code === "ELOOP";
+      if (strong || !isLink) throw error;
+    }
+    try {
+      return call(
+        { fd, links: true },
+        (it) => actAs(root, it, { bare: true }),
+      );
+    } catch (error) {
+      if (!isRefused(error)) throw error;
+      throw fileError(
+        doing,
+        "a symbolic link leads there, and the container's user has no right to",
+        "file-access",
+        {
+          hint: "Name the place itself, without a link on the way",
+          cause: error,
+        },
+      );
+    }
+  });
+}
+
+/** {@linkcode eachWay} where all that is done is the container's. */
+export function within<T>(
+  doing: string,
+  root: Root,
+  makes: boolean,
+  call: (walk: Walk) => T,
+): T {
+  return eachWay(
+    doing,
+    root,
+    makes,
+    (walk, asUser) => asUser(() => call(walk)),
+  );
+}
