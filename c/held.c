@@ -17,10 +17,10 @@
 #include "cgroup.h"
 #include "decode.h"
 #include "held.h"
+#include "inside.h"
 #include "kernel.h"
 #include "limits.h"
 #include "proc.h"
-#include "tracer.h"
 
 /* So many looks in a row must find it held, each after so many milliseconds in
  * which nothing came. */
@@ -144,10 +144,10 @@ void kill_init(struct keeper *k)
 	k->killed = now_ms();
 	if (!k->ended)
 		kill(k->init, SIGKILL);
-	/* That of an exec is given up in the end: its tracer may be a debugger. */
-	if (!k->ended && !(k->td.flags & TEARDOWN_SHARED_PID) &&
+	/* It waits for somebody. The end of an exec is not that of the others. */
+	if (!k->ended && k->kills && !(k->td.flags & TEARDOWN_SHARED_PID) &&
 	    !find_op(&k->plan, OP_K_EXEC, &op))
-		kill_tracers(k->init);
+		kill_inside(k->init);
 	/* Its end would not be theirs, and one of them may trace it. Before any
 	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)
@@ -162,10 +162,11 @@ void held_stop(struct keeper *k)
 	if ((!k->cause && !k->killed) || k->ended ||
 	    now_ms() - k->killed < LOOK_MS)
 		return;
+	k->kills++;
 	kill_init(k);
 	/* Two that trace each other end by nothing: nobody waits for that. What takes
 	 * long to end, with much memory or a disk that hangs, is waited for. */
-	if (!is_traced(k->init) || ++k->kills < KILLS)
+	if (!is_traced(k->init) || k->kills < KILLS)
 		return;
 	k->ended = true;
 	k->status = SIGKILL;

@@ -17,12 +17,12 @@
 #include "calls.h"
 #include "cgroup.h"
 #include "decode.h"
+#include "inside.h"
 #include "kernel.h"
 #include "limits.h"
 #include "proc.h"
 #include "stage.h"
 #include "teardown.h"
-#include "tracer.h"
 #include "tty.h"
 #include "warden.h"
 
@@ -187,6 +187,7 @@ static bool end_init(struct warden *w)
 {
 	struct pollfd p = { .fd = w->init, .events = POLLIN };
 	int64_t until = now_ms() + GONE_MS;
+	int looks = 0;
 
 	if (w->init < 0)
 		return false;
@@ -194,9 +195,10 @@ static bool end_init(struct warden *w)
 		cgroup_calm(w->td.cgroup, w->td.cgroups);
 	do {
 		syscall(SYS_pidfd_send_signal, w->init, SIGKILL, NULL, 0u);
-		/* Not an exec's: its tracer may be a debugger. */
-		if (w->owned && !(w->td.flags & TEARDOWN_SHARED_PID))
-			kill_tracers(find_pid(w->init));
+		/* It waits for somebody: the container's own, for an exec's end
+		 * is not theirs. */
+		if (looks++ && w->owned && !(w->td.flags & TEARDOWN_SHARED_PID))
+			kill_inside(find_pid(w->init));
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups,
 				    w->td.userns);
@@ -214,6 +216,7 @@ _Noreturn static void warden_main(struct warden *w)
 	int keep[TEARDOWN_FDS + 4];
 	unsigned int n = teardown_fds(&w->td, keep);
 	int how = REMOVE_ALL;
+	bool ended;
 
 	keep[n++] = w->control;
 	keep[n++] = w->tell;
@@ -231,7 +234,11 @@ _Noreturn static void warden_main(struct warden *w)
 	if (w->has_terminal)
 		tty_put_back(0, &w->terminal);
 	wait_for_init(w);
-	if (!end_init(w) || w->td.flags & TEARDOWN_SHARED_PID)
+	ended = end_init(w);
+	/* It lives, and its state is all that tells of it. */
+	if (w->init >= 0 && !ended && !w->td.cgroups)
+		_exit(1);
+	if (!ended || w->td.flags & TEARDOWN_SHARED_PID)
 		how |= REMOVE_KILL;
 	teardown_run(&w->td, w->owned ? how : 0);
 	_exit(w->td.failed ? 1 : 0);

@@ -17,12 +17,12 @@ const ROOT = `${import.meta.dirname}`.replace(/\/tests$/, "");
  * is that of a .c file and its header, or of a header alone. */
 const FLOORS = {
   ground: [
-    ..."plan kernel calls proc userns tracer limits decode vector".split(" "),
+    ..."plan kernel calls proc userns limits decode vector".split(" "),
   ],
   // A program of its own.
   front: ["front", "front_user"],
   parts: [
-    ..."stage place tree cgroup teardown relay wake tty".split(" "),
+    ..."stage place tree inside cgroup teardown relay wake tty".split(" "),
   ],
   operations: [
     ..."files copy mounts namespaces process init forget".split(" "),

@@ -25,7 +25,6 @@ import {
 import {
   hasCgroups,
   hasLeft,
-  killTracers,
   listLeft,
   sharesCgroups,
   signalContainer,
@@ -38,6 +37,7 @@ import {
   removeStopped,
   showCgroups,
 } from "./kept/reclaim.ts";
+import { killNamespace } from "./kill_namespace.ts";
 import { goOnBehind } from "./kept/removal.ts";
 import { loadSaved } from "./kept/saved.ts";
 import { ELSEWHERE } from "./properties/unmount.ts";
@@ -93,7 +93,8 @@ function endContainer(root: string, state: State, most = GONE_MS): void {
     const refused = tryKill(root, state);
     const left = () => isAnyoneLeft(root, state);
     for (let tries = 0; isAlive(state) || left(); tries++) {
-      killTracers(state);
+      // It may have begun to wait for them since.
+      if (tries % 32 === 31) killNamespace(state);
       // A pid 1 waits for the others, who may be in a freezer further down.
       if (tries === 5 && !sharesCgroups(root, state)) killCgroups(root, state);
       if (tries > most / TICK) {

@@ -4,13 +4,13 @@
  * @module
  */
 
-import { readLinkSync, readTextFileSync } from "../../ffi/files.ts";
 import { closeFd, trySyscall } from "../../ffi/libc.ts";
 import { errnoOf, SyscallError } from "../../ffi/errno.ts";
 import { calmCgroups, thawKilled } from "../cgroups/calm.ts";
 import { isPopulated, readPids, signalCgroups } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, readProcess, type State } from "../state.ts";
+import { killNamespace } from "./kill_namespace.ts";
 import { findState, listStates, statusOf } from "./status.ts";
 
 const SIGKILL = 9;
@@ -64,50 +64,6 @@ export function sendOne(
     if (isMember()) sendTo(pidfd, signal);
   } finally {
     closeFd(pidfd);
-  }
-}
-
-/** So many may trace each other in a row. */
-const CHAIN = 32;
-
-function readField(pid: number, key: string): number {
-  const status = readOr(() => readTextFileSync(`/proc/${pid}/status`));
-  return Number(new RegExp(`^${key}:\\t(\\d+)$`, "m").exec(status)?.[1] ?? 0);
-}
-
-/** "" of a process that has gone. */
-function readOr(read: () => string): string {
-  try {
-    return read();
-  } catch (error) {
-    const gone = error instanceof Deno.errors.NotFound ||
-      errnoOf(error) === "ESRCH";
-    if (gone || error instanceof Deno.errors.PermissionDenied) return "";
-    throw error;
-  }
-}
-
-/** Kills who traces a first process that was killed, out of the container's own pid
- * namespace, and whoever traces those: with PTRACE_O_TRACEEXIT it is held before it
- * is dead for as long as they do not look, and its namespace lives; ptrace(2). */
-export function killTracers(state: State): void {
-  if (state.sharesPids || !isAlive(state)) return;
-  const namespaceOf = (pid: number) =>
-    readOr(() => readLinkSync(`/proc/${pid}/ns/pid`));
-  for (let i = 0, pid = state.pid; i < CHAIN && pid > 0; i++) {
-    const tracer = readField(pid, "TracerPid");
-    if (tracer === 0) return;
-    // A thread, maybe.
-    const whole = readField(tracer, "Tgid");
-    const held = pid;
-    // A debugger of the host's is none of ours.
-    const isMeant = () =>
-      readField(held, "TracerPid") === tracer &&
-      namespaceOf(tracer) !== "" &&
-      namespaceOf(tracer) === namespaceOf(state.pid) && isAlive(state);
-    if (whole === 0 || !isMeant()) return;
-    sendOne(whole, SIGKILL, isMeant);
-    pid = whole;
   }
 }
 
@@ -242,7 +198,7 @@ export function signalContainer(
     const kills = signal === SIGKILL;
     const calm = () => kills && calmCgroups(dirs);
     const sent = signalFirst(state, signal, calm);
-    if (kills && sent) killTracers(state);
+    if (kills && sent) killNamespace(state);
     // Until it is a zombie it waits for the others, who may be frozen.
     const first = () => {
       const now = readProcess(state.pid);

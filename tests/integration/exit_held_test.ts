@@ -24,17 +24,29 @@ async function makeHeld(): Promise<Box> {
   const box = makeBox();
   const source = `${import.meta.dirname}/exit_held.c`;
   const built = await runToEnd([
-    ...["cc", "-static", "-O1", "-o", `${box.rootfs}/bin/held`, source],
+    ...[
+      "cc",
+      "-static",
+      "-O1",
+      "-pthread",
+      "-o",
+      `${box.rootfs}/bin/held`,
+      source,
+    ],
   ]);
   assertEquals([built.code, built.stderr], [0, ""]);
   return box;
 }
 
-testOn(NEEDS, "a timeout ends a first process that is held", async () => {
-  await using box = await makeHeld();
-  const got = await box.run(["--timeout", "1s", "--", "held"]);
-  assertEquals([got.code, got.stdout], [124, "traced\n"]);
-});
+/** How it is held: the program's word, and what it says then. The filter that
+ * rustyrun has for containers lets none of them wait in splice(2). */
+const WAYS = [
+  ["by who traces it", [], "traced"],
+  ["by who traces a thread of its own", ["thread"], "traced"],
+  ["by who has the lock of a pipe", ["pipe"], "waits"],
+] as const;
+
+const UNCONFINED = ["--security-opt", "seccomp=unconfined"];
 
 testOn(
   NEEDS,
@@ -53,35 +65,64 @@ testOn(
   },
 );
 
-for (
-  const [how, flags, words] of [
-    ["kill", [], ["kill", "ID", "KILL"]],
-    ["delete --force", [], ["delete", "--force", "ID"]],
-    [
-      "delete --force, without cgroups,",
-      ["--cgroup-manager", "disabled"],
-      ["delete", "--force", "ID"],
-    ],
-  ] as [string, string[], string[]][]
-) {
-  testOn(NEEDS, `${how} ends it`, async () => {
-    await using box = await makeHeld();
-    const running = start([
-      ...[...cliCommand(), ...flags, "run", "--rootfs", box.rootfs],
-      ...["--name", box.id, "--", "held"],
-    ]);
-    await running.waitFor("traced");
-    const line = words.map((it) => it === "ID" ? box.id : it);
-    const { code, stderr } = await runCli(line);
-    assertEquals([code, stderr], [0, ""]);
-    assertEquals((await running.done).code, 137);
-  });
-}
+const ENDS: [string, string[], string[]][] = [
+  ["kill", [], ["kill", "ID", "KILL"]],
+  ["delete --force", [], ["delete", "--force", "ID"]],
+  [
+    "kill, without cgroups,",
+    ["--cgroup-manager", "disabled"],
+    ["kill", "ID", "KILL"],
+  ],
+  [
+    "delete --force, without cgroups,",
+    ["--cgroup-manager", "disabled"],
+    ["delete", "--force", "ID"],
+  ],
+];
 
-testOn(NEEDS, "the warden ends it", async () => {
-  await using box = await makeHeld();
-  const running = box.start(["--", "held"]);
-  await running.waitFor("traced");
-  running.kill("SIGKILL");
-  await running.done;
-});
+for (const [held, mode, said] of WAYS) {
+  const command = [...UNCONFINED, "--", "held", ...mode];
+
+  testOn(
+    NEEDS,
+    `a timeout ends a first process that is held ${held}`,
+    async () => {
+      await using box = await makeHeld();
+      const got = await box.run(["--timeout", "3s", ...command]);
+      assertEquals([got.code, got.stdout], [124, `${said}\n`]);
+    },
+  );
+
+  for (const [how, flags, words] of ENDS) {
+    testOn(NEEDS, `${how} ends one that is held ${held}`, async () => {
+      await using box = await makeHeld();
+      const running = start([
+        ...[...cliCommand(), ...flags, "run", "--rootfs", box.rootfs],
+        ...["--name", box.id, ...command],
+      ]);
+      await running.waitFor(said);
+      const line = words.map((it) => it === "ID" ? box.id : it);
+      const { code, stderr } = await runCli(line);
+      assertEquals([code, stderr], [0, ""]);
+      assertEquals((await running.done).code, 137);
+    });
+  }
+
+  for (const flags of [[], ["--cgroup-manager", "disabled"]]) {
+    const how = flags.length === 0 ? "" : ", without cgroups,";
+    testOn(
+      NEEDS,
+      `the warden${how} ends one that is held ${held}`,
+      async () => {
+        await using box = await makeHeld();
+        const running = start([
+          ...[...cliCommand(), ...flags, "run", "--rootfs", box.rootfs],
+          ...["--name", box.id, ...command],
+        ]);
+        await running.waitFor(said);
+        running.kill("SIGKILL");
+        await running.done;
+      },
+    );
+  }
+}

@@ -16,10 +16,20 @@ echo ready
 while :; do kill -STOP $all; done 2>/dev/null
 `;
 
+/** Those of a thread, if that has not just ended. */
+function readChildren(thread: string): string {
+  try {
+    return Deno.readTextFileSync(`${thread}/children`);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "";
+    throw error;
+  }
+}
+
 /** How many children of a process are stopped before they are a command. */
 export function countStopped(parent: number): number {
   const text = [...Deno.readDirSync(`/proc/${parent}/task`)].map(({ name }) =>
-    Deno.readTextFileSync(`/proc/${parent}/task/${name}/children`)
+    readChildren(`/proc/${parent}/task/${name}`)
   ).join(" ");
   return text.trim().split(/ +/).filter(Boolean).map(Number).filter((it) =>
     readProcessState(it) === "T" &&

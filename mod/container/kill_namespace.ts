@@ -1,0 +1,120 @@
+/**
+ * The end of a pid namespace whose first process was killed and does not end:
+ * c/inside.c has why, and does the same for the keeper and the warden.
+ *
+ * @module
+ */
+
+import {
+  readDirSync,
+  readLinkSync,
+  readTextFileSync,
+} from "../../ffi/files.ts";
+import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { errnoOf, SyscallError } from "../../ffi/errno.ts";
+import { isAlive, type State } from "../state.ts";
+
+const SIGKILL = 9;
+const ESRCH = -3;
+/** So many steps up from child to parent: who lives in a pid namespace further in
+ * dies with the first process of that. */
+const CLIMB = 32;
+/** Milliseconds in which others end. */
+const SOON_MS = 100;
+/** How often those inside are killed: they may be making more. */
+const TRIES = 5;
+
+/** What a read gives; "" of a process that has gone, or is another's. */
+function readOr(read: () => string): string {
+  try {
+    return read();
+  } catch (error) {
+    const gone = error instanceof Deno.errors.NotFound ||
+      errnoOf(error) === "ESRCH";
+    if (gone || error instanceof Deno.errors.PermissionDenied) return "";
+    throw error;
+  }
+}
+
+const statusOf = (pid: number) =>
+  readOr(() => readTextFileSync(`/proc/${pid}/status`));
+
+/** What kind of a pid namespace it lives in: "pid:[4026531836]". */
+const homeOf = (pid: number) =>
+  readOr(() => readLinkSync(`/proc/${pid}/ns/pid`));
+
+function listNumbers(dir: string): number[] {
+  return readDirSync(dir).map((it) => Number(it.name)).filter((it) => it > 1);
+}
+
+/** The same of a leader that has ended before its threads. */
+function homeOfAny(pid: number): string {
+  const home = homeOf(pid);
+  if (home !== "") return home;
+  return listNumbers(`/proc/${pid}/task`).map(homeOf)
+    .find((it) => it !== "") ?? "";
+}
+
+function livesInside(pid: number, home: string, first: number): boolean {
+  for (let i = 0; i < CLIMB && pid > 1 && pid !== first; i++) {
+    if (homeOf(pid) === home) return true;
+    pid = Number(/^PPid:\t(\d+)$/m.exec(statusOf(pid))?.[1] ?? 0);
+  }
+  return pid === first;
+}
+
+/** Kills a process where it still is one that is meant when its number can be no
+ * other's. */
+function killOne(pid: number, isMeant: () => boolean): void {
+  const pidfd = trySyscall("pidfd_open", pid, 0);
+  if (pidfd < 0) return;
+  try {
+    if (!isMeant()) return;
+    const sent = trySyscall("pidfd_send_signal", pidfd, SIGKILL, null, 0);
+    if (sent < 0 && sent !== ESRCH) {
+      throw new SyscallError("pidfd_send_signal", -sent);
+    }
+  } finally {
+    closeFd(pidfd);
+  }
+}
+
+/** Kills whoever lives with a first process in its pid namespace. */
+function killAll(state: State): void {
+  const first = state.pid;
+  // Its own number in there comes last.
+  const isFirst = /^NSpid:\t\d.*\t1$/m.test(statusOf(first));
+  const home = isFirst ? homeOfAny(first) : "";
+  if (home === "") return;
+  for (const pid of listNumbers("/proc")) {
+    const isMeant = () => livesInside(pid, home, first) && isAlive(state);
+    if (pid !== first && isMeant()) killOne(pid, isMeant);
+  }
+}
+
+/** Whether a killed process may wait for others: somebody traces it, it sleeps
+ * where no signal is taken, or it has threads, of which the same may be true. */
+function mayWait(pid: number): boolean {
+  const status = statusOf(pid);
+  return /^State:\tD/m.test(status) || /^TracerPid:\t[1-9]/m.test(status) ||
+    !/^Threads:\t[01]$/m.test(status);
+}
+
+/**
+ * Kills all that live in a container's own pid namespace, where its first process
+ * has been killed and does not end by that.
+ *
+ * @throws {SyscallError} when the kernel refuses
+ */
+export function killNamespace(state: State): void {
+  if (state.sharesPids || !mayWait(state.pid)) return;
+  const pidfd = trySyscall("pidfd_open", state.pid, 0);
+  if (pidfd < 0) return;
+  try {
+    const isLeft = () =>
+      isAlive(state) && pollFds([pidfd], SOON_MS).length === 0;
+    for (let tries = 0; tries < TRIES && isLeft(); tries++) killAll(state);
+  } finally {
+    closeFd(pidfd);
+  }
+}
