@@ -142,7 +142,8 @@ for (
     [{ env: ["A=1"] }, "is not an object"],
     [{ env: { A: null } }, "is not an object"],
     [{ network: "bridge" }, '"bridge" is not one of its values'],
-    [{ cpus: NaN }, "is not a text or a number"],
+    [{ cpus: NaN }, "NaN is not a text or a number"],
+    [{ env: { "A=B": "c" } }, 'the option env: "A=B" is no name'],
     [{ toString: "a" }, 'there is no option "toString"'],
   ] as [Record<string, unknown>, string][]
 ) {

@@ -175,7 +175,7 @@ Deno.test("only mod/cli prints: mod/outlet.ts and mod/serve/front.ts are the way
 /** What a process can ask about itself and its caller. A descriptor by its number
  * is one that this process has opened: "/proc/self/fd/${fd}". */
 const SELF =
-  /\/proc\/(?:self|thread-self)\b(?!\/fd\/\$\{)|\bDeno\.(?:args|cwd|env|uid|gid|pid|ppid|stdin|stdout|stderr|umask|consoleSize|exit)\b/g;
+  /\/proc\/(?:self|thread-self)\b(?!\/fd\/\$\{)|\bDeno\.(?:args|cwd|env|uid|gid|pid|ppid|stdin|stdout|stderr|umask|consoleSize|exit|chdir)\b|\}\s*=\s*Deno\b|\bglobalThis\.process\b/g;
 
 /** Who else may ask, and why. */
 const MAY_ASK: Record<string, { what: string[]; why: string }> = {
@@ -258,6 +258,9 @@ for (
     ['"/proc/selfish"', []],
     ["Deno.env.get(name)", ["Deno.env"]],
     ["Deno.environment", []],
+    ["Deno.chdir(dir)", ["Deno.chdir"]],
+    ["const { pid } = Deno;", ["} = Deno"]],
+    ["globalThis.process.cwd()", ["globalThis.process"]],
   ] as const
 ) {
   Deno.test(`SELF finds ${found.length} in ${code}`, () => {

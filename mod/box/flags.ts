@@ -98,6 +98,8 @@ export type Uses = Map<string, FlagUse[]>;
 /** A value as it is written; a text for what JSON has no form of. */
 function show(value: unknown): string {
   if (typeof value === "bigint") return `${value}n`;
+  // NaN, too.
+  if (typeof value === "number") return String(value);
   return JSON.stringify(value) ?? String(value);
 }
 
@@ -195,9 +197,17 @@ function readRow(name: string, value: unknown, row: Row): FlagUse[] {
     !Array.isArray(value) &&
     Object.values(value).every((it) => it === undefined || isText(it))
   ) {
-    return Object.entries(value).map(([key, it]) =>
-      use(it === undefined ? key : `${key}=${it}`)
-    );
+    return Object.entries(value).map(([key, it]) => {
+      if (key === "" || key.includes("=")) {
+        throw invalidOption(
+          name,
+          key,
+          "is no name",
+          "A name is not empty and holds no equals sign",
+        );
+      }
+      return use(it === undefined ? key : `${key}=${it}`);
+    });
   }
   const wanted = {
     text: "a text or a number",

@@ -29,7 +29,8 @@ export interface SandboxOptions {
   mounts?: readonly string[];
   /** `"DST[:OPTIONS]"`: empty file systems in memory (`--tmpfs`). */
   tmpfs?: readonly string[];
-  /** Variables (`--env`); `undefined` passes this process's own on. */
+  /** Variables (`--env`); `undefined` passes on what this process was started with,
+   * if it was (not what `Deno.env.set()` has made of it). */
   env?: Readonly<Record<string, string | undefined>>;
   /** Files of variables (`--env-file`). */
   envFiles?: readonly string[];

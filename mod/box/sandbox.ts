@@ -25,7 +25,13 @@ import type {
 } from "./options.ts";
 import { type OomWatch, watchOom } from "./oom.ts";
 import { reapEnded } from "./reap.ts";
-import { endOne, endStarts, removeBox, removeWhole } from "./removal.ts";
+import {
+  closeFiles,
+  endOne,
+  endStarts,
+  removeBox,
+  removeWhole,
+} from "./removal.ts";
 import { checkSignal, Run } from "./run.ts";
 import { forget, untilReady } from "./watcher.ts";
 import { checkCommand, split, splitSpawn } from "./command.ts";
@@ -344,6 +350,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     // What it holds of the engine it lets go then. When it has ended by itself,
     // each start says so.
     if (!this.#ended) {
+      if (this.#asked.size === 0) closeFiles(this.#box);
       for (const run of runs) run.kill();
       trySyscall("pidfd_send_signal", this.#box.pidfd, SIGKILL, null, 0);
     }

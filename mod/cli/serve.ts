@@ -150,7 +150,14 @@ function writeUnits(dir: string, call: Call): void {
       },
     );
   }
-  for (const { name, text } of describeUnits(selfCommand([]))) {
+  const { flags } = call;
+  const idle = flagValue(flags, "idle");
+  const serve = selfCommand([
+    ...call.reporting.verbose ? ["--verbose"] : [],
+    "serve",
+    ...idle === undefined ? [] : ["--idle", idle],
+  ]);
+  for (const { name, text } of describeUnits(serve, socketOf(call))) {
     const path = `${dir}/${name}`;
     writeProgram(path, new TextEncoder().encode(text), 0o644, call);
     printStdout(call, `${path}\n`);
@@ -162,11 +169,11 @@ export async function serve(call: Call, main: Main): Promise<number> {
   const { caller } = call;
   const units = flagValue(call.flags, "units");
   if (call.flags.has("worker")) return await serveCalls(call, main);
+  const idle = readIdle(call);
   if (units !== undefined) {
     writeUnits(resolvePath(call.caller.directory, units), call);
     return 0;
   }
-  const idle = readIdle(call);
   const given = countListenFds(caller.environment, caller.pid);
   if (given > 0) {
     const listener = takeListener(given);

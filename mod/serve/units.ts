@@ -18,14 +18,21 @@ function quote(word: string): string {
   return /^[\w./:@=+,-]+$/.test(text) ? text : `"${text}"`;
 }
 
+/** systemd's %t is /run, or XDG_RUNTIME_DIR. */
+const USUAL = "%t/rustyrun/.serve";
+
 /**
  * The units of the warm engine, the same for the system's manager and a
  * user's.
  *
- * @param program the command line of the full program
+ * @param serve the command line of the engine
+ * @param socket where it is; absent: the usual place
  */
-export function describeUnits(program: readonly string[]): Unit[] {
-  // systemd's %t is /run, or XDG_RUNTIME_DIR.
+export function describeUnits(
+  serve: readonly string[],
+  socket?: string,
+): Unit[] {
+  const place = socket?.replaceAll("%", "%%") ?? USUAL;
   return [
     {
       name: "rustyrun.socket",
@@ -33,7 +40,7 @@ export function describeUnits(program: readonly string[]): Unit[] {
 Description=Calls of rustyrun
 
 [Socket]
-ListenSequentialPacket=%t/rustyrun/.serve
+ListenSequentialPacket=${place}
 SocketMode=0600
 DirectoryMode=0700
 
@@ -48,7 +55,7 @@ Description=The warm engine of rustyrun
 Requires=rustyrun.socket
 
 [Service]
-ExecStart=${[...program, "serve"].map(quote).join(" ")}
+ExecStart=${serve.map(quote).join(" ")}
 # Containers are children of who calls, none of them is the engine's.
 KillMode=process
 `,

@@ -318,6 +318,14 @@ testOn(["helper"], "rustyrun serve: writes systemd's units", async () => {
     );
     assertStringIncludes(service!, `\nExecStart=${cliCommand().at(0)} `);
     assertStringIncludes(service!, " serve\n");
+    const words = ["--socket", "/run/a/50%", "--idle", "5m"];
+    const other = await runCli(["serve", "--units", dir, ...words]);
+    assertEquals(other.code, 0);
+    const [there, told] = files.map((it) => Deno.readTextFileSync(it));
+    assertStringIncludes(there!, "\nListenSequentialPacket=/run/a/50%%\n");
+    assertStringIncludes(told!, " serve --idle 5m\n");
+    const wrong = await runCli(["serve", "--units", dir, "--idle", "x"]);
+    assertEquals(wrong.code, 1);
   } finally {
     Deno.removeSync(dir, { recursive: true });
   }
