@@ -14,6 +14,8 @@ import type { MountContext } from "./context.ts";
 import { planNull } from "./devices.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 import { coverBare } from "./kernel_own.ts";
+import { planInner } from "./locked.ts";
+import { findOuter } from "./outer.ts";
 import { eachPath, isUnder, joinPath, listAbove } from "./path.ts";
 import { placeIn } from "./place.ts";
 
@@ -49,9 +51,11 @@ export function planCovers(context: MountContext): Op[] {
   const hidden = listHidden(context);
   const covered = listCovered(context);
   const bare = coverBare(context, "cover");
-  if (hidden.length + covered.length + bare.length === 0) return [];
+  const inner = planInner(context);
+  if (hidden.length + covered.length + bare.length === 0) return inner;
   planNull(context);
   return [
+    ...inner,
     {
       do: "fsmount",
       into: "cover",
@@ -142,18 +146,16 @@ function planCovered(covered: Covered, slot: string): Op[] {
  * done again there. */
 function listHidden({ config, destinations }: MountContext): Hidden[] {
   const { maskedPaths = [], readonlyPaths = [] } = config.spec.linux ?? {};
-  const mounts = (config.spec.mounts ?? [])
-    .map((it) => joinPath("/", it.destination));
   const find = (path: string, kind: Hidden["kind"]): Hidden[] => {
     const clean = joinPath("/", path);
-    const at = mounts.findLastIndex((it) => isUnder(clean, it));
-    if (at < 0) {
+    const outer = findOuter(config.spec.mounts ?? [], clean);
+    if (outer === undefined) {
       return config.ephemeral === undefined
         ? [{ tree: "root", path: clean, kind }]
         : [];
     }
-    const tree = destinations.get(at);
-    const below = clean.slice(mounts[at]!.length);
+    const tree = destinations.get(outer.index);
+    const { below } = outer;
     return tree === undefined || below === ""
       ? []
       : [{ tree, path: below, kind }];

@@ -26,7 +26,8 @@ import {
 } from "./context.ts";
 import { type MountEntry, refuse } from "./entry.ts";
 import { type MountOptions, parseMountOptions, splitData } from "./options.ts";
-import { absolutePath, joinPath, listAbove } from "./path.ts";
+import { listFilled } from "./outer.ts";
+import { absolutePath, joinPath } from "./path.ts";
 import { hostPropagation, volumePropagation } from "./propagation.ts";
 import { attach, findPlace, findTarget, planTarget } from "./target.ts";
 
@@ -95,29 +96,6 @@ function closeDevices({ config }: MountContext, entry: MountEntry): void {
     );
   }
   options.recursiveSet |= ATTR.NODEV;
-}
-
-/** Directories in which something is made once they are mounted. */
-function listFilled({ config, host }: MountContext): Set<string> {
-  const { hooks, linux, mounts = [] } = config.spec;
-  const paths = [
-    ...mounts.map((it) => it.destination),
-    ...(linux?.devices ?? []).map((it) => it.path),
-    ...host.devices.map((it) => it.path),
-    ...config.files.map((it) => it.path),
-  ];
-  const filled = new Set(paths.flatMap((it) => listAbove(joinPath("/", it))));
-  filled.add("/dev");
-  // Hooks may mount something anywhere.
-  const inHooks = [
-    ...hooks?.prestart ?? [],
-    ...hooks?.createRuntime ?? [],
-    ...hooks?.createContainer ?? [],
-  ];
-  if (inHooks.length > 0) {
-    for (const it of mounts) filled.add(joinPath("/", it.destination));
-  }
-  return filled;
 }
 
 function planRemount(context: MountContext, entry: MountEntry): Op[] {

@@ -44,7 +44,7 @@ import { absolutePath, isUnder, joinPath } from "./path.ts";
 import { findWritable, lookAtVeils } from "./opaque.ts";
 import { parseMountOptions } from "./options.ts";
 import { placeOfRoot } from "./place.ts";
-import { findHidden, findLack, lookAtGroups } from "./sources.ts";
+import { findHidden, findLack, findPresent, lookAtGroups } from "./sources.ts";
 
 /** Most overlays that a root may be put together from. */
 const OVERLAYS_MAX = 128;
@@ -119,6 +119,7 @@ export function inspectMounts(
       }, findWritable(config, sources)),
     sources,
     brought,
+    ...(staged ? { present: findPresent(config, brought) } : {}),
     seen,
     unmet,
     unbindable: hasUserNamespace(config)

@@ -50,6 +50,10 @@ export interface MountHost {
   /** Sources that an earlier mount of the list brings, by index in `mounts`: where
    * they are in the container. */
   brought?: ReadonlyMap<number, string>;
+  /** Entries of `mounts`, by index, whose place in a volume or in the root file
+   * system is there already; of those that remount, only what the host has mounted
+   * there. Known where something has to be locked. */
+  present?: ReadonlySet<number>;
   /** What was looked at and is going to be opened again, by the slot that it
    * goes into: the child stage takes no other file than that. */
   seen: ReadonlyMap<string, FileId>;

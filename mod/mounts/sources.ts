@@ -6,11 +6,14 @@
  */
 
 import { MS } from "../../ffi/constants.ts";
-import { readTextFileSync, realPathSync } from "../../ffi/files.ts";
+import { lstatSync, readTextFileSync, realPathSync } from "../../ffi/files.ts";
+import { identifyFile } from "../../ffi/identity.ts";
 import { closeFd, openFd } from "../../ffi/libc.ts";
 import { identifyMount } from "../../ffi/mount.ts";
-import type { MountOptions } from "./options.ts";
-import { isUnder, joinPath } from "./path.ts";
+import type { Config } from "../config/config.ts";
+import { type MountOptions, parseMountOptions } from "./options.ts";
+import { findOuter, isRemount } from "./outer.ts";
+import { absolutePath, isUnder, joinPath } from "./path.ts";
 
 const O_PATH = 0o10000000;
 
@@ -70,4 +73,58 @@ export function findLack(
   return groups.some((it) => it.startsWith("master:"))
     ? undefined
     : "shared or a slave";
+}
+
+/** Finds out which mounts have their place in a volume, or in the root file
+ * system, already, with no link on the way to it; of what remounts, only where the
+ * host has mounted something.
+ *
+ * @param brought what the host does not have where its source says */
+export function findPresent(
+  { bundle, rootfs, spec }: Config,
+  brought: ReadonlyMap<number, string>,
+): Set<number> {
+  const mounts = spec.mounts ?? [];
+  const present = new Set<number>();
+  for (const [at, mount] of mounts.entries()) {
+    const path = joinPath("/", mount.destination);
+    const outer = findOuter(mounts, path, at);
+    let [source, below, recursive] = [rootfs, path, true];
+    if (outer !== undefined) {
+      const volume = mounts[outer.index]!;
+      const options = parseMountOptions(volume.options ?? []);
+      if (!options.bind || brought.has(outer.index)) continue;
+      source = absolutePath(bundle, volume.source ?? "");
+      below = outer.below;
+      recursive = options.recursiveBind;
+    }
+    if (isThere(source, below, { recursive, asMount: isRemount(mount) })) {
+      present.add(at);
+    }
+  }
+  return present;
+}
+
+function isThere(
+  source: string,
+  below: string,
+  { recursive, asMount }: { recursive: boolean; asMount: boolean },
+): boolean {
+  try {
+    let path = source;
+    let { mount } = identifyFile(source);
+    let isMount = false;
+    for (const name of below.split("/").slice(1)) {
+      path = absolutePath(path, name);
+      if (lstatSync(path).isSymlink) return false;
+      const found = identifyFile(path);
+      isMount = found.mount !== mount;
+      // It would not come along.
+      if (isMount && !recursive) return false;
+      mount = found.mount;
+    }
+    return isMount || !asMount;
+  } catch {
+    return false;
+  }
 }

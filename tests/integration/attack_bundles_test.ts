@@ -13,6 +13,7 @@ import {
   checkHeld,
   makeHost,
   POWER,
+  SECRET,
   userEnv,
   writeBundle,
 } from "./attack_mounts_room.ts";
@@ -155,5 +156,64 @@ testOn(
     });
     const isWritten = (it: string) => isFile(`${host.dir}/plain${it}/b`);
     assertEquals(places.filter(isWritten), ["/filled"]);
+  },
+);
+
+testOn(
+  NEEDS,
+  "a bundle with a user namespace: masks and what is read-only in volumes stays, whatever is mounted or remounted there later",
+  async () => {
+    await using host = makeHost(
+      `cd plain; mkdir -p masked/sub one above/sub within/in hosts/in; echo '${SECRET}' |
+         tee masked/key >masked/sub/key; mount -t tmpfs in within/in
+       mount -t tmpfs in hosts/in; chmod -R a+rwX .`,
+    );
+    await using box = makeBox();
+    plant(box.rootfs, 100000);
+    const volume = (destination: string, source = destination) => ({
+      destination,
+      type: "bind",
+      source: `${host.dir}/plain${source}`,
+      options: ["rbind"],
+    });
+    const remount = (destination: string, option: string) => ({
+      destination,
+      type: "none",
+      source: "none",
+      options: ["remount", "bind", option],
+    });
+    writeBundle(host.dir, box.rootfs, {}, {
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        volume("/masked"),
+        volume("/masked/sub"),
+        remount("/masked", "nosuid"),
+        remount("/masked/sub/.", "nosuid"),
+        volume("/above"),
+        volume("/above/sub", "/one"),
+        volume("/hosts"),
+        remount("/hosts/in", "nosuid"),
+        volume("/within"),
+        remount("/within/in", "ro"),
+      ],
+      linux: {
+        maskedPaths: ["/masked/key", "/masked/sub/key"],
+        readonlyPaths: ["/above", "/hosts"],
+      },
+      args: [
+        ...["/bin/sh", "-c"],
+        `cd /masked; umount -l key; umount -l key; umount -l sub/key
+         umount -l sub/key; cat key sub/key 2>/dev/null
+         for v in /above/sub /above /hosts/in /hosts /within/in; do
+           mount -o remount,bind,rw $v; touch $v/b && echo "$v written"
+           umount -l $v; mount -o remount,bind,rw $v; touch $v/b && echo "$v written"
+         done; echo tried`,
+      ],
+    });
+    const got = await host.run([
+      ...cliCommand(),
+      ...["run", "--bundle", `${host.dir}/bundle`, box.id],
+    ]);
+    assertEquals([got.code, got.stdout], [0, "tried\n"]);
   },
 );
