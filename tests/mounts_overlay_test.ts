@@ -6,7 +6,8 @@
 
 import { assertEquals, assertThrows } from "@std/assert";
 import { ContainerError } from "../mod/errors.ts";
-import { ownerOfUpper } from "../mod/mounts.ts";
+import { type MountHost, ownerOfUpper } from "../mod/mounts.ts";
+import type { HostEntry } from "../mod/mounts/model.ts";
 import { makeFacts, pickSteps, UNPRIVILEGED } from "./manager_fixtures.ts";
 import { DIRECTORY, ids, plan, USERNS } from "./mounts_fixtures.ts";
 
@@ -266,4 +267,25 @@ Deno.test("planMounts() refuses a layer in memory in a user namespace before 6.6
     error.message,
     "Cannot put a throw-away layer in memory in a user namespace: tmpfs has no user attributes before kernel 6.6 (this is 6.1.0-9)",
   );
+});
+
+Deno.test("planMounts() forbids in a throw-away layer what the root file system's mount forbids", () => {
+  const attributes = (host: Partial<MountHost>, rootfs = "/bundle/rootfs") =>
+    pickSteps(
+      plan({}, {}, { ...host, forbidden: 0xe }, {
+        rootfs,
+        ephemeral: { kind: "memory" },
+      }),
+      "root",
+    ).flatMap((it) =>
+      /^fsmount (\S+) overlay .* (\S+) 0$/.exec(it)?.slice(1) ?? []
+    );
+  assertEquals(attributes({}), ["root", "0xe"]);
+  const usr: HostEntry = {
+    path: "/usr",
+    type: "directory",
+    mode: 0o755,
+    mountPoint: false,
+  };
+  assertEquals(attributes({ top: [usr] }, "/"), ["overlay.0", "0xe"]);
 });

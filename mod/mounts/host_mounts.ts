@@ -5,6 +5,7 @@
  * @module
  */
 
+import { MOUNT_ATTR } from "../../ffi/constants.ts";
 import { lstatSync, readTextFileSync } from "../../ffi/files.ts";
 import {
   type FileId,
@@ -26,8 +27,17 @@ interface Mounted {
   /** Type of its file system: "proc". */
   type: string;
   readonly: boolean;
+  /** MOUNT_ATTR.NOSUID and its like. */
+  forbids: number;
   unbindable: boolean;
 }
+
+/** What a mount may forbid, whatever lies on it. */
+const FORBIDS = new Map([
+  ["nosuid", MOUNT_ATTR.NOSUID],
+  ["nodev", MOUNT_ATTR.NODEV],
+  ["noexec", MOUNT_ATTR.NOEXEC],
+]);
 
 /** All mounts that the caller can reach, oldest first.
  *
@@ -43,6 +53,8 @@ export function listMounts(proc: string): Mounted[] {
       path: unescapeMountinfo(it[4]!),
       type: it[it.indexOf("-", 6) + 1]!,
       readonly: it[5]!.split(",").includes("ro"),
+      forbids: it[5]!.split(",")
+        .reduce((all, word) => all | (FORBIDS.get(word) ?? 0), 0),
       unbindable: it.slice(6, it.indexOf("-")).includes("unbindable"),
     }));
 }
@@ -75,6 +87,16 @@ export function lookAtRoot(
     isHostRoot: isSameFile(root, identifyFile("/")),
     rootReadonly: mounts.some((it) => it.id === root.mount && it.readonly),
   };
+}
+
+/** What the root file system's mount forbids: nosuid, nodev, noexec.
+ *
+ * @param proc where /proc shows the caller */
+export function findForbidden(
+  { mount }: Pick<RootDirectory, "mount">,
+  proc: string,
+): number {
+  return listMounts(proc).find((it) => it.id === mount)?.forbids ?? 0;
 }
 
 /** Whether others than root and the caller may rename a directory: who may write

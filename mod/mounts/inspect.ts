@@ -30,6 +30,7 @@ import { placeOfStage } from "./stage.ts";
 import { type Facts, takesEarly } from "../host.ts";
 import { findOwned, hasId } from "../host/owners.ts";
 import {
+  findForbidden,
   findUnbindable,
   listMounts,
   lookAtRoot,
@@ -108,6 +109,9 @@ export function inspectMounts(
   return {
     ...rest,
     ...look,
+    ...(config.ephemeral === undefined
+      ? {}
+      : { forbidden: findForbidden(root, facts.proc) }),
     behind: config.noPivot ? findBehind(facts.proc) : [],
     kernelOwn: showsMounts ? findKernelOwn(root, facts.proc) : [],
     veils: config.ephemeral === undefined ||

@@ -85,6 +85,9 @@ export interface MountHost {
   isHostRoot: boolean;
   /** The root file system's mount is read-only on the host. */
   rootReadonly: boolean;
+  /** Attributes of the root file system's mount that a layer over it is to have as
+   * well. */
+  forbidden?: number;
   /** What is mounted in the root file system, as the container's root sees it:
    * "/proc". The three are known where something has to be locked. */
   below: readonly string[];

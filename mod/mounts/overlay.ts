@@ -38,6 +38,11 @@ function attributesOf({ userns }: MountContext): string[] {
   return userns ? ["userxattr"] : ["redirect_dir=nofollow", "metacopy=off"];
 }
 
+/** The overlay is a mount of its own, and forbids what its lower layer's does. */
+function forbiddenOf({ host, unruled }: MountContext): number {
+  return (host.forbidden ?? 0) | (unruled ? MOUNT_ATTR.NODEV : 0);
+}
+
 /** The overlay's layers, and slot "root": the overlay. */
 export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
   const { config, facts, host } = context;
@@ -163,7 +168,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
         `workdir=${LAYERS}/work`,
         ...attributesOf(context),
       ],
-      attr: context.unruled ? MOUNT_ATTR.NODEV : 0,
+      attr: forbiddenOf(context),
       flags: 0,
       why: "lay a throw-away layer over the root file system",
       from,
@@ -310,7 +315,7 @@ function planOverlay(
       `workdir=${LAYERS}/work/${count}`,
       ...attributesOf(context),
     ],
-    attr: 0,
+    attr: forbiddenOf(context),
     flags: 0,
     why: `lay a throw-away layer over "${entry.path}"`,
     from,

@@ -275,3 +275,40 @@ for (const who of ["root", "a user"]) {
     },
   );
 }
+
+for (const way of [[], ["--ephemeral"], ["--ephemeral=DIR"]]) {
+  for (const users of [[], ["--userns", "0:100000:65536"]]) {
+    testOn(
+      [...NEEDS, "tmpfs-xattr"],
+      `run ${
+        [...way, ...users].join(" ")
+      } keeps nosuid, nodev and noexec of the root file system's mount`,
+      async () => {
+        await using box = makeBox();
+        plant(box.rootfs, users.length > 0 ? 100000 : 0);
+        const run = async (flags: string, command: string) => {
+          await using host = makeHost(
+            `cd ${box.rootfs}; mknod zero c 1 5; mount --bind . .
+             mount -o remount,bind,${flags} ${box.rootfs}`,
+          );
+          const got = await host.run([
+            ...cliCommand(),
+            ...["run", "--rootfs", box.rootfs, "--name", box.id, ...users],
+            ...way.map((it) => it.replace("DIR", `${host.dir}/plain`)),
+            ...["--", "sh", "-c", command],
+          ]);
+          Deno.removeSync(`${box.rootfs}/zero`);
+          return got;
+        };
+        const { stdout } = await run(
+          "nosuid,nodev",
+          `awk '$5 == "/" { print $6 }' /proc/self/mountinfo
+           head -c 3 /zero 2>/dev/null | wc -c`,
+        );
+        const [line = "", read] = stdout.trimEnd().split("\n");
+        assertEquals([/nosuid,nodev/.test(line), read], [true, "0"]);
+        assertEquals((await run("noexec", "echo executed")).stdout, "");
+      },
+    );
+  }
+}
