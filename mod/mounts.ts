@@ -8,12 +8,12 @@
 import { toBytes } from "../ffi/bytes.ts";
 import { MOUNT_ATTR, S_IF } from "../ffi/constants.ts";
 import type { Config } from "./config/config.ts";
-import { checkDeviceReach } from "./config/device_rules.ts";
 import {
   hasUserNamespace,
   namespaceUse,
   sharesMounts,
 } from "./config/namespaces.ts";
+import { checkReach } from "./config/reach.ts";
 import { ContainerError } from "./errors.ts";
 import type { Facts } from "./host.ts";
 import { planConsole } from "./mounts/console.ts";
@@ -104,7 +104,7 @@ export function planMounts(
 }
 
 function checkConfig(config: Config, facts: Facts): void {
-  checkDeviceReach(config, facts, "give the container");
+  checkReach(config, facts, "give the container");
   if (sharesMounts(config)) checkShared(config, facts);
   if (
     hasUserNamespace(config) && namespaceUse(config, "mount") === "joined"

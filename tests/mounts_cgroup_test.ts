@@ -6,7 +6,9 @@
 
 import { assertEquals } from "@std/assert";
 import type { Config } from "../mod/config/config.ts";
-import type { CgroupMount } from "../mod/host.ts";
+import type { Mount } from "../mod/config/schema.ts";
+import { ContainerError } from "../mod/errors.ts";
+import type { CgroupMount, Facts } from "../mod/host.ts";
 import { pickSteps, UNPRIVILEGED } from "./manager_fixtures.ts";
 import {
   CGROUP,
@@ -120,6 +122,63 @@ Deno.test("planMounts() binds the host's sysfs, read-only, without a network nam
     "mountSetattr mount.0 - 0 0xf 0 0 -",
     "moveMount mount.0 target",
   ]);
+});
+
+Deno.test("planMounts() gives no CAP_SYS_ADMIN to who could bare the host's cgroups in the host's sysfs", () => {
+  const sysfs = { destination: "/sys", type: "sysfs", options: ["ro"] };
+  const bind = { destination: "/sys", source: "/sys", options: ["rbind"] };
+  const codeOf = (
+    mount: Mount,
+    facts: Partial<Facts>,
+    config: Partial<Config> = {},
+    linux = USERNS.linux,
+  ) => {
+    const process = { cwd: "/", capabilities: { bounding: ["CAP_SYS_ADMIN"] } };
+    try {
+      plan({ mounts: [mount], linux, process }, facts, DIRECTORY, config);
+      return "";
+    } catch (error) {
+      return error instanceof ContainerError ? error.code : error;
+    }
+  };
+  const user = UNPRIVILEGED;
+  const friendly = { mode: "friendly" as const };
+  const none = { namespaces: [{ type: "mount" as const }] };
+  for (
+    const args of [
+      [sysfs, user],
+      [sysfs, { inUserns: true }, {}, none],
+      [bind, user, friendly],
+    ] as Parameters<typeof codeOf>[]
+  ) assertEquals(codeOf(...args), "sysfs-sys-admin");
+  const namespaces = [...USERNS.linux!.namespaces!, {
+    type: "network" as const,
+  }];
+  const flags = new Map([["mounts[0]", "-v /sys:/sys"]]);
+  for (
+    const args of [
+      [sysfs, {}],
+      [sysfs, {}, {}, none],
+      [sysfs, user, {}, { ...USERNS.linux, namespaces }],
+      // Asked for as it is, like under runc.
+      [bind, user],
+      [bind, user, { ...friendly, flags }],
+    ] as Parameters<typeof codeOf>[]
+  ) assertEquals(codeOf(...args), "");
+});
+
+Deno.test("planMounts() locks the host's cgroups away in the host's sysfs", () => {
+  const masks = (mount: Mount, mode: Config["mode"]) =>
+    pickSteps(
+      plan({ mounts: [mount], linux: USERNS.linux }, {}, DIRECTORY, { mode }),
+      "stage",
+    ).filter((it) => it.startsWith("mask"));
+  const sysfs = { destination: "/sys", type: "sysfs", options: ["ro"] };
+  const bind = { destination: "/sys", source: "/sys", options: ["rbind"] };
+  const locked = ["mask mount.0 /fs/cgroup null cover"];
+  assertEquals(masks(sysfs, "oci"), locked);
+  assertEquals(masks(bind, "friendly"), locked);
+  assertEquals(masks(bind, "oci"), []);
 });
 
 Deno.test("planMounts() fills a tmpfs before it is read-only", () => {

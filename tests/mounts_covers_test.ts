@@ -121,6 +121,7 @@ Deno.test("planMounts() locks what is masked or read-only in something of the ho
   assertEquals(
     listCovers({ linux, mounts }, { sources: new Map([[2, "directory"]]) }),
     [
+      "mask mount.1 /fs/cgroup",
       "readonly mount.2 /sub",
       "mask mount.2 /key",
       "mask mount.1 /firmware",

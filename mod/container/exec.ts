@@ -10,8 +10,8 @@ import { limitProcess } from "../../ffi/libc.ts";
 import { findFrozen, findThaw, joinCgroups } from "../cgroups/join.ts";
 import { enterUnit } from "../cgroups/systemd/enter.ts";
 import type { Config } from "../config/config.ts";
-import { checkDeviceReach } from "../config/device_rules.ts";
 import { hasUserNamespace } from "../config/namespaces.ts";
+import { checkReach } from "../config/reach.ts";
 import type { Namespace, Process } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { wordPlanError } from "../failure.ts";
@@ -316,7 +316,7 @@ export function launchExec(
     detached: options.detach,
     interactive: options.interactive,
   });
-  checkDeviceReach(config, facts, "give the process");
+  checkReach(config, facts, "give the process", saved.config);
   applyHome(config, readInside(first));
   options.planned?.(config);
   const found = options.joins ??

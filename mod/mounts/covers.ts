@@ -8,6 +8,7 @@
 
 import { MOUNT_ATTR } from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
+import { listHostSysfs } from "../config/reach.ts";
 import { COVER, type Op, TARGET } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import type { MountContext } from "./context.ts";
@@ -21,6 +22,7 @@ import { placeIn } from "./place.ts";
 
 /** A path that the configuration hides. */
 interface Hidden {
+  from: string;
   /** Slot of the tree that it is in. */
   tree: string;
   path: string;
@@ -48,7 +50,7 @@ interface Entry {
 
 /** Hides all that; what it takes of the host for it goes onto the stage, too. */
 export function planCovers(context: MountContext): Op[] {
-  const hidden = listHidden(context);
+  const hidden = [...listCgroups(context), ...listHidden(context)];
   const covered = listCovered(context);
   const bare = coverBare(context, "cover");
   const inner = planInner(context);
@@ -67,15 +69,15 @@ export function planCovers(context: MountContext): Op[] {
       from: "linux.namespaces",
     },
     ...bare,
-    ...hidden.map(({ tree, path, kind }): Op =>
+    ...hidden.map(({ tree, path, kind, from }): Op =>
       kind === "readonly"
         ? {
           do: "readonly",
           ...placeIn(tree, path),
           why: `lock "${path}" read-only`,
-          from: "linux.readonlyPaths",
+          from,
         }
-        : lay(tree, path, "cover", "linux.maskedPaths")
+        : lay(tree, path, "cover", from)
     ),
     ...covered.flatMap((it, at) => planCovered(it, `cover.${at}`)),
   ];
@@ -141,24 +143,38 @@ function planCovered(covered: Covered, slot: string): Op[] {
   ];
 }
 
+/** The host's cgroups in the host's sysfs: the container's own lie over them, and
+ * can be unmounted. */
+function listCgroups(
+  { config, destinations, facts }: MountContext,
+): Hidden[] {
+  return listHostSysfs(config, facts).flatMap((at): Hidden[] => {
+    const tree = destinations.get(at);
+    if (tree === undefined) return [];
+    const from = `mounts[${at}]`;
+    return [{ tree, path: "/fs/cgroup", kind: "mask", from }];
+  });
+}
+
 /** What linux.maskedPaths and linux.readonlyPaths name in something of the
  * host. Links inside it may lead elsewhere once all is mounted: the same is
  * done again there. */
 function listHidden({ config, destinations }: MountContext): Hidden[] {
   const { maskedPaths = [], readonlyPaths = [] } = config.spec.linux ?? {};
   const find = (path: string, kind: Hidden["kind"]): Hidden[] => {
+    const from = kind === "mask" ? "linux.maskedPaths" : "linux.readonlyPaths";
     const clean = joinPath("/", path);
     const outer = findOuter(config.spec.mounts ?? [], clean);
     if (outer === undefined) {
       return config.ephemeral === undefined
-        ? [{ tree: "root", path: clean, kind }]
+        ? [{ tree: "root", path: clean, kind, from }]
         : [];
     }
     const tree = destinations.get(outer.index);
     const { below } = outer;
     return tree === undefined || below === ""
       ? []
-      : [{ tree, path: below, kind }];
+      : [{ tree, path: below, kind, from }];
   };
   return [
     ...eachPath(readonlyPaths).flatMap(([it]) => find(it, "readonly")),
