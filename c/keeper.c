@@ -34,6 +34,8 @@
 #define GONE_MS 10000
 /* How long the warden may take to answer: it may be stopped. */
 #define WARDEN_MS 1000
+/* What is polled: the terminal's, five of our own, the output's. */
+#define OUTPUT_AT (TTY_POLLS + 5)
 
 static struct keeper keeper;
 
@@ -170,15 +172,37 @@ static void open_output(struct keeper *k)
 			    take_slot(k, op.a[1].n), op.a[2].n);
 }
 
+static int make_timer(struct keeper *k, const struct itimerspec *at)
+{
+	int fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+
+	if (timerfd_settime(fd, 0, at, NULL) < 0) {
+		kill_init(k);
+		give_up("timerfd");
+	}
+	return fd;
+}
+
+/* The caller's alarm(2) goes on by a descriptor: a process has one timer of that
+ * kind, and it is needed. */
 static void open_wake(struct keeper *k)
 {
+	struct itimerval left = { 0 };
+	struct itimerspec alarm = { 0 };
 	struct op op;
 
-	if ((k->tty.master < 0 && !find_op(&k->plan, OP_K_OUTPUT, &op)) ||
-	    wake_open())
+	if (k->tty.master < 0 && !find_op(&k->plan, OP_K_OUTPUT, &op))
 		return;
-	kill_init(k);
-	give_up("timer");
+	if (!wake_open(&left)) {
+		kill_init(k);
+		give_up("timer");
+	}
+	alarm.it_value.tv_sec = left.it_value.tv_sec;
+	alarm.it_value.tv_nsec = left.it_value.tv_usec * 1000;
+	alarm.it_interval.tv_sec = left.it_interval.tv_sec;
+	alarm.it_interval.tv_nsec = left.it_interval.tv_usec * 1000;
+	if (alarm.it_value.tv_sec || alarm.it_value.tv_nsec)
+		k->alarm = make_timer(k, &alarm);
 }
 
 static void start_timer(struct keeper *k)
@@ -190,11 +214,7 @@ static void start_timer(struct keeper *k)
 		return;
 	end.it_value.tv_sec = (time_t)(op.a[0].n / 1000);
 	end.it_value.tv_nsec = (long)(op.a[0].n % 1000) * 1000000;
-	k->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
-	if (timerfd_settime(k->timer, 0, &end, NULL) < 0) {
-		kill_init(k);
-		give_up("timerfd");
-	}
+	k->timer = make_timer(k, &end);
 }
 
 /* A user's own container may give files and cgroups to ids that only its user
@@ -351,17 +371,30 @@ static void stop(struct keeper *k, enum cause cause)
 /* Moves what can be moved; who shares a descriptor may make that wait. */
 static void move(struct keeper *k, const struct pollfd *p)
 {
+	struct signalfd_siginfo info;
+
 	wake_on();
 	tty_move(&k->tty, p);
-	output_move(&k->out, p + TTY_POLLS + 4);
-	if (wake_off())
-		reap(k);
+	output_move(&k->out, p + OUTPUT_AT);
+	if (wake_off(&info))
+		handle_signal(k, &info);
+}
+
+/* As the kernel would have said it. */
+static void take_alarm(struct keeper *k)
+{
+	const struct signalfd_siginfo info = { .ssi_signo = SIGALRM,
+					       .ssi_code = SI_KERNEL };
+	uint64_t times;
+
+	if (read(k->alarm, &times, sizeof(times)) == sizeof(times))
+		handle_signal(k, &info);
 }
 
 static void run(struct keeper *k)
 {
-	struct pollfd p[TTY_POLLS + 4 + OUTPUT_POLLS + MEASURE_POLLS];
-	struct pollfd *const bells = p + TTY_POLLS + 4 + OUTPUT_POLLS;
+	struct pollfd p[OUTPUT_AT + OUTPUT_POLLS + MEASURE_POLLS];
+	struct pollfd *const bells = p + OUTPUT_AT + OUTPUT_POLLS;
 	int timeout, n;
 
 	while (!k->ended) {
@@ -370,11 +403,11 @@ static void run(struct keeper *k)
 		p[4] = (struct pollfd){ .fd = k->channel, .events = POLLIN };
 		p[5] = (struct pollfd){ .fd = k->timer, .events = POLLIN };
 		p[6] = (struct pollfd){ .fd = k->end, .events = POLLIN };
+		p[7] = (struct pollfd){ .fd = k->alarm, .events = POLLIN };
 		timeout = held_timeout(k, tty_timeout(&k->tty));
-		output_polls(&k->out, p + TTY_POLLS + 4);
+		output_polls(&k->out, p + OUTPUT_AT);
 		measure_polls(k, bells);
-		n = poll(p, TTY_POLLS + 4 + OUTPUT_POLLS + MEASURE_POLLS,
-			 timeout);
+		n = poll(p, OUTPUT_AT + OUTPUT_POLLS + MEASURE_POLLS, timeout);
 		if (n < 0)
 			continue;
 		/* Before anything else: its cgroup may go now. */
@@ -392,6 +425,8 @@ static void run(struct keeper *k)
 			typed(k, SIGQUIT);
 		if (p[3].revents)
 			read_signals(k);
+		if (p[7].revents)
+			take_alarm(k);
 		if ((p[6].revents || k->zombie) && !k->ended) {
 			reap(k);
 			if (!k->ended)
@@ -459,6 +494,7 @@ static bool is_asked_to_end(const struct keeper *k)
 static void drain_output(struct keeper *k)
 {
 	struct pollfd p[OUTPUT_POLLS + 1];
+	struct signalfd_siginfo unused;
 	int n;
 
 	while (output_waits(&k->out)) {
@@ -472,7 +508,7 @@ static void drain_output(struct keeper *k)
 		wake_on();
 		if (n > 0)
 			output_move(&k->out, p);
-		wake_off();
+		wake_off(&unused);
 	}
 }
 
@@ -522,7 +558,7 @@ _Noreturn void keeper_main(int plan_fd)
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_NAME, "rustyrun");
 	teardown_init(&k->td);
-	k->tty.master = k->caller = k->timer = k->end = -1;
+	k->tty.master = k->caller = k->timer = k->alarm = k->end = -1;
 	read_keeper_plan(k, plan_fd);
 	open_output(k);
 	tty_open(&k->tty, k->tty.master);

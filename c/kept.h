@@ -40,6 +40,7 @@ struct keeper {
 	int64_t began; /* when the command was let go, in milliseconds, */
 	int64_t over;  /* and when init was reaped */
 	int timer;     /* timerfd of kTime, -1: there is none */
+	int alarm;     /* timerfd in place of the caller's alarm(2), or -1 */
 	enum cause cause;
 	int64_t killed; /* when it was, last, */
 	int kills;      /* and how often more */

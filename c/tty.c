@@ -247,6 +247,7 @@ void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS])
 void tty_drain(struct tty *t, int quiet_ms, int stop)
 {
 	struct pollfd p[TTY_POLLS + 1];
+	struct signalfd_siginfo unused;
 	bool more = true;
 	int reads = 0, n;
 
@@ -271,6 +272,6 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 			write_out(t);
 		if (p[1].revents && t->down.at == t->down.end)
 			more = read_master(t) && ++reads < DRAIN_READS;
-		wake_off();
+		wake_off(&unused);
 	}
 }

@@ -6,72 +6,85 @@
  * what we were told of. All signals are blocked here, so nothing else would end
  * the wait. A timer does, again and again: the one tick that comes before the
  * system call begins is not the last.
+ *
+ * It is the one that every process has: timer_create(2) takes an entry of the
+ * user's queue of signals (RLIMIT_SIGPENDING), and a container of the same user
+ * can take all of them.
  */
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "wake.h"
 
-#define WAKE_MS 20
+#define WAKE_US 20000
 
-/* Of the kernel; -1: there is none. */
-static int timer = -1;
-static volatile sig_atomic_t taken;
+static bool is_open;
+static volatile sig_atomic_t heard;
+static siginfo_t theirs;
 
-/* SIGCHLD is nobody's but the keeper's own, and one may stand for many: so it
- * serves for the timer as well. */
-static void take(int sig)
+/* The tick comes from the kernel, and from nobody else has that code. Of several
+ * others the first counts, as where they are blocked. */
+static void take(int sig, siginfo_t *info, void *context)
 {
-	(void)sig;
-	taken = 1;
+	(void)sig, (void)context;
+	if (info->si_code == SI_KERNEL || heard)
+		return;
+	theirs = *info;
+	heard = 1;
 }
 
 static void allow(int how)
 {
-	const uint64_t bit = 1ull << (SIGCHLD - 1);
+	const uint64_t bit = 1ull << (SIGALRM - 1);
 
 	syscall(SYS_rt_sigprocmask, how, &bit, NULL, sizeof(bit));
 }
 
-static void set(long ms)
+static bool set(long us, struct itimerval *before)
 {
-	struct itimerspec every = { 0 };
+	struct itimerval every = { 0 };
 
-	every.it_interval.tv_nsec = every.it_value.tv_nsec = ms * 1000000;
-	syscall(SYS_timer_settime, timer, 0, &every, NULL);
+	every.it_interval.tv_usec = every.it_value.tv_usec = us;
+	return syscall(SYS_setitimer, ITIMER_REAL, &every, before) == 0;
 }
 
-bool wake_open(void)
+bool wake_open(struct itimerval *left)
 {
-	struct sigevent event;
 	/* Without SA_RESTART. */
-	struct sigaction action = { .sa_handler = take };
+	struct sigaction action = { .sa_sigaction = take,
+				    .sa_flags = SA_SIGINFO };
 
-	memset(&event, 0, sizeof(event));
-	event.sigev_notify = SIGEV_SIGNAL;
-	event.sigev_signo = SIGCHLD;
-	sigaction(SIGCHLD, &action, NULL);
-	return syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0;
+	sigaction(SIGALRM, &action, NULL);
+	return is_open = set(0, left);
 }
 
+/* The timer runs only where its signal is let through: a tick that waits would
+ * swallow a SIGALRM of somebody else's. */
 void wake_on(void)
 {
-	if (timer < 0)
+	if (!is_open)
 		return;
-	taken = 0;
-	set(WAKE_MS);
+	heard = 0;
 	allow(SIG_UNBLOCK);
+	set(WAKE_US, NULL);
 }
 
-bool wake_off(void)
+bool wake_off(struct signalfd_siginfo *alarm)
 {
-	if (timer < 0)
+	if (!is_open)
 		return false;
+	set(0, NULL);
 	allow(SIG_BLOCK);
-	set(0);
-	return taken;
+	if (!heard)
+		return false;
+	memset(alarm, 0, sizeof(*alarm));
+	alarm->ssi_signo = SIGALRM;
+	alarm->ssi_code = theirs.si_code;
+	alarm->ssi_pid = (uint32_t)theirs.si_pid;
+	alarm->ssi_uid = theirs.si_uid;
+	alarm->ssi_ptr = (uintptr_t)theirs.si_value.sival_ptr;
+	return true;
 }

@@ -5,13 +5,17 @@
 #define RUSTYRUN_WAKE_H
 
 #include <stdbool.h>
+#include <sys/signalfd.h>
+#include <sys/time.h>
 
-/* Once, before the others; false with errno. Signals are blocked. */
-bool wake_open(void);
+/* Once, before the others; false with errno. Signals are blocked. Takes the
+ * process's ITIMER_REAL, and tells what was left of the caller's (alarm(2)),
+ * which execve has kept. */
+bool wake_open(struct itimerval *left);
 /* From here on a system call that waits ends with EINTR, or with what it has
- * done, within WAKE_MS. */
+ * done, within WAKE_US. */
 void wake_on(void);
-/* Until here. Whether a SIGCHLD was taken meanwhile: a child may have ended. */
-bool wake_off(void);
+/* Until here. Whether somebody's SIGALRM was taken meanwhile. */
+bool wake_off(struct signalfd_siginfo *alarm);
 
 #endif

@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 
 #include "../../c/kernel.h"
@@ -469,17 +470,14 @@ static long keyed(long number, va_list ap)
 	case SYS_rt_sigaction:
 		take(va_arg(ap, void *), 32);
 		return 0;
-	case SYS_timer_create:
-		take(va_arg(ap, void *), sizeof(struct sigevent));
-		if (fuzz_below(4) == 0) {
-			errno = EAGAIN;
-			return -1;
+	case SYS_setitimer:
+		take(va_arg(ap, void *), sizeof(struct itimerval));
+		if ((p = va_arg(ap, void *))) {
+			memset((void *)(uintptr_t)p, 0,
+			       sizeof(struct itimerval));
+			((struct itimerval *)(uintptr_t)p)->it_value.tv_sec =
+				fuzz_below(2);
 		}
-		memset(va_arg(ap, void *), 0, sizeof(int));
-		return 0;
-	case SYS_timer_settime:
-		(void)va_arg(ap, int);
-		take(va_arg(ap, void *), sizeof(struct itimerspec));
 		return 0;
 	case SYS_rt_sigqueueinfo:
 		(void)va_arg(ap, int);
