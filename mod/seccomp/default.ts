@@ -1,6 +1,6 @@
 /**
  * The default profile of friendly mode: an allowlist equal in effect to
- * Docker's, for given capabilities, architecture and kernel.
+ * Docker's but for a few calls, for given capabilities, architecture and kernel.
  *
  * The facts (which calls, under which conditions) are those of default.json in
  * the Go module github.com/moby/profiles/seccomp v0.3.0; a test compares the
@@ -57,14 +57,14 @@ const ALLOWED =
   "sched_getattr sched_getparam sched_getscheduler sched_rr_get_interval " +
   "sched_rr_get_interval_time64 sched_setaffinity sched_setattr " +
   "sched_setparam sched_setscheduler sched_yield seccomp select semctl " +
-  "semget semop semtimedop semtimedop_time64 send sendfile sendfile64 " +
+  "semget semop semtimedop semtimedop_time64 send " +
   "sendmmsg sendmsg sendto set_robust_list set_thread_area set_tid_address " +
   "setfsgid setfsgid32 setfsuid setfsuid32 setgid setgid32 setgroups " +
   "setgroups32 setitimer setpgid setpriority setregid setregid32 setresgid " +
   "setresgid32 setresuid setresuid32 setreuid setreuid32 setrlimit setsid " +
   "setsockopt setuid setuid32 setxattr setxattrat shmat shmctl shmdt " +
   "shmget shutdown sigaltstack signalfd signalfd4 sigprocmask sigreturn " +
-  "socketpair splice stat stat64 statfs statfs64 statmount " +
+  "socketpair stat stat64 statfs statfs64 statmount " +
   "statx symlink symlinkat sync sync_file_range syncfs sysinfo tee tgkill " +
   "time timer_create timer_delete timer_getoverrun timer_gettime " +
   "timer_gettime64 timer_settime timer_settime64 timerfd_create " +
@@ -168,6 +168,28 @@ const allow = (names: readonly string[], ...args: SeccompArg[]) => ({
   args,
 });
 
+/**
+ * splice(2), and sendfile(2) from the file's own position, sleep on one end (a
+ * socket) with the lock of the pipe that is the other. If that is the command's
+ * output, whoever reads it waits for that lock, and no signal or timeout ends
+ * that. A sendfile that names an offset takes no socket to read from. Programs
+ * know EINVAL, which files that cannot do it give, and read and write instead;
+ * not so libfuse, and who may mount a FUSE has other ways to hold a reader.
+ */
+function spliced(capabilities: readonly string[]): SeccompSyscall[] {
+  const sendfile = ["sendfile", "sendfile64"];
+  if (capabilities.includes("CAP_SYS_ADMIN")) {
+    return [allow(["splice", ...sendfile])];
+  }
+  const invalid = { action: "SCMP_ACT_ERRNO", errnoRet: 22 };
+  const offset = { index: 2, value: 0 };
+  return [
+    { names: ["splice"], ...invalid },
+    { names: sendfile, ...invalid, args: [{ ...offset, op: "SCMP_CMP_EQ" }] },
+    allow(sendfile, { ...offset, op: "SCMP_CMP_NE" }),
+  ];
+}
+
 const words = (text: string): string[] => text.split(" ");
 
 const equals = (value: number): SeccompArg => ({
@@ -187,6 +209,7 @@ export function defaultSeccomp(host: SeccompHost): SeccompProfile {
     allow(["socket"], { index: 0, value: 3, op: "SCMP_CMP_LT" }),
     ...FAMILIES.map((family) => allow(["socket"], equals(family))),
     ...PERSONALITIES.map((value) => allow(["personality"], equals(value))),
+    ...spliced(capabilities),
   ];
   if (isFrom48(host)) syscalls.push(allow(words(FROM_4_8)));
   for (const capability in BY_CAPABILITY) {

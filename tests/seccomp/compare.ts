@@ -41,15 +41,38 @@ export const NOT_AS_DOCKER: Readonly<Record<string, string>> = {
     "The family of a socket is behind a pointer there: AF_VSOCK and AF_ALG, which socket(2) refuses, passed by it. Docker has AppArmor and SELinux rules beside its profile. What else socketcall does is allowed by the rules for the calls themselves.",
 };
 
-/** Docker's profile without {@linkcode NOT_AS_DOCKER}. */
-export function withoutDifferences(profile: SeccompProfile): SeccompProfile {
-  return {
-    ...profile,
-    syscalls: (profile.syscalls ?? []).map((rule) => ({
-      ...rule,
-      names: rule.names.filter((it) => !(it in NOT_AS_DOCKER)),
-    })),
-  };
+/** The same, but for who has CAP_SYS_ADMIN. */
+export const NOT_AS_DOCKER_WITHOUT_ADMIN: Readonly<Record<string, string>> = {
+  splice:
+    "It sleeps with the lock of the command's output, and whoever reads that waits with it. EINVAL: programs read and write instead.",
+  sendfile: "The same, where it names no offset.",
+  sendfile64: "The same.",
+};
+
+const INSTEAD: readonly SeccompSyscall[] = [
+  { names: ["splice"], action: "SCMP_ACT_ERRNO", errnoRet: 22 },
+  ...[["EQ", "ERRNO", 22], ["NE", "ALLOW"]].map(([op, action, errnoRet]) => ({
+    names: ["sendfile", "sendfile64"],
+    action: `SCMP_ACT_${action}`,
+    ...(errnoRet && { errnoRet: errnoRet as number }),
+    args: [{ index: 2, value: 0, op: `SCMP_CMP_${op}` }],
+  })),
+];
+
+/** Docker's profile with what we have in place of those. */
+export function withDifferences(
+  profile: SeccompProfile,
+  capabilities: readonly string[],
+): SeccompProfile {
+  const admin = capabilities.includes("CAP_SYS_ADMIN");
+  const others = admin
+    ? NOT_AS_DOCKER
+    : { ...NOT_AS_DOCKER, ...NOT_AS_DOCKER_WITHOUT_ADMIN };
+  const syscalls = (profile.syscalls ?? []).map((rule) => ({
+    ...rule,
+    names: rule.names.filter((it) => !(it in others)),
+  }));
+  return { ...profile, syscalls: [...syscalls, ...admin ? [] : INSTEAD] };
 }
 
 /** Every number that means something, and the edges of those that do not. */
