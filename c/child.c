@@ -45,7 +45,7 @@ static void run_sync(const struct op *op)
 static void run_fork(const struct op *op)
 {
 	int cgroup = op->a[1].n < 0 ? -1 : slot_fd(op->a[1].n);
-	int pidfd;
+	int pidfd, err;
 	pid_t pid;
 
 	pid = clone_child(K_CLONE_PARENT | (uint64_t)op->a[0].n, cgroup,
@@ -53,9 +53,13 @@ static void run_fork(const struct op *op)
 	if (pid < 0)
 		fail(errno, NULL);
 	if (pid > 0) {
-		warden_tell(&child, pidfd, pid);
-		report(REPORT_FORKED, 0, pid, NULL, pidfd);
-		_exit(0);
+		if (warden_tell(&child, pidfd, pid) &&
+		    report(REPORT_FORKED, 0, pid, NULL, pidfd) == 0)
+			_exit(0);
+		/* Nobody else knows of it. */
+		err = errno;
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0u);
+		fail(err, "sendmsg");
 	}
 	if (child.warden >= 0)
 		close(child.warden);

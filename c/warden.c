@@ -75,19 +75,25 @@ static void read_config(const struct arg *blob, struct teardown *td)
 }
 
 /* An exec's warden removes nothing, and its /proc is the container's by now. */
-void warden_tell(struct child *c, int pidfd, pid_t pid)
+bool warden_tell(struct child *c, int pidfd, pid_t pid)
 {
 	int fds[PACKET_FDS] = { pidfd,
 				c->holds_userns ? open("/proc/self/ns/user",
 						       O_RDONLY | O_CLOEXEC) :
 						  -1 };
 
+	bool told;
+
 	if (c->warden < 0)
-		return;
-	/* Where the warden is gone, nobody needs it. */
-	(void)send_fds(c->warden, &pid, sizeof(pid), fds, fds[1] < 0 ? 1 : 2);
+		return true;
+	/* Where the warden is gone, nobody needs it. A user's processes may have
+	 * too many descriptors on their way. */
+	told = send_fds(c->warden, &pid, sizeof(pid), fds,
+			fds[1] < 0 ? 1 : 2) >= 0 ||
+	       errno != ETOOMANYREFS;
 	if (fds[1] >= 0)
 		close(fds[1]);
+	return told;
 }
 
 /* Takes the packet of warden_tell, or the end of the child stage. */

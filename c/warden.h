@@ -12,7 +12,8 @@
  * CLONE_PARENT) with child.warden set; the calling process becomes the warden
  * and never returns. */
 void warden_split(struct child *c, const struct op *op);
-/* Tells the warden of the container's first process. */
-void warden_tell(struct child *c, int pidfd, pid_t pid);
+/* Tells the warden of the container's first process. False with errno where it is
+ * there and cannot be told. */
+bool warden_tell(struct child *c, int pidfd, pid_t pid);
 
 #endif

@@ -34,6 +34,7 @@ import {
 } from "./failure/wanted.ts";
 import type { Facts } from "./host.ts";
 import { HelperDied, OperationError } from "./process.ts";
+import { IN_FLIGHT } from "./process/errors.ts";
 
 export type { Failure };
 
@@ -144,11 +145,14 @@ export function wordFailure(
     `Cannot ${wantedOf(failure.op, config)}${sourceOf(failure.op, config)}: ${
       kernelWords(failure)
     }`;
+  const name = errnoName(failure.errno);
   return new ContainerError(message, {
-    code: it.code,
+    code: name === "ETOOMANYREFS" ? "helper-start" : it.code,
     // The container's own limit is set later, from outside.
-    hint: errnoName(failure.errno) === "EMFILE"
+    hint: name === "EMFILE"
       ? "The caller's limit of open files is reached: ulimit -n raises it"
+      : name === "ETOOMANYREFS"
+      ? IN_FLIGHT
       : it.hint,
     exitCode: it.exitCode,
     cause,

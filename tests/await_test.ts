@@ -22,6 +22,7 @@ import { type Outlet, ownOutlet } from "../mod/outlet.ts";
 import type { Op } from "../mod/plan.ts";
 import { encodePlan } from "../mod/plan/encode.ts";
 import { Helper } from "../mod/process/await.ts";
+import { wordStart } from "../mod/process/errors.ts";
 import { openHelper } from "../mod/process/helper.ts";
 import { testOn } from "./needs.ts";
 
@@ -120,6 +121,18 @@ testOn(
     assertEquals(error.code, "helper-start");
   },
 );
+
+Deno.test("a plan that cannot be sent says whose descriptors are too many", () => {
+  const error = wordStart(new SyscallError("sendmsg", 109));
+  assertEquals(
+    error instanceof ContainerError && [error.message, error.code, error.hint],
+    [
+      "Cannot start the helper: sendmsg: ETOOMANYREFS (too many references: cannot splice)",
+      "helper-start",
+      "Processes of this user have too many descriptors on their way in sockets: end the container that sends them, or raise the limit of open files (ulimit -n)",
+    ],
+  );
+});
 
 /** Packets that are none, by what is wrong with them. */
 const WRONG: Record<string, (channel: number) => void> = {

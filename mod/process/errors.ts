@@ -56,6 +56,11 @@ export function forged(what: string): ContainerError {
   );
 }
 
+/** ETOOMANYREFS: the kernel counts by user what was sent in sockets and not yet
+ * received (SCM_RIGHTS), a container's of the same user too. */
+export const IN_FLIGHT =
+  "Processes of this user have too many descriptors on their way in sockets: end the container that sends them, or raise the limit of open files (ulimit -n)";
+
 /** The error for a helper that does not start; one that has words is itself. */
 export function wordStart(cause: unknown): unknown {
   if (!(cause instanceof SyscallError)) return cause;
@@ -63,6 +68,8 @@ export function wordStart(cause: unknown): unknown {
     code: "helper-start",
     hint: cause.code === "EACCES" || cause.code === "EPERM"
       ? "A security module forbids programs in memory"
+      : cause.code === "ETOOMANYREFS"
+      ? IN_FLIGHT
       : undefined,
     cause,
   });

@@ -4,10 +4,20 @@
  * @module
  */
 
-import { chdir, NOTHING, op, type Row, seccomp } from "./row.ts";
+import { chdir, fork, NOTHING, op, type Row, seccomp } from "./row.ts";
 
 /** By what has failed. */
 export const PROCESS: Record<string, Row> = {
+  "a first process that nobody can be told of": {
+    op: fork(),
+    errno: "ETOOMANYREFS",
+    text: "sendmsg",
+    message:
+      "Cannot start the container's first process (linux.namespaces): sendmsg: ETOOMANYREFS (too many references: cannot splice)",
+    code: "helper-start",
+    hint:
+      "Processes of this user have too many descriptors on their way in sockets: end the container that sends them, or raise the limit of open files (ulimit -n)",
+  },
   "no_new_privs that a filter forbids": {
     op: op("prctl", {
       option: 38,

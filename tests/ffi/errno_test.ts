@@ -26,6 +26,7 @@ for (
     [40, "ELOOP", "too many levels of symbolic links"],
     [80, "ELIBBAD", "accessing a corrupted shared library"],
     [95, "EOPNOTSUPP", "operation not supported"],
+    [109, "ETOOMANYREFS", "too many references: cannot splice"],
     [130, "EOWNERDEAD", "EOWNERDEAD"],
     [4711, "errno 4711", "errno 4711"],
     [-1, "errno -1", "errno -1"],
