@@ -145,9 +145,10 @@ void kill_init(struct keeper *k)
 	if (!k->ended)
 		kill(k->init, SIGKILL);
 	/* It waits for somebody. The end of an exec is not that of the others. */
-	if (!k->ended && k->kills && !(k->td.flags & TEARDOWN_SHARED_PID) &&
+	if (!k->ended && k->end >= 0 && k->kills &&
+	    !(k->td.flags & TEARDOWN_SHARED_PID) &&
 	    !find_op(&k->plan, OP_K_EXEC, &op))
-		kill_inside(k->init);
+		kill_inside(k->end);
 	/* Its end would not be theirs, and one of them may trace it. Before any
 	 * walk: they may make cgroups faster than it goes. */
 	if (k->td.flags & TEARDOWN_SHARED_PID)

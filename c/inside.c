@@ -67,69 +67,73 @@ static pid_t to_number(const char *name)
 	return *p || n > INT32_MAX ? 0 : (pid_t)n;
 }
 
-static int open_proc(const char *path)
-{
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
+/* The homes of the container and of this process. */
+static struct {
+	char inside[64], ours[64];
+} home;
 
-/* Of a leader that has ended nothing is left but its number: its other threads are
- * asked, as if they were processes. */
-static bool read_home(pid_t first, char name[64])
-{
-	static struct dir threads;
-	char path[32];
-	const char *tid;
-	bool is_dir, found = read_namespace(first, name);
-	int fd = found ? -1 : open_proc(proc_path(path, first, "/task"));
-
-	if (fd < 0)
-		return found;
-	dir_start(&threads, fd);
-	while (!found && (tid = dir_next(&threads, &is_dir)))
-		found = to_number(tid) > 0 && read_namespace(to_number(tid), name);
-	close(fd);
-	return found;
-}
-
-static bool lives_inside(pid_t pid, const char *home, pid_t first)
+static bool lives_inside(pid_t pid, pid_t first)
 {
 	char name[64];
 
 	for (int i = 0; i < CLIMB && pid > 1 && pid != first; i++) {
-		if (read_namespace(pid, name) && !strcmp(name, home))
-			return true;
+		if (read_namespace(pid, name)) {
+			if (!strcmp(name, home.inside))
+				return true;
+			/* Nobody above is further in. */
+			if (!strcmp(name, home.ours))
+				return false;
+		}
 		pid = read_pid(pid, "\nPPid:");
 	}
 	return pid == first;
 }
 
-void kill_inside(pid_t first)
+/* Numbers are those of /proc, which may be another pid namespace's than ours: a
+ * pidfd says which it is there. */
+static void kill_one(pid_t pid, pid_t first, int pidfd)
+{
+	/* From here on the number is nobody else's, if it is still its. */
+	const int one = (int)syscall(SYS_pidfd_open, pid, 0u);
+
+	if (one < 0)
+		return;
+	if (find_pid(one) == pid && lives_inside(pid, first) &&
+	    find_pid(pidfd) == first)
+		syscall(SYS_pidfd_send_signal, one, SIGKILL, NULL, 0u);
+	close(one);
+}
+
+static bool read_homes(pid_t first)
+{
+	const ssize_t n = readlinkat(AT_FDCWD, "/proc/self/ns/pid", home.ours,
+				     sizeof(home.ours) - 1);
+
+	if (n <= 0 || !is_first(first) || !read_namespace(first, home.inside))
+		return false;
+	home.ours[n] = 0;
+	return strcmp(home.inside, home.ours) != 0;
+}
+
+void kill_inside(int pidfd)
 {
 	static struct dir all;
+	const pid_t first = find_pid(pidfd);
 	const char *name;
-	char home[64];
 	bool is_dir;
 	int fd;
 
-	if (first <= 1 || !is_first(first) || !read_home(first, home))
+	if (first <= 1 || !read_homes(first))
 		return;
-	fd = open_proc("/proc");
+	fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return;
 	dir_start(&all, fd);
 	while ((name = dir_next(&all, &is_dir))) {
 		const pid_t pid = to_number(name);
-		int one;
 
-		if (pid <= 1 || pid == first || !lives_inside(pid, home, first))
-			continue;
-		/* From here on the number is nobody else's, if it is still its. */
-		one = (int)syscall(SYS_pidfd_open, pid, 0u);
-		if (one < 0)
-			continue;
-		if (lives_inside(pid, home, first))
-			syscall(SYS_pidfd_send_signal, one, SIGKILL, NULL, 0u);
-		close(one);
+		if (pid > 1 && pid != first && lives_inside(pid, first))
+			kill_one(pid, first, pidfd);
 	}
 	close(fd);
 }

@@ -204,7 +204,7 @@ static bool end_init(struct warden *w)
 		/* It waits for somebody: the container's own, for an exec's end
 		 * is not theirs. */
 		if (looks++ && w->owned && !(w->td.flags & TEARDOWN_SHARED_PID))
-			kill_inside(find_pid(w->init));
+			kill_inside(w->init);
 		if (w->owned && w->td.flags & TEARDOWN_SHARED_PID)
 			cgroup_kill(w->td.cgroup, w->td.cgroups,
 				    w->td.userns);

@@ -77,10 +77,10 @@ export function actAs<T>(
   if (same && !bare) return call();
   const caps = new Uint32Array(6);
   capabilities("capget", caps);
-  const groups = bare ? getGroups() : undefined;
+  const groups = bare ? getGroups() : new Uint32Array();
   const dumpable = trySyscall("prctl", GET_DUMPABLE);
   try {
-    if (groups !== undefined) setGroups(new Uint32Array());
+    if (groups.length > 0) setGroups(new Uint32Array());
     become(owner);
     if (
       trySyscall("setfsuid", ASK) !== owner.uid ||
@@ -92,7 +92,7 @@ export function actAs<T>(
   } finally {
     become(own);
     capabilities("capset", caps);
-    if (groups !== undefined) setGroups(groups);
+    if (groups.length > 0) setGroups(groups);
     // Whoever changes these ids is not dumpable any more, prctl(2).
     if (dumpable === 1) trySyscall("prctl", PR.SET_DUMPABLE, 1);
   }

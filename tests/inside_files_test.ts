@@ -279,6 +279,25 @@ for (const [what, act] of REFUSED) {
   );
 }
 
+testOn(
+  ["root"],
+  "behind a link of a container with other users is what all may",
+  () => {
+    using room = makeRoom();
+    const weak = { ...makeWeak(room), uid: 0, gid: 0, others: true };
+    assertEquals(text(readFile(weak, "/theirs/open", 99)), "open");
+    for (const path of ["/theirs/secret", "/theirs/open"]) {
+      const write = () => writeFile(weak, path, bytes("x"));
+      assertEquals(codeOf(write), "file-access");
+    }
+    assertEquals(
+      codeOf(() => readFile(weak, "/theirs/secret", 9)),
+      "file-access",
+    );
+    writeFile(weak, "/ours/secret", bytes("s"));
+  },
+);
+
 testOn(["root"], "what the container's user may behind a link is done", () => {
   using room = makeRoom();
   const weak = makeWeak(room);

@@ -191,6 +191,10 @@ const MAY_ASK: Record<string, { what: string[]; why: string }> = {
     what: ["Deno.stdin", "Deno.stdout", "Deno.stderr"],
     why: "it is the outside of this process",
   },
+  "mod/container/kill_namespace.ts": {
+    what: ["/proc/self"],
+    why: "where this process lives nobody is killed",
+  },
   "mod/serve/call.ts": {
     what: ["Deno.umask"],
     why: "each call brings its own",

@@ -241,6 +241,8 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
       start: (input, held) => {
         this.#check();
         const box = this.#box;
+        // From here on a link may be theirs.
+        if (options.user !== undefined) box.others = true;
         return callHeld(
           { of: this.id, ...held },
           "startRun",

@@ -198,7 +198,6 @@ export function signalContainer(
     const kills = signal === SIGKILL;
     const calm = () => kills && calmCgroups(dirs);
     const sent = signalFirst(state, signal, calm);
-    if (kills && sent) killNamespace(state);
     // Until it is a zombie it waits for the others, who may be frozen.
     const first = () => {
       const now = readProcess(state.pid);
@@ -207,7 +206,10 @@ export function signalContainer(
         ? state.pid
         : undefined;
     };
-    if (kills && sent) thawKilled(dirs, first);
+    if (kills && sent) {
+      thawKilled(dirs, first);
+      killNamespace(state);
+    }
     return sent;
   } catch (cause) {
     if (!(cause instanceof SyscallError)) throw cause;

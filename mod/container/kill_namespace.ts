@@ -47,29 +47,41 @@ function listNumbers(dir: string): number[] {
   return readDirSync(dir).map((it) => Number(it.name)).filter((it) => it > 1);
 }
 
-/** The same of a leader that has ended before its threads. */
-function homeOfAny(pid: number): string {
-  const home = homeOf(pid);
-  if (home !== "") return home;
-  return listNumbers(`/proc/${pid}/task`).map(homeOf)
-    .find((it) => it !== "") ?? "";
+/** Which process a pidfd is of, by the numbers of /proc, which may be another pid
+ * namespace's than ours; 0 when it has ended. */
+function findPid(pidfd: number): number {
+  const info = readTextFileSync(`/proc/self/fdinfo/${pidfd}`);
+  return Number(/^Pid:\t(\d+)$/m.exec(info)?.[1] ?? 0);
 }
 
-function livesInside(pid: number, home: string, first: number): boolean {
-  for (let i = 0; i < CLIMB && pid > 1 && pid !== first; i++) {
-    if (homeOf(pid) === home) return true;
+/** A first process, and where it lives. */
+interface First {
+  pid: number;
+  pidfd: number;
+  home: string;
+  /** Where we live. */
+  ours: string;
+}
+
+function livesInside(pid: number, first: First): boolean {
+  for (let i = 0; i < CLIMB && pid > 1 && pid !== first.pid; i++) {
+    const home = homeOf(pid);
+    if (home === first.home) return true;
+    // Nobody above is further in.
+    if (home === first.ours) return false;
     pid = Number(/^PPid:\t(\d+)$/m.exec(statusOf(pid))?.[1] ?? 0);
   }
-  return pid === first;
+  return pid === first.pid;
 }
 
-/** Kills a process where it still is one that is meant when its number can be no
- * other's. */
-function killOne(pid: number, isMeant: () => boolean): void {
+function killOne(pid: number, first: First): void {
   const pidfd = trySyscall("pidfd_open", pid, 0);
   if (pidfd < 0) return;
   try {
-    if (!isMeant()) return;
+    // Now the number is nobody else's, if it is still its.
+    const isMeant = findPid(pidfd) === pid && livesInside(pid, first) &&
+      findPid(first.pidfd) === first.pid;
+    if (!isMeant) return;
     const sent = trySyscall("pidfd_send_signal", pidfd, SIGKILL, null, 0);
     if (sent < 0 && sent !== ESRCH) {
       throw new SyscallError("pidfd_send_signal", -sent);
@@ -80,15 +92,15 @@ function killOne(pid: number, isMeant: () => boolean): void {
 }
 
 /** Kills whoever lives with a first process in its pid namespace. */
-function killAll(state: State): void {
-  const first = state.pid;
+function killAll(pidfd: number): void {
+  const pid = findPid(pidfd);
   // Its own number in there comes last.
-  const isFirst = /^NSpid:\t\d.*\t1$/m.test(statusOf(first));
-  const home = isFirst ? homeOfAny(first) : "";
-  if (home === "") return;
-  for (const pid of listNumbers("/proc")) {
-    const isMeant = () => livesInside(pid, home, first) && isAlive(state);
-    if (pid !== first && isMeant()) killOne(pid, isMeant);
+  const isFirst = /^NSpid:\t\d.*\t1$/m.test(statusOf(pid));
+  const ours = readLinkSync("/proc/self/ns/pid");
+  const first = { pid, pidfd, home: isFirst ? homeOf(pid) : "", ours };
+  if (first.home === "" || first.home === ours) return;
+  for (const it of listNumbers("/proc")) {
+    if (it !== pid && livesInside(it, first)) killOne(it, first);
   }
 }
 
@@ -113,7 +125,7 @@ export function killNamespace(state: State): void {
   try {
     const isLeft = () =>
       isAlive(state) && pollFds([pidfd], SOON_MS).length === 0;
-    for (let tries = 0; tries < TRIES && isLeft(); tries++) killAll(state);
+    for (let tries = 0; tries < TRIES && isLeft(); tries++) killAll(pidfd);
   } finally {
     closeFd(pidfd);
   }

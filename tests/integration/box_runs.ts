@@ -239,6 +239,34 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
     });
     return [run.limit, run.timedOut];
   },
+  /** Links that commands have made, to a file of root's in a volume. */
+  async links() {
+    const volume = Deno.makeTempDirSync({ prefix: "rustyrun-test-links-" });
+    const secret = `${volume}/secret`;
+    try {
+      Deno.chmodSync(volume, 0o777);
+      Deno.writeTextFileSync(secret, "secret", { mode: 0o600 });
+      const found: unknown[] = [];
+      for (const user of [undefined, "1234:1234"]) {
+        await using box = await Sandbox.create({
+          ...base(),
+          volumes: [`${volume}:/v`],
+          tmpfs: ["/tmp:mode=1777"],
+          ...user === undefined ? {} : { user },
+        });
+        const link = sh("ln -s /v/secret /tmp/out");
+        await box.output(link, user === undefined ? { user: "1234:1234" } : {});
+        found.push(
+          await codeOf(() => box.readTextFile("/tmp/out")),
+          await codeOf(() => box.writeFile("/tmp/out", "written")),
+          await box.readTextFile("/v/secret"),
+        );
+      }
+      return [...found, Deno.readTextFileSync(secret)];
+    } finally {
+      Deno.removeSync(volume, { recursive: true });
+    }
+  },
   /** One command each whose cgroup is systemd's, which takes it away at once. */
   async units() {
     const run = (...words: string[]) =>

@@ -186,6 +186,16 @@ testOn(
 );
 
 testOn(
+  ["helper", "busybox", "root"],
+  "a link that a command makes leads to nothing that it may not use itself",
+  async () => {
+    await using box = makeBox();
+    const none = ["file-access", "file-access", "secret"];
+    await runCases(box, { links: [...none, ...none, "secret"] }, false);
+  },
+);
+
+testOn(
   ["helper", "busybox", "root", "python3"],
   "a program goes on when a tracer keeps what has ended in its sandbox",
   async () => {

@@ -15,10 +15,10 @@ import {
 import type { Root } from "../../container/inside/rights.ts";
 import type { StartedBox } from "./start.ts";
 
-type Box = Pick<StartedBox, "files" | "owner" | "strong">;
+type Box = Pick<StartedBox, "files" | "owner" | "strong" | "others">;
 
-function rootOf({ files, owner, strong }: Box): Root {
-  return { fd: files, ...owner, strong };
+function rootOf({ files, owner, strong, others }: Box): Root {
+  return { fd: files, ...owner, strong: strong && !others, others };
 }
 
 /** Reads a regular file of at most so many bytes. */

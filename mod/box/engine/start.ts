@@ -58,6 +58,8 @@ export interface StartedBox {
   owner: { uid: number; gid: number };
   /** It may do with files what this program may. */
   strong: boolean;
+  /** Commands have run in it as another user. */
+  others: boolean;
   /** Its cgroups. */
   dirs: CgroupDir[];
   /** What it does not get of what was asked for, and need not. */
@@ -110,10 +112,11 @@ function ownerIn({ spec }: Config): { uid: number; gid: number } {
 }
 
 /** Whether the container's user has the rights of this program over files: root
- * has, unless it is another user namespace's or has lost CAP_DAC_OVERRIDE. An
- * ordinary user's program has none that it could lend. */
-function isStrong({ spec }: Config, { caller }: Place): boolean {
-  if (caller.uid !== 0) return true;
+ * has, unless it is another user namespace's or has lost CAP_DAC_OVERRIDE; of an
+ * ordinary user's program only that user. */
+function isStrong(config: Config, { caller }: Place): boolean {
+  if (caller.uid !== 0) return ownerIn(config).uid === caller.uid;
+  const { spec } = config;
   const { user, capabilities } = spec.process ?? {};
   return (user?.uid ?? 0) === 0 &&
     (spec.linux?.uidMappings ?? []).length === 0 &&
@@ -186,6 +189,7 @@ function takeBox(
     kept: prepared.keptUpper,
     owner: ownerIn(prepared.config),
     strong: isStrong(prepared.config, place),
+    others: false,
     dirs: prepared.cgroup.dirs,
     warnings,
   };

@@ -9,7 +9,7 @@
  */
 
 import { O } from "../../../ffi/constants.ts";
-import { closeFd, openFd, pollFds, trySyscall } from "../../../ffi/libc.ts";
+import { closeFd, cstring, pollFds, trySyscall } from "../../../ffi/libc.ts";
 import { runPlan } from "../../process.ts";
 import { readTextFileSync } from "../../../ffi/files.ts";
 import { unescapeMountinfo } from "../../host.ts";
@@ -48,7 +48,15 @@ const TICK_MS = 5;
 
 /** Calls `act` when nobody else calls criu, or after {@linkcode PATIENCE_MS}. */
 function locking<T>(path: string, act: () => T): T {
-  const fd = openFd(path, O.RDONLY);
+  const fd = trySyscall(
+    "openat",
+    -100,
+    cstring(path),
+    O.RDONLY | O.CLOEXEC,
+    0,
+  );
+  // Something lies over it.
+  if (fd < 0) return act();
   try {
     for (let left = PATIENCE_MS; left > 0; left -= TICK_MS) {
       if (trySyscall("flock", fd, LOCK_EX | LOCK_NB) === 0) break;
@@ -91,7 +99,6 @@ function giveOptions(
  * Calls criu, and gives the machine's cgroup2 back what it has lost by that.
  *
  * @returns what `act` does
- * @throws {SyscallError} where the cgroup2 of mountinfo cannot be opened
  */
 export function keepingCgroup2<T>(place: Place, act: () => T): T {
   const { proc } = place.caller;

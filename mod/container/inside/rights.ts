@@ -2,7 +2,8 @@
  * With whose rights a path of a container is used. What the path itself says is the
  * caller's word, and goes by the caller's rights. A link on its way may be the work
  * of who lives in the container, and lead to what that may not read or write, in a
- * volume as well: behind one, the rights are those of the container's user.
+ * volume as well: behind one, the rights are those of the container's user, and
+ * nobody's where it has had others.
  *
  * @module
  */
@@ -15,9 +16,14 @@ import { attempt, fileError } from "./words.ts";
 export interface Root extends Owner {
   /** An O_PATH descriptor. */
   fd: number;
-  /** Its user may what the caller may: no link leads to more. */
+  /** Who lives in it may what the caller may: no link leads to more. */
   strong: boolean;
+  /** Others than its user have run in it: a link may be anybody's. */
+  others?: boolean;
 }
+
+/** Whom nothing belongs to: what everybody may is left. */
+const NOBODY: Owner = { uid: 65534, gid: 65534 };
 
 /** How a path is walked. */
 export interface Walk {
@@ -66,7 +72,7 @@ export function eachWay<T>(
     try {
       return call(
         { fd, links: true },
-        (it) => actAs(root, it, { bare: true }),
+        (it) => actAs(root.others ? NOBODY : root, it, { bare: true }),
       );
     } catch (error) {
       if (!isRefused(error)) throw error;
