@@ -61,6 +61,7 @@ Deno.test("configFromFlags() gives a container without flags docker's defaults",
             "ptmxmode=0666",
             "mode=0620",
             "gid=5",
+            "max=1024",
           ],
         },
         {

@@ -41,6 +41,13 @@ const ROWS: Row[] = [
     user: true,
   },
   {
+    name: "no container has the terminals of the whole machine",
+    flags: () => [],
+    script: "grep -o 'devpts .*max=[0-9]*' /proc/mounts | grep -o 'max=.*'",
+    stdout: "max=1024\n",
+    user: true,
+  },
+  {
     name: "-w makes a directory that is not there, as docker does",
     flags: () => ["-w", "/var/new/dir"],
     script: "pwd; stat -c '%u %a' .",

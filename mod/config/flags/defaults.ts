@@ -96,6 +96,8 @@ export function listDefaultMounts(bindSys: boolean): Mount[] {
         "ptmxmode=0666",
         "mode=0620",
         "gid=5",
+        // The machine has some 3,000 for all containers: kernel.pty.max.
+        "max=1024",
       ],
     },
     bindSys
