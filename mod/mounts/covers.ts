@@ -16,7 +16,7 @@ import { planNull } from "./devices.ts";
 import { type MountOptions, parseMountOptions } from "./options.ts";
 import { coverBare } from "./kernel_own.ts";
 import { planInner } from "./locked.ts";
-import { findOuter } from "./outer.ts";
+import { findOuter, listFilled } from "./outer.ts";
 import { eachPath, isUnder, joinPath, listAbove } from "./path.ts";
 import { placeIn } from "./place.ts";
 
@@ -157,13 +157,16 @@ function listCgroups(
 }
 
 /** What linux.maskedPaths and linux.readonlyPaths name in something of the
- * host. Links inside it may lead elsewhere once all is mounted: the same is
- * done again there. */
-function listHidden({ config, destinations }: MountContext): Hidden[] {
+ * host, and where nothing has to be made first. Links inside it may lead
+ * elsewhere once all is mounted: the same is done again there. */
+function listHidden(context: MountContext): Hidden[] {
+  const { config, destinations } = context;
+  const filled = listFilled(context);
   const { maskedPaths = [], readonlyPaths = [] } = config.spec.linux ?? {};
   const find = (path: string, kind: Hidden["kind"]): Hidden[] => {
     const from = kind === "mask" ? "linux.maskedPaths" : "linux.readonlyPaths";
     const clean = joinPath("/", path);
+    if (filled.has(clean)) return [];
     const outer = findOuter(config.spec.mounts ?? [], clean);
     if (outer === undefined) {
       return config.ephemeral === undefined
