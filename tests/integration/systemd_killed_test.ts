@@ -11,7 +11,7 @@ import { sweep } from "../../mod/container/delete.ts";
 import { ownOutlet } from "../../mod/outlet.ts";
 import { start } from "../harness.ts";
 import { testOn } from "../needs.ts";
-import { findWarden, readProcessState, waitFor } from "../wait.ts";
+import { findWarden, nameOf, readProcessState, waitFor } from "../wait.ts";
 import { makeScopeRoom, show, waitForNone } from "./systemd_room.ts";
 
 const NEEDS = ["root", "helper", "busybox", "systemd"] as const;
@@ -42,11 +42,12 @@ testOn(
     await waitFor(async () => (await room.call("list", "-q")).stdout === "");
     // Both killed: the next run sweeps.
     running = start(room.line(...words));
-    const isRunning = async () => {
+    // Before that its first process ends with who starts it.
+    const command = async () => {
       const { stdout } = await room.call("state", id);
-      return JSON.parse(stdout).status === "running";
+      return nameOf(JSON.parse(stdout).pid);
     };
-    assertEquals(await waitFor(isRunning), true);
+    assertEquals(await waitFor(command, (it) => it === "sleep"), "sleep");
     Deno.kill(findWarden(running.pid)!, "SIGKILL");
     running.kill("SIGKILL");
     // Its output is still the container's: it does not end.
