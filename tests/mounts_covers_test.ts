@@ -130,39 +130,6 @@ Deno.test("planMounts() locks what is masked or read-only in something of the ho
   );
 });
 
-Deno.test("planMounts() locks no directory in which a mount point has to be made", () => {
-  const linux = {
-    ...USERNS.linux,
-    maskedPaths: ["/m", "/vol/m"],
-    readonlyPaths: ["/r", "/vol/r", "/vol"],
-  };
-  const mounts = [
-    ...USERNS.mounts!,
-    ...["/m/in", "/r/in", "/vol/m/in", "/vol/r/in"].map((destination) => ({
-      destination,
-      type: "tmpfs",
-    })),
-  ];
-  const list = (...present: number[]) =>
-    listCovers({ linux, mounts }, {
-      sources: new Map([[0, "directory"]]),
-      present: new Set(present),
-    });
-  assertEquals(
-    [list(1, 2, 3, 4), list(1, 4), list()],
-    [
-      [
-        "readonly root /r",
-        "readonly mount.0 /r",
-        "mask root /m",
-        "mask mount.0 /m",
-      ],
-      ["readonly mount.0 /r", "mask root /m"],
-      [],
-    ],
-  );
-});
-
 Deno.test("planMounts() takes what the stage would hide before it is there", () => {
   const mounts = ["/src", "/bundle/rootfs/src"].map((source) => ({
     destination: source,

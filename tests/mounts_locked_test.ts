@@ -97,6 +97,30 @@ Deno.test("planMounts() locks a volume read-only where no mount point has to be 
   );
 });
 
+Deno.test("planMounts() locks no directory in which a mount point has to be made", () => {
+  const linux = {
+    maskedPaths: ["/m", "/v/m"],
+    readonlyPaths: ["/r", "/v/r", "/v"],
+  };
+  const inner = ["/m/in", "/r/in", "/v/m/in", "/v/r/in"].map((it) => ({
+    destination: it,
+    type: "tmpfs",
+  }));
+  const list = (...present: number[]) =>
+    listStage([volume("/v"), ...inner], linux, { present: new Set(present) })
+      .filter((it) => /^(mask|readonly)/.test(it));
+  const readonly = { root: "readonly root /r", volume: "readonly mount.0 /r" };
+  const mask = {
+    root: "mask root /m null cover",
+    volume: "mask mount.0 /m null cover",
+  };
+  assertEquals([list(1, 2, 3, 4), list(1, 4), list()], [
+    [readonly.root, readonly.volume, mask.root, mask.volume],
+    [readonly.volume, mask.root],
+    [],
+  ]);
+});
+
 testOn(
   ["root"],
   "inspectMounts() finds which mounts have their place in a volume or in the root file system",
