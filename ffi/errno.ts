@@ -118,6 +118,12 @@ export function errnoOf(error: unknown): string {
   return number === undefined ? "" : errnoName(Number(number));
 }
 
+/** Whether what Deno threw for a file of a process in /proc says that the process
+ * has gone: before the file was opened (ENOENT), or read (ESRCH). */
+export function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || errnoOf(error) === "ESRCH";
+}
+
 /** The errno's words as strerror(3) has them, lower case; the name where
  * there are none. */
 export function errnoText(errno: number): string {

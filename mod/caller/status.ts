@@ -6,6 +6,7 @@
  */
 
 import { makedev } from "../../ffi/constants.ts";
+import { isGone } from "../../ffi/errno.ts";
 import { readLinkSync, readTextFileSync, statSync } from "../../ffi/files.ts";
 import { closeFd, openFd, trySyscall } from "../../ffi/libc.ts";
 
@@ -92,8 +93,7 @@ export function readSoftFiles(pid: number): number | undefined {
     return parseNofile(readTextFileSync(`/proc/${pid}/limits`));
   } catch (error) {
     if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.PermissionDenied
+      isGone(error) || error instanceof Deno.errors.PermissionDenied
     ) return undefined;
     throw error;
   }

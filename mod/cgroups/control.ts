@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isGone } from "../../ffi/errno.ts";
 import { readTextFileSync, statSync } from "../../ffi/files.ts";
 import { ContainerError } from "../errors.ts";
 import { errnoOf, noCgroup, wordFailure, wordTaken } from "./errors.ts";
@@ -304,9 +305,7 @@ function isNamed(pid: number, { path }: CgroupDir): boolean {
     const text = readTextFileSync(`/proc/${pid}/cgroup`);
     return text.includes(`${name}\n`) || text.includes(`${name}/`);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || errnoOf(error) === "ESRCH") {
-      return false;
-    }
+    if (isGone(error)) return false;
     throw error;
   }
 }

@@ -11,7 +11,7 @@ import {
   readTextFileSync,
 } from "../../ffi/files.ts";
 import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
-import { errnoOf, SyscallError } from "../../ffi/errno.ts";
+import { isGone, SyscallError } from "../../ffi/errno.ts";
 import { isAlive, type State } from "../state.ts";
 
 const SIGKILL = 9;
@@ -29,9 +29,9 @@ function readOr(read: () => string): string {
   try {
     return read();
   } catch (error) {
-    const gone = error instanceof Deno.errors.NotFound ||
-      errnoOf(error) === "ESRCH";
-    if (gone || error instanceof Deno.errors.PermissionDenied) return "";
+    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) {
+      return "";
+    }
     throw error;
   }
 }

@@ -107,8 +107,7 @@ function followStart(
     // Nothing on the fifo: the process has ended.
     const reports = news ? readReports(fifo) : undefined;
     if (reports === undefined) {
-      const runs = !ended && progressOf(state.pid) === "executed";
-      if (about || runs) return;
+      if (about || !ended && progressOf(state.pid) === "executed") return;
       throw cannotStart(
         state.id,
         "its first process died before the command ran",

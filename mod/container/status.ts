@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isGone } from "../../ffi/errno.ts";
 import { existsSync, readLinkSync, readTextFileSync } from "../../ffi/files.ts";
 import { isFrozen } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
@@ -48,7 +49,7 @@ function isEnding(dir: string): boolean {
     readLinkSync(`${dir}/exe`);
     return false;
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return true;
+    if (isGone(error)) return true;
     if (error instanceof Deno.errors.PermissionDenied) return false;
     throw error;
   }
@@ -59,10 +60,9 @@ function readOr(path: string): string {
   try {
     return readTextFileSync(path);
   } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound ||
-      error instanceof Deno.errors.PermissionDenied
-    ) return "rustyrun-helper\0child\0";
+    if (isGone(error) || error instanceof Deno.errors.PermissionDenied) {
+      return "rustyrun-helper\0child\0";
+    }
     throw error;
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isGone } from "../../ffi/errno.ts";
 import {
   readDirSync,
   readLinkSync,
@@ -38,11 +39,7 @@ function readStat(path: string): ProcessStat | undefined {
   try {
     text = readTextFileSync(`${path}/stat`);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    // ESRCH: it went while we read.
-    if (error instanceof Error && error.message.includes("os error 3")) {
-      return undefined;
-    }
+    if (isGone(error)) return undefined;
     throw error;
   }
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");

@@ -9,7 +9,9 @@ import {
   describeErrno,
   errnoName,
   errnoNumber,
+  errnoOf,
   errnoText,
+  isGone,
   SyscallError,
 } from "../../ffi/errno.ts";
 import { findPython, probe, testOn } from "../needs.ts";
@@ -54,6 +56,30 @@ Deno.test("SyscallError says the call, the name and the words", () => {
   assertEquals(error.message, "mount: EPERM (operation not permitted)");
   assertEquals([error.name, error.code], ["SyscallError", "EPERM"]);
   assertEquals(new SyscallError("mount", 4711).message, "mount: errno 4711");
+});
+
+Deno.test("isGone() knows a process that went before, and after, its file was opened", async () => {
+  const child = new Deno.Command("sleep", { args: ["1000"] }).spawn();
+  const path = `/proc/${child.pid}/cmdline`;
+  using file = Deno.openSync(path);
+  child.kill("SIGKILL");
+  await child.status;
+  const caught = (call: () => unknown) => {
+    try {
+      call();
+    } catch (error) {
+      return [errnoOf(error), isGone(error)];
+    }
+    return [];
+  };
+  assertEquals(
+    [
+      caught(() => file.readSync(new Uint8Array(9))),
+      caught(() => Deno.readTextFileSync(path)),
+      caught(() => Deno.readTextFileSync("/dev/null/x")),
+    ],
+    [["ESRCH", true], ["ENOENT", true], ["ENOTDIR", false]],
+  );
 });
 
 testOn(["python3"], "errnoName() and errnoText() are the C library's", () => {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { isGone } from "../../../ffi/errno.ts";
 import { CAPS } from "../../../ffi/names.ts";
 import { identifyFile, isSameFile } from "../../../ffi/identity.ts";
 import {
@@ -69,7 +70,7 @@ function listTree(first: number): number[] {
       threads = readTextFileSync(`/proc/${pid}/task/${pid}/children`);
     } catch (error) {
       // It has just ended.
-      if (error instanceof Deno.errors.NotFound) continue;
+      if (isGone(error)) continue;
       throw error;
     }
     found.push(...threads.trim().split(" ").filter(Boolean).map(Number));

@@ -11,7 +11,7 @@ import {
   readLinkSync,
   readTextFileSync,
 } from "../../../ffi/files.ts";
-import { errnoOf, SyscallError } from "../../../ffi/errno.ts";
+import { errnoOf, isGone, SyscallError } from "../../../ffi/errno.ts";
 import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
 import { detachMount, identifyMount, isMounted } from "../../../ffi/mount.ts";
 import { ContainerError } from "../../errors.ts";
@@ -90,7 +90,7 @@ function isSeenElsewhere(mount: NotedMount): boolean {
     } catch (error) {
       // It has just gone (EINVAL: between the two), or is a kernel thread.
       if (
-        error instanceof Deno.errors.NotFound ||
+        isGone(error) ||
         error instanceof Deno.errors.PermissionDenied ||
         errnoOf(error) === "EINVAL"
       ) continue;
