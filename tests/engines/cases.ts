@@ -23,10 +23,11 @@ const LONG = 1200;
 const OWN: readonly (readonly [RegExp, string])[] = [
   [/\\"/g, '"'],
   [
-    /^(! .*?(?:failed|under-test|container for \[.*?\])): .*?(?=exec: ")/gm,
+    /^((?:! |OCI ).*?(?:failed|under-test|container for \[.*?\])): .*?(?=exec: "|expected cgroupsPath)/gm,
     "$1: ",
   ],
   [/^(! .*exec: ".*)"$/gm, "$1"],
+  [/^(! .*expected cgroupsPath .*?, got "[^"]*").*/gm, "$1"],
   [/^! ( {2}hint: |time="TIME" level=warning ).*(\n|$)/gm, ""],
   [/": OCI /g, ": OCI "],
   [/is a directory: permission denied/g, "permission denied"],

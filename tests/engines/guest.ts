@@ -4,7 +4,8 @@
  * and others show the same with rustyrun as with runc. It takes most of an hour,
  * since all is emulated: RUSTYRUN_GUEST_ENGINES="docker podman:rootless" names some.
  * RUSTYRUN_CRICTL is the path of a crictl: with it, containerd's CRI plugin makes a
- * pod, too.
+ * pod, too. RUSTYRUN_ROW and RUSTYRUN_ONCE are how many containers podman and Docker
+ * run in a row, and at once.
  *
  * @module
  */
@@ -50,6 +51,10 @@ async function runGuest(engines: readonly string[]): Promise<string> {
         "/",
         "--env",
         `CRICTL=${crictl ?? ""}`,
+        "--env",
+        `ROW=${Deno.env.get("RUSTYRUN_ROW") ?? ""}`,
+        "--env",
+        `ONCE=${Deno.env.get("RUSTYRUN_ONCE") ?? ""}`,
         ...shares.flatMap((path) => ["--share", `${path}:ro:cached`]),
         "--",
         "bash",
@@ -75,6 +80,9 @@ testOn(
     const engines = (Deno.env.get("RUSTYRUN_GUEST_ENGINES") ?? ALL).split(" ");
     const parts = (await runGuest(engines)).split(/^#### /m).slice(1);
     console.log(parts.pop());
+    if (engines.includes("containerd") && !Deno.env.get("RUSTYRUN_CRICTL")) {
+      console.log("Not run: CRI's cases (RUSTYRUN_CRICTL names no crictl)");
+    }
     for (const [index, engine] of engines.entries()) {
       const [runc = "", rustyrun = ""] = parts.slice(2 * index);
       await t.step(engine, (t) => compareCases(t, runc, rustyrun));

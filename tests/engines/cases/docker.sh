@@ -56,7 +56,7 @@ await prints started docker logs long
 await prints "^healthy" docker inspect -f "{{.State.Health.Status}}" long
 docker inspect -f "{{.State.Health.Status}} {{.State.Status}}" long
 for it in Slice Delegate MemoryMax TasksMax DevicePolicy DefaultDependencies Description CollectMode KillMode; do echo $it=$(show long $it); done
-show long DeviceAllow'
+show long DeviceAllow | sort'
 script 'exec' 'docker exec long sh -c "echo in; echo e >&2; cat /proc/self/cgroup; exit 4"'
 tell 'exec: not there' docker exec long nonesuch
 tell 'exec: flags' docker exec -u 1000:7 -w /tmp -e A=b long sh -c 'id; pwd; echo $A; grep CapEff /proc/self/status'
@@ -83,5 +83,5 @@ script 'live-restore' 'docker run -d --name live --network=none $IMAGE sh -c "wh
 pid=$(docker inspect -f "{{.State.Pid}}" live); kill -9 $(cat /run/docker.pid 2>/dev/null || cat /var/run/docker.pid); sleep 1; systemctl reset-failed docker; systemctl restart docker; await docker info
 docker inspect -f "{{.State.Status}} {{eq .State.Pid $pid}}" live; docker exec live echo in; docker stop -t 0 live; docker inspect -f "{{.State.ExitCode}}" live; docker rm live'
 configure
-script 'thirty in a row, ten at once' 'for i in $(seq ${ROW:-10}); do docker run --rm --network=none $IMAGE sh -c "exit $i"; [ $? = $i ] || echo wrong $i; done; for i in $(seq 10); do (docker run --rm --network=none $IMAGE sh -c "exit $i"; [ $? = $i ] || echo wrong $i) & done; wait'
+script 'in a row, and at once' 'for i in $(seq ${ROW:-10}); do docker run --rm --network=none $IMAGE sh -c "exit $i"; [ $? = $i ] || echo wrong $i; done; for i in $(seq ${ONCE:-10}); do (docker run --rm --network=none $IMAGE sh -c "exit $i"; [ $? = $i ] || echo wrong $i) & done; wait'
 script 'left behind' 'docker ps -aq; systemctl list-units --all --plain --no-legend "docker-*.scope" | cut -d" " -f1-4; find /sys/fs/cgroup -name "docker-*.scope"; ls /run/docker/runtime-under-test/moby 2>&1; ps -eo comm,args | grep -e rustyrun-warden -e [k]eeper; true'

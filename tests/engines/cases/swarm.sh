@@ -15,5 +15,5 @@ script 'a killed task is replaced' 'first=$(docker ps -q --no-trunc --filter lab
 script 'back to two' 'docker service scale many=2 -d >/dev/null; await prints "^2$" running; running'
 script 'an update' 'docker service update -q -d --env-add A=b many >/dev/null; updated() { [ "$(docker service inspect -f "{{.UpdateStatus.State}}" many)" = completed ]; }; await updated; await prints "^2$" running; docker exec $(docker ps -q --filter label=com.docker.swarm.service.name=many | head -1) sh -c "echo \$A; cat /sys/fs/cgroup/memory.max"'
 script 'removed' 'docker service rm many; await prints "^0$" running; running'
-script 'left the swarm' 'docker swarm leave --force; docker ps -aq | wc -l'
+script 'left the swarm' 'docker swarm leave --force; left() { docker ps -aq | wc -l; }; await prints "^0$" left; left'
 script 'left behind' 'systemctl list-units --all --plain --no-legend "docker-*.scope" | cut -d" " -f1-4; find /sys/fs/cgroup -name "docker-*.scope"; ps -eo args | grep "^[^ ]*rustyrun-"; true'
