@@ -102,6 +102,12 @@ function findWords(
         ? wordJoin(failure, config, facts)
         : isForMount
         ? wordMount(failure, config, facts)
+        : op.into === "root.dir"
+        ? {
+          code: "replaced",
+          hint:
+            "Something put a link, or nothing, in its way meanwhile: try again",
+        }
         : findRow(failure);
     case "same":
       return op.slot.startsWith("ns.")

@@ -135,6 +135,7 @@ export function makeHost(changes: Partial<MountHost> = {}): MountHost {
     hidden: new Set(),
     modes: new Map(),
     owned: new Set(),
+    rootPath: "/bundle/rootfs",
     state: "/run/rustyrun/box",
     seen: new Map(),
     veils: [],

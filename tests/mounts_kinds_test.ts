@@ -74,7 +74,9 @@ Deno.test("planMounts() takes a host tree in its turn among the mounts", () => {
   );
   assertEquals(pickSteps(phased, "sources", "mounts"), [
     "# sources",
-    "openTree root - /bundle/rootfs 0x8001",
+    "open root.dir - /bundle/rootfs 0x210000 0 6",
+    "openTree root root.dir - 0x9001",
+    "close root.dir",
     "# mounts",
     "fsmount mount.0 tmpfs [source=t] 0 0",
     "cover mount.0 root /t 0x3ff 1",
@@ -102,7 +104,9 @@ Deno.test("planMounts() maps the ids of a mount by a user namespace of the same 
   );
   assertEquals(pickSteps(phased, "sources", "mounts"), [
     "# sources",
-    "openTree root - /bundle/rootfs 0x8001",
+    "open root.dir - /bundle/rootfs 0x210000 0 6",
+    "openTree root root.dir - 0x9001",
+    "close root.dir",
     "userns idmap.0 0 5 9\n 0 5 9\n",
     "# mounts",
     "openTree mount.0 - /src 1",

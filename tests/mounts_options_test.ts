@@ -271,6 +271,6 @@ Deno.test("planMounts() opens host trees in the new mount namespace when the cal
   assertEquals(phased.sources, []);
   assertEquals(
     pickSteps(phased, "root").filter((it) => it.startsWith("openTree root")),
-    ["openTree root - /bundle/rootfs 0x8001"],
+    ["openTree root root.dir - 0x9001"],
   );
 });

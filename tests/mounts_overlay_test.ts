@@ -17,7 +17,9 @@ Deno.test("planMounts() lays an overlay in memory over the root file system", ()
   const phased = plan({}, {}, {}, { ephemeral: { kind: "memory" } });
   assertEquals(pickSteps(phased, ...ROOT_STEPS), [
     "# sources",
-    "openTree lower - /bundle/rootfs 1",
+    "open root.dir - /bundle/rootfs 0x210000 0 6",
+    "openTree lower root.dir - 0x1001",
+    "close root.dir",
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "fsmount layers tmpfs [mode=0755] 0 0",
@@ -39,7 +41,7 @@ Deno.test("planMounts() lays an overlay in memory over the root file system", ()
 });
 
 Deno.test('planMounts() keeps all but the root off a root that is "/"', () => {
-  const phased = plan({}, {}, {}, {
+  const phased = plan({}, {}, { rootPath: "/" }, {
     rootfs: "/",
     ephemeral: { kind: "directory", dir: "/var/tmp/up" },
     files: [{ path: "/etc/hosts", data: "h", mode: 0o644 }],
@@ -47,7 +49,9 @@ Deno.test('planMounts() keeps all but the root off a root that is "/"', () => {
   assertEquals(pickSteps(phased, ...ROOT_STEPS, "mounts"), [
     "# sources",
     "openTree layers - /var/tmp/up 1",
-    "openTree lower - / 1",
+    "open root.dir - / 0x210000 0 6",
+    "openTree lower root.dir - 0x1001",
+    "close root.dir",
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "fsmount files tmpfs [source=rustyrun mode=0755] 0xe 0",

@@ -90,7 +90,9 @@ Deno.test("planMounts() plans the bundle that `runc spec` writes", () => {
     "openTree null - /dev/null 1",
     "verify null 0x2000 0x103 0",
     "mountSetattr null - 0 1 0 0x40000 -",
-    "openTree root - /bundle/rootfs 0x8001",
+    "open root.dir - /bundle/rootfs 0x210000 0 6",
+    "openTree root root.dir - 0x9001",
+    "close root.dir",
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
     "fsmount empty tmpfs [source=tmpfs mode=0755 nr_blocks=1 nr_inodes=1] 1 0",
@@ -176,7 +178,9 @@ Deno.test("planMounts() takes host trees before a user namespace when it may, an
   const phased = plan(USERNS, {}, DIRECTORY);
   assertEquals(showPlan(phased), [
     "# sources",
-    "openTree root - /bundle/rootfs 0x8001",
+    "open root.dir - /bundle/rootfs 0x210000 0 6",
+    "openTree root root.dir - 0x9001",
+    "close root.dir",
     "# stage",
     "unshare 0x20000",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
@@ -274,7 +278,9 @@ Deno.test("planMounts() opens host trees in the new mount namespace without CAP_
   assertEquals(showPlan(plan(USERNS, UNPRIVILEGED, DIRECTORY)), [
     "# root",
     "mountSetattr - / 0x8000 0 0 0x80000 -",
-    "openTree root - /bundle/rootfs 0x8001",
+    "open root.dir - /bundle/rootfs 0x210000 0 6",
+    "openTree root root.dir - 0x9001",
+    "close root.dir",
     "openTree device./dev/null - /dev/null 1",
     "verify device./dev/null 0x2000 0x103 0",
     "mountSetattr device./dev/null - 0 0 0 0x40000 -",

@@ -4,7 +4,13 @@
  * @module
  */
 
-import { AT, O_BY_ARCH, OPEN_TREE_CLONE } from "../../ffi/constants.ts";
+import {
+  AT,
+  O,
+  O_BY_ARCH,
+  OPEN_TREE_CLONE,
+  RESOLVE,
+} from "../../ffi/constants.ts";
 import type { Config } from "../config/config.ts";
 import { lacksDeviceRules } from "../config/device_rules.ts";
 import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
@@ -68,6 +74,12 @@ export interface MountContext {
   idmaps: Map<string, string>;
 }
 
+/** Whether what is taken of the host goes by the stage (stage.ts). */
+export function isStaged(config: Config, facts: Facts): boolean {
+  return takesEarly(facts) && hasUserNamespace(config) &&
+    namespaceUse(config, "mount") === "new";
+}
+
 /** Starts a plan. */
 export function createContext(
   config: Config,
@@ -83,8 +95,7 @@ export function createContext(
     userns: hasUserNamespace(config) || facts.inUserns,
     early,
     unruled: lacksDeviceRules(config, facts),
-    staged: early && hasUserNamespace(config) &&
-      namespaceUse(config, "mount") === "new",
+    staged: isStaged(config, facts),
     trees: [],
     destinations: new Map(),
     sources: [],
@@ -201,6 +212,43 @@ export function checkSeen(
   return seen === undefined
     ? []
     : [{ do: "same", slot, dev: seen.dev, ino: seen.ino, ...note }];
+}
+
+/** Takes the root file system that was looked at. A link that somebody puts in
+ * its way meanwhile may lead to the same directory by another mount, where it is
+ * not read-only, or has something else mounted in it: none is followed. */
+export function cloneRoot(
+  context: MountContext,
+  into: string,
+  recursive: boolean,
+  as: string,
+): Op[] {
+  const from = "root.path";
+  const note = { why: `take the root file system${as}`, from };
+  const dir = "root.dir";
+  return [
+    {
+      do: "open",
+      into: dir,
+      at: "",
+      path: context.host.rootPath,
+      flags: O.PATH | context.flags.DIRECTORY,
+      mode: 0,
+      resolve: RESOLVE.NO_SYMLINKS | RESOLVE.NO_MAGICLINKS,
+      ...note,
+    },
+    cloneTree(into, dir, "", recursive, note),
+    {
+      do: "close",
+      slot: dir,
+      why: "hold no more of the host than that",
+      from,
+    },
+    ...checkSeen(context, into, {
+      why: "take the root file system that was looked at",
+      from,
+    }, "root"),
+  ];
 }
 
 /** An open_tree(2) that makes a detached copy. */

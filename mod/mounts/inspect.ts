@@ -38,6 +38,7 @@ import {
 } from "./host_mounts.ts";
 
 import { findBrought } from "./brought.ts";
+import { isStaged } from "./context.ts";
 import { findBehind, findKernelOwn } from "./kernel_own.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { listBound } from "./devices.ts";
@@ -102,12 +103,13 @@ export function inspectMounts(
   }
   const devices = config.hostDevices.map(lookUpDevice);
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
-  const staged = hasUserNamespace(config) && !unprivileged;
+  const staged = isStaged(config, facts);
   const look = staged ? lookAtRoot(root, facts) : NO_LOCKS;
   const showsMounts = config.mode === "friendly" &&
     config.ephemeral === undefined && takesEarly(facts);
   return {
     ...rest,
+    rootPath: root.path,
     ...look,
     ...(config.ephemeral === undefined
       ? {}

@@ -75,6 +75,8 @@ export interface MountHost {
    * those below that are not to be found any more then, and those that hold it
    * would have it in them. */
   hidden: ReadonlySet<string>;
+  /** The root file system's directory: its path without links. */
+  rootPath: string;
   /** Directory of the container's state: nothing in it is looked for while the
    * root is made. */
   state: string;

@@ -18,6 +18,7 @@ import { type Op, TARGET } from "../plan.ts";
 import {
   addSource,
   checkSeen,
+  cloneRoot,
   cloneTree,
   type MountContext,
   takeAlone,
@@ -127,14 +128,7 @@ export function planLayers(context: MountContext): { made: Op[]; after: Op[] } {
       why: "take the root file system alone as the lower layer",
       from: "root.path",
     },
-    cloneTree("lower", "", config.rootfs, context.staged, {
-      why: "take the root file system as the lower layer",
-      from: "root.path",
-    }),
-    ...checkSeen(context, "lower", {
-      why: "take the root file system that was looked at",
-      from: "root.path",
-    }, "root"),
+    ...cloneRoot(context, "lower", context.staged, " as the lower layer"),
   );
   made.push(
     setAttr("lower", { propagation: MS.PRIVATE }, {

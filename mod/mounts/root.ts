@@ -21,9 +21,8 @@ import { hasUserNamespace, namespaceUse } from "../config/namespaces.ts";
 import type { Op } from "../plan.ts";
 import { setAttr } from "./attributes.ts";
 import {
-  checkSeen,
   checkWhole,
-  cloneTree,
+  cloneRoot,
   type MountContext,
   takeTree,
 } from "./context.ts";
@@ -108,18 +107,7 @@ export function planRoot(
       `use "${config.rootfs}" as the root file system`,
       "root.path",
     );
-    takeTree(
-      context,
-      "root",
-      cloneTree("root", "", config.rootfs, true, {
-        why: "take the root file system",
-        from: "root.path",
-      }),
-      ...checkSeen(context, "root", {
-        why: "take the root file system that was looked at",
-        from: "root.path",
-      }),
-    );
+    takeTree(context, "root", ...cloneRoot(context, "root", true, ""));
     const closed = context.unruled ? { set: MOUNT_ATTR.NODEV } : {};
     if (context.unruled && context.staged) {
       // Before it is locked.

@@ -120,4 +120,40 @@ for (const { who, options, needs } of CALLERS) {
       }
     });
   }
+
+  testOn(
+    needs,
+    `what such a caller (${who}) has made read-only stays so, and no volume shows the stage`,
+    async () => {
+      await using box = makeBox(options);
+      const dir = Deno.makeTempDirSync({ prefix: "rustyrun-test-nested-" });
+      Deno.chmodSync(dir, 0o777);
+      try {
+        const [cli = "", ...words] = apart(cliCommand(options));
+        const run = `--root ${dir}/state --cgroup-manager disabled run`;
+        const flags = "--read-only --userns 0:0:1";
+        const free = "--cap-add SYS_ADMIN --security-opt seccomp=unconfined";
+        const { stdout, stderr } = await runToEnd([
+          ...["unshare", "-Urm", "sh", "-euc"],
+          `rootfs=$1 cli=$2; shift 2
+        mkdir -p $rootfs/etc; cd $rootfs/etc; touch hosts hostname resolv.conf
+        mount --bind $rootfs $rootfs; mount -o remount,bind,ro $rootfs
+        $cli "$@" ${run} --rootfs $rootfs ${flags} ${
+            who === "root" ? free : ""
+          } -- sh -c 'mount -o remount,bind,rw / 2>/dev/null; touch /new 2>&1; true'
+        $cli "$@" ${run} --rootfs / ${flags} -v ${dir}:/srv -- sh -c 'ls -d /srv/state/*/[0-9]* 2>/dev/null; grep -c " /srv" /proc/self/mountinfo'`,
+          "sh",
+          box.rootfs,
+          cli,
+          ...words,
+        ], options);
+        assertEquals([stdout, stderr], [
+          "touch: /new: Read-only file system\n2\n",
+          "",
+        ]);
+      } finally {
+        Deno.removeSync(dir, { recursive: true });
+      }
+    },
+  );
 }
