@@ -153,6 +153,11 @@ const PERSONALITIES = [0, 8, 131072, 131080, 4294967295];
 /** CLONE_NEW* (but NEWTIME, which clone(2) cannot take). */
 const CLONE_NAMESPACES = 0x7e020000;
 
+/** Its child is the child of whoever started the caller: of the program that uses
+ * the library, which knows nothing of it and does not reap it, so that the
+ * sandbox's pid namespace never ends. */
+const CLONE_PARENT = 0x8000;
+
 /** What the default profile depends on. */
 export interface SeccompHost {
   /** Names of the bounding set: "CAP_SYS_ADMIN". */
@@ -220,7 +225,7 @@ export function defaultSeccomp(host: SeccompHost): SeccompProfile {
   if (!capabilities.includes("CAP_SYS_ADMIN")) {
     const mask = {
       index: 0,
-      value: CLONE_NAMESPACES,
+      value: CLONE_NAMESPACES | CLONE_PARENT,
       op: "SCMP_CMP_MASKED_EQ",
     };
     // ENOSYS: a filter cannot see clone3's flags, and libc falls back to clone.

@@ -49,6 +49,11 @@ export const NOT_AS_DOCKER_WITHOUT_ADMIN: Readonly<Record<string, string>> = {
   sendfile64: "The same.",
 };
 
+/** Flags of clone(2) that it allows to who has no CAP_SYS_ADMIN, and ours does not:
+ * CLONE_PARENT makes a child of whoever started the command, who may not reap it. */
+const CLONE_PARENT = 0x8000;
+const CLONE_NAMESPACES = 0x7e020000;
+
 const INSTEAD: readonly SeccompSyscall[] = [
   { names: ["splice"], action: "SCMP_ACT_ERRNO", errnoRet: 22 },
   ...[["EQ", "ERRNO", 22], ["NE", "ALLOW"]].map(([op, action, errnoRet]) => ({
@@ -71,6 +76,13 @@ export function withDifferences(
   const syscalls = (profile.syscalls ?? []).map((rule) => ({
     ...rule,
     names: rule.names.filter((it) => !(it in others)),
+    ...rule.args && {
+      args: rule.args.map((it) =>
+        !admin && it.value === CLONE_NAMESPACES
+          ? { ...it, value: CLONE_NAMESPACES | CLONE_PARENT }
+          : it
+      ),
+    },
   }));
   return { ...profile, syscalls: [...syscalls, ...admin ? [] : INSTEAD] };
 }
