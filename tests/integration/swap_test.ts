@@ -83,10 +83,11 @@ function listTakes(config: Config, dir: string): Op[] {
   });
   const apart = steps.flatMap(([, ops]) => ops).filter((it) =>
     it.do === "openTree" || it.do === "same" ||
-    it.do === "open" && it.into === "uppers"
+    it.do === "open" && /^(uppers|root\.dir)$/.test(it.into)
   ).filter((it) =>
     // Taken from the stage, which is not there; nor are the cgroups.
     it.do !== "openTree" ||
+    it.at === "root.dir" ||
     it.path.startsWith("/") && !it.path.startsWith("/sys/fs/cgroup/")
   ).filter((it) => it.do !== "same" || it.slot !== "target");
   return [
@@ -151,6 +152,21 @@ testOn(
   },
 );
 
+testOn(
+  ["root", "helper"],
+  "a root file system that becomes a link to what it was is not used: that may lie in another mount",
+  () => {
+    for (const flags of [[], ["--ephemeral"], ["--userns", "0:100000:65536"]]) {
+      using place = makePlace();
+      const ops = listTakes(place.config(...flags), place.dir);
+      assertEquals(tryOps(ops, undefined), undefined);
+      Deno.renameSync(place.root, `${place.root}.old`);
+      Deno.symlinkSync(`${place.root}.old`, place.root);
+      assertEquals(tryOps(ops, undefined), "open: ELOOP");
+    }
+  },
+);
+
 for (const [what, swap] of Object.entries(SWAPS)) {
   for (const userns of [[], ["--userns", "0:100000:65536"]]) {
     const how = `${what}${userns.length ? ", with a user namespace" : ""}`;
@@ -163,7 +179,11 @@ for (const [what, swap] of Object.entries(SWAPS)) {
         const ops = listTakes(place.config(...userns), place.dir);
         assertEquals(tryOps(ops, undefined), undefined);
         swap(place.root);
-        assertEquals(tryOps(ops, undefined), "same: ESTALE");
+        const isLink = Deno.lstatSync(place.root).isSymlink;
+        assertEquals(
+          tryOps(ops, undefined),
+          isLink ? "open: ELOOP" : "same: ESTALE",
+        );
       },
     );
 
@@ -187,7 +207,7 @@ for (const [what, swap] of Object.entries(SWAPS)) {
         using place = makePlace();
         const words = [`--ephemeral=${place.changes}`, ...userns];
         const ops = listTakes(place.config(...words), place.dir).filter((it) =>
-          it.do === "unshare" || it.do === "open" ||
+          it.do === "unshare" || it.do === "open" && it.into === "uppers" ||
           it.do === "same" && it.slot === "uppers"
         );
         assertEquals(ops.length, 3);
