@@ -50,10 +50,17 @@ const refused: [string, string, string, number, string?][] = [
   ): [string, string, string, number, string] => [
     `kill -${signal} ID`,
     `unknown flag of "kill": -${signal}`,
-    `Write the signal after the id: rustyrun kill ID ${signal}`,
+    `Write the signal after the id, without the dash: rustyrun kill ID ${signal}`,
     1,
     "unknown-flag",
   ]),
+  [
+    "kill ID -9",
+    'unknown flag of "kill": -9',
+    "Write the signal after the id, without the dash: rustyrun kill ID 9",
+    1,
+    "unknown-flag",
+  ],
   [
     "kill -x ID",
     'unknown flag of "kill": -x',

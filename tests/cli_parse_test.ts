@@ -166,7 +166,10 @@ const read: [string, Want][] = [
   ["start ID", ["start", false, {}, {}, ["ID"]]],
   ["kill --all ID 9", ["kill", false, {}, { all: true }, ["ID", "9"]]],
   ["kill -a ID SIGKILL", ["kill", false, {}, { all: true }, ["ID", "SIGKILL"]]],
-  ["kill ID -9", ["kill", false, {}, {}, ["ID", "-9"]]],
+  ["kill ID --all", ["kill", false, {}, { all: true }, ["ID"]]],
+  ["kill ID -a", ["kill", false, {}, { all: true }, ["ID"]]],
+  ["kill ID KILL --all", ["kill", false, {}, { all: true }, ["ID", "KILL"]]],
+  ["kill ID -- -9", ["kill", false, {}, {}, ["ID", "-9"]]],
   ["delete --force ID", ["delete", false, {}, { force: true }, ["ID"]]],
   ["delete ID --force", ["delete", false, {}, { force: true }, ["ID"]]],
   ["exec --process P --detach --pid-file F ID", ["exec", false, {}, {

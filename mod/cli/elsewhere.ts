@@ -257,7 +257,7 @@ export function flagElsewhere(
   if (command === "run" || command === "") return findHint(runFlags(), name);
   // Of kill(1) and docker: -9, -KILL.
   if (command === "kill" && /^(\d+|[A-Z][A-Z0-9+]+)$/.test(name)) {
-    return `Write the signal after the id: rustyrun kill ID ${name}`;
+    return `Write the signal after the id, without the dash: rustyrun kill ID ${name}`;
   }
   return findHint(otherFlags()[command], name);
 }

@@ -109,7 +109,6 @@ const COMMANDS: readonly Command[] = [
     ...ID,
     usage: "ID [SIGNAL]",
     args: [1, 2],
-    stops: true,
     flags: () => [
       flag("-a, --all", "Send it to every process of the container"),
       REGEX(),

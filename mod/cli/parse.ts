@@ -2,7 +2,7 @@
  * Reads the command line by the flag table. The grammar is runc's wherever an
  * engine could call: global flags before the command, `--flag v`, `--flag=v`,
  * `-flag` for a known long name, else a bundle of short ones (`-it`, `-u1000`),
- * and flags after the container id as well, but for `exec`, `kill` and `ps`.
+ * and flags after the container id as well, but for `exec` and `ps`.
  *
  * @module
  */
