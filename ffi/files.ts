@@ -166,6 +166,16 @@ export function existsSync(path: string): boolean {
   return true;
 }
 
+/** Whether a path is a symbolic link, wherever it leads; false where nobody can
+ * tell. */
+export function isLink(path: string): boolean {
+  try {
+    return lstatSync(path.replace(/(?<=.)\/+$/, "")).isSymlink;
+  } catch {
+    return false;
+  }
+}
+
 /** Reads a link by readlinkat(2). */
 function readLinkAt(fd: number, path: string): string {
   for (let size = 4096;; size *= 2) {

@@ -5,6 +5,7 @@
  */
 
 import { errnoText, SyscallError } from "../ffi/errno.ts";
+import { isLink } from "../ffi/files.ts";
 
 /** What a {@linkcode ContainerError} carries beside its message. */
 export interface ContainerErrorOptions {
@@ -59,6 +60,22 @@ export function suppress(
   failure: unknown,
 ): void {
   error.suppressed?.push(failure);
+}
+
+/** What is said of a link where nothing was found: the link itself is there. */
+export function sayLink(path: string): string {
+  return `"${path}" is a symbolic link that leads nowhere, or in a circle`;
+}
+
+/** Returns that for a path that a file error is about, where it is such a link. */
+export function hintLink(
+  path: string,
+  error: unknown,
+  look = isLink,
+): string | undefined {
+  const leads = error instanceof Deno.errors.NotFound ||
+    error instanceof Deno.errors.FilesystemLoop;
+  return leads && look(path) ? sayLink(path) : undefined;
 }
 
 /** Returns why a file could not be read or written, in the words of runc, which

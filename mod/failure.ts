@@ -6,6 +6,7 @@
  */
 
 import { errnoName } from "../ffi/errno.ts";
+import { isLinkInRoot } from "../ffi/rootfs.ts";
 import type { Config } from "./config/config.ts";
 import { ContainerError } from "./errors.ts";
 import { wordCommand } from "./failure/command.ts";
@@ -66,6 +67,20 @@ function wordDirectory({ op, errno, text }: Failure): Row {
   };
 }
 
+/** A device where something is already. None is made behind a link. */
+function wordDevice(failure: Failure, config: Config): Row {
+  const row = findRow(failure);
+  const at = /^linux\.devices\[(\d+)\]/.exec(failure.op.from ?? "")?.[1];
+  const path = config.spec.linux?.devices?.[Number(at)]?.path;
+  return errnoName(failure.errno) === "EEXIST" && path !== undefined &&
+      isLinkInRoot(config.rootfs, path.replace(/\/+$/, ""))
+    ? {
+      ...row,
+      hint: "A symbolic link is there already: a device replaces none",
+    }
+    : row;
+}
+
 function findWords(
   failure: Failure,
   config: Config,
@@ -121,8 +136,10 @@ function findWords(
       return wordWrite(failure);
     case "chdir":
       return wordDirectory(failure);
+    case "mknod":
+      return wordDevice(failure, config);
     case "spawn":
-      return wordHook(failure);
+      return wordHook(failure, config);
     case "init":
       return wordInit(failure, config) ?? findRow(failure);
     case "closeFds":

@@ -14,10 +14,11 @@ import {
   waitProcess,
 } from "../ffi/libc.ts";
 import { errnoText, SyscallError } from "../ffi/errno.ts";
+import { isLink } from "../ffi/files.ts";
 import { spawnWithStreams } from "../ffi/spawn.ts";
 import { keepLast } from "./config/environment.ts";
 import type { Hook } from "./config/schema.ts";
-import { ContainerError } from "./errors.ts";
+import { ContainerError, sayLink } from "./errors.ts";
 import type { State } from "./state.ts";
 
 /** When a hook runs. */
@@ -107,7 +108,9 @@ function wordStart(
     kind,
     hook,
     cause.message,
-    NOT_RUN.includes(cause.code)
+    ["ENOENT", "ELOOP"].includes(cause.code) && isLink(hook.path)
+      ? sayLink(hook.path)
+      : NOT_RUN.includes(cause.code)
       ? "Its path is one of the host, and it must be executable; a script needs the program of its #! line"
       : undefined,
     cause,

@@ -25,6 +25,18 @@ const rows: [string, string, string, string][] = [
     "rootfs-missing",
   ],
   [
+    "-r link",
+    'Cannot use the root file system "link": it does not exist',
+    '"/home/me/link" is a symbolic link that leads nowhere, or in a circle',
+    "rootfs-missing",
+  ],
+  [
+    "-r /locked/link",
+    'Cannot use the root file system "/locked/link": permission denied',
+    "Give a directory that you can reach, or run rustyrun as a user who can",
+    "rootfs-unusable",
+  ],
+  [
     "-r /home/me/rootfs.tar",
     'Cannot use the root file system "/home/me/rootfs.tar": it is not a directory',
     "Unpack it into a directory first and give that",

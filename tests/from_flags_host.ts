@@ -37,6 +37,7 @@ export function makeHost(change: Partial<FlagsHost> = {}): FlagsHost {
     },
     list: () => [],
     mayRead: () => true,
+    isLink: (path) => path.endsWith("/link"),
     stat(path) {
       const clean = path === "/bind"
         ? "/"

@@ -56,6 +56,12 @@ const rows: [string, string, string, string][] = [
     "volume-source-missing",
   ],
   [
+    "-v ./link:/x",
+    'Cannot mount "./link" (-v ./link:/x): it does not exist',
+    '"/home/me/link" is a symbolic link that leads nowhere, or in a circle',
+    "volume-source-missing",
+  ],
+  [
     "-v /locked/x:/x",
     'Cannot mount "/locked/x" (-v /locked/x:/x): permission denied',
     "Give a file or directory that you can reach",

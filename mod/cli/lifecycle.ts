@@ -17,7 +17,7 @@ import {
   statusOf,
 } from "../container/status.ts";
 import { waitContainer } from "../container/wait.ts";
-import { ContainerError, describeFileError } from "../errors.ts";
+import { ContainerError, describeFileError, hintLink } from "../errors.ts";
 import { findThread } from "../state.ts";
 import type { Call } from "./call.ts";
 import { printJson, printStdout, toPlain } from "./report.ts";
@@ -66,7 +66,8 @@ function checkRoot(root: string): void {
       `Cannot list the containers of "${root}": ${describeFileError(cause)}`,
       {
         code: "root-missing",
-        hint: "Look at --root: the first container makes the directory",
+        hint: hintLink(root, cause) ??
+          "Look at --root: the first container makes the directory",
         cause,
       },
     );

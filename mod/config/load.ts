@@ -13,6 +13,7 @@ import {
   ContainerError,
   type ContainerErrorOptions,
   describeFileError,
+  hintLink,
 } from "../errors.ts";
 import { checkProcess, checkResources, checkSpec } from "./check.ts";
 import { spellPageSizes } from "./page_size.ts";
@@ -191,7 +192,8 @@ function checkBundle(bundle: string): void {
       `Cannot open the bundle "${bundle}": ${describeFileError(error)}`,
       {
         code: "bundle-missing",
-        hint: "A bundle is a directory with a config.json: --bundle DIR",
+        hint: hintLink(bundle, error) ??
+          "A bundle is a directory with a config.json: --bundle DIR",
         cause: error,
       },
     );

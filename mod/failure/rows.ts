@@ -6,7 +6,10 @@
  */
 
 import { errnoName, errnoText } from "../../ffi/errno.ts";
+import { isLink } from "../../ffi/files.ts";
+import { isLinkInRoot } from "../../ffi/rootfs.ts";
 import type { Config } from "../config/config.ts";
+import { sayLink } from "../errors.ts";
 import type { OpName } from "../plan.ts";
 import { type Failure, kernelWords, quote, sourceOf } from "./wanted.ts";
 
@@ -298,7 +301,10 @@ export function wordVerify(failure: Failure, config: Config): Row {
 
 /** Words a hook that the container's first process ran: `detail` is its exit
  * status, or what a shell makes of a signal and of a failed execve(2). */
-export function wordHook({ op, errno, detail }: Failure): Row {
+export function wordHook(
+  { op, errno, detail }: Failure,
+  { rootfs }: Config,
+): Row {
   const code = "hook";
   const said = "The hook's own output above may say more";
   const { path, timeout } = op.do === "spawn" ? op : { path: "", timeout: 0 };
@@ -311,15 +317,17 @@ export function wordHook({ op, errno, detail }: Failure): Row {
       hint: said,
     };
   }
-  if (errnoName(errno) === "ENOENT" || errnoName(errno) === "EACCES") {
+  const inside = kind === "startContainer";
+  const where = inside ? "inside the root file system" : "of the host";
+  if (["ENOENT", "ELOOP", "EACCES"].includes(errnoName(errno))) {
+    const isLost = errnoName(errno) !== "EACCES" &&
+      (inside ? isLinkInRoot(rootfs, path) : isLink(path));
     return {
       code,
       message: `${it}: ${errnoText(errno)}`,
-      hint: `Its path is one ${
-        kind === "startContainer"
-          ? "inside the root file system"
-          : "of the host"
-      }, and it must be executable`,
+      hint: isLost
+        ? sayLink(path)
+        : `Its path is one ${where}, and it must be executable`,
     };
   }
   if (detail > 128) {
@@ -335,11 +343,7 @@ export function wordHook({ op, errno, detail }: Failure): Row {
       message: `${it}: exit status ${detail}`,
       hint: detail === 126
         ? "It could not be executed, or says so itself: check its mode (chmod +x), and noexec on its mount"
-        : `It was not found, or says so itself: its path is one ${
-          kind === "startContainer"
-            ? "inside the root file system"
-            : "of the host"
-        }, and a script needs its #! program there too`,
+        : `It was not found, or says so itself: its path is one ${where}, and a script needs its #! program there too`,
     };
   }
   if (detail === 0 && errnoName(errno) !== "ECANCELED") {

@@ -10,7 +10,7 @@ import {
   isMapped,
   namespaceUse,
 } from "../config/namespaces.ts";
-import { ContainerError } from "../errors.ts";
+import { ContainerError, sayLink } from "../errors.ts";
 import { COVER, type Op, TARGET } from "../plan.ts";
 import { planAttributes, planIdmap, setAttr } from "./attributes.ts";
 import { leaveLocked, planLocked, withLater } from "./locked.ts";
@@ -158,7 +158,7 @@ function planBind(context: MountContext, given: MountEntry): Op[] {
         hint: denied
           ? `Give yourself access to "${source}"`
           : type === "link"
-          ? `"${source}" is a symbolic link that leads nowhere, or in a circle`
+          ? sayLink(source)
           : `Make "${source}" first, or correct the path`,
       },
     );

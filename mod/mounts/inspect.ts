@@ -10,6 +10,7 @@ import { S_IF } from "../../ffi/constants.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import {
   existsSync,
+  isLink,
   lstatSync,
   readDirSync,
   readLinkSync,
@@ -189,7 +190,7 @@ function lookAtSource(
   } catch (error) {
     if (!(error instanceof SyscallError)) throw error;
     if (error.errno === EACCES) return "denied";
-    return lookAt(() => lstatSync(path))?.isSymlink ? "link" : "missing";
+    return isLink(path) ? "link" : "missing";
   }
 }
 

@@ -5,6 +5,7 @@
  */
 
 import {
+  isLink,
   lstatSync,
   openSync,
   readDirSync,
@@ -60,6 +61,7 @@ export function flagsHost(root: string, caller: Caller): FlagsHost {
     readTextFile: readTextFileSync,
     list: listDirectory,
     mayRead,
+    isLink,
     stat: statSync,
   };
 }

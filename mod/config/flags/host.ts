@@ -38,6 +38,8 @@ export interface FlagsHost {
   /** Whether the caller may read a file: root of a user namespace may not read
    * everybody's. */
   mayRead(path: string): boolean;
+  /** Whether it is a symbolic link, wherever that leads. */
+  isLink(path: string): boolean;
   /** As Deno.statSync. */
   stat(path: string): {
     isFile: boolean;
@@ -60,5 +62,8 @@ export function explainFileError(error: unknown): string {
     return "permission denied";
   }
   if (error instanceof Deno.errors.IsADirectory) return "it is a directory";
+  if (error instanceof Deno.errors.FilesystemLoop) {
+    return "its symbolic links lead in a circle";
+  }
   return error instanceof Error ? error.message : String(error);
 }

@@ -8,7 +8,7 @@ import type { Mount } from "../schema.ts";
 import { cleanPath, type Flags, flagUses, refuse, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
 import { findNearest } from "./nearest.ts";
-import { ContainerError } from "../../errors.ts";
+import { ContainerError, hintLink } from "../../errors.ts";
 
 /** A mount and the flag that asked for it. */
 export interface FlagMount {
@@ -91,9 +91,10 @@ function readSource(path: string, typed: string, host: FlagsHost): string {
         code: error instanceof Deno.errors.NotFound
           ? "volume-source-missing"
           : "volume-source-unusable",
-        hint: error instanceof Deno.errors.NotFound
-          ? hintMissing(path)
-          : "Give a file or directory that you can reach",
+        hint: hintLink(source, error, host.isLink) ??
+          (error instanceof Deno.errors.NotFound
+            ? hintMissing(path)
+            : "Give a file or directory that you can reach"),
         cause: error,
       },
     );

@@ -5,7 +5,7 @@
  */
 
 import type { Ephemeral } from "../config.ts";
-import { ContainerError } from "../../errors.ts";
+import { ContainerError, hintLink } from "../../errors.ts";
 import { flagOn, type Flags, flagValue, resolvePath } from "./use.ts";
 import { explainFileError, type FlagsHost } from "./host.ts";
 import { isHostRoot } from "./secrets.ts";
@@ -37,7 +37,7 @@ export function readRootfs(flags: Flags, host: FlagsHost) {
         : "rootfs-unusable",
       hint: error instanceof Deno.errors.PermissionDenied
         ? "Give a directory that you can reach, or run rustyrun as a user who can"
-        : hint,
+        : hintLink(rootfs, error, host.isLink) ?? hint,
       cause: error,
     });
   }
@@ -77,6 +77,8 @@ export function readEphemeral(
   if (typeof last.value !== "string") return { kind: "memory" };
   const dir = resolvePath(host.cwd, last.value);
   let why = last.value === "" ? "no directory is given" : "";
+  let hint =
+    "Give a directory that exists, or --ephemeral alone to keep them in memory";
   let cause: unknown;
   if (!why) {
     try {
@@ -85,15 +87,11 @@ export function readEphemeral(
     } catch (error) {
       why = explainFileError(error);
       cause = error;
+      hint = hintLink(dir, error, host.isLink) ?? hint;
     }
   }
   throw new ContainerError(
     `Cannot keep the changes in "${last.value}" (${last.typed}): ${why}`,
-    {
-      code: "ephemeral-unusable",
-      hint:
-        "Give a directory that exists, or --ephemeral alone to keep them in memory",
-      cause,
-    },
+    { code: "ephemeral-unusable", hint, cause },
   );
 }

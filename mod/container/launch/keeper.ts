@@ -75,13 +75,13 @@ export function planLateErrors(
       why: "say why the container could not be started",
     };
   };
-  // ENOENT, EACCES, ETIMEDOUT; ECANCELED: its exit status is not known yet
+  // ENOENT, EACCES, ELOOP, ETIMEDOUT; ECANCELED: its exit status is not known yet
   ops.forEach((op, index) => {
     if (op.do !== "spawn" || !op.from?.startsWith("hooks.startContainer")) {
       return;
     }
     rows.push(
-      ...[2, 13, 110].map((errno) => row(index, errno)),
+      ...[2, 13, 40, 110].map((errno) => row(index, errno)),
       row(index, -1, 125),
     );
   });
