@@ -66,10 +66,14 @@ export function makeProgram(dir: string, minify = true): string[] {
  * start where HOME leads to a file, since it looks for $HOME/.npmrc, nor where the
  * current directory was deleted, and looks for chunks beside a link, not beside
  * what it leads to.
+ *
+ * Nor does it start for a user without HOME whom no passwd knows (getent's 2): a
+ * DENO_DIR that nobody can make has it run without caches. Root, who owns "/", is
+ * in passwd, and is not kept waiting for getent.
  */
 const FIRST_LINES = `#!/bin/sh
 ":" //; [ ! "$HOME" ] || [ -d "$HOME" ] || { f=$HOME; until [ -e "$f" ] || [ -L "$f" ] || [ "$f" = "\${f%/*}" ]; do f=\${f%/*}; done; [ -d "\${f:-/}" ] || unset HOME; }
-":" //; [ "$DENO_DIR$XDG_CACHE_HOME$HOME" ] || [ ! -O "$XDG_RUNTIME_DIR" ] || export DENO_DIR="$XDG_RUNTIME_DIR/rustyrun.deno"
+":" //; [ "$DENO_DIR$XDG_CACHE_HOME$HOME" ] || if [ -O "$XDG_RUNTIME_DIR" ]; then export DENO_DIR="$XDG_RUNTIME_DIR/rustyrun.deno"; elif [ ! -O / ]; then getent passwd "$(id -u)" >/dev/null 2>&1; [ $? != 2 ] || export DENO_DIR=/dev/null/none; fi
 ":" //; f=$0; [ ! -L "$f" ] || f=$(readlink -f "$f"); [ . -ef "$PWD" ] || { cd / && export ${GONE}=1; }; exec deno ${
   BUNDLE_WORDS.join(" ")
 } "$f" "$@"
