@@ -50,3 +50,12 @@ testOn(NEEDS, "a device's path may end in a slash", async () => {
   assertEquals(code, 0);
   assertMatch(stdout, /^c.* 1, +3 /);
 });
+
+testOn(NEEDS, "what a second run finds kept is not spoken of", async () => {
+  await using caller = makeCaller({ process: { args: ["true"] } });
+  const { bundle, id } = caller;
+  for (let round = 0; round < 2; round++) {
+    const ran = await caller.callBare(["run", "--bundle", bundle, id]);
+    assertEquals(ran, QUIET, `run ${round}`);
+  }
+});
