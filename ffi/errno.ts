@@ -113,6 +113,8 @@ export function errnoOf(error: unknown): string {
     code?: string;
     message?: string;
   };
+  // Deno's name for the same number.
+  if (code === "ENOTSUP") return "EOPNOTSUPP";
   if (typeof code === "string") return code;
   const number = /\(os error ([0-9]+)\)/.exec(message ?? "")?.[1];
   return number === undefined ? "" : errnoName(Number(number));

@@ -19,7 +19,11 @@ import { isWarm } from "../tests/warm_program.ts";
 import { ROOT } from "./build.ts";
 
 /** Files that look at all of the machine: they run when no other does. */
-const ALONE = ["tests/doctor_test.ts", "tests/integration/bench_test.ts"];
+const ALONE = [
+  "tests/doctor_test.ts",
+  "tests/integration/bench_test.ts",
+  "tests/integration/resources_v2_test.ts",
+];
 
 /** Begins the names of files that say nothing of calls through a front
  * (CONTRIBUTING.md has why). With RUSTYRUN_WARM=1 a directory stands for the

@@ -191,7 +191,7 @@ export function readPids(
 function collectPids(top: string, pids: Set<number>, most?: number): void {
   try {
     visitCgroups(top, (path) => {
-      for (const line of readList(path).split("\n")) {
+      for (const line of readList(path, top).split("\n")) {
         if (line !== "" && line !== "0") pids.add(Number(line));
       }
     }, most);
@@ -224,12 +224,50 @@ export function isPopulated(dir: CgroupDir, most: number): boolean | "hidden" {
 }
 
 /** The list of a cgroup's processes. ENODEV: it was removed while it was open.
- * EOPNOTSUPP: it is a threaded one, whose processes its domain lists. */
-function readList(path: string): string {
+ * EOPNOTSUPP: it is a threaded one, whose processes its domain lists: that is the
+ * container's own, unless that is threaded itself. */
+function readList(path: string, top: string): string {
   try {
     return readOwn(`${path}/cgroup.procs`);
   } catch (error) {
-    if (["ENOENT", "ENODEV", "EOPNOTSUPP"].includes(errnoOf(error))) return "";
+    const errno = errnoOf(error);
+    if (errno === "ENOENT" || errno === "ENODEV") return "";
+    if (errno !== "EOPNOTSUPP") throw error;
+  }
+  return isThreaded(top) ? listByThreads(path) : "";
+}
+
+function isThreaded(path: string): boolean {
+  try {
+    return readOwn(`${path}/cgroup.type`).trim() === "threaded";
+  } catch (error) {
+    if (["ENOENT", "ENODEV"].includes(errnoOf(error))) return false;
+    throw error;
+  }
+}
+
+/** The processes of a threaded cgroup, which only lists threads. */
+function listByThreads(path: string): string {
+  const pids = new Set<string>();
+  try {
+    for (const tid of readOwn(`${path}/cgroup.threads`).split("\n")) {
+      if (tid !== "" && tid !== "0") pids.add(readGroup(tid));
+    }
+  } catch (error) {
+    if (!["ENOENT", "ENODEV"].includes(errnoOf(error))) throw error;
+  }
+  return [...pids].join("\n");
+}
+
+/** The process of a thread; "" when it has gone. */
+function readGroup(tid: string): string {
+  try {
+    const status = readTextFileSync(`/proc/${tid}/status`);
+    return /^Tgid:\s*(\d+)$/m.exec(status)?.[1] ?? "";
+  } catch (error) {
+    if (
+      error instanceof Deno.errors.NotFound || errnoOf(error) === "ESRCH"
+    ) return "";
     throw error;
   }
 }
@@ -311,14 +349,14 @@ function isNamed(pid: number, { path }: CgroupDir): boolean {
 }
 
 /** @returns false where the kernel has no cgroup.kill, or the container has given it,
- * or the cgroup, to another id */
+ * or the cgroup, to another id, or is threaded */
 export function killV2(path: string): boolean {
   try {
     writeOwn(`${path}/cgroup.kill`, "1");
     return true;
   } catch (error) {
     const errno = errnoOf(error);
-    if (errno === "EPERM" || errno === "EACCES") return false;
+    if (["EPERM", "EACCES", "EOPNOTSUPP"].includes(errno)) return false;
     if (errno !== "ENOENT") {
       throw wordFailure(
         `kill the container: write "1" to "${path}/cgroup.kill"`,

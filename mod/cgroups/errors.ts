@@ -33,6 +33,13 @@ const HINTS: Hint[] = [
       "Disk weights need the BFQ scheduler (modprobe bfq) or, on cgroup v2, CONFIG_BLK_CGROUP_IOCOST",
   },
   {
+    file: /weight/,
+    errno: "EOPNOTSUPP",
+    code: "kernel-setting-missing",
+    hint:
+      "A weight on one disk needs the BFQ scheduler there (/sys/block/DISK/queue/scheduler) or, on cgroup v2, iocost (io.cost.qos in the root cgroup)",
+  },
+  {
     file: /hugetlb/,
     errno: "ENOENT",
     code: "kernel-setting-missing",

@@ -212,7 +212,8 @@ function locate(dir: CgroupDir, seen: Seen, why: string): string {
       cause,
     );
   }
-  if (read(`${path}/cgroup.procs`) === undefined) {
+  // That of a threaded one is there, and cannot be read.
+  if (!isThere(`${path}/cgroup.procs`)) {
     return fail(`that of its first process, "${path}", is gone as well`);
   }
   return path;

@@ -7,6 +7,7 @@
 
 import {
   chownSync,
+  existsSync,
   openSync,
   readTextFileSync,
   removeSync,
@@ -128,16 +129,23 @@ export function writeLimits(
       writeLimit(write);
     } catch (error) {
       if (write.again && errnoOf(error) === "EINVAL") early.push(write);
-      else throw wordWrite(write, flags, error);
+      else throw wordWrite(written(write), flags, error);
     }
   }
   for (const write of early) {
     try {
       writeLimit(write);
     } catch (error) {
-      throw wordWrite(write, flags, error);
+      throw wordWrite(written(write), flags, error);
     }
   }
+}
+
+/** The same with the file that there is. */
+function written(write: CgroupWrite): CgroupWrite {
+  const { instead, ...rest } = write;
+  if (instead === undefined || existsSync(write.file)) return write;
+  return existsSync(instead.file) ? { ...rest, ...instead } : write;
 }
 
 function writeLimit(write: CgroupWrite): void {

@@ -324,6 +324,7 @@ const HINTS: [file: string, errno: string, code: string, hint: RegExp][] = [
   ["memory.use_hierarchy", "EINVAL", "limit-refused", /5\.11/],
   ["io.max", "ENODEV", "device-missing", /lsblk/],
   ["devices.allow", "EPERM", "cgroup-not-writable", /denies this device/],
+  ["io.weight", "EOPNOTSUPP", "kernel-setting-missing", /io\.cost\.qos/],
   ["x", "EROFS", "cgroup-not-writable", /read-only/],
   ["x", "EACCES", "cgroup-not-writable", /delegated/],
   ["x", "EPERM", "cgroup-not-writable", /delegated/],

@@ -51,6 +51,14 @@ Deno.test("errnoNumber() is the way back", () => {
   assertEquals([errnoNumber("ENOPE"), errnoNumber("OK")], [0, 0]);
 });
 
+Deno.test("errnoOf() has one name for a number, whatever Deno calls it", () => {
+  const coded = (code: string) => errnoOf(Object.assign(new Error(), { code }));
+  assertEquals(coded("ENOTSUP"), "EOPNOTSUPP");
+  assertEquals(coded("EBUSY"), "EBUSY");
+  assertEquals(errnoOf(new Error("x (os error 95)")), "EOPNOTSUPP");
+  assertEquals(errnoOf(undefined), "");
+});
+
 Deno.test("SyscallError says the call, the name and the words", () => {
   const error = new SyscallError("mount", 1);
   assertEquals(error.message, "mount: EPERM (operation not permitted)");
