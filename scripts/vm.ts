@@ -5,7 +5,7 @@
  *     deno task vm [--kernel 6.1|6.12] --all
  *
  * Without a file: those of exec, the smoke tests, and every file with a test that
- * needs cgroup v2, systemd or criu, on kernel 6.1. With --all: tests/integration on
+ * needs cgroup v2, systemd, criu or AppArmor, on kernel 6.1. With --all: tests/integration on
  * both kernels, the calls by a front and a warm engine where a file can show something
  * of them (RUSTYRUN_WARM=mixed): a Deno starts 50 times slower there. That guest has a
  * compiler as well, which the tests of attacks need.

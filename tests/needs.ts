@@ -278,6 +278,9 @@ export const NEEDS = {
     findProgram("dockerd") !== undefined && findProgram("docker") !== undefined,
   /** criu, on a kernel that lets it. */
   criu: () => probe(findProgram("criu") ?? "criu", "check").code === 0,
+  /** AppArmor is on, and its profiles can be loaded. */
+  apparmor: () =>
+    probe("aa-enabled").code === 0 && isFile(findProgram("apparmor_parser")),
   buildah: () => findProgram("buildah") !== undefined,
   jq: () => findProgram("jq") !== undefined,
   /** Debian's package tools. */
