@@ -57,7 +57,12 @@ function cannot(id: string, why: string, hint: string): ContainerError {
   });
 }
 
-function checkDumpable(root: string, state: State, { config }: Saved): void {
+function checkDumpable(
+  root: string,
+  state: State,
+  { config }: Saved,
+  { cgroupsMode, leaveRunning, preDump }: DumpOptions,
+): void {
   const status = statusOf(root, state);
   if (status === "created" || status === "stopped") {
     throw cannot(
@@ -79,6 +84,18 @@ function checkDumpable(root: string, state: State, { config }: Saved): void {
       state.id,
       `criu does not keep the ids that the mount at "${mapped}" maps`,
       "Leave idmap and uidMappings out of that mount",
+    );
+  }
+  // criu puts all it restores into the host's cgroup namespace then: who has
+  // ended for that image would have ended for nothing.
+  if (
+    cgroupsMode === "ignore" && !leaveRunning && !preDump &&
+    namespaceUse(config, "cgroup") !== "inherit"
+  ) {
+    throw cannot(
+      state.id,
+      "with --manage-cgroups-mode ignore its cgroup namespace is not in the image, so that nothing could restore it",
+      "Leave --manage-cgroups-mode out, or name soft; with --leave-running the container at least runs on",
     );
   }
 }
@@ -251,7 +268,7 @@ export function checkpointContainer(
   try {
     const state = findState(root, id);
     const saved = loadSaved(root, id);
-    checkDumpable(root, state, saved);
+    checkDumpable(root, state, saved, options);
     const { preDump, lazyPages, parentPath } = options;
     const { uid } = caller;
     image = openImage(options.imagePath, { uid, make: true });
