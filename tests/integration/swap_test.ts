@@ -73,8 +73,7 @@ function makePlace(): Place {
   };
 }
 
-/** What the child stage does with the host's files, up to where it would enter
- * other namespaces; and in a mount namespace of its own what comes later. */
+/** What the child stage does with the host's files, all in the host's namespaces. */
 function listTakes(config: Config, dir: string): Op[] {
   const { steps } = prepare(config, gatherFacts(readCaller()), {
     place: { root: `${dir}/state`, caller: readCaller() },
@@ -159,7 +158,6 @@ testOn(
     for (const flags of [[], ["--ephemeral"], ["--userns", "0:100000:65536"]]) {
       using place = makePlace();
       const ops = listTakes(place.config(...flags), place.dir);
-      assertEquals(tryOps(ops, undefined), undefined);
       Deno.renameSync(place.root, `${place.root}.old`);
       Deno.symlinkSync(`${place.root}.old`, place.root);
       assertEquals(tryOps(ops, undefined), "open: ELOOP");
@@ -179,11 +177,8 @@ for (const [what, swap] of Object.entries(SWAPS)) {
         const ops = listTakes(place.config(...userns), place.dir);
         assertEquals(tryOps(ops, undefined), undefined);
         swap(place.root);
-        const isLink = Deno.lstatSync(place.root).isSymlink;
-        assertEquals(
-          tryOps(ops, undefined),
-          isLink ? "open: ELOOP" : "same: ESTALE",
-        );
+        const want = what.includes("link") ? "open: ELOOP" : "same: ESTALE";
+        assertEquals(tryOps(ops, undefined), want);
       },
     );
 
