@@ -34,6 +34,8 @@
 #define GONE_MS 10000
 /* How long the warden may take to answer: it may be stopped. */
 #define WARDEN_MS 1000
+/* How long who copies the output may take to end when it has been killed. */
+#define COPIER_MS 1000
 /* What is polled: the terminal's, five of our own, the output's. */
 #define OUTPUT_AT (TTY_POLLS + 5)
 
@@ -167,9 +169,11 @@ static void open_output(struct keeper *k)
 
 	if (!find_op(&k->plan, OP_K_OUTPUT, &op))
 		output_none(&k->out);
-	else
-		output_open(&k->out, take_slot(k, op.a[0].n),
-			    take_slot(k, op.a[1].n), op.a[2].n);
+	else if (!output_open(&k->out, take_slot(k, op.a[0].n),
+			      take_slot(k, op.a[1].n), op.a[2].n)) {
+		kill_init(k);
+		give_up("no process for its output");
+	}
 }
 
 static int make_timer(struct keeper *k, const struct itimerspec *at)
@@ -189,9 +193,8 @@ static void open_wake(struct keeper *k)
 {
 	struct itimerval left = { 0 };
 	struct itimerspec alarm = { 0 };
-	struct op op;
 
-	if (k->tty.master < 0 && !find_op(&k->plan, OP_K_OUTPUT, &op))
+	if (k->tty.master < 0)
 		return;
 	if (!wake_open(&left)) {
 		kill_init(k);
@@ -368,14 +371,13 @@ static void stop(struct keeper *k, enum cause cause)
 	k->cause = cause;
 }
 
-/* Moves what can be moved; who shares a descriptor may make that wait. */
+/* Moves what can be moved; who shares the terminal may make that wait. */
 static void move(struct keeper *k, const struct pollfd *p)
 {
 	struct signalfd_siginfo info;
 
 	wake_on();
 	tty_move(&k->tty, p);
-	output_move(&k->out, p + OUTPUT_AT);
 	if (wake_off(&info))
 		handle_signal(k, &info);
 }
@@ -419,6 +421,7 @@ static void run(struct keeper *k)
 		if (p[4].revents)
 			read_channel(k);
 		move(k, p);
+		output_hear(&k->out, p + OUTPUT_AT);
 		while (k->tty.interrupts-- > 0)
 			typed(k, SIGINT);
 		while (k->tty.quits-- > 0)
@@ -436,6 +439,9 @@ static void run(struct keeper *k)
 			stop(k, TIME_IS_UP);
 		if (k->out.over && !k->cause && !k->ended)
 			stop(k, TOO_MUCH_OUTPUT);
+		/* Somebody has killed who copies it. */
+		if (output_is_lost(&k->out) && !k->killed && !k->ended)
+			kill_init(k);
 		held_stop(k);
 	}
 	read_channel(k);
@@ -494,7 +500,6 @@ static bool is_asked_to_end(const struct keeper *k)
 static void drain_output(struct keeper *k)
 {
 	struct pollfd p[OUTPUT_POLLS + 1];
-	struct signalfd_siginfo unused;
 	int n;
 
 	while (output_waits(&k->out)) {
@@ -504,12 +509,11 @@ static void drain_output(struct keeper *k)
 		n = poll(p, OUTPUT_POLLS + 1, k->cause ? GONE_MS : -1);
 		if (n == 0 || (n > 0 && p[OUTPUT_POLLS].revents &&
 			       is_asked_to_end(k)))
-			return;
-		wake_on();
+			break;
 		if (n > 0)
-			output_move(&k->out, p);
-		wake_off(&unused);
+			output_hear(&k->out, p);
 	}
+	output_close(&k->out, COPIER_MS);
 }
 
 _Noreturn static void finish(struct keeper *k)
@@ -527,7 +531,7 @@ _Noreturn static void finish(struct keeper *k)
 				  GONE_MS,
 			  k->signals);
 	tty_restore(&k->tty);
-	output_count(&k->out);
+	output_count(&k->out, GONE_MS);
 	measure_now(k);
 	judge(k);
 	write_result(k);
