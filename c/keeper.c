@@ -36,6 +36,9 @@
 #define WARDEN_MS 1000
 /* How long who copies the output may take to end when it has been killed. */
 #define COPIER_MS 1000
+/* How long what a terminal still has to say is waited for before the container is
+ * removed. */
+#define SLOW_MS 200
 /* What is polled: the terminal's, five of our own, the output's. */
 #define OUTPUT_AT (TTY_POLLS + 5)
 
@@ -519,18 +522,19 @@ static void drain_output(struct keeper *k)
 _Noreturn static void finish(struct keeper *k)
 {
 	const bool shared = k->td.flags & TEARDOWN_SHARED_PID;
+	bool drained = true, removed;
 	struct op op;
+	/* With exec others live on, who may have the terminal open. */
+	const int quiet = shared || find_op(&k->plan, OP_K_EXEC, &op) ?
+				  100 :
+				  GONE_MS;
 
 	if (shared)
 		cgroup_kill(k->td.cgroup, k->td.cgroups, k->td.userns);
-	/* With exec others live on, who may have the terminal open. */
 	if (k->about_to_exec && !k->aborted)
-		tty_drain(&k->tty,
-			  shared || find_op(&k->plan, OP_K_EXEC, &op) ?
-				  100 :
-				  GONE_MS,
-			  k->signals);
-	tty_restore(&k->tty);
+		drained = tty_drain(&k->tty, quiet, SLOW_MS, k->signals);
+	if (drained)
+		tty_restore(&k->tty);
 	output_count(&k->out, GONE_MS);
 	measure_now(k);
 	judge(k);
@@ -538,9 +542,15 @@ _Noreturn static void finish(struct keeper *k)
 	if (keep_code(k))
 		teardown_spare(&k->td);
 	run_delete(k);
-	if (teardown_run(&k->td, REMOVE_ALL | (shared ? REMOVE_KILL : 0)) < 0)
-		tell_leftover(k);
+	removed = teardown_run(&k->td,
+			       REMOVE_ALL | (shared ? REMOVE_KILL : 0)) >= 0;
 	dismiss_warden(k);
+	/* Whoever reads the terminal may take its time, as below. */
+	if (!drained && !is_asked_to_end(k))
+		tty_drain(&k->tty, quiet, k->cause ? GONE_MS : -1, k->signals);
+	tty_restore(&k->tty);
+	if (!removed)
+		tell_leftover(k);
 	drain_output(k);
 	tell_end(k);
 	_exit(k->code);

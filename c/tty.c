@@ -244,7 +244,7 @@ void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS])
  * Whoever goes on to write is not waited for. */
 #define DRAIN_READS 512
 
-void tty_drain(struct tty *t, int quiet_ms, int stop)
+bool tty_drain(struct tty *t, int quiet_ms, int slow_ms, int stop)
 {
 	struct pollfd p[TTY_POLLS + 1];
 	struct signalfd_siginfo unused;
@@ -252,7 +252,7 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 	int reads = 0, n;
 
 	if (t->master < 0)
-		return;
+		return true;
 	t->in = -1;
 	t->hung = false;
 	t->up.at = t->up.end;
@@ -262,9 +262,9 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 			p[1].fd = -1;
 		p[3] = (struct pollfd){ .fd = stop, .events = POLLIN };
 		n = poll(p, TTY_POLLS + 1,
-			 t->down.at < t->down.end ? -1 : quiet_ms);
+			 t->down.at < t->down.end ? slow_ms : quiet_ms);
 		if (n == 0 || (n > 0 && p[3].revents))
-			return;
+			break;
 		if (n < 0)
 			continue;
 		wake_on();
@@ -274,4 +274,5 @@ void tty_drain(struct tty *t, int quiet_ms, int stop)
 			more = read_master(t) && ++reads < DRAIN_READS;
 		wake_off(&unused);
 	}
+	return t->down.at == t->down.end;
 }

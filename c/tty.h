@@ -45,8 +45,9 @@ int tty_timeout(struct tty *t);
 /* Moves what can be moved, and counts characters that make a signal. */
 void tty_move(struct tty *t, const struct pollfd p[TTY_POLLS]);
 /* Writes what the container still had to say: until the end of the terminal,
- * or `quiet_ms` without a byte, or a byte on `stop`. */
-void tty_drain(struct tty *t, int quiet_ms, int stop);
+ * or `quiet_ms` without a byte, or `slow_ms` (-1: for ever) in which the caller's
+ * takes none, or a byte on `stop`. False where something is left to be written. */
+bool tty_drain(struct tty *t, int quiet_ms, int slow_ms, int stop);
 /* Puts a terminal that the keeper has left raw back to what it was; one that
  * somebody else has changed since stays. */
 void tty_put_back(int fd, const struct termios *saved);

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,16 +15,24 @@
 #include "decode.h"
 #include "measure.h"
 #include "verdict.h"
+#include "wake.h"
 
 /* kText's op for a helper that died without a word. */
 #define KEEPER_DIED (-2)
 
+/* How long somebody may take to read these words. */
+#define READ_MS 1000
+
 static void print(const char *text, size_t size)
 {
+	struct pollfd p = { .fd = 2, .events = POLLOUT };
+	struct signalfd_siginfo unused;
 	ssize_t n;
 
-	while (size) {
+	while (size && poll(&p, 1, READ_MS) != 0) {
+		wake_on();
 		n = write(2, text, size);
+		wake_off(&unused);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
