@@ -34,6 +34,12 @@ const OWN: readonly (readonly [RegExp, string])[] = [
   [/(libcontainer|rustyrun) container ID/g, "container ID"],
   [/CollectMode=inactive(-or-failed)?/g, "CollectMode=inactive"],
   [/^cpu\.weight \d+/gm, "cpu.weight"],
+  // runc takes them from the whole machine, by a container without a cgroup namespace.
+  [/,(?:nsdelegate|memory_recursiveprot)/g, ""],
+  [
+    /time="TIME" level=warning msg="unable to get oom kill count.*?(?=: OCI|\n|$)/gm,
+    "",
+  ],
   [/^((?:\/sys\/fs\/cgroup|\/dev\/\w+) (?:dev)?tmpfs) r[ow],/gm, "$1 "],
   [/^(runc|rustyrun) version [^]*/g, "version"],
 ];

@@ -7,7 +7,6 @@
  */
 
 import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
-import { cliCommand, runToEnd } from "../harness.ts";
 import { testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { makeSpec, type Spec } from "./caller.ts";
@@ -180,28 +179,5 @@ testOn(
       assertEquals(await room.exec("cat /proc/1/cgroup"), "0::/");
     }
     await room.end();
-  },
-);
-
-testOn(
-  NEEDS,
-  "a restore in the foreground ends with the code of its command, and leaves nothing",
-  async () => {
-    await using room = makeV2Room();
-    const pid = await room.start(specOf(["sh", "-c", COUNT]));
-    const at = await goesOn(pid);
-    const image = imageOf(room, "image");
-    await room.quiet("checkpoint", ...image, room.id);
-    const file = `${room.bundle}/front`;
-    const ended = runToEnd([
-      ...[...cliCommand(), "--root", `${room.bundle}/states`, "restore"],
-      ...["-b", room.bundle, ...image, "--pid-file", file, room.id],
-    ]);
-    const now = await waitFor(() => Number(Deno.readTextFileSync(file)));
-    await goesOn(now, at);
-    await room.quiet("kill", room.id, "TERM");
-    const { code, stderr } = await ended;
-    assertEquals([code, stderr], [9, ""]);
-    assertEquals([await statusOf(room), isThere(room.dir)], [undefined, false]);
   },
 );
