@@ -77,7 +77,7 @@ command ctr $CTR image import --snapshotter native $SCRATCH/day.tar | cut -d" " 
 
 script 'podman: run' 'podman run --rm --network none $ULIMITS $PARENT $DAY; podman run --rm --network none $ULIMITS $PARENT $DAY sh -c "echo err >&2; exit 7"; echo $?'
 script 'podman: limits' 'podman run -d --name day --network none $ULIMITS $PARENT --memory 64m --cpus 0.5 --pids-limit 50 $DAY sh -c "$STAYS" >/dev/null; await prints up command podman $PODMAN logs day; podman exec day sh -c "$LIMITS"'
-script 'podman: exec' 'podman exec -e A=b -w /tmp day sh -c "echo \$A; pwd; exit 5"; echo $?; podman ps --filter status=running --format "{{.Names}}"; podman top day comm | sort -u | grep -v sleep'
+script 'podman: exec' 'podman exec -e A=b -w /tmp day sh -c "echo \$A; pwd; exit 5"; echo $?; podman ps --filter status=running --format "{{.Names}}"; podman top day comm | sort -u | grep -v -e sleep -e exe'
 script 'podman: pause, stop' 'podman pause day; podman inspect -f "{{.State.Status}}" day; podman unpause day; podman stop -t 60 day; podman logs day; podman inspect -f "{{.State.ExitCode}} {{.State.OOMKilled}}" day; podman rm day'
 script 'podman: out of memory' 'podman run --rm --network none $ULIMITS $PARENT --memory 8m --memory-swap 8m $DAY tail /dev/zero; echo $?'
 
