@@ -20,7 +20,8 @@
 /* kText's op for a helper that died without a word. */
 #define KEEPER_DIED (-2)
 
-/* How long somebody may take to read these words. */
+/* How long nobody may read the terminal that the container had. Who reads a pipe
+ * may take its time. */
 #define READ_MS 1000
 
 static void print(const char *text, size_t size)
@@ -29,7 +30,7 @@ static void print(const char *text, size_t size)
 	struct signalfd_siginfo unused;
 	ssize_t n;
 
-	while (size && poll(&p, 1, READ_MS) != 0) {
+	while (size && (!wake_is_open() || poll(&p, 1, READ_MS) != 0)) {
 		wake_on();
 		n = write(2, text, size);
 		wake_off(&unused);

@@ -61,6 +61,11 @@ bool wake_open(struct itimerval *left)
 	return is_open = set(0, left);
 }
 
+bool wake_is_open(void)
+{
+	return is_open;
+}
+
 /* The timer runs only where its signal is let through: a tick that waits would
  * swallow a SIGALRM of somebody else's. */
 void wake_on(void)

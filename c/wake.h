@@ -12,6 +12,8 @@
  * process's ITIMER_REAL, and tells what was left of the caller's (alarm(2)),
  * which execve has kept. */
 bool wake_open(struct itimerval *left);
+/* Whether it was called, and worked. */
+bool wake_is_open(void);
 /* From here on a system call that waits ends with EINTR, or with what it has
  * done, within WAKE_US. */
 void wake_on(void);

@@ -265,9 +265,7 @@ function readGroup(tid: string): string {
     const status = readTextFileSync(`/proc/${tid}/status`);
     return /^Tgid:\s*(\d+)$/m.exec(status)?.[1] ?? "";
   } catch (error) {
-    if (
-      error instanceof Deno.errors.NotFound || errnoOf(error) === "ESRCH"
-    ) return "";
+    if (isGone(error)) return "";
     throw error;
   }
 }
