@@ -47,11 +47,13 @@ static bool is_home(const char *home)
 	       errno == ENOENT || errno == EACCES;
 }
 
-/* "DENO_DIR=..." where Deno would find no directory; or NULL. */
+/* "DENO_DIR=..." where Deno might find no directory; or NULL. */
 static char *caches(bool home)
 {
 	static char entry[PATH_MAX] = "DENO_DIR=";
 	static const char tail[] = "/rustyrun.deno";
+	/* passwd may know a home, but not for every user: no cache, then. */
+	static char none[] = "DENO_DIR=/dev/null/none";
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 	struct stat st;
 
@@ -60,7 +62,7 @@ static char *caches(bool home)
 	/* Deno runs what lies there: it must be nobody else's. */
 	if (!dir || stat(dir, &st) < 0 || st.st_uid != geteuid() ||
 	    strlen(entry) + strlen(dir) + sizeof(tail) > sizeof(entry))
-		return NULL;
+		return geteuid() ? none : NULL;
 	return strcat(strcat(entry, dir), tail);
 }
 

@@ -46,6 +46,10 @@ export function endOne(run: StartedRun, box?: StartedBox): Promise<EndedRun> {
  * pause(), or by the sandbox. */
 const START_MS = 200;
 
+/** What has not ended by then has children of this program in it, or has much to
+ * remove; in milliseconds. */
+const LATE_MS = 500;
+
 /**
  * Waits for the starts in a container that was killed. Where they are held, its
  * warden lets them die; it holds no thread of the engine, however many cgroups the
@@ -83,19 +87,40 @@ export function closeFiles(box: StartedBox): void {
   }
 }
 
+/** Waits for the warden of a container, which ends with it. */
+async function untilGone(
+  box: StartedBox,
+  runs: Promise<unknown>,
+): Promise<void> {
+  const gone = untilReady(box.wardenfd, EPOLL.in);
+  await Promise.race([runs, gone]);
+  for (;;) {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<string>((done) =>
+      timer = setTimeout(() => done("late"), LATE_MS)
+    );
+    const first = await Promise.race([gone, late]);
+    clearTimeout(timer);
+    if (first !== "late") break;
+    await callEngine("reapBox", box);
+  }
+  forget(box.wardenfd);
+}
+
 /** Closes a container, and waits until all of it is gone.
  *
  * @param ended when its first process was reaped
+ * @param runs when all that this program started in it was reaped
  * @throws {ContainerError} when something stays */
 export async function removeBox(
   box: StartedBox,
   ended: () => Promise<unknown>,
+  runs: Promise<unknown> = Promise.resolve(),
 ): Promise<void> {
   // Its mounts stay while they are open.
   closeFiles(box);
   if (box.control >= 0) closeFd(box.control);
-  await untilReady(box.wardenfd, EPOLL.in);
-  forget(box.wardenfd);
+  await untilGone(box, runs);
   // By the warden it has ended; something may have killed that.
   trySyscall("pidfd_send_signal", box.pidfd, SIGKILL, null, 0);
   await ended();

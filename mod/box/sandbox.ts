@@ -358,8 +358,9 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     }
     await Promise.allSettled(this.#asked);
     await endStarts(this.#box, runs.map((it) => it.started));
-    const gone = removeBox(this.#box, () => this.exited);
-    await Promise.allSettled(runs.map((it) => it.ended));
+    const ended = Promise.allSettled(runs.map((it) => it.ended));
+    const gone = removeBox(this.#box, () => this.exited, ended);
+    await Promise.allSettled([ended, gone]);
     await gone;
   }
 

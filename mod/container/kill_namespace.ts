@@ -15,6 +15,7 @@ import { isGone, SyscallError } from "../../ffi/errno.ts";
 import { isAlive, type State } from "../state.ts";
 
 const SIGKILL = 9;
+const WNOHANG = 1, WALL = 0x4000_0000;
 const ESRCH = -3;
 /** So many steps up from child to parent: who lives in a pid namespace further in
  * dies with the first process of that. */
@@ -91,8 +92,8 @@ function killOne(pid: number, first: First): void {
   }
 }
 
-/** Kills whoever lives with a first process in its pid namespace. */
-function killAll(pidfd: number): void {
+/** Who lives with a first process in its pid namespace. */
+function* findAll(pidfd: number): Generator<[pid: number, first: First]> {
   const pid = findPid(pidfd);
   // Its own number in there comes last.
   const isFirst = /^NSpid:\t\d.*\t1$/m.test(statusOf(pid));
@@ -100,7 +101,20 @@ function killAll(pidfd: number): void {
   const first = { pid, pidfd, home: isFirst ? homeOf(pid) : "", ours };
   if (first.home === "" || first.home === ours) return;
   for (const it of listNumbers("/proc")) {
-    if (it !== pid && livesInside(it, first)) killOne(it, first);
+    if (it !== pid && livesInside(it, first)) yield [it, first];
+  }
+}
+
+/**
+ * Reaps those of a pid namespace that are children of this program: it does not end
+ * before. A process makes one of its parent by CLONE_PARENT; clone(2).
+ *
+ * @param pidfd of its first process
+ */
+export function reapNamespace(pidfd: number): void {
+  for (const [pid] of findAll(pidfd)) {
+    // Of all others it says that they are none.
+    trySyscall("wait4", pid, null, WNOHANG | WALL, null);
   }
 }
 
@@ -125,7 +139,9 @@ export function killNamespace(state: State): void {
   try {
     const isLeft = () =>
       isAlive(state) && pollFds([pidfd], SOON_MS).length === 0;
-    for (let tries = 0; tries < TRIES && isLeft(); tries++) killAll(pidfd);
+    for (let tries = 0; tries < TRIES && isLeft(); tries++) {
+      for (const [pid, first] of findAll(pidfd)) killOne(pid, first);
+    }
   } finally {
     closeFd(pidfd);
   }

@@ -167,8 +167,9 @@ export function wordMount(
   if (name === "ENOSPC" && !makes) {
     return {
       code: "mount-limit",
-      message: `${it}: this mount namespace has as many mounts as it may`,
-      hint: "The sysctl fs.mount-max is the limit",
+      message: `${it}: there may be no more mounts`,
+      hint:
+        "The sysctls fs.mount-max and user.max_mnt_namespaces are the limits",
     };
   }
   const special = wordTree(failure, name, { it, config, facts }) ??

@@ -98,9 +98,9 @@ export const MOUNTS: Record<string, Row> = {
     errno: "ENOSPC",
     text: "tmpfs",
     message:
-      'Cannot mount tmpfs on "/proc" (mounts[0]): this mount namespace has as many mounts as it may',
+      'Cannot mount tmpfs on "/proc" (mounts[0]): there may be no more mounts',
     code: "mount-limit",
-    hint: "The sysctl fs.mount-max is the limit",
+    hint: "The sysctls fs.mount-max and user.max_mnt_namespaces are the limits",
   },
   "the mount API that a filter hides": {
     op: fsmount("tmpfs"),

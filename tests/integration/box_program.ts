@@ -15,6 +15,16 @@ import { WHOLE } from "./box_whole.ts";
 
 const names = Deno.args.slice(2);
 
+/** Makes children of its parent; clone(2). */
+const GIVER = `
+import ctypes, os, platform, signal
+clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+CLONE_PARENT = 0x8000
+for child in range(3):
+    if ctypes.CDLL(None).syscall(clone, CLONE_PARENT | 17, 0, 0, 0, 0) == 0:
+        while child: signal.pause()
+        os._exit(3)`;
+
 /** Attaches to a process and waits for nothing more of it. */
 const TRACER = `
 import ctypes, os, sys, time
@@ -47,6 +57,18 @@ const CASES: Record<string, () => Promise<unknown>> = {
     if (held) tracer.kill();
     await tracer.status;
     return [new TextDecoder().decode(value), signal, held];
+  },
+  /** A command makes children of this program: one that has ended, two that live. */
+  async given() {
+    const box = await Sandbox.create({
+      ...base(),
+      rootfs: "/",
+      ephemeral: true,
+      capAdd: ["SYS_ADMIN"],
+    });
+    const { code, stderr } = await box.output(["python3", "-c", GIVER]);
+    await box.close();
+    return [code, stderr];
   },
   async lasting() {
     await using box = await Sandbox.create({ ...base(), tmpfs: ["/work"] });

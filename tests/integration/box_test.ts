@@ -206,6 +206,15 @@ testOn(
 );
 
 testOn(
+  ["helper", "busybox", "root", "python3"],
+  "a sandbox ends whose command has given its children to the program",
+  async () => {
+    await using box = makeBox();
+    await runCases(box, { given: [0, ""] }, false);
+  },
+);
+
+testOn(
   ["helper", "busybox", "root"],
   "the library counts and limits, each run by itself",
   async () => {

@@ -258,28 +258,46 @@ testOn(
       const line = ["/usr/bin/env", "-i", ...variables, room.path];
       return (await start(line).done).stdout.trim().split("\n");
     };
+    // Root's home is in passwd.
+    const none = Deno.uid() === 0 ? [] : ["DENO_DIR=/dev/null/none"];
     const own = `XDG_RUNTIME_DIR=${runtime}`;
     const given = `DENO_DIR=${runtime}/rustyrun.deno`;
     assertEquals(await become(own, "A=b"), [given, own, "A=b"]);
     assertEquals(await become("HOME=", own), [given, "HOME=", own]);
     for (
       const variables of [
-        ["A=b"],
         [own, "HOME=/x"],
         [own, "DENO_DIR=/x"],
         [own, "XDG_CACHE_HOME=/x"],
+      ]
+    ) assertEquals(await become(...variables), variables);
+    for (
+      const variables of [
+        ["A=b"],
         [`XDG_RUNTIME_DIR=${room.dir}/none`],
         [`XDG_RUNTIME_DIR=${"/x".repeat(3000)}`],
       ]
-    ) assertEquals(await become(...variables), variables);
+    ) assertEquals(await become(...variables), [...none, ...variables]);
     for (const home of ["/dev/null", "/dev/null/x/y", `/${"x".repeat(5000)}`]) {
-      assertEquals(await become("A=b", `HOME=${home}`, "C=d"), ["A=b", "C=d"]);
+      const without = await become("A=b", `HOME=${home}`, "C=d");
+      assertEquals(without, [...none, "A=b", "C=d"]);
       assertEquals(await become(`HOME=${home}`, own), [given, own]);
     }
     if (Deno.uid() !== 0) return;
     // Another's directory.
     Deno.chownSync(runtime, USERS.single, USERS.single);
     assertEquals(await become(own), [own]);
+    using theirs = new FrontRoom(["/usr/bin/env"], undefined, true);
+    Deno.chmodSync(theirs.dir, 0o755);
+    const user = asUser(["/usr/bin/env", "-i", "A=b", theirs.path]);
+    assertEquals(
+      (await start(user).done).stdout,
+      [
+        "DENO_DIR=/dev/null/none",
+        "A=b",
+        "",
+      ].join("\n"),
+    );
   },
 );
 

@@ -13,6 +13,7 @@ import {
   explainBox,
   killRun,
   pauseBox,
+  reapBox,
   resumeBox,
   thawBox,
 } from "./end.ts";
@@ -45,6 +46,7 @@ export const CALLS = {
   resumeBox,
   thawBox,
   deleteBox,
+  reapBox,
   readBoxFile,
   writeBoxFile,
   listBoxFiles,

@@ -8,6 +8,7 @@ import { closeFd, pollFds, trySyscall } from "../../../ffi/libc.ts";
 import { thawKilled } from "../../cgroups/calm.ts";
 import { freezeCgroups, thawCgroups } from "../../cgroups/control.ts";
 import { deleteContainer } from "../../container/delete.ts";
+import { reapNamespace } from "../../container/kill_namespace.ts";
 import { type Explained, explainPlan } from "../../explain.ts";
 import { examine, type Finding } from "../../doctor.ts";
 import { gatherFacts } from "../../host.ts";
@@ -93,6 +94,12 @@ export function thawBox(
   { dirs, pid, pidfd }: Pick<StartedBox, "dirs" | "pid" | "pidfd">,
 ): void {
   thawKilled(dirs, () => pollFds([pidfd], 0).length > 0 ? undefined : pid);
+}
+
+/** Reaps children that its commands have given to this program: it does not end
+ * before. Those of runs are to be reaped by then. */
+export function reapBox({ pidfd }: Pick<StartedBox, "pidfd">): void {
+  reapNamespace(pidfd);
 }
 
 /** Lets them go on. */
