@@ -5,7 +5,8 @@
  * @module
  */
 
-import { openFd, pollFds, readFd, writeFd } from "../ffi/libc.ts";
+import { openFd, readFd, writeFd } from "../ffi/libc.ts";
+import { pollFds } from "../ffi/poll.ts";
 import { BuildError, ROOT } from "../scripts/build.ts";
 import { CpuMeter } from "./processes.ts";
 import { mustRun, type Room } from "./room.ts";

@@ -11,10 +11,10 @@ import {
   closeFd,
   cstring,
   openFd,
-  pollFds,
   syscall,
   type SyscallArg,
 } from "../ffi/libc.ts";
+import { pollFds } from "../ffi/poll.ts";
 import { SyscallError } from "../ffi/errno.ts";
 import { BuildError } from "../scripts/build.ts";
 

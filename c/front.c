@@ -59,10 +59,29 @@ static void *get_room(size_t size)
 	return p == MAP_FAILED ? NULL : p;
 }
 
+/* Returns 0 or the errno. Whoever has the same open file may have set O_NONBLOCK
+ * on it. */
+static int print(int stream, const char *p, size_t left)
+{
+	struct pollfd room = { .fd = stream, .events = POLLOUT };
+	ssize_t n;
+
+	for (; left; left -= (size_t)n, p += n) {
+		n = write(stream, p, left);
+		if (n >= 0)
+			continue;
+		if (errno == EAGAIN)
+			poll(&room, 1, -1);
+		else if (errno != EINTR)
+			return errno;
+		n = 0;
+	}
+	return 0;
+}
+
 static void say(const char *text)
 {
-	if (write(2, text, strlen(text)) < 0)
-		return;
+	print(2, text, strlen(text));
 }
 
 _Noreturn static void give_up(const char *name, const char *why)
@@ -350,20 +369,6 @@ _Noreturn static void end(const char *why)
 	say(why);
 	say("\n  hint: rustyrun list shows whether anything was made; the same command again starts anew\n");
 	_exit(1);
-}
-
-static void print(int stream, const char *p, size_t left)
-{
-	ssize_t n = 0;
-
-	for (; left; left -= (size_t)n, p += n) {
-		n = write(stream, p, left);
-		if (n < 0 && errno == EINTR)
-			n = 0;
-		if (n < 0)
-			break;
-	}
-	answer(FRONT_PRINT, n < 0 ? -errno : 0, 0, NULL);
 }
 
 /* Of SPAWN and BECOME. */

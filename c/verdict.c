@@ -34,7 +34,10 @@ static void print(const char *text, size_t size)
 		wake_on();
 		n = write(2, text, size);
 		wake_off(&unused);
-		if (n < 0 && errno == EINTR)
+		/* Whoever has the same open file may have set O_NONBLOCK on it. */
+		if (n < 0 && errno == EAGAIN && !wake_is_open())
+			poll(&p, 1, -1);
+		if (n < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
 		if (n <= 0)
 			return;

@@ -10,6 +10,7 @@
 import { keepChildren } from "../ffi/children.ts";
 import { writeAtOnce } from "../ffi/at_once.ts";
 import { execProgram, spawnProgram, waitProcess } from "../ffi/libc.ts";
+import { pollFds, POLLIN, POLLOUT } from "../ffi/poll.ts";
 
 /** Why a call goes no further here: nobody is told of it. */
 export class CallLeft extends Error {
@@ -100,12 +101,25 @@ export interface Outlet {
 
 const pathOf = (program: number) => `/proc/self/fd/${program}`;
 
+/** Reads or writes a standard stream, and waits for it. Whoever has the same open
+ * file, as a container has, may have set O_NONBLOCK on it; open(2). */
+function waitOn<T>(fd: 0 | 1 | 2, act: () => T): T {
+  for (;;) {
+    try {
+      return act();
+    } catch (error) {
+      if (!(error instanceof Deno.errors.WouldBlock)) throw error;
+      pollFds([fd], -1, fd === 0 ? POLLIN : POLLOUT);
+    }
+  }
+}
+
 /** This process does it itself. */
 export const ownOutlet: Outlet = {
   write(stream, bytes) {
     const out = stream === 1 ? Deno.stdout : Deno.stderr;
     for (let at = 0; at < bytes.length;) {
-      at += out.writeSync(bytes.subarray(at));
+      at += waitOn(stream, () => out.writeSync(bytes.subarray(at)));
     }
   },
   writeTo: writeAtOnce,
@@ -114,7 +128,7 @@ export const ownOutlet: Outlet = {
     let size = 0;
     for (;;) {
       const buffer = new Uint8Array(65536);
-      const n = Deno.stdin.readSync(buffer);
+      const n = waitOn(0, () => Deno.stdin.readSync(buffer));
       if (n === null) break;
       chunks.push(buffer.subarray(0, n));
       size += n;

@@ -6,7 +6,8 @@
  */
 
 import { assertEquals } from "@std/assert";
-import { closeFd, pollFds, syscall } from "../ffi/libc.ts";
+import { closeFd, syscall } from "../ffi/libc.ts";
+import { pollFds } from "../ffi/poll.ts";
 import { acceptPackets, listenPackets } from "../ffi/listening.ts";
 import { type Packet, receivePacket, sendWithFds } from "../ffi/packets.ts";
 import { programPath } from "../scripts/build.ts";

@@ -11,11 +11,11 @@ import {
   fillMemfd,
   makeMemfd,
   openFd,
-  pollFds,
   readFd,
   waitProcess,
   writeFd,
 } from "../ffi/libc.ts";
+import { pollFds } from "../ffi/poll.ts";
 import { sendWithFds } from "../ffi/packets.ts";
 import { makePipe } from "../ffi/pipe.ts";
 import { sendRest } from "../mod/container/launch/rest.ts";

@@ -6,7 +6,8 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { closeFd, pollFds } from "../ffi/libc.ts";
+import { closeFd } from "../ffi/libc.ts";
+import { pollFds } from "../ffi/poll.ts";
 import {
   acceptPackets,
   connectPackets,

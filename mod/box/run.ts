@@ -5,7 +5,8 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { closeFd, pollFds, RUSAGE, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, RUSAGE, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { parseSize } from "../config/flags/numbers.ts";
 import { ContainerError } from "../errors.ts";
 import { parseSignal } from "../signals.ts";

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { closeFd, cstring, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { calmCgroups } from "../cgroups/calm.ts";
 import { checkId } from "../config/id.ts";
 import { ContainerError } from "../errors.ts";

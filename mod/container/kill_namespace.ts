@@ -10,7 +10,8 @@ import {
   readLinkSync,
   readTextFileSync,
 } from "../../ffi/files.ts";
-import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { isGone, SyscallError } from "../../ffi/errno.ts";
 import { isAlive, type State } from "../state.ts";
 

@@ -9,11 +9,11 @@ import { removeSync } from "../../ffi/files.ts";
 import {
   closeFd,
   openFd,
-  pollUntilEnd,
   readFd,
   syscall,
   trySyscall,
 } from "../../ffi/libc.ts";
+import { pollUntilEnd } from "../../ffi/poll.ts";
 import { errnoOf } from "../../ffi/errno.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";

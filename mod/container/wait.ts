@@ -5,13 +5,8 @@
  * @module
  */
 
-import {
-  closeFd,
-  cstring,
-  pollFds,
-  syscall,
-  trySyscall,
-} from "../../ffi/libc.ts";
+import { closeFd, cstring, syscall, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import { isAlive, readExitCode, readState } from "../state.ts";
@@ -54,12 +49,12 @@ function cannotTell(id: string, removed: boolean): ContainerError {
     `Cannot tell how "${id}" ended: ${
       removed
         ? "it was removed when it ended, and its exit code with it"
-        : "its exit code went to whoever started it"
+        : "its exit code was not kept"
     }`,
     {
       code: "exit-code-unknown",
       hint:
-        "rustyrun run keeps it with --keep, and with -d unless there is --rm",
+        "It goes to whoever starts the container; rustyrun run keeps it with --keep, and with -d unless there is --rm or its disk is full",
       exitCode: 1,
     },
   );

@@ -5,7 +5,8 @@
  * @module
  */
 
-import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { type Packet, receiveLast, receivePacket } from "../../ffi/packets.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { CallerGone, type Outlet } from "../outlet.ts";

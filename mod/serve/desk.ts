@@ -8,7 +8,8 @@
 
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
-import { closeFd, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { acceptPackets, unblock } from "../../ffi/listening.ts";
 import { packetPair, receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import { encodeRecord, VERB } from "./protocol.ts";

@@ -7,7 +7,8 @@
 
 import { SyscallError } from "../../ffi/errno.ts";
 import { CallerGone, CallLeft, type Outlet } from "../outlet.ts";
-import { closeFd, pollFds, syscall, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, syscall, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { readPeer } from "../../ffi/listening.ts";
 import { asDeno } from "../../ffi/files.ts";
 import {

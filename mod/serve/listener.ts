@@ -16,11 +16,11 @@ import {
   closeFd,
   cstring,
   openFd,
-  pollFds,
   setCloexec,
   trySyscall,
   writeFd,
 } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import {
   connectPackets,
   isListening,

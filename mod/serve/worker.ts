@@ -11,7 +11,8 @@ import {
   readLinkSync,
   readTextFileSync,
 } from "../../ffi/files.ts";
-import { pollFds, trySyscall } from "../../ffi/libc.ts";
+import { trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { readPeer } from "../../ffi/listening.ts";
 import { receivePacket } from "../../ffi/packets.ts";
 import { beNobodys, describeSelf, type Program, serveCall } from "./call.ts";

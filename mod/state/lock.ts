@@ -4,7 +4,8 @@
  * @module
  */
 
-import { closeFd, cstring, pollFds, trySyscall } from "../../ffi/libc.ts";
+import { closeFd, cstring, trySyscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { SyscallError } from "../../ffi/errno.ts";
 import { ContainerError } from "../errors.ts";
 import type { StateDir } from "./model.ts";

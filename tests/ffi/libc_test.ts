@@ -14,9 +14,6 @@ import {
   libc,
   limitProcess,
   openFd,
-  pollFds,
-  POLLIN,
-  pollUntilEnd,
   readFd,
   sealedMemfd,
   seek,
@@ -27,6 +24,7 @@ import {
   waitProcess,
   writeFd,
 } from "../../ffi/libc.ts";
+import { pollFds, POLLIN, pollUntilEnd } from "../../ffi/poll.ts";
 import { packetPair, receivePacket, sendWithFds } from "../../ffi/packets.ts";
 
 libc();

@@ -11,10 +11,10 @@ import {
   closeFd,
   libc,
   openFd,
-  pollFds,
   spawnProgram,
   waitProcess,
 } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { receivePacket, sendWithFds } from "../../ffi/packets.ts";
 import {
   ANSWER_SIZE,

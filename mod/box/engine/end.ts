@@ -4,7 +4,8 @@
  * @module
  */
 
-import { closeFd, pollFds, trySyscall } from "../../../ffi/libc.ts";
+import { closeFd, trySyscall } from "../../../ffi/libc.ts";
+import { pollFds } from "../../../ffi/poll.ts";
 import { thawKilled } from "../../cgroups/calm.ts";
 import { freezeCgroups, thawCgroups } from "../../cgroups/control.ts";
 import { deleteContainer } from "../../container/delete.ts";

@@ -9,7 +9,8 @@
  */
 
 import { O } from "../../../ffi/constants.ts";
-import { closeFd, cstring, pollFds, trySyscall } from "../../../ffi/libc.ts";
+import { closeFd, cstring, trySyscall } from "../../../ffi/libc.ts";
+import { pollFds } from "../../../ffi/poll.ts";
 import { runPlan } from "../../process.ts";
 import { readTextFileSync } from "../../../ffi/files.ts";
 import { unescapeMountinfo } from "../../host.ts";

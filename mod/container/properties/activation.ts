@@ -7,13 +7,8 @@
  */
 
 import { chmodSync, mkdirSync } from "../../../ffi/files.ts";
-import {
-  closeFd,
-  pollFds,
-  pollUntilEnd,
-  readFd,
-  syscall,
-} from "../../../ffi/libc.ts";
+import { closeFd, readFd, syscall } from "../../../ffi/libc.ts";
+import { pollFds, pollUntilEnd } from "../../../ffi/poll.ts";
 import { sendWithFds } from "../../../ffi/packets.ts";
 import { fromBytes, toBytes } from "../../../ffi/bytes.ts";
 import { bindDatagram, connectDatagram } from "../../../ffi/socket.ts";
