@@ -148,4 +148,16 @@ struct k_dirent64 { /* getdents64(2) */
 };
 #define K_DT_DIR 4
 
+struct k_fsxattr { /* ioctl_fsxattr: project and flags of an inode */
+	uint32_t fsx_xflags;
+	uint32_t fsx_extsize;
+	uint32_t fsx_nextents;
+	uint32_t fsx_projid;
+	uint32_t fsx_cowextsize;
+	unsigned char fsx_pad[8];
+};
+#define K_FS_IOC_FSGETXATTR 0x801c581ful
+#define K_FS_IOC_FSSETXATTR 0x401c5820ul
+#define K_FS_XFLAG_PROJINHERIT 0x00000200u
+
 #endif

@@ -152,6 +152,19 @@ static const char *hoisted_name(char name[32], uint32_t v)
 	return name;
 }
 
+/* A directory that hands on its project (quota) takes none of another's: EXDEV.
+ * Returns whether it did so until now. */
+static bool end_project(int dir)
+{
+	struct k_fsxattr it;
+
+	if (syscall(SYS_ioctl, dir, K_FS_IOC_FSGETXATTR, &it) < 0 ||
+	    !(it.fsx_xflags & K_FS_XFLAG_PROJINHERIT))
+		return false;
+	it.fsx_xflags &= ~K_FS_XFLAG_PROJINHERIT;
+	return syscall(SYS_ioctl, dir, K_FS_IOC_FSSETXATTR, &it) == 0;
+}
+
 /* Moves base/<dir>/name to base/.rustyrun-N. */
 static int hoist(int base, int dir, const char *name)
 {
@@ -172,6 +185,8 @@ static int hoist(int base, int dir, const char *name)
 			again = true;
 			continue;
 		}
+		if (errno == EXDEV && end_project(base))
+			continue;
 		if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
 			return -1;
 		hoisted++; /* the container has used that name */

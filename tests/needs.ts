@@ -216,6 +216,11 @@ export const NEEDS = {
   loop: () =>
     probeList(["losetup", "-f"]) && findProgram("fsfreeze") !== undefined &&
     findProgram("mkfs.ext4") !== undefined,
+  /** A disk whose directories belong to projects; ext4 has them where the kernel
+   * counts quotas. */
+  xfs: () =>
+    probeList(["losetup", "-f"]) && findProgram("mkfs.xfs") !== undefined &&
+    Deno.readTextFileSync("/proc/filesystems").includes("\txfs\n"),
   /** Any process can be given a policy of scheduling. */
   chrt: () =>
     probeList([

@@ -13,6 +13,7 @@
 #include <linux/close_range.h>
 #include <linux/fcntl.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/keyctl.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
@@ -245,6 +246,12 @@ int main(void)
 	DIRENT(d_type);
 	DIRENT(d_name);
 	NUMBER(DT_DIR);
+	KERNEL("fsxattr", sizeof(struct k_fsxattr), sizeof(struct fsxattr));
+	FIELD(fsxattr, fsx_xflags);
+	FIELD(fsxattr, fsx_projid);
+	NUMBER(FS_IOC_FSGETXATTR);
+	NUMBER(FS_IOC_FSSETXATTR);
+	NUMBER(FS_XFLAG_PROJINHERIT);
 	KERNEL("TIOCGPTPEER", K_TIOCGPTPEER, TIOCGPTPEER);
 	return 0;
 }

@@ -6,6 +6,7 @@
  */
 
 import { assertEquals } from "@std/assert";
+import { existsSync } from "../../ffi/files.ts";
 import { findProgram, probe, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
 import { killKeepers, makeRubbishRoom } from "./rubbish_room.ts";
@@ -16,20 +17,37 @@ function must(program: string, ...words: string[]): void {
   assertEquals(code, 0, `${program} ${words.join(" ")}: ${stdout}`);
 }
 
-/** A disk of its own in a directory, which can stand still. */
-function mountDisk(dir: string, image: string) {
+/** A disk of its own in a directory. */
+function mountDisk(
+  dir: string,
+  image: string,
+  bytes: number,
+  ...make: string[]
+) {
   Deno.writeFileSync(image, new Uint8Array());
-  Deno.truncateSync(image, 64 << 20);
-  must(findProgram("mkfs.ext4") ?? "mkfs.ext4", "-q", "-F", image);
+  Deno.truncateSync(image, bytes);
+  const [program = "", ...words] = make;
+  must(findProgram(program) ?? program, "-q", ...words, image);
   must("mount", "-o", "loop", image, dir);
+  return {
+    [Symbol.dispose]() {
+      must("umount", "-l", dir);
+      Deno.removeSync(image);
+    },
+  };
+}
+
+/** One that can stand still. */
+function mountFreezing(dir: string, image: string) {
+  const disk = mountDisk(dir, image, 64 << 20, "mkfs.ext4", "-F");
+  probe("rmdir", `${dir}/lost+found`);
   return {
     freeze: () => must("fsfreeze", "-f", dir),
     thaw: () => must("fsfreeze", "-u", dir),
     [Symbol.dispose]() {
       // It may have been thawed.
       probe("fsfreeze", "-u", dir);
-      must("umount", "-l", dir);
-      Deno.removeSync(image);
+      disk[Symbol.dispose]();
     },
   };
 }
@@ -39,8 +57,7 @@ testOn(
   "a run does not wait for a disk that stands still, on which another left files",
   async () => {
     await using room = makeRubbishRoom();
-    using disk = mountDisk(room.uppers, `${room.dir}/disk`);
-    probe("rmdir", `${room.uppers}/lost+found`);
+    using disk = mountFreezing(room.uppers, `${room.dir}/disk`);
     const running = await room.start("echo > /tmp/file; exec sleep 1000");
     await killKeepers(running);
     disk.freeze();
@@ -50,6 +67,26 @@ testOn(
     disk.thaw();
     await sweepAll(room);
     await running.done;
+  },
+);
+
+testOn(
+  [...NEEDS, "xfs"],
+  "a directory of another project than its layer's is removed with it",
+  async () => {
+    await using room = makeRubbishRoom();
+    const { uppers, dir } = room;
+    using _ = mountDisk(uppers, `${dir}/disk`, 320 << 20, "mkfs.xfs");
+    must("chattr", "+P", "-p", "5", uppers);
+    const running = await room.start("mkdir -p /x/y/z; exec sleep 1000");
+    // Without a user namespace root in there may do so.
+    const x = `${room.upper()}/x`;
+    await waitFor(() => existsSync(`${x}/y/z`));
+    must("chattr", "-p", "77", x, `${x}/y`, `${x}/y/z`);
+    await killKeepers(running);
+    await sweepAll(room);
+    await running.done;
+    assertEquals(room.listUppers(), []);
   },
 );
 
@@ -64,7 +101,7 @@ testOn(
     });
     const dir = `${room.dir}/volume`;
     Deno.mkdirSync(dir);
-    using disk = mountDisk(dir, `${room.dir}/disk`);
+    using disk = mountFreezing(dir, `${room.dir}/disk`);
     const running = await room.start(
       "while :; do echo >> /v/file; done",
       "-v",
