@@ -298,6 +298,28 @@ testOn(
   },
 );
 
+testOn(
+  ["root"],
+  "in a container that may mount is what its user may, on every path",
+  () => {
+    using room = makeRoom();
+    const weak = { ...makeWeak(room), mounts: true };
+    assertEquals(text(readFile(weak, "/ours/open", 99)), "open");
+    writeFile(weak, "/theirs/own/file", bytes("1"));
+    assertEquals(text(readFile(weak, "/theirs/own/file", 99)), "1");
+    for (
+      const act of [
+        () => readFile(weak, "/ours/secret", 99),
+        () => writeFile(weak, "/ours/open", bytes("x")),
+        () => removeFile(weak, "/ours/open", false),
+        () => copyOut(weak, "/ours", `${room.dir}/out`),
+      ]
+    ) assertEquals(codeOf(act), "file-access");
+    const strong = { ...weak, strong: true };
+    assertEquals(text(readFile(strong, "/ours/secret", 99)), "secret");
+  },
+);
+
 testOn(["root"], "what the container's user may behind a link is done", () => {
   using room = makeRoom();
   const weak = makeWeak(room);

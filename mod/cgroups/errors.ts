@@ -153,7 +153,7 @@ const HINTS: Hint[] = [
     errno: "EBUSY",
     code: "cgroup-refused",
     hint:
-      "It is in use: by a process, by a cgroup below it, or by one that has it for itself (cpu_exclusive)",
+      "It is in use: by a process, by a cgroup below it, or by one that has it for itself (cpu_exclusive); or the machine has as many memory cgroups as the kernel has numbers for (65,535)",
   },
   {
     errno: "EOPNOTSUPP",

@@ -23,6 +23,8 @@ interface Mounted {
   parent: number;
   /** Its file system: "8:1". */
   device: string;
+  /** Which directory of that it shows. */
+  inside: string;
   path: string;
   /** Type of its file system: "proc". */
   type: string;
@@ -50,6 +52,7 @@ export function listMounts(proc: string): Mounted[] {
       id: Number(it[0]),
       parent: Number(it[1]),
       device: it[2]!,
+      inside: unescapeMountinfo(it[3]!),
       path: unescapeMountinfo(it[4]!),
       type: it[it.indexOf("-", 6) + 1]!,
       readonly: it[5]!.split(",").includes("ro"),

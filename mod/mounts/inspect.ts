@@ -40,6 +40,7 @@ import {
 
 import { findBrought } from "./brought.ts";
 import { isStaged } from "./context.ts";
+import { refuseExposed } from "./exposed.ts";
 import { findBehind, findKernelOwn } from "./kernel_own.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { listBound } from "./devices.ts";
@@ -102,6 +103,7 @@ export function inspectMounts(
       : undefined;
     if (lack !== undefined) unmet.set(at, lack);
   }
+  refuseExposed(config, sources, facts.proc);
   const devices = config.hostDevices.map(lookUpDevice);
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = isStaged(config, facts);

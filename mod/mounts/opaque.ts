@@ -12,13 +12,13 @@
  * @module
  */
 
-import { MOUNT_ATTR, O, S_IF } from "../../ffi/constants.ts";
+import { O, S_IF } from "../../ffi/constants.ts";
 import { lstatSync, realPathSync } from "../../ffi/files.ts";
 import type { Config } from "../config/config.ts";
 import { ContainerError } from "../errors.ts";
 import type { Op } from "../plan.ts";
 import type { MountContext } from "./context.ts";
-import { parseMountOptions } from "./options.ts";
+import { isWritable } from "./exposed.ts";
 import type { MountHost, Veil } from "./model.ts";
 import { isUnder, splitPath } from "./path.ts";
 
@@ -56,14 +56,9 @@ export function findWritable(
   sources: ReadonlyMap<number, string>,
 ): string | undefined {
   if (!spec.linux?.uidMappings?.some((it) => it.hostID === 0)) return undefined;
-  return spec.mounts?.find((mount, at) => {
-    if (sources.get(at) !== "directory") return false;
-    const { set, clear, recursiveSet, recursiveBind } = parseMountOptions(
-      mount.options ?? [],
-    );
-    const readonly = recursiveBind ? recursiveSet & ~clear : set;
-    return (readonly & MOUNT_ATTR.RDONLY) === 0;
-  })?.destination;
+  return spec.mounts?.find((mount, at) =>
+    sources.get(at) === "directory" && isWritable(mount)
+  )?.destination;
 }
 
 /**

@@ -267,6 +267,33 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
       Deno.removeSync(volume, { recursive: true });
     }
   },
+  /** The same by a mount. */
+  async mounted() {
+    const volume = Deno.makeTempDirSync({ prefix: "rustyrun-test-mounted-" });
+    const secret = `${volume}/closed/secret`;
+    try {
+      Deno.chmodSync(volume, 0o755);
+      Deno.mkdirSync(`${volume}/closed`, { mode: 0o700 });
+      Deno.writeTextFileSync(secret, "secret", { mode: 0o600 });
+      await using box = await Sandbox.create({
+        ...base(),
+        volumes: [`${volume}:/v`],
+        tmpfs: ["/tmp"],
+        userns: "0:100000:65536",
+        capAdd: ["SYS_ADMIN"],
+      });
+      await box.writeFile("/tmp/own", "own");
+      const mounting = await box.output(sh("mount --bind /v/closed /tmp"));
+      return [
+        mounting.stderr,
+        await codeOf(() => box.readTextFile("/tmp/secret")),
+        await codeOf(() => box.writeFile("/tmp/secret", "written")),
+        Deno.readTextFileSync(secret),
+      ];
+    } finally {
+      Deno.removeSync(volume, { recursive: true });
+    }
+  },
   /** One command each whose cgroup is systemd's, which takes it away at once. */
   async units() {
     const run = (...words: string[]) =>

@@ -187,11 +187,14 @@ testOn(
 
 testOn(
   ["helper", "busybox", "root"],
-  "a link that a command makes leads to nothing that it may not use itself",
+  "a link or a mount that a command makes leads to nothing that it may not use itself",
   async () => {
     await using box = makeBox();
     const none = ["file-access", "file-access", "secret"];
-    await runCases(box, { links: [...none, ...none, "secret"] }, false);
+    await runCases(box, {
+      links: [...none, ...none, "secret"],
+      mounted: ["", "file-access", "file-access", "secret"],
+    }, false);
   },
 );
 

@@ -15,10 +15,10 @@ import {
 import type { Root } from "../../container/inside/rights.ts";
 import type { StartedBox } from "./start.ts";
 
-type Box = Pick<StartedBox, "files" | "owner" | "strong" | "others">;
+type Box = Pick<StartedBox, "files" | "owner" | "strong" | "others" | "mounts">;
 
-function rootOf({ files, owner, strong, others }: Box): Root {
-  return { fd: files, ...owner, strong: strong && !others, others };
+function rootOf({ files, owner, strong, others, mounts }: Box): Root {
+  return { fd: files, ...owner, strong: strong && !others, others, mounts };
 }
 
 /** Reads a regular file of at most so many bytes. */

@@ -60,6 +60,8 @@ export interface StartedBox {
   strong: boolean;
   /** Commands have run in it as another user. */
   others: boolean;
+  /** It may mount. */
+  mounts: boolean;
   /** Its cgroups. */
   dirs: CgroupDir[];
   /** What it does not get of what was asked for, and need not. */
@@ -121,6 +123,12 @@ function isStrong(config: Config, { caller }: Place): boolean {
   return (user?.uid ?? 0) === 0 &&
     (spec.linux?.uidMappings ?? []).length === 0 &&
     (capabilities?.effective ?? []).includes("CAP_DAC_OVERRIDE");
+}
+
+/** Whether a command may mount where the library sees it. */
+function mayMount({ spec }: Config): boolean {
+  const { bounding = [] } = spec.process?.capabilities ?? {};
+  return bounding.includes("CAP_SYS_ADMIN");
 }
 
 /** The configuration that options describe, and where its container lives: for
@@ -190,6 +198,7 @@ function takeBox(
     owner: ownerIn(prepared.config),
     strong: isStrong(prepared.config, place),
     others: false,
+    mounts: mayMount(prepared.config),
     dirs: prepared.cgroup.dirs,
     warnings,
   };

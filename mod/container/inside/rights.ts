@@ -1,9 +1,10 @@
 /**
  * With whose rights a path of a container is used. What the path itself says is the
- * caller's word, and goes by the caller's rights. A link on its way may be the work
- * of who lives in the container, and lead to what that may not read or write, in a
- * volume as well: behind one, the rights are those of the container's user, and
- * nobody's where it has had others.
+ * caller's word, and goes by the caller's rights. A link on its way, or a mount, may
+ * be the work of who lives in the container, and lead to what that may not read or
+ * write, in a volume as well: behind a link, and everywhere in a container that may
+ * mount, the rights are those of the container's user, and nobody's where it has had
+ * others.
  *
  * @module
  */
@@ -20,6 +21,8 @@ export interface Root extends Owner {
   strong: boolean;
   /** Others than its user have run in it: a link may be anybody's. */
   others?: boolean;
+  /** It has CAP_SYS_ADMIN: no path is the caller's word. */
+  mounts?: boolean;
 }
 
 /** Whom nothing belongs to: what everybody may is left. */
@@ -45,6 +48,18 @@ function isRefused(error: unknown): boolean {
     (error.code === "EACCES" || error.code === "EPERM");
 }
 
+/** Why the rights are the container's user's. */
+const THEIRS = {
+  link: {
+    why: "a symbolic link leads there",
+    hint: "Name the place itself, without a link on the way",
+  },
+  mount: {
+    why: "the container may mount",
+    hint: "Without CAP_SYS_ADMIN, a path without a link goes by your rights",
+  },
+};
+
 /**
  * Does something at a path: first as if it held no link, then, where it does,
  * with the rights of the container's user.
@@ -61,10 +76,11 @@ export function eachWay<T>(
   call: (walk: Walk, asUser: Act) => T,
 ): T {
   const { fd, strong } = root;
+  const mounts = root.mounts === true && !strong;
   const first: Act = makes ? (it) => actAs(root, it) : plainly;
   return attempt(doing, () => {
     try {
-      return first(() => call({ fd, links: strong }, plainly));
+      if (!mounts) return first(() => call({ fd, links: strong }, plainly));
     } catch (error) {
       const isLink = error instanceof SyscallError && error.code === "ELOOP";
       if (strong || !isLink) throw error;
@@ -74,17 +90,11 @@ export function eachWay<T>(
         { fd, links: true },
         (it) => actAs(root.others ? NOBODY : root, it, { bare: true }),
       );
-    } catch (error) {
-      if (!isRefused(error)) throw error;
-      throw fileError(
-        doing,
-        "a symbolic link leads there, and the container's user has no right to",
-        "file-access",
-        {
-          hint: "Name the place itself, without a link on the way",
-          cause: error,
-        },
-      );
+    } catch (cause) {
+      if (!isRefused(cause)) throw cause;
+      const { why, hint } = mounts ? THEIRS.mount : THEIRS.link;
+      const text = `${why}, and the container's user has no right to`;
+      throw fileError(doing, text, "file-access", { hint, cause });
     }
   });
 }
