@@ -25,8 +25,13 @@ const STATUS = [
 ].join("\n");
 
 /** A configuration with these capabilities. */
-function configWith(spec: Record<string, unknown>): Pick<Config, "spec"> {
-  return { spec: { ociVersion: "1.2.0", ...spec } } as Pick<Config, "spec">;
+function configWith(
+  spec: Record<string, unknown>,
+): Pick<Config, "spec" | "bundle"> {
+  return { spec: { ociVersion: "1.2.0", ...spec }, bundle: "/b" } as Pick<
+    Config,
+    "spec" | "bundle"
+  >;
 }
 
 Deno.test("what is restored may do no more than config.json lets it", () => {
@@ -37,7 +42,7 @@ Deno.test("what is restored may do no more than config.json lets it", () => {
     },
   });
   const judge = (change: [string, string] = ["", ""], filter = true) =>
-    judgeHeld([parseHeld(1, STATUS.replace(...change))], config, filter);
+    judgeHeld([parseHeld(STATUS.replace(...change))], config, filter);
   assertEquals(judge(), undefined);
   for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"]) {
     const line = STATUS.split("\n").find((it) => it.startsWith(set))!;
@@ -56,7 +61,7 @@ Deno.test("what is restored may do no more than config.json lets it", () => {
   // A zombie has nothing any more.
   assertEquals(
     judgeHeld(
-      [parseHeld(1, "State:\tZ (zombie)\nCapPrm:\tffffffffffffffff")],
+      [parseHeld("State:\tZ (zombie)\nCapPrm:\tffffffffffffffff")],
       config,
       true,
     ),
@@ -67,7 +72,11 @@ Deno.test("what is restored may do no more than config.json lets it", () => {
 Deno.test("what is restored sees and writes no more than config.json lets it", () => {
   const config = configWith({
     root: { path: "r", readonly: true },
-    mounts: [{ destination: "/vol", source: "/v", options: ["bind", "ro"] }],
+    mounts: [
+      { destination: "/proc", type: "proc" },
+      { destination: "/vol", source: "/v", options: ["rbind", "ro"] },
+      { destination: "/cg", type: "cgroup" },
+    ],
     linux: {
       maskedPaths: ["/proc/kcore", "/proc/gone"],
       readonlyPaths: ["/proc/sys"],
@@ -76,19 +85,48 @@ Deno.test("what is restored sees and writes no more than config.json lets it", (
   const lines = [
     "9 8 254:0 / / ro - ext4 /dev/vda rw",
     "10 9 0:43 / /proc rw - proc proc rw",
+    "11 9 0:44 / /cg rw - cgroup2 cgroup rw",
     "13 9 254:0 /v /vol ro - ext4 /dev/vda rw",
     "15 10 0:5 /null /proc/kcore ro - devtmpfs dev rw",
     "16 10 0:43 /sys /proc/sys ro - proc proc rw",
   ];
-  const judge = (texts: readonly string[]) =>
-    judgeMounts(
+  const judge = (texts: readonly string[], may: string[] = []) => {
+    const process = { capabilities: { bounding: may } };
+    return judgeMounts(
       parseMounts(texts.join("\n")),
-      config,
-      (path) => path !== "/proc/gone",
-      (path) => path,
+      { ...config, spec: { ...config.spec, process } as Config["spec"] },
+      {
+        exists: (path) => path !== "/proc/gone",
+        resolve: (path) => path,
+        sources: ["/proc/kcore"],
+      },
     );
+  };
   assertEquals(judge(lines), undefined);
-  const faults = [0, 2, 3, 4].map((at) => [
+  const more = (path: string) => `17 9 0:99 / ${path} rw - proc proc rw`;
+  for (
+    const path of ["/cg/memory", "/vol/below", "/dev/null", "/dev/console"]
+  ) {
+    assertEquals(judge([...lines, more(path)]), undefined, path);
+  }
+  for (const path of ["/mnt", "/proc2", "/dev/sda", "/cgroups"]) {
+    assertEquals(
+      judge([...lines, more(path)]),
+      `has a mount at "${path}", and config.json has none`,
+    );
+  }
+  assertEquals(judge([...lines, more("/mnt")], ["CAP_SYS_ADMIN"]), undefined);
+  // The file itself, and what the runtime masks a directory by.
+  const itself = "17 10 0:43 /gone /proc/gone ro - proc proc rw";
+  assertEquals(
+    judge([...lines, itself]),
+    'shows something at "/proc/gone", which is masked',
+  );
+  assertEquals(
+    judge([...lines, "17 10 0:50 / /proc/gone ro - tmpfs tmpfs ro"]),
+    undefined,
+  );
+  const faults = [0, 3, 4, 5].map((at) => [
     judge(lines.filter((_, i) => i !== at)),
     judge(lines.map((it, i) => i === at ? it.replace(" ro ", " rw ") : it)),
   ]);

@@ -10,16 +10,23 @@ import { CAPS } from "../../../ffi/names.ts";
 import { identifyFile, isSameFile } from "../../../ffi/identity.ts";
 import {
   existsSync,
+  readDirSync,
   readLinkSync,
   readTextFileSync,
+  statSync,
 } from "../../../ffi/files.ts";
 import { readPids } from "../../cgroups/control.ts";
 import type { Config } from "../../config/config.ts";
-import { namespaceUse } from "../../config/namespaces.ts";
+import { formatIdMap, namespaceUse } from "../../config/namespaces.ts";
 import type { NamespaceType } from "../../config/schema.ts";
 import { ContainerError } from "../../errors.ts";
 import type { Prepared } from "../model.ts";
-import { type MountLine, parseMounts } from "./external.ts";
+import {
+  findSource,
+  type MountLine,
+  parseMounts,
+  placesOf,
+} from "./external.ts";
 import { findOther, type OpenSource } from "./sources.ts";
 
 /** Names in /proc/PID/ns. */
@@ -33,9 +40,8 @@ const NAMESPACES: Record<string, string> = {
   uts: "uts",
 };
 
-/** What is looked at of a process: fields of /proc/PID/status. */
+/** What is looked at of a thread: fields of its status in /proc. */
 export interface Held {
-  pid: number;
   zombie: boolean;
   /** Capabilities: bounding, permitted, effective, inheritable, ambient. */
   caps: readonly bigint[];
@@ -44,7 +50,7 @@ export interface Held {
 }
 
 /** Reads those fields. */
-export function parseHeld(pid: number, status: string): Held {
+export function parseHeld(status: string): Held {
   const fields = new Map(
     status.split("\n").map((line) => {
       const at = line.indexOf(":");
@@ -53,7 +59,6 @@ export function parseHeld(pid: number, status: string): Held {
   );
   const number = (name: string) => BigInt(`0x${fields.get(name) ?? "0"}`);
   return {
-    pid,
     zombie: fields.get("State")?.startsWith("Z") ?? false,
     caps: ["CapBnd", "CapPrm", "CapEff", "CapInh", "CapAmb"].map(number),
     noNewPrivs: fields.get("NoNewPrivs") === "1",
@@ -119,19 +124,57 @@ export function judgeHeld(
   return undefined;
 }
 
+/** What mounts are compared with. */
+export interface Known {
+  /** Whether a path of /proc or /sys is there on this kernel. */
+  exists(path: string): boolean;
+  /** The place inside that a destination leads to. */
+  resolve(path: string): string;
+  /** Places of what was mounted of the host's, which is compared as such. */
+  sources: readonly string[];
+}
+
+/** What the runtime itself mounts in /dev. */
+const DEVICES = ["null", "zero", "full", "random", "urandom", "tty", "console"]
+  .map((it) => `/dev/${it}`);
+
+/** Whether the configuration has a mount at a place. */
+function hasPlace(
+  place: string,
+  { spec, bundle }: Pick<Config, "spec" | "bundle">,
+  { resolve }: Known,
+): boolean {
+  const isThere = spec.mounts?.some(({ destination, type }) => {
+    const path = resolve(destination);
+    // Each hierarchy of v1 has a directory in there.
+    return place === path || type === "cgroup" && place.startsWith(`${path}/`);
+  });
+  return isThere || place === "/" || DEVICES.includes(place) ||
+    (spec.linux?.readonlyPaths ?? []).some((it) => resolve(it) === place) ||
+    findSource(place, placesOf({ spec, bundle }, resolve)) !== undefined;
+}
+
 /**
- * Compares a container's mounts with what its configuration hides.
+ * Compares a container's mounts with what its configuration has and hides. One
+ * that may mount may have others.
  *
- * @param exists whether a path of /proc or /sys is there on this kernel
  * @returns what is wrong; undefined for nothing
  */
 export function judgeMounts(
   mounts: readonly MountLine[],
-  { spec }: Pick<Config, "spec">,
-  exists: (path: string) => boolean,
-  resolve: (path: string) => string,
+  config: Pick<Config, "spec" | "bundle">,
+  known: Known,
 ): string | undefined {
+  const { spec } = config;
+  const { exists, resolve } = known;
   const at = new Map(mounts.map((it) => [it.path, it]));
+  const bounding = spec.process?.capabilities?.bounding ?? [];
+  const other = bounding.includes("CAP_SYS_ADMIN")
+    ? undefined
+    : mounts.find(({ path }) => !hasPlace(path, config, known));
+  if (other !== undefined) {
+    return `has a mount at "${other.path}", and config.json has none`;
+  }
   const isKernels = (path: string) => /^\/(?:proc|sys)\//.test(path);
   for (const path of spec.linux?.maskedPaths ?? []) {
     const mask = at.get(path);
@@ -141,6 +184,11 @@ export function judgeMounts(
     if (mask !== undefined && !mask.options.includes("ro")) {
       return `may write what masks "${path}"`;
     }
+    // What is masked would itself do for that, bound over itself.
+    if (
+      mask !== undefined && mask.type !== "tmpfs" &&
+      !known.sources.includes(path)
+    ) return `shows something at "${path}", which is masked`;
   }
   for (const path of spec.linux?.readonlyPaths ?? []) {
     const readonly = at.get(path)?.options.includes("ro") ?? false;
@@ -163,20 +211,39 @@ export function judgeMounts(
   return undefined;
 }
 
-/** Whether a process is in the namespaces that it is to be in. */
+/** The lines of a uid_map or gid_map, user_namespaces(7), in one order. */
+function sortMap(text: string): string {
+  return text.split("\n").map((it) => it.trim().split(/\s+/).join(" "))
+    .filter((it) => it !== "").sort().join(", ");
+}
+
+/** Whether a thread is in the namespaces that it is to be in.
+ *
+ * @param thread its directory in /proc */
 function judgeNamespaces(
-  pid: number,
+  thread: string,
   config: Config,
   own: string,
 ): string | undefined {
+  const { linux } = config.spec;
   for (const [type, name] of Object.entries(NAMESPACES)) {
     const use = namespaceUse(config, type as NamespaceType);
     if (use === "inherit") continue;
-    if (
-      readLinkSync(`/proc/${pid}/ns/${name}`) ===
-        readLinkSync(`${own}/ns/${name}`)
-    ) {
+    const has = readLinkSync(`${thread}/ns/${name}`);
+    if (has === readLinkSync(`${own}/ns/${name}`)) {
       return `is in the host's ${type} namespace`;
+    }
+    const path = linux?.namespaces?.find((it) => it.type === type)?.path;
+    if (use === "joined" && has !== `${name}:[${statSync(path!).ino}]`) {
+      return `is in another ${type} namespace than "${path}"`;
+    }
+  }
+  if (namespaceUse(config, "user") !== "new") return undefined;
+  for (const kind of ["uid", "gid"] as const) {
+    const wanted = formatIdMap(linux?.[`${kind}Mappings`] ?? []);
+    const has = readTextFileSync(`${thread}/${kind}_map`);
+    if (sortMap(has) !== sortMap(wanted)) {
+      return `has other ids: its ${kind}_map is ${sortMap(has)}`;
     }
   }
   return undefined;
@@ -208,12 +275,15 @@ export function judgePlace(
   if (!isSameFile(identifyFile(`/proc/${pid}/root`), root)) {
     throw refused("has another root file system");
   }
-  const wrong = judgeNamespaces(pid, config, own) ??
+  const wrong = judgeNamespaces(`/proc/${pid}`, config, own) ??
     judgeMounts(
       parseMounts(readTextFileSync(`/proc/${pid}/mountinfo`)),
       config,
-      existsSync,
-      resolve,
+      {
+        exists: existsSync,
+        resolve,
+        sources: sources.map(({ place }) => place),
+      },
     );
   if (wrong !== undefined) throw refused(wrong);
   const other = findOther(pid, sources);
@@ -234,8 +304,13 @@ export function judgeRights(
   own: string,
   label: string | undefined,
 ): void {
-  for (const it of listTree(pid)) {
-    const held = parseHeld(it, readTextFileSync(`/proc/${it}/status`));
+  const threads = listTree(pid).flatMap((it) =>
+    readDirSync(`/proc/${it}/task`).map(({ name }) =>
+      `/proc/${it}/task/${name}`
+    )
+  );
+  for (const it of threads) {
+    const held = parseHeld(readTextFileSync(`${it}/status`));
     if (held.zombie) continue;
     const wrong = judgeHeld([held], config, filter !== undefined) ??
       judgeNamespaces(it, config, own);
@@ -243,7 +318,7 @@ export function judgeRights(
     const wanted = label ?? config.spec.process?.apparmorProfile ??
       config.spec.process?.selinuxLabel;
     if (!wanted) continue;
-    const has = readTextFileSync(`/proc/${it}/attr/current`)
+    const has = readTextFileSync(`${it}/attr/current`)
       .replace(/[\0\n]/g, "").replace(/ \(\w+\)$/, "");
     if (has !== wanted) throw refused(`is not confined by "${wanted}"`);
   }
