@@ -58,8 +58,9 @@ export interface Caller {
   readonly inherited: Inherited;
 }
 
-/** A variable of the bundle's first lines: the current directory was deleted, and
- * this one is only where Deno could start. */
+/** A variable of the bundle's first lines: the current directory was deleted, may
+ * not be entered or has too long a path, and this one is only where Deno could
+ * start. */
 export const GONE = "RUSTYRUN_CWD_GONE";
 
 const SELF = "/proc/self";
@@ -89,7 +90,7 @@ function readEnvironment(): readonly string[] {
 
 /** The current directory of this process.
  *
- * @throws {ContainerError} when it was deleted */
+ * @throws {ContainerError} when it was deleted, or Deno cannot start in it */
 export function readDirectory(): string {
   try {
     if (Deno.env.get(GONE) === undefined) return Deno.cwd();
@@ -105,7 +106,7 @@ export function readDirectory(): string {
 /** The error of {@linkcode Caller.directory}. */
 export function directoryGone(): ContainerError {
   return new ContainerError(
-    "Cannot find the current directory: it was deleted",
+    "Cannot find the current directory: it was deleted, may not be entered, or has too long a path",
     {
       code: "current-directory",
       hint: "Go to another one, or give every path from the root",

@@ -6,10 +6,12 @@
  *     deno task package
  *     (cd dist/package && deno publish)
  *
+ * The clone itself has no helper to publish: there, `deno publish --config
+ * deno.jsr.json --dry-run` looks whether the sources are fit for it.
+ *
  * @module
  */
 
-import { VERSION } from "../mod/version.ts";
 import {
   type Arch,
   BuildError,
@@ -81,18 +83,13 @@ export async function makePackage(
   archs: readonly Arch[] = ARCHITECTURES,
 ): Promise<void> {
   const index = packIndex(archs);
-  // It has no version, so that nobody publishes the clone, without helpers.
-  const { name, ...config } = JSON.parse(
-    Deno.readTextFileSync(`${ROOT}deno.jsr.json`),
-  ) as { name: string; publish: { include: string[] } };
+  const text = Deno.readTextFileSync(`${ROOT}deno.jsr.json`);
+  const { publish } = JSON.parse(text) as { publish: { include: string[] } };
   makeAnew(dir);
-  for (const path of config.publish.include) {
+  for (const path of publish.include) {
     copy(`${ROOT}${path}`, `${dir}/${path}`);
   }
-  Deno.writeTextFileSync(
-    `${dir}/deno.json`,
-    JSON.stringify({ name, version: VERSION, ...config }, null, 2) + "\n",
-  );
+  Deno.writeTextFileSync(`${dir}/deno.json`, text);
   Deno.writeTextFileSync(`${dir}/ffi/packed.ts`, index);
   Deno.mkdirSync(`${dir}/ffi/packed`);
   for (const arch of archs) {

@@ -325,7 +325,7 @@ testOn(
       );
       assertStringIncludes(
         lost.stderr,
-        "Cannot find the current directory: it was deleted",
+        "Cannot find the current directory: it was deleted, may not be entered, or has too long a path",
       );
     } finally {
       Deno.removeSync(dir, { recursive: true });

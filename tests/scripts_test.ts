@@ -105,13 +105,20 @@ for (
   });
 }
 
-for (const config of ["deno.json", "deno.jsr.json"]) {
-  Deno.test(`the clone is not published by ${config}: it carries no helper`, async () => {
-    const { code, stderr } = await runToEnd([
-      ...[Deno.execPath(), "publish", "--dry-run", "--allow-dirty"],
-      `--config=${ROOT}/${config}`,
-    ], { cwd: ROOT, env: { NO_COLOR: "1" } });
-    assertEquals(code, 1);
-    assertMatch(stderr, /'publish' field is false|is missing 'version' field/);
-  });
-}
+const dryRun = (config: string) =>
+  runToEnd([
+    ...[Deno.execPath(), "publish", "--dry-run", "--allow-dirty"],
+    `--config=${ROOT}/${config}`,
+  ], { cwd: ROOT, env: { NO_COLOR: "1" } });
+
+Deno.test("the library's sources are fit to be published", async () => {
+  const { code, stdout, stderr } = await dryRun("deno.jsr.json");
+  assertEquals(code, 0, stderr);
+  assertMatch(stdout + stderr, /Success Dry run complete/);
+});
+
+Deno.test("a mere deno publish in the clone is refused: it carries no helper", async () => {
+  const { code, stderr } = await dryRun("deno.json");
+  assertEquals(code, 1);
+  assertMatch(stderr, /'publish' field is false/);
+});

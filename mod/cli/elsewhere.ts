@@ -40,6 +40,9 @@ const VOLUMES =
 const CLUSTER = "rustyrun runs containers on this machine only";
 const ATTACH =
   "A container in the foreground is attached; rustyrun exec -it ID sh goes into another";
+const SECRETS = "Show it as a file: -v FILE:/run/secrets/NAME:ro";
+const CREATE =
+  "create makes a container from an OCI bundle; from flags: rustyrun run -d --rootfs DIR";
 const LIST = "rustyrun list shows the containers, stopped ones too";
 
 /** Commands, several words for one hint. */
@@ -52,7 +55,16 @@ const commands = (): [string, string][] => [
     "compose stack",
     "There is no compose: one rustyrun run for each service, started by a script or by systemd",
   ],
-  ["config secret node service swarm context farm machine", CLUSTER],
+  ["config node service swarm context farm machine", CLUSTER],
+  ["secret", SECRETS],
+  [
+    "init",
+    "rustyrun create makes a container from an OCI bundle, rustyrun start ID runs it",
+  ],
+  [
+    "unshare",
+    "Write unshare --map-auto --map-root-user PROG, which util-linux has",
+  ],
   [
     "container",
     "Leave the word container out: rustyrun list, rustyrun kill ID, rustyrun delete ID",
@@ -107,7 +119,7 @@ const runFlags = (): [string, string][] => [
     "Set it once the container is running: rustyrun update has that flag",
   ],
   [
-    "blkio-weight-device device-read-bps device-read-iops device-write-bps device-write-iops",
+    "blkio-weight-device device-read-bps device-read-iops device-write-bps device-write-iops io-maxbandwidth io-maxiops",
     SPEED,
   ],
   ["cgroup-parent cgroup-conf", "An OCI bundle can: linux.cgroupsPath"],
@@ -115,8 +127,13 @@ const runFlags = (): [string, string][] => [
     "cgroups",
     "Write rustyrun --cgroup-manager disabled before the command to have none",
   ],
+  ["conmon-pidfile", "--pid-file FILE gets the pid of the first process"],
   ["cgroupns ipc pid uts", SHARED],
-  ["cidfile", "--name NAME gives the id; rustyrun run -d prints it"],
+  ["chrootdirs", "-v FILE:DIR/etc/hosts:ro shows a file there as well"],
+  [
+    "cidfile pod-id-file",
+    "--name NAME gives the id; rustyrun run -d prints it",
+  ],
   [
     "cpu-period cpu-quota cpu-count cpu-percent",
     "--cpus N is the quota divided by the period",
@@ -145,6 +162,15 @@ const runFlags = (): [string, string][] => [
     "health-cmd health-interval health-retries health-start-period health-start-interval health-timeout health-on-failure no-healthcheck",
     HEALTH,
   ],
+  [
+    "http-proxy",
+    "Only what --env names is passed on: --env HTTP_PROXY --env HTTPS_PROXY",
+  ],
+  [
+    "H host connection context url identity tls tlscacert tlscert tlskey tlsverify",
+    CLUSTER,
+  ],
+  ["init-path", "--init runs rustyrun's own"],
   ["ip ip6 mac-address link-local-ip", NETWORKS],
   ["link net-alias network-alias", NETWORKS],
   ["isolation", "Containers are isolated by namespaces; there is no other way"],
@@ -165,12 +191,17 @@ const runFlags = (): [string, string][] => [
   ["oom-score-adj", "An OCI bundle can: process.oomScoreAdj"],
   ["image platform arch os variant pull authfile tls-verify", IMAGES],
   ["disable-content-trust decryption-key image-volume", IMAGES],
+  ["personality", "An OCI bundle can: linux.personality"],
   ["pod requires infra", PODS],
   [
     "privileged",
     "There is no --privileged: name what is needed with --cap-add, --device and --security-opt",
   ],
   ["q quiet", "Only the container's output is printed"],
+  [
+    "read-only-tmpfs",
+    "With --read-only name each: --tmpfs /tmp --tmpfs /run",
+  ],
   ["replace", "Remove the other first: rustyrun delete --force NAME"],
   [
     "restart",
@@ -182,7 +213,8 @@ const runFlags = (): [string, string][] => [
     "sdnotify systemd",
     "NOTIFY_SOCKET is passed on; systemd needs nothing else",
   ],
-  ["secret", "Show it as a file: -v FILE:/run/secrets/NAME:ro"],
+  ["seccomp-policy", "Write --security-opt seccomp=FILE"],
+  ["secret", SECRETS],
   ["shm-size", "Write --tmpfs /dev/shm:size=SIZE"],
   ["stop-signal stop-timeout", STOPPING],
   ["storage-opt", "--ephemeral=DIR chooses the disk that changes go to"],
@@ -194,19 +226,30 @@ const runFlags = (): [string, string][] => [
     "Show a file: -v FILE:/etc/passwd:ro",
   ],
   ["volume-driver", "There are no volume drivers: mount it on the host first"],
+  ["use-api-socket", "Show the socket: -v SOCKET:SOCKET"],
   ["volumes-from", "Give the same --volume to both"],
 ];
 
 /** Flags of other commands that mean something else there, or elsewhere. */
 const otherFlags = (): Record<string, [string, string][]> => ({
   ps: [["a all q quiet n last no-trunc l latest filter s size", LIST]],
-  list: [["a all no-trunc n last s size", LIST]],
+  list: [
+    ["a all no-trunc n last s size l latest external", LIST],
+    ["filter sort ns", "Let jq choose: rustyrun list --format json | jq"],
+  ],
+  state: [[
+    "f format s size type",
+    "It prints JSON: rustyrun state ID | jq .status",
+  ]],
+  wait: [["condition i interval", "It waits until the container has ended"]],
+  events: [["no-stream", "Write rustyrun events --stats ID"]],
   kill: [["s signal", "Write the signal after the id: rustyrun kill ID TERM"]],
   start: [["a attach i interactive", ATTACH]],
   exec: [
     ["privileged", "Name what is needed: --cap CAP"],
     ["detach-keys", "Nothing detaches from a command in the foreground"],
     ["env-file", "Name each variable: --env NAME=VALUE"],
+    ["l latest", `Name the container; ${LIST}`],
   ],
   update: [
     [
@@ -218,12 +261,10 @@ const otherFlags = (): Record<string, [string, string][]> => ({
     ["v volumes l link", STORE],
     ["a all", "Write rustyrun delete --force --regex '.*'"],
   ],
-  create: [
-    [
-      "name rootfs i interactive t tty it v volume e env",
-      "create makes a container from an OCI bundle; from flags: rustyrun run -d --rootfs DIR",
-    ],
-  ],
+  create: [[
+    "name rootfs i interactive t tty it v volume e env mount tmpfs read-only ephemeral command w workdir u user hostname network init rm m memory memory-swap cpus cpuset-cpus pids-limit ulimit sysctl device cap-add cap-drop security-opt userns env-file",
+    CREATE,
+  ]],
 });
 
 function findHint(
@@ -259,7 +300,10 @@ export function flagElsewhere(
   if (command === "kill" && /^(\d+|[A-Z][A-Z0-9+]+)$/.test(name)) {
     return `Write the signal after the id, without the dash: rustyrun kill ID ${name}`;
   }
-  return findHint(otherFlags()[command], name);
+  const hint = findHint(otherFlags()[command], name);
+  const isOfRun = command === "create" &&
+    findHint(runFlags(), name) !== undefined;
+  return hint ?? (isOfRun ? CREATE : undefined);
 }
 
 /** Whether a word leads the caller to a directory. */

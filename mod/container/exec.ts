@@ -56,7 +56,7 @@ import {
   planSteps,
 } from "./launch/order.ts";
 import { loadSaved } from "./kept/saved.ts";
-import { findState, statusOf } from "./status.ts";
+import { endedHint, findState, statusOf } from "./status.ts";
 import {
   abandon,
   dismissWarden,
@@ -196,10 +196,7 @@ function checkRunning(
   if (status === "stopped" || first === undefined) {
     throw new ContainerError(
       `Cannot run a process in "${state.id}": cannot exec in a stopped container: container not running`,
-      {
-        code: "not-running",
-        hint: `It has ended: rustyrun delete ${state.id} removes it`,
-      },
+      { code: "not-running", hint: endedHint(state) },
     );
   }
   return first;

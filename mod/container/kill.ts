@@ -11,19 +11,15 @@ import { isPopulated, readPids, signalCgroups } from "../cgroups/control.ts";
 import { ContainerError } from "../errors.ts";
 import { bootId, isAlive, readProcess, type State } from "../state.ts";
 import { killNamespace } from "./kill_namespace.ts";
-import { findState, listStates, statusOf } from "./status.ts";
+import { endedHint, findState, listStates, statusOf } from "./status.ts";
 
 const SIGKILL = 9;
 const ESRCH = -3;
 
-function notRunning(id: string): ContainerError {
+function notRunning(state: State): ContainerError {
   return new ContainerError(
-    `Cannot send a signal to "${id}": container not running`,
-    {
-      code: "not-running",
-      hint: `It has ended: rustyrun delete ${id} removes it`,
-      exitCode: 1,
-    },
+    `Cannot send a signal to "${state.id}": container not running`,
+    { code: "not-running", hint: endedHint(state), exitCode: 1 },
   );
 }
 
@@ -254,6 +250,6 @@ export function killContainer(
   // SIGKILL reaches whom a first process that has ended has left behind.
   const gone = signal !== SIGKILL && statusOf(root, state) === "stopped";
   if (gone || !signalContainer(root, state, signal, inside)) {
-    throw notRunning(id);
+    throw notRunning(state);
   }
 }

@@ -98,6 +98,13 @@ export function findState(root: string, id: string): State {
   );
 }
 
+/** What to do with a container that has ended. */
+export function endedHint({ id, sharesPids }: State): string {
+  return sharesPids
+    ? `Its first process has ended: rustyrun delete --force ${id} ends what that has left running, and removes it`
+    : `It has ended: rustyrun delete ${id} removes it`;
+}
+
 /** The state as `rustyrun state` prints it: runc's fields in runc's order. */
 export function describeState(
   root: string,

@@ -104,6 +104,9 @@ static void attributes(void)
 	prctl(PR_SET_TIMERSLACK, 0, 0, 0, 0);
 	json_result("timerslack_default", prctl(PR_GET_TIMERSLACK, 0, 0, 0, 0));
 	json_result("thp_disable", prctl(PR_GET_THP_DISABLE, 0, 0, 0, 0));
+	json_result("mce_kill", prctl(PR_MCE_KILL_GET, 0, 0, 0, 0));
+	/* PR_GET_MEMORY_MERGE, since 6.4. */
+	json_result("memory_merge", prctl(68, 0, 0, 0, 0));
 	prctl(PR_GET_PDEATHSIG, &signal, 0, 0, 0);
 	json_number("pdeathsig", signal);
 	signal = 0;

@@ -67,8 +67,17 @@ const FRESH = () => ({
   subreaper: 0,
 });
 
-/** What does: its share of the machine. */
-const SHARE = { policy: 0, nice: 5, ioprio: 2 << 13 | 7, coredump: "00000001" };
+/** What does: its share of the machine, as it is without a container. */
+async function findShare(rootfs: string, as: { user?: boolean } = {}) {
+  const payload = `${rootfs}/bin/payload`;
+  const { stdout } = await runToEnd([...DIRTY(), payload, "report"], as);
+  const { memory_merge, mce_kill } = JSON.parse(stdout).process;
+  const coredump = "00000001";
+  const nice = 5, ioprio = 2 << 13 | 7;
+  // PR_MCE_KILL_EARLY.
+  assertEquals(mce_kill, 1);
+  return { policy: 0, nice, ioprio, coredump, mce_kill, memory_merge };
+}
 
 /** What a payload's report says of all that. */
 function read(text: string) {
@@ -99,11 +108,16 @@ function read(text: string) {
       nice: scheduler.nice,
       ioprio: own.ioprio,
       coredump: own.coredump_filter,
+      mce_kill: own.mce_kill,
+      memory_merge: own.memory_merge,
     },
   };
 }
 
-const WANT = () => ({ fresh: FRESH(), share: SHARE });
+const findWanted = async (rootfs: string, as?: { user: boolean }) => ({
+  fresh: FRESH(),
+  share: await findShare(rootfs, as),
+});
 
 testOn(NEEDS, "run: nothing of the caller's but its share", async () => {
   for (const more of [[], ["--init"], ["-u", "1000"]]) {
@@ -116,7 +130,7 @@ testOn(NEEDS, "run: nothing of the caller's but its share", async () => {
       ...["--", "payload", "report"],
     ]);
     assertEquals(stderr, "");
-    assertEquals(read(stdout), WANT(), more.join(" "));
+    assertEquals(read(stdout), await findWanted(box.rootfs), more.join(" "));
   }
 });
 
@@ -133,7 +147,7 @@ testOn(
       ...["--", "payload", "report"],
     ], { user: true });
     assertEquals(stderr, "");
-    assertEquals(read(stdout), WANT());
+    assertEquals(read(stdout), await findWanted(box.rootfs, { user: true }));
   },
 );
 
@@ -214,9 +228,10 @@ testOn(
       () => Deno.readTextFileSync(`${dir}/first`),
       (it) => it.trimEnd().endsWith("}"),
     );
-    assertEquals(read(first), WANT());
+    const wanted = await findWanted(caller.rootfs);
+    assertEquals(read(first), wanted);
     const exec = await runToEnd(dirty(caller, "exec", id, "payload", "report"));
-    assertEquals(read(exec.stdout), WANT());
+    assertEquals(read(exec.stdout), wanted);
     const removed = await runToEnd(dirty(caller, "delete", "--force", id));
     assertEquals([removed.code, removed.stderr], [0, ""]);
     const { stdout } = await creating.done;

@@ -16,8 +16,12 @@ NUMBERS = {
 PR_SET_PDEATHSIG = 1
 PR_SET_SECUREBITS = 28
 PR_SET_TIMERSLACK = 29
+PR_MCE_KILL = 33
+PR_MCE_KILL_SET = 1
+PR_MCE_KILL_EARLY = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_THP_DISABLE = 41
+PR_SET_MEMORY_MERGE = 67
 SECBIT_NO_SETUID_FIXUP = 4
 ADDR_NO_RANDOMIZE = 0x0040000
 MPOL_INTERLEAVE = 3
@@ -28,8 +32,8 @@ def check(result):
         raise OSError(ctypes.get_errno(), "a system call")
 
 
-def prctl(option, value):
-    check(LIBC.prctl(option, ctypes.c_ulong(value), 0, 0, 0))
+def prctl(option, value, more=0):
+    check(LIBC.prctl(option, ctypes.c_ulong(value), ctypes.c_ulong(more), 0, 0))
 
 
 def main():
@@ -48,6 +52,9 @@ def main():
     prctl(PR_SET_THP_DISABLE, 1)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     prctl(PR_SET_PDEATHSIG, signal.SIGWINCH)
+    prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY)
+    # Since 6.4, of root, where the kernel merges pages.
+    LIBC.prctl(PR_SET_MEMORY_MERGE, ctypes.c_ulong(1), 0, 0, 0)
     if os.geteuid() == 0:
         prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     check(LIBC.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE)))

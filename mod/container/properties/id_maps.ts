@@ -78,7 +78,7 @@ function cannotMap(why: string, cause?: unknown): ContainerError {
     {
       code: "id-maps",
       hint:
-        "/etc/subuid and /etc/subgid must give the ids to this user; rustyrun doctor shows what it has",
+        "/etc/subuid and /etc/subgid must give the ids to this user, in the user namespace that it is in; rustyrun doctor shows what it has",
       cause,
     },
   );
