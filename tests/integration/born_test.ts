@@ -6,7 +6,7 @@
  * @module
  */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { cliCommand, makeBox, runToEnd, start } from "../harness.ts";
 import { findPython, testOn } from "../needs.ts";
 import { waitFor } from "../wait.ts";
@@ -71,17 +71,23 @@ const FRESH = () => ({
 async function findShare(rootfs: string, as: { user?: boolean } = {}) {
   const payload = `${rootfs}/bin/payload`;
   const { stdout } = await runToEnd([...DIRTY(), payload, "report"], as);
-  const { memory_merge, mce_kill } = JSON.parse(stdout).process;
-  const coredump = "00000001";
-  const nice = 5, ioprio = 2 << 13 | 7;
-  // PR_MCE_KILL_EARLY.
-  assertEquals(mce_kill, 1);
-  return { policy: 0, nice, ioprio, coredump, mce_kill, memory_merge };
+  const { share } = read(stdout);
+  // SCHED_BATCH, "best effort" 7, PR_MCE_KILL_EARLY. Merging needs 6.4, and root.
+  assertEquals(share, {
+    ...{ policy: 3, nice: 5, ioprio: 2 << 13 | 7, oom: "321" },
+    ...{ coredump: "00000001", core: share.core, mce_kill: 1 },
+    memory_merge: share.memory_merge,
+    no_new_privs: as.user ? share.no_new_privs : 1,
+  });
+  assertMatch(share.core, /^4096:/);
+  return share;
 }
 
 /** What a payload's report says of all that. */
 function read(text: string) {
-  const { process, signals } = JSON.parse(text.slice(text.indexOf("{")));
+  const { process, signals, rlimits } = JSON.parse(
+    text.slice(text.indexOf("{")),
+  );
   const { scheduler, ...own } = process;
   return {
     fresh: {
@@ -110,6 +116,9 @@ function read(text: string) {
       coredump: own.coredump_filter,
       mce_kill: own.mce_kill,
       memory_merge: own.memory_merge,
+      no_new_privs: own.no_new_privs,
+      oom: own.oom_score_adj,
+      core: rlimits.CORE,
     },
   };
 }

@@ -4,6 +4,7 @@ container may see."""
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 
@@ -22,6 +23,7 @@ PR_MCE_KILL_EARLY = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_THP_DISABLE = 41
 PR_SET_MEMORY_MERGE = 67
+PR_SET_NO_NEW_PRIVS = 38
 SECBIT_NO_SETUID_FIXUP = 4
 ADDR_NO_RANDOMIZE = 0x0040000
 MPOL_INTERLEAVE = 3
@@ -46,6 +48,11 @@ def main():
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     os.umask(0o077)
     os.nice(5)
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (4096, hard))
+    with open("/proc/self/oom_score_adj", "w", encoding="ascii") as file:
+        file.write("321")
     # The class "best effort", level 7.
     check(LIBC.syscall(NUMBERS["ioprio_set"], 1, 0, 2 << 13 | 7))
     prctl(PR_SET_TIMERSLACK, 123456)
@@ -56,6 +63,8 @@ def main():
     # Since 6.4, of root, where the kernel merges pages.
     LIBC.prctl(PR_SET_MEMORY_MERGE, ctypes.c_ulong(1), 0, 0, 0)
     if os.geteuid() == 0:
+        # A user's newuidmap could do nothing.
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     check(LIBC.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE)))
     nodes = ctypes.c_ulong(1)
