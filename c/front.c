@@ -486,7 +486,7 @@ static bool obey_one(const struct front_record *r, char *bytes, const int *fds,
 	case FRONT_PRINT:
 		if (r->a != 1 && r->a != 2)
 			break;
-		print(r->a, bytes, r->size);
+		answer(FRONT_PRINT, -print(r->a, bytes, r->size), 0, NULL);
 		return true;
 	case FRONT_LEND:
 		answer(FRONT_LEND, 0, count, fds);

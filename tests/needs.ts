@@ -216,21 +216,16 @@ export const NEEDS = {
   loop: () =>
     probeList(["losetup", "-f"]) && findProgram("fsfreeze") !== undefined &&
     findProgram("mkfs.ext4") !== undefined,
-  /** A disk whose directories belong to projects; ext4 has them where the kernel
-   * counts quotas. */
+  /** A disk whose directories belong to projects. */
   xfs: () =>
-    probeList(["losetup", "-f"]) && findProgram("mkfs.xfs") !== undefined &&
-    Deno.readTextFileSync("/proc/filesystems").includes("\txfs\n"),
+    probeList(["losetup", "-f"]) && findProgram("mkfs.xfs") !== undefined,
   /** Any process can be given a policy of scheduling. */
   chrt: () =>
     probeList([
-      "chrt",
-      "--deadline",
+      ...["chrt", "--deadline"],
       "--sched-runtime=100000",
-      "--sched-deadline=1000000",
-      "--sched-period=1000000",
-      "0",
-      "true",
+      ...["--sched-deadline=1000000", "--sched-period=1000000"],
+      ...["0", "true"],
     ]),
   chattr: () => findProgram("chattr") !== undefined,
   /** /var/tmp is on a disk, whose reads can be limited. */

@@ -24,7 +24,6 @@ import { forget, untilReady } from "./watcher.ts";
 /** What is collected at most where nothing is said. */
 const COLLECT_MAX = 16 << 20;
 const SIGKILL = 9;
-
 /** As long a start may take at least, where there is a limit of time. */
 const START_MS = 5000;
 

@@ -63,7 +63,7 @@ const commands = (): [string, string][] => [
   ],
   [
     "unshare",
-    "Write unshare --map-auto --map-root-user PROG, which util-linux has",
+    "util-linux has one: unshare -r PROG",
   ],
   [
     "container",

@@ -50,8 +50,7 @@ const SIGKILL = 9;
  * the pauses: a machine that stands still lets nobody die. */
 const GONE_MS = 10_000;
 const TICK = 20;
-/** O_PATH | O_CLOEXEC */
-const O_PATH = 0o12000000;
+const O_PATH = 0o12000000; // O_CLOEXEC, too
 
 /** A few processes by their pids. */
 function nameLeft([first, ...others]: readonly number[]): string {

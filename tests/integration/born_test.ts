@@ -77,7 +77,7 @@ async function findShare(rootfs: string, as: { user?: boolean } = {}) {
     ...{ policy: 3, nice: 5, ioprio: 2 << 13 | 7, oom: "321" },
     ...{ coredump: "00000001", core: share.core, mce_kill: 1 },
     memory_merge: share.memory_merge,
-    no_new_privs: as.user ? share.no_new_privs : 1,
+    no_new_privs: 1,
   });
   assertMatch(share.core, /^4096:/);
   return share;

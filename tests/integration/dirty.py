@@ -62,9 +62,8 @@ def main():
     prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY)
     # Since 6.4, of root, where the kernel merges pages.
     LIBC.prctl(PR_SET_MEMORY_MERGE, ctypes.c_ulong(1), 0, 0, 0)
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
     if os.geteuid() == 0:
-        # A user's newuidmap could do nothing.
-        prctl(PR_SET_NO_NEW_PRIVS, 1)
         prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)
     check(LIBC.personality(ctypes.c_ulong(ADDR_NO_RANDOMIZE)))
     nodes = ctypes.c_ulong(1)

@@ -30,7 +30,8 @@ import { gatherFacts } from "../../host.ts";
 import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { wordForProgram } from "../words.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
-import { Pipes, toHost } from "./pipes.ts";
+import { Pipes } from "./pipes.ts";
+import { isStrong, mayMount, ownerIn } from "./owner.ts";
 import { libraryPlace, placeOf, type Streams } from "./place.ts";
 
 /** A container of this program. */
@@ -102,34 +103,6 @@ export const ONLY = "run";
 
 /** Now; milliseconds since the epoch. */
 const now = () => performance.timeOrigin + performance.now();
-
-/** The container's user on the host; root of this program's where the host knows
- * no such id. */
-function ownerIn({ spec }: Config): { uid: number; gid: number } {
-  const { uid = 0, gid = 0 } = spec.process?.user ?? {};
-  return {
-    uid: toHost(spec.linux?.uidMappings, uid) ?? 0,
-    gid: toHost(spec.linux?.gidMappings, gid) ?? 0,
-  };
-}
-
-/** Whether the container's user has the rights of this program over files: root
- * has, unless it is another user namespace's or has lost CAP_DAC_OVERRIDE; of an
- * ordinary user's program only that user. */
-function isStrong(config: Config, { caller }: Place): boolean {
-  if (caller.uid !== 0) return ownerIn(config).uid === caller.uid;
-  const { spec } = config;
-  const { user, capabilities } = spec.process ?? {};
-  return (user?.uid ?? 0) === 0 &&
-    (spec.linux?.uidMappings ?? []).length === 0 &&
-    (capabilities?.effective ?? []).includes("CAP_DAC_OVERRIDE");
-}
-
-/** Whether a command may mount where the library sees it. */
-function mayMount({ spec }: Config): boolean {
-  const { bounding = [] } = spec.process?.capabilities ?? {};
-  return bounding.includes("CAP_SYS_ADMIN");
-}
 
 /** The configuration that options describe, and where its container lives: for
  * one call, which asks but once who calls.
