@@ -289,12 +289,6 @@ static void read_channel(struct keeper *k)
 	}
 }
 
-static bool ends_start(int sig)
-{
-	return sig == SIGHUP || sig == SIGINT || sig == SIGQUIT ||
-	       sig == SIGTERM;
-}
-
 static void handle_before_start(struct keeper *k,
 				const struct signalfd_siginfo *info)
 {
@@ -487,17 +481,6 @@ static void dismiss_warden(struct keeper *k)
 			;
 }
 
-static bool is_asked_to_end(const struct keeper *k)
-{
-	struct signalfd_siginfo info;
-
-	while (read(k->signals, &info, sizeof(info)) == sizeof(info))
-		if (ends_start((int)info.ssi_signo) &&
-		    !is_ignored_here((int)info.ssi_signo))
-			return true;
-	return false;
-}
-
 /* What the container still had to say. Nothing is left of it but that, and its
  * reader may take the time that it needs; but what was killed must end. */
 static void drain_output(struct keeper *k)
@@ -511,7 +494,7 @@ static void drain_output(struct keeper *k)
 						   .events = POLLIN };
 		n = poll(p, OUTPUT_POLLS + 1, k->cause ? GONE_MS : -1);
 		if (n == 0 || (n > 0 && p[OUTPUT_POLLS].revents &&
-			       is_asked_to_end(k)))
+			       is_asked_to_end(k->signals)))
 			break;
 		if (n > 0)
 			output_hear(&k->out, p);
@@ -546,7 +529,7 @@ _Noreturn static void finish(struct keeper *k)
 			       REMOVE_ALL | (shared ? REMOVE_KILL : 0)) >= 0;
 	dismiss_warden(k);
 	/* Whoever reads the terminal may take its time, as below. */
-	if (!drained && !is_asked_to_end(k))
+	if (!drained && !is_asked_to_end(k->signals))
 		tty_drain(&k->tty, quiet, k->cause ? GONE_MS : -1, k->signals);
 	tty_restore(&k->tty);
 	if (!removed)
@@ -567,6 +550,7 @@ _Noreturn void keeper_main(int plan_fd)
 				  SFD_CLOEXEC | SFD_NONBLOCK);
 	if (k->signals < 0)
 		give_up("signalfd");
+	tell_until(k->signals);
 	/* An ignored SIGCHLD, which a caller may leave us, hides exit codes. */
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);

@@ -29,6 +29,23 @@ bool is_ignored_here(int sig)
 	return sigaction(sig, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
+bool ends_start(int sig)
+{
+	return sig == SIGHUP || sig == SIGINT || sig == SIGQUIT ||
+	       sig == SIGTERM;
+}
+
+bool is_asked_to_end(int signals)
+{
+	struct signalfd_siginfo info;
+
+	while (read(signals, &info, sizeof(info)) == sizeof(info))
+		if (ends_start((int)info.ssi_signo) &&
+		    !is_ignored_here((int)info.ssi_signo))
+			return true;
+	return false;
+}
+
 struct dispositions {
 	pid_t parent;
 	uint64_t caught;

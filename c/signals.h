@@ -11,6 +11,10 @@
 
 /* Whether the caller has us ignore a signal. */
 bool is_ignored_here(int sig);
+/* Whether a signal, that nobody ignores, ends what has no command to give it to. */
+bool ends_start(int sig);
+/* Whether one of them has come, by a signalfd that does not wait. */
+bool is_asked_to_end(int signals);
 /* What the command gets while it runs, and what follows from it. */
 void deliver(struct keeper *k, const struct signalfd_siginfo *from);
 /* A character on its way in will make this signal. */

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,35 +15,54 @@
 
 #include "decode.h"
 #include "measure.h"
+#include "signals.h"
 #include "verdict.h"
 #include "wake.h"
 
 /* kText's op for a helper that died without a word. */
 #define KEEPER_DIED (-2)
 
-/* How long nobody may read the terminal that the container had. Who reads a pipe
- * may take its time. */
+/* How long nobody may read a terminal. Who reads a pipe may take its time, until
+ * somebody wants us to end. */
 #define READ_MS 1000
 
+static int signals = -1;
+/* Nobody hears the rest. */
+static bool unheard;
+
+void tell_until(int fd)
+{
+	signals = fd;
+}
+
+/* All signals are blocked, so it never waits but here; whoever has the same open
+ * file may set O_NONBLOCK on it, or fill what had room. */
 static void print(const char *text, size_t size)
 {
-	struct pollfd p = { .fd = 2, .events = POLLOUT };
+	struct pollfd p[2] = { { .fd = 2, .events = POLLOUT },
+			       { .fd = signals, .events = POLLIN } };
 	struct signalfd_siginfo unused;
+	struct itimerval left;
 	ssize_t n;
 
-	while (size && (!wake_is_open() || poll(&p, 1, READ_MS) != 0)) {
-		wake_on();
-		n = write(2, text, size);
-		wake_off(&unused);
-		/* Whoever has the same open file may have set O_NONBLOCK on it. */
-		if (n < 0 && errno == EAGAIN && !wake_is_open())
-			poll(&p, 1, -1);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
+	if (!wake_is_open())
+		wake_open(&left);
+	while (size && !unheard) {
+		n = poll(p, 2, isatty(2) ? READ_MS : -1);
+		if (n < 0)
 			continue;
-		if (n <= 0)
-			return;
-		text += n;
-		size -= (size_t)n;
+		if (!p[0].revents) {
+			unheard = n == 0 || is_asked_to_end(signals);
+			continue;
+		}
+		wake_on();
+		n = write(2, text, size < PIPE_BUF ? size : PIPE_BUF);
+		wake_off(&unused);
+		if (n > 0) {
+			text += n;
+			size -= (size_t)n;
+		}
+		unheard = n <= 0 && errno != EINTR && errno != EAGAIN;
 	}
 }
 

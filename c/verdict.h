@@ -8,6 +8,9 @@
 
 #include "kept.h"
 
+/* Nobody is waited for any more, who does not read what is told, once somebody
+ * wants us to end: what is_asked_to_end() takes. */
+void tell_until(int signals);
 /* Says why the keeper cannot be, and ends. */
 _Noreturn void give_up(const char *why);
 /* Finds how the container ended: the exit code, and why, in k->code, k->oom and
