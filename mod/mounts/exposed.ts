@@ -6,21 +6,27 @@
  * @module
  */
 
-import { MOUNT_ATTR } from "../../ffi/constants.ts";
-import { realPathSync } from "../../ffi/files.ts";
+import { MOUNT_ATTR, O } from "../../ffi/constants.ts";
+import { readLinkSync } from "../../ffi/files.ts";
+import {
+  type FileId,
+  identifyFile,
+  isSameFile,
+  type SeenFile,
+} from "../../ffi/identity.ts";
+import { closeFd, openFd } from "../../ffi/libc.ts";
 import type { Config } from "../config/config.ts";
 import type { Mount } from "../config/schema.ts";
 import { ContainerError } from "../errors.ts";
 import { listMounts } from "./host_mounts.ts";
 import { parseMountOptions } from "./options.ts";
-import { absolutePath, isUnder } from "./path.ts";
+import { isUnder } from "./path.ts";
 
-/** A directory, and where it lies in its file system, by whatever mount it was
- * found. */
-interface Place {
+/** A directory of the host that a mount shows. */
+export interface Volume {
+  mount: Mount;
   path: string;
-  device: string;
-  inside: string;
+  seen: SeenFile;
 }
 
 /** Whether a bind mount can be written to. */
@@ -34,18 +40,30 @@ export function isWritable({ options = [] }: Mount): boolean {
 
 type Mounts = ReturnType<typeof listMounts>;
 
-function locate(path: string, mounts: Mounts): Place | undefined {
-  const real = realPathSync(path);
-  let on: Mounts[number] | undefined;
-  // Of two on one place the later one covers the other.
-  for (const it of mounts) {
-    const deeper = on === undefined || it.path.length >= on.path.length;
-    if (isUnder(real, it.path) && deeper) on = it;
+/** A directory, and where it lies in its file system, by whatever mount it was
+ * found. */
+interface Place {
+  path: string;
+  device: string;
+  inside: string;
+}
+
+/** @returns undefined where that cannot be told: it is not what was seen, or its
+ * mount is none of the caller's */
+function locate(path: string, seen: FileId, mounts: Mounts): Place | undefined {
+  const fd = openFd(path, O.PATH);
+  try {
+    const found = identifyFile(fd);
+    const real = readLinkSync(`/proc/self/fd/${fd}`);
+    const on = mounts.find(({ id }) => id === found.mount);
+    if (!isSameFile(found, seen) || on === undefined) return undefined;
+    if (!isUnder(real, on.path)) return undefined;
+    const bare = (it: string) => it === "/" ? "" : it;
+    const inside = bare(on.inside) + bare(real.slice(bare(on.path).length));
+    return { path: real, device: on.device, inside: inside || "/" };
+  } finally {
+    closeFd(fd);
   }
-  if (on === undefined) return undefined;
-  const bare = (it: string) => it === "/" ? "" : it;
-  const inside = bare(on.inside) + bare(real.slice(bare(on.path).length));
-  return { path: real, device: on.device, inside: inside || "/" };
 }
 
 /** Whether what is bound from `source` shows `place`: itself, or by something that
@@ -58,34 +76,39 @@ function shows(source: Place, place: Place, mounts: Mounts): boolean {
 }
 
 /**
- * Refuses a layer in a directory that the container can write in by a volume.
+ * Refuses a layer in a directory that the container can write in by a volume. A
+ * read-only one counts where it has CAP_SYS_ADMIN: it may remount that.
  *
- * @param sources types of the bind mounts' sources by their place in the list
+ * @param uppers the directory of the layer, as it was seen
  * @param proc where /proc shows the caller
  * @throws {ContainerError}
  */
 export function refuseExposed(
-  { spec, bundle, ephemeral }: Config,
-  sources: ReadonlyMap<number, string>,
+  { spec, ephemeral }: Pick<Config, "spec" | "ephemeral">,
+  uppers: FileId | undefined,
+  volumes: readonly Volume[],
   proc: string,
 ): void {
-  if (ephemeral?.kind !== "directory") return;
-  const writable = (spec.mounts ?? []).filter((it, at) =>
-    sources.get(at) === "directory" && isWritable(it)
-  );
+  if (ephemeral?.kind !== "directory" || uppers === undefined) return;
+  const { bounding = [] } = spec.process?.capabilities ?? {};
+  const remounts = bounding.includes("CAP_SYS_ADMIN");
+  const writable = volumes.filter(({ mount }) => remounts || isWritable(mount));
   if (writable.length === 0) return;
   const mounts = listMounts(proc);
-  const layer = locate(ephemeral.dir, mounts);
-  for (const { source = "", destination } of writable) {
-    const place = locate(absolutePath(bundle, source), mounts);
-    if (!layer || !place || !shows(place, layer, mounts)) continue;
-    throw new ContainerError(
-      `Cannot keep the changes in "${ephemeral.dir}": it lies in the volume "${destination}", and the container could change its own layer there`,
-      {
-        code: "ephemeral-exposed",
-        hint:
-          "Give a directory outside of that volume, or --ephemeral alone to keep them in memory, or make the volume read-only",
-      },
-    );
-  }
+  const layer = locate(ephemeral.dir, uppers, mounts);
+  const found = writable.find(({ path, seen }) => {
+    const place = locate(path, seen, mounts);
+    return !layer || !place || shows(place, layer, mounts);
+  });
+  if (found === undefined) return;
+  throw new ContainerError(
+    `Cannot keep the changes in "${ephemeral.dir}": it lies in the volume "${found.mount.destination}", and the container could change its own layer there`,
+    {
+      code: "ephemeral-exposed",
+      hint:
+        `Give a directory outside of that volume, or --ephemeral alone to keep them in memory${
+          remounts ? "" : ", or make the volume read-only"
+        }`,
+    },
+  );
 }

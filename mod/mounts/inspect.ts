@@ -40,7 +40,7 @@ import {
 
 import { findBrought } from "./brought.ts";
 import { isStaged } from "./context.ts";
-import { refuseExposed } from "./exposed.ts";
+import { refuseExposed, type Volume } from "./exposed.ts";
 import { findBehind, findKernelOwn } from "./kernel_own.ts";
 import type { HostEntry, MountHost, SourceType } from "./model.ts";
 import { listBound } from "./devices.ts";
@@ -70,9 +70,11 @@ export function inspectMounts(
   const { root, ...rest } = known;
   const sources = new Map<number, SourceType>();
   const seen = new Map<string, FileId>([["root", root]]);
-  if (config.ephemeral?.kind === "directory") {
-    seen.set("uppers", lookAtUpper(config.ephemeral.dir));
-  }
+  const uppers = config.ephemeral?.kind === "directory"
+    ? lookAtUpper(config.ephemeral.dir)
+    : undefined;
+  if (uppers !== undefined) seen.set("uppers", uppers);
+  const volumes: Volume[] = [];
   const brought = new Map<number, string>();
   const unmet = new Map<number, string>();
   const paths: string[] = [];
@@ -89,6 +91,9 @@ export function inspectMounts(
         : lookAtSource(place.host);
       brought.set(at, place.path);
       sources.set(at, typeof file === "object" ? typeOf(file) : "directory");
+      if (typeof file === "object") {
+        volumes.push({ mount, path: place.host!, seen: file });
+      }
       continue;
     }
     const file = lookAtSource(source);
@@ -96,6 +101,7 @@ export function inspectMounts(
     if (typeof file !== "string") {
       seen.set(`mount.${at}`, file);
       files.push([source, file]);
+      volumes.push({ mount, path: source, seen: file });
     }
     paths.push(source);
     const lack = config.mode === "friendly"
@@ -103,7 +109,12 @@ export function inspectMounts(
       : undefined;
     if (lack !== undefined) unmet.set(at, lack);
   }
-  refuseExposed(config, sources, facts.proc);
+  refuseExposed(
+    config,
+    uppers,
+    volumes.filter(({ seen }) => typeOf(seen) === "directory"),
+    facts.proc,
+  );
   const devices = config.hostDevices.map(lookUpDevice);
   const unprivileged = (facts.caps & (1n << 21n)) === 0n || facts.inUserns;
   const staged = isStaged(config, facts);
