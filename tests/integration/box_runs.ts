@@ -259,12 +259,50 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
         found.push(
           await codeOf(() => box.readTextFile("/tmp/out")),
           await codeOf(() => box.writeFile("/tmp/out", "written")),
-          await box.readTextFile("/v/secret"),
+          await codeOf(() => box.readTextFile("/v/secret")),
         );
       }
       return [...found, Deno.readTextFileSync(secret)];
     } finally {
       Deno.removeSync(volume, { recursive: true });
+    }
+  },
+  /** The same by a volume under another name. */
+  async moved() {
+    const volume = Deno.makeTempDirSync({ prefix: "rustyrun-test-moved-" });
+    const secret = `${volume}/secret`;
+    const image = Deno.makeTempDirSync({ prefix: "rustyrun-test-moved-" });
+    try {
+      Deno.writeTextFileSync(secret, "secret", { mode: 0o600 });
+      const copied = await new Deno.Command("cp", {
+        args: ["-a", `${rootfs}/.`, image],
+      }).output();
+      if (!copied.success) throw new Error("cp");
+      Deno.mkdirSync(`${image}/data/out`, { recursive: true });
+      const chown = ["-R", "100000:100000", image];
+      await new Deno.Command("chown", { args: chown }).output();
+      await using box = await Sandbox.create({
+        ...base(),
+        rootfs: image,
+        volumes: [`${volume}:/data/out`],
+        userns: "0:100000:65536",
+      });
+      const moving = await box.output(sh("mv /data /work"));
+      // What is the sandbox's own goes by the program's rights.
+      await box.writeFile("/work/own", "own", { mode: 0o600 });
+      await box.writeFile("/work/deep/made", "");
+      return [
+        moving.stderr,
+        await codeOf(() => box.readTextFile("/work/out/secret")),
+        await codeOf(() => box.writeFile("/work/out/new", "written")),
+        await codeOf(() => box.copyOut("/work", `${volume}/copy`)),
+        Deno.readTextFileSync(secret),
+        await box.readTextFile("/work/own"),
+        (await box.list("/work/deep")).map((it) => it.name),
+      ];
+    } finally {
+      Deno.removeSync(volume, { recursive: true });
+      Deno.removeSync(image, { recursive: true });
     }
   },
   /** The same by a mount. */

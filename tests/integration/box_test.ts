@@ -190,9 +190,10 @@ testOn(
   "a link or a mount that a command makes leads to nothing that it may not use itself",
   async () => {
     await using box = makeBox();
-    const none = ["file-access", "file-access", "secret"];
+    const none = ["file-access", "file-access", "file-access"];
     await runCases(box, {
       links: [...none, ...none, "secret"],
+      moved: ["", ...none, "secret", "own", ["made"]],
       mounted: ["", "file-access", "file-access", "secret"],
     }, false);
   },

@@ -13,12 +13,22 @@ import {
   writeFile,
 } from "../../container/inside/files.ts";
 import type { Root } from "../../container/inside/rights.ts";
+import { findVolumes } from "./owner.ts";
 import type { StartedBox } from "./start.ts";
 
-type Box = Pick<StartedBox, "files" | "owner" | "strong" | "others" | "mounts">;
+type Box = Pick<
+  StartedBox,
+  "id" | "pid" | "files" | "owner" | "strong" | "others" | "mounts" | "own"
+>;
 
-function rootOf({ files, owner, strong, others, mounts }: Box): Root {
-  return { fd: files, ...owner, strong: strong && !others, others, mounts };
+function rootOf(box: Box): Root {
+  const { files, owner, others, mounts } = box;
+  const strong = box.strong && !others;
+  const volumes = strong || mounts ? undefined : findVolumes(box);
+  return {
+    ...{ fd: files, ...owner, strong, others, mounts },
+    ...(volumes === undefined ? {} : { volumes }),
+  };
 }
 
 /** Reads a regular file of at most so many bytes. */

@@ -31,7 +31,7 @@ import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { wordForProgram } from "../words.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
 import { Pipes } from "./pipes.ts";
-import { isStrong, mayMount, ownerIn } from "./owner.ts";
+import { isStrong, mayMount, ownerIn, ownMounts } from "./owner.ts";
 import { libraryPlace, placeOf, type Streams } from "./place.ts";
 
 /** A container of this program. */
@@ -63,6 +63,8 @@ export interface StartedBox {
   others: boolean;
   /** It may mount. */
   mounts: boolean;
+  /** Where it has mounts of its own: {@linkcode ownMounts}. */
+  own: string[];
   /** Its cgroups. */
   dirs: CgroupDir[];
   /** What it does not get of what was asked for, and need not. */
@@ -172,6 +174,7 @@ function takeBox(
     strong: isStrong(prepared.config, place),
     others: false,
     mounts: mayMount(prepared.config),
+    own: ownMounts(prepared.config),
     dirs: prepared.cgroup.dirs,
     warnings,
   };

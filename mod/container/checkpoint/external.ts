@@ -13,6 +13,7 @@ import { parseMountOptions } from "../../mounts/options.ts";
 
 /** A line of mountinfo; proc_pid_mountinfo(5). */
 export interface MountLine {
+  id: number;
   device: string;
   /** What of its file system is mounted. */
   root: string;
@@ -26,6 +27,7 @@ export function parseMounts(text: string): MountLine[] {
   return text.split("\n").map((it) => it.split(" ")).filter((it) =>
     it.length > 8
   ).map((words) => ({
+    id: Number(words[0]),
     device: words[2]!,
     root: unescapeMountinfo(words[3]!),
     path: unescapeMountinfo(words[4]!),

@@ -17,7 +17,12 @@ import {
 } from "../../../ffi/at.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
-import { type FileStat, isSameFile, isType } from "../../../ffi/identity.ts";
+import {
+  type FileStat,
+  identifyFile,
+  isSameFile,
+  isType,
+} from "../../../ffi/identity.ts";
 import { openFd } from "../../../ffi/libc.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
 import {
@@ -28,7 +33,14 @@ import {
   splitPath,
 } from "./paths.ts";
 import { putFile, putLink } from "./place.ts";
-import { type Act, eachWay, plainly, type Root } from "./rights.ts";
+import {
+  type Act,
+  eachWay,
+  plainly,
+  refuseVolume,
+  type Root,
+  type Walk,
+} from "./rights.ts";
 import {
   attempt,
   checkPath,
@@ -76,20 +88,24 @@ class Copy {
   /** The copy itself, if it is a directory: it is not copied into itself. */
   #top: FileStat | undefined;
 
+  readonly #walk: Walk;
   readonly #asSource: Act;
   readonly #asTarget: Act;
 
   /** @param exact modes count as they are, and not without what umask(2) takes
    * @param doing what is wanted, for a path below what was named
+   * @param walk how the path in the container was walked
    * @param asSource reads, with the rights for that, and
    * @param asTarget makes the copy */
   constructor(
     exact: boolean,
     limits: CopyLimits,
     doing: (path: string) => string,
+    walk: Walk,
     asSource: Act,
     asTarget: Act,
   ) {
+    this.#walk = walk;
     this.#exact = exact;
     this.#limits = limits;
     this.#left = { ...limits };
@@ -121,12 +137,21 @@ class Copy {
           // Somebody has just removed it.
           if (fd === ENOENT) return;
           using entry = new Held(fd);
+          this.#stayOut(below, entry.fd);
           this.#copy(entry.fd, to.fd, next.value, below);
         });
       }
     } finally {
       for (const level of this.#levels) close(level);
     }
+  }
+
+  /** What is named is no volume: one that lies in it goes by other rights. */
+  #stayOut(path: string, fd: number): void {
+    if (!this.#walk.volumes?.has(identifyFile(fd).mount)) return;
+    throw fileError(this.#doing(path), "it is a volume", "file-access", {
+      hint: "Name it itself, or copy what is in it on the host",
+    });
   }
 
   #copy(source: number, target: number, name: string, path: string): void {
@@ -213,6 +238,7 @@ class Copy {
             : enterDirectory(target, name, mode)
         ),
     );
+    closing(from, () => closing(held, () => this.#stayOut(path, held.fd)));
     this.#levels.push({
       path,
       stat,
@@ -278,7 +304,7 @@ export function copyIn(
     using from = new Held(openFd(source, O.PATH));
     const { parent, name } = splitPath(path);
     using dir = asUser(() => findDirectory(doing, walk, parent, true));
-    new Copy(true, UNLIMITED, words, plainly, asUser)
+    new Copy(true, UNLIMITED, words, walk, plainly, asUser)
       .run(from.fd, dir.fd, name);
   });
 }
@@ -307,14 +333,16 @@ export function copyOut(
   const doing = words("");
   checkPath(doing, path);
   checkPath(doing, destination);
-  eachWay(doing, root, false, ({ fd, links }, asUser) => {
+  eachWay(doing, root, false, (walk, asUser) => {
+    const { fd, links } = walk;
     using from = new Held(asUser(() => findInRoot(fd, path, links)));
+    refuseVolume(walk, from.fd);
     const { parent, name } = splitPath(destination);
     using dir = new Held(openFd(parent, O.PATH));
     if (!isType(statFd(dir.fd), S_IF.DIR)) {
       throw new SyscallError("openat", ENOTDIR);
     }
-    new Copy(false, limits, words, asUser, plainly)
+    new Copy(false, limits, words, walk, asUser, plainly)
       .run(from.fd, dir.fd, name);
   });
 }

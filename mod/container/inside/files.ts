@@ -24,7 +24,7 @@ import { SyscallError } from "../../../ffi/errno.ts";
 import { syscall, writeFd } from "../../../ffi/libc.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
 import { findDirectory, findFile, Held, splitPath } from "./paths.ts";
-import { type Root, type Walk, within } from "./rights.ts";
+import { refuseVolume, type Root, type Walk, within } from "./rights.ts";
 import { removeTree } from "./tree.ts";
 import { checkPath, fileError } from "./words.ts";
 
@@ -214,8 +214,9 @@ export function listDirectory(
 ): ListedFile[] {
   const doing = `list "${path}" in the container`;
   checkPath(doing, path);
-  return within(doing, root, false, ({ fd, links }) => {
-    using dir = new Held(findInRoot(fd, path, links));
+  return within(doing, root, false, (walk) => {
+    using dir = new Held(findInRoot(walk.fd, path, walk.links));
+    refuseVolume(walk, dir.fd);
     const found: ListedFile[] = [];
     for (const name of listNames(dir.fd)) {
       const stat = statBelow(dir.fd, name);

@@ -12,7 +12,7 @@ import { S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
 import { closeFd } from "../../../ffi/libc.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
-import type { Walk } from "./rights.ts";
+import { refuseVolume, type Walk } from "./rights.ts";
 import { describeKind, fileError, refuseKernelFile } from "./words.ts";
 
 const ENOENT = -2, EEXIST = -17, ENOTDIR = 20;
@@ -63,12 +63,13 @@ export class FoundFile extends Held {
  */
 export function findFile(
   doing: string,
-  { fd: root, links }: Walk,
+  walk: Walk,
   path: string,
 ): FoundFile | undefined {
-  const fd = findInRoot(root, path, links);
+  const fd = findInRoot(walk.fd, path, walk.links);
   if (fd === ENOENT) return undefined;
   return closing(new Held(fd), () => {
+    refuseVolume(walk, fd);
     const stat = statFd(fd);
     if (!isType(stat, S_IF.REG)) {
       throw fileError(doing, `it is ${describeKind(stat)}`, "file-kind");
@@ -123,13 +124,13 @@ export function findDirectory(
 ): Held {
   const parts = path.split("/").filter((it) => it !== "" && it !== ".");
   let { held, count } = findExisting(walk, parts, make);
-  checkDirectory(doing, held);
+  checkDirectory(doing, walk, held);
   for (const name of parts.slice(count)) {
     using above = held;
     if (name === "..") throw new SyscallError("openat2", -ENOENT);
     const made = enterDirectory(above.fd, name, 0o755);
     held = made.held;
-    checkDirectory(doing, held);
+    checkDirectory(doing, walk, held);
     if (made.made) restoreMode(held.fd, 0o755);
   }
   return held;
@@ -154,8 +155,9 @@ function findExisting(
 }
 
 /** Closes it where it is none that files are made in. */
-function checkDirectory(doing: string, held: Held): void {
+function checkDirectory(doing: string, walk: Walk, held: Held): void {
   closing(held, () => {
+    refuseVolume(walk, held.fd);
     if (!isType(statFd(held.fd), S_IF.DIR)) {
       throw new SyscallError("openat2", ENOTDIR);
     }

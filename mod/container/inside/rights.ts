@@ -1,15 +1,16 @@
 /**
  * With whose rights a path of a container is used. What the path itself says is the
  * caller's word, and goes by the caller's rights. A link on its way, or a mount, may
- * be the work of who lives in the container, and lead to what that may not read or
- * write, in a volume as well: behind a link, and everywhere in a container that may
- * mount, the rights are those of the container's user, and nobody's where it has had
- * others.
+ * be the work of who lives in the container, and so may the names in a volume, and
+ * lead to what that may not read or write: behind a link, in a volume, and everywhere
+ * in a container that may mount, the rights are those of the container's user, and
+ * nobody's where it has had others.
  *
  * @module
  */
 
 import { SyscallError } from "../../../ffi/errno.ts";
+import { identifyFile } from "../../../ffi/identity.ts";
 import { actAs, type Owner } from "../../../ffi/owner.ts";
 import { attempt, fileError } from "./words.ts";
 
@@ -23,6 +24,8 @@ export interface Root extends Owner {
   others?: boolean;
   /** It has CAP_SYS_ADMIN: no path is the caller's word. */
   mounts?: boolean;
+  /** Mounts that show something of the host's, by their ids in mountinfo. */
+  volumes?: ReadonlySet<number>;
 }
 
 /** Whom nothing belongs to: what everybody may is left. */
@@ -34,6 +37,22 @@ export interface Walk {
   fd: number;
   /** Whether links are followed, else they are ELOOP. */
   links: boolean;
+  /** Mounts that are as a link: ELOOP. */
+  volumes?: ReadonlySet<number> | undefined;
+}
+
+const ELOOP = 40;
+
+/**
+ * Refuses what lies in a volume, where that is as a link: a command may have renamed
+ * what is in there, or what leads there.
+ *
+ * @throws {SyscallError} ELOOP
+ */
+export function refuseVolume({ volumes }: Walk, fd: number): void {
+  if (volumes?.has(identifyFile(fd).mount)) {
+    throw new SyscallError("openat2", ELOOP);
+  }
 }
 
 /** Calls with certain rights. */
@@ -51,8 +70,9 @@ function isRefused(error: unknown): boolean {
 /** Why the rights are the container's user's. */
 const THEIRS = {
   link: {
-    why: "a symbolic link leads there",
-    hint: "Name the place itself, without a link on the way",
+    why: "it lies behind a symbolic link or in a volume",
+    hint:
+      "Name the place itself, without a link on the way; use the path on the host for what is in a volume",
   },
   mount: {
     why: "the container may mount",
@@ -80,7 +100,8 @@ export function eachWay<T>(
   const first: Act = makes ? (it) => actAs(root, it) : plainly;
   return attempt(doing, () => {
     try {
-      if (!mounts) return first(() => call({ fd, links: strong }, plainly));
+      const walk = { fd, links: strong, volumes: root.volumes };
+      if (!mounts) return first(() => call(walk, plainly));
     } catch (error) {
       const isLink = error instanceof SyscallError && error.code === "ELOOP";
       if (strong || !isLink) throw error;
