@@ -1,5 +1,6 @@
 /**
- * What the flags of `checkpoint` and `restore` keep: connections and locks. With a real criu, for the guest (.ci/guest);
+ * What the flags of `checkpoint` and `restore` keep: connections, locks, cgroups;
+ * and a restore in the foreground. With a real criu, for the guest (.ci/guest);
  * calls in this process, for each start of Deno's is slow there.
  *
  * @module
@@ -36,6 +37,10 @@ while True:
     if not d: os._exit(3)
     n += len(d); open("/tmp/m", "w").write(str(n)); os.rename("/tmp/m", "/tmp/n")
 `;
+
+/** Counts, and ends with a code of its own. */
+const COUNT =
+  "trap 'exit 9' TERM; i=0; while :; do i=$((i+1)); echo $i >/tmp/m; mv /tmp/m /tmp/n; sleep 0.1; done";
 
 /** What is not of a file of the host: criu would want it. */
 const silent = (args: readonly string[]) => [
@@ -135,23 +140,44 @@ testOn(
   },
 );
 
+const OWN = ["pid", "mount", "ipc", "uts", "network", "cgroup"]
+  .map((type) => ({ type }));
+
 testOn(
   NEEDS,
-  "--manage-cgroups-mode ignore is refused before anything ends, where nothing could restore the image",
+  "--manage-cgroups-mode: all but ignore are restored with limits; ignore is refused before anything ends",
   async () => {
     await using room = makeV2Room();
-    const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"]
-      .map((type) => ({ type }));
-    const spec = specOf(["sh", "-c", "sleep 1000"]);
-    await room.start({ ...spec, linux: { namespaces } });
-    const image = imageOf(room, "ignore");
-    const mode = ["--manage-cgroups-mode", "ignore"];
-    const { code, stderr } = await room.call(
-      ...["checkpoint", ...mode, ...image, room.id],
+    const linux = {
+      namespaces: OWN,
+      resources: { pids: { limit: 33 }, memory: { limit: 64 << 20 } },
+    };
+    let pid = await room.start(specOf(["sh", "-c", COUNT], { linux }));
+    let at = await goesOn(pid);
+    const ignore = ["--manage-cgroups-mode", "ignore"];
+    const trap = ["checkpoint", ...ignore, ...imageOf(room, "ignore")];
+    const said = await room.call(...trap, room.id);
+    assertEquals(said.code, 1);
+    assertStringIncludes(
+      said.stderr,
+      "its cgroup namespace is not in the image",
     );
-    assertEquals([code, await statusOf(room)], [1, "running"]);
-    assertStringIncludes(stderr, "its cgroup namespace is not in the image");
+    assertStringIncludes(said.stderr, "hint: Leave --manage-cgroups-mode out");
     assertEquals(isThere(`${room.bundle}/ignore`), false);
+    await room.quiet(...trap, "--leave-running", room.id);
+    at = await goesOn(pid, at);
+    for (const mode of ["full", "strict"]) {
+      const how = ["--manage-cgroups-mode", mode, ...imageOf(room, mode)];
+      await room.quiet("checkpoint", ...how, room.id);
+      assertEquals(isThere(room.dir), false);
+      pid = await restore(room, ...how);
+      at = await goesOn(pid, at);
+      assertEquals(
+        [room.read("pids.max"), room.read("memory.max")],
+        ["33", `${64 << 20}`],
+      );
+      assertEquals(await room.exec("cat /proc/1/cgroup"), "0::/");
+    }
     await room.end();
   },
 );

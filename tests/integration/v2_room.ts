@@ -8,6 +8,9 @@
 import { assertEquals } from "@std/assert";
 import { findLeaks, makeRootfs, takeSnapshot } from "../harness.ts";
 import { waitFor } from "../wait.ts";
+import { reapChild } from "../../ffi/children.ts";
+import { closeFd, syscall } from "../../ffi/libc.ts";
+import { pollFds } from "../../ffi/poll.ts";
 import { makeSpec, type Spec } from "./caller.ts";
 import { callHere, type Said } from "./systemd_room.ts";
 
@@ -119,10 +122,22 @@ export function makeV2Room(over: Spec = {}): V2Room {
     },
     async exec(script, ...flags) {
       const line = `{ ${script}; } >/part 2>&1; mv /part /said`;
-      await room.quiet("exec", "--detach", ...flags, id, "sh", "-c", line);
+      const file = `${bundle}/exec.pid`;
+      const words = ["--pid-file", file, id, "sh", "-c", line];
+      await room.quiet("exec", "--detach", ...flags, ...words);
       const said = `${rootfs}/said`;
       const text = await waitFor(() => Deno.readTextFileSync(said));
       Deno.removeSync(said);
+      // Until this process, which made the call, has reaped it, its pid namespace
+      // does not end.
+      const pidfd = syscall(
+        "pidfd_open",
+        Number(Deno.readTextFileSync(file)),
+        0,
+      );
+      pollFds([pidfd]);
+      reapChild(pidfd);
+      closeFd(pidfd);
       return text.trim();
     },
     read: (file) => Deno.readTextFileSync(`${room.dir}/${file}`).trim(),
