@@ -5,8 +5,7 @@
  */
 
 import { EPOLL } from "../../ffi/epoll.ts";
-import { O } from "../../ffi/constants.ts";
-import { openFd, trySyscall } from "../../ffi/libc.ts";
+import { trySyscall } from "../../ffi/libc.ts";
 import type { Finding } from "../doctor.ts";
 import { ContainerError } from "../errors.ts";
 import type { Explained } from "../explain.ts";
@@ -98,7 +97,7 @@ export class Sandbox extends SandboxFiles implements AsyncDisposable {
     openSandbox = async (started) => {
       const box = new Sandbox(started);
       try {
-        started.files = openFd(`/proc/${started.pid}/root`, O.PATH);
+        Object.assign(started, await callEngine("openBox", started));
       } catch (cause) {
         await box.close();
         throw new ContainerError(

@@ -278,16 +278,21 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
         args: ["-a", `${rootfs}/.`, image],
       }).output();
       if (!copied.success) throw new Error("cp");
-      Deno.mkdirSync(`${image}/data/out`, { recursive: true });
+      for (const it of ["data/out", "work/out"]) {
+        Deno.mkdirSync(`${image}/${it}`, { recursive: true });
+      }
       const chown = ["-R", "100000:100000", image];
       await new Deno.Command("chown", { args: chown }).output();
       await using box = await Sandbox.create({
         ...base(),
         rootfs: image,
         volumes: [`${volume}:/data/out`],
+        tmpfs: ["/work/out"],
         userns: "0:100000:65536",
       });
-      const moving = await box.output(sh("mv /data /work"));
+      await box.writeFile("/work/out/own", "own");
+      // Where its tmpfs was.
+      const moving = await box.output(sh("mv /work /old; mv /data /work"));
       // What is the sandbox's own goes by the program's rights.
       await box.writeFile("/work/own", "own", { mode: 0o600 });
       await box.writeFile("/work/deep/made", "");
@@ -297,7 +302,7 @@ export const RUNS: Record<string, () => Promise<unknown>> = {
         await codeOf(() => box.writeFile("/work/out/new", "written")),
         await codeOf(() => box.copyOut("/work", `${volume}/copy`)),
         Deno.readTextFileSync(secret),
-        await box.readTextFile("/work/own"),
+        await box.readTextFile("/old/out/own"),
         (await box.list("/work/deep")).map((it) => it.name),
       ];
     } finally {

@@ -4,6 +4,10 @@
  * @module
  */
 
+import { O } from "../../../ffi/constants.ts";
+import { readTextFileSync } from "../../../ffi/files.ts";
+import { openFd } from "../../../ffi/libc.ts";
+import { parseMounts } from "../../container/checkpoint/external.ts";
 import { copyIn, copyOut } from "../../container/inside/copy.ts";
 import {
   listDirectory,
@@ -13,22 +17,34 @@ import {
   writeFile,
 } from "../../container/inside/files.ts";
 import type { Root } from "../../container/inside/rights.ts";
-import { findVolumes } from "./owner.ts";
+import { findOwn } from "./owner.ts";
 import type { StartedBox } from "./start.ts";
 
 type Box = Pick<
   StartedBox,
-  "id" | "pid" | "files" | "owner" | "strong" | "others" | "mounts" | "own"
+  "files" | "owner" | "strong" | "others" | "mounts" | "own"
 >;
 
-function rootOf(box: Box): Root {
-  const { files, owner, others, mounts } = box;
-  const strong = box.strong && !others;
-  const volumes = strong || mounts ? undefined : findVolumes(box);
+/**
+ * Opens a container's root, before a command of its has run: from then on names may
+ * be anybody's.
+ *
+ * @throws {SyscallError} when its first process has ended
+ */
+export function openBox(
+  { pid, places }: Pick<StartedBox, "pid" | "places">,
+): Pick<StartedBox, "files" | "own"> {
+  const text = readTextFileSync(`/proc/${pid}/mountinfo`);
   return {
-    ...{ fd: files, ...owner, strong, others, mounts },
-    ...(volumes === undefined ? {} : { volumes }),
+    own: findOwn(parseMounts(text), places),
+    files: openFd(`/proc/${pid}/root`, O.PATH),
   };
+}
+
+function rootOf({ files, owner, others, mounts, ...box }: Box): Root {
+  const strong = box.strong && !others;
+  const own = new Set(box.own);
+  return { fd: files, ...owner, strong, others, mounts, own };
 }
 
 /** Reads a regular file of at most so many bytes. */

@@ -4,12 +4,10 @@
  * @module
  */
 
-import { isGone } from "../../../ffi/errno.ts";
-import { readTextFileSync } from "../../../ffi/files.ts";
 import type { Config } from "../../config/config.ts";
-import { parseMounts } from "../../container/checkpoint/external.ts";
-import { ContainerError } from "../../errors.ts";
+import type { MountLine } from "../../container/checkpoint/external.ts";
 import { parseMountOptions } from "../../mounts/options.ts";
+import { isUnder } from "../../mounts/path.ts";
 import type { Place } from "../../container/model.ts";
 import { toHost } from "./pipes.ts";
 
@@ -41,40 +39,34 @@ export function mayMount({ spec }: Config): boolean {
   return bounding.includes("CAP_SYS_ADMIN");
 }
 
-/** Where a container has mounts of its own, by their destinations: others that it
- * has show something of the host's. */
-export function ownMounts({ spec }: Config): string[] {
-  const mounts = spec.mounts ?? [];
-  const isBind = (options: readonly string[] = []) =>
-    parseMountOptions(options).bind;
-  const binds = mounts.filter((it) => isBind(it.options))
-    .map((it) => it.destination);
-  return mounts.map((it) => it.destination).filter((it) => !binds.includes(it));
+/** Where a container has mounts: its own, and the host's. */
+export interface MountPlaces {
+  own: string[];
+  binds: string[];
+}
+
+/** Sorts the mounts of a container by their destinations. */
+export function sortMounts({ spec }: Config): MountPlaces {
+  const [binds, own] = [true, false].map((bind) =>
+    (spec.mounts ?? []).filter(({ options = [] }) =>
+      parseMountOptions(options).bind === bind
+    ).map((it) => it.destination)
+  ) as [string[], string[]];
+  return { own, binds };
 }
 
 /**
- * Finds the volumes of a container, and whatever else it has of the host's. While it
- * may not mount, that is what was mounted for it.
+ * Finds the mounts that show nothing of the host's: the root file system, of which a
+ * user's may have overlays as parts, and what is the container's own.
  *
- * @returns ids of the mounts, as in mountinfo
- * @throws {ContainerError} not-running
+ * @returns their ids, as in mountinfo
  */
-export function findVolumes(
-  { id, pid, own }: { id: string; pid: number; own: readonly string[] },
-): Set<number> {
-  try {
-    const mounts = parseMounts(readTextFileSync(`/proc/${pid}/mountinfo`));
-    return new Set(
-      mounts.filter(({ path, type }) =>
-        // An overlay is a part of a user's root.
-        path !== "/" && !own.includes(path) && type !== "overlay"
-      ).map((it) => it.id),
-    );
-  } catch (cause) {
-    if (!isGone(cause)) throw cause;
-    throw new ContainerError(
-      `Cannot use the files of "${id}": its first process has ended`,
-      { code: "not-running", hint: "Make another sandbox", cause },
-    );
-  }
+export function findOwn(
+  mounts: readonly MountLine[],
+  { own, binds }: MountPlaces,
+): number[] {
+  return mounts.filter(({ path, type }) =>
+    path === "/" || own.includes(path) && !binds.includes(path) ||
+    type === "overlay" && !binds.some((it) => isUnder(path, it))
+  ).map(({ id }) => id);
 }

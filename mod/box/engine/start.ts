@@ -31,7 +31,13 @@ import { readOptions, SANDBOX_FLAGS, SPAWN_FLAGS } from "../flags.ts";
 import { wordForProgram } from "../words.ts";
 import { makeRunCgroups, readCounts, removeRunCgroups } from "./count.ts";
 import { Pipes } from "./pipes.ts";
-import { isStrong, mayMount, ownerIn, ownMounts } from "./owner.ts";
+import {
+  isStrong,
+  mayMount,
+  type MountPlaces,
+  ownerIn,
+  sortMounts,
+} from "./owner.ts";
 import { libraryPlace, placeOf, type Streams } from "./place.ts";
 
 /** A container of this program. */
@@ -63,8 +69,10 @@ export interface StartedBox {
   others: boolean;
   /** It may mount. */
   mounts: boolean;
-  /** Where it has mounts of its own: {@linkcode ownMounts}. */
-  own: string[];
+  /** Where it has mounts. */
+  places: MountPlaces;
+  /** Mounts that are its own, by their ids, once it was opened. */
+  own: readonly number[];
   /** Its cgroups. */
   dirs: CgroupDir[];
   /** What it does not get of what was asked for, and need not. */
@@ -174,7 +182,8 @@ function takeBox(
     strong: isStrong(prepared.config, place),
     others: false,
     mounts: mayMount(prepared.config),
-    own: ownMounts(prepared.config),
+    places: sortMounts(prepared.config),
+    own: [],
     dirs: prepared.cgroup.dirs,
     warnings,
   };

@@ -17,12 +17,7 @@ import {
 } from "../../../ffi/at.ts";
 import { O, S_IF } from "../../../ffi/constants.ts";
 import { SyscallError } from "../../../ffi/errno.ts";
-import {
-  type FileStat,
-  identifyFile,
-  isSameFile,
-  isType,
-} from "../../../ffi/identity.ts";
+import { type FileStat, isSameFile, isType } from "../../../ffi/identity.ts";
 import { openFd } from "../../../ffi/libc.ts";
 import { findInRoot } from "../../../ffi/rootfs.ts";
 import {
@@ -36,6 +31,7 @@ import { putFile, putLink } from "./place.ts";
 import {
   type Act,
   eachWay,
+  isVolume,
   plainly,
   refuseVolume,
   type Root,
@@ -79,6 +75,12 @@ interface Level {
   names: Iterator<string>;
 }
 
+/** The side of a copy that is in a container, and how its path was walked. */
+interface Inside {
+  side: "source" | "target";
+  walk: Walk;
+}
+
 class Copy {
   readonly #levels: Level[] = [];
   readonly #left: CopyLimits;
@@ -88,24 +90,24 @@ class Copy {
   /** The copy itself, if it is a directory: it is not copied into itself. */
   #top: FileStat | undefined;
 
-  readonly #walk: Walk;
+  readonly #inside: Inside;
   readonly #asSource: Act;
   readonly #asTarget: Act;
 
   /** @param exact modes count as they are, and not without what umask(2) takes
    * @param doing what is wanted, for a path below what was named
-   * @param walk how the path in the container was walked
+   * @param inside which of both is in the container
    * @param asSource reads, with the rights for that, and
    * @param asTarget makes the copy */
   constructor(
     exact: boolean,
     limits: CopyLimits,
     doing: (path: string) => string,
-    walk: Walk,
+    inside: Inside,
     asSource: Act,
     asTarget: Act,
   ) {
-    this.#walk = walk;
+    this.#inside = inside;
     this.#exact = exact;
     this.#limits = limits;
     this.#left = { ...limits };
@@ -137,7 +139,7 @@ class Copy {
           // Somebody has just removed it.
           if (fd === ENOENT) return;
           using entry = new Held(fd);
-          this.#stayOut(below, entry.fd);
+          this.#stayOut("source", below, entry.fd);
           this.#copy(entry.fd, to.fd, next.value, below);
         });
       }
@@ -147,8 +149,9 @@ class Copy {
   }
 
   /** What is named is no volume: one that lies in it goes by other rights. */
-  #stayOut(path: string, fd: number): void {
-    if (!this.#walk.volumes?.has(identifyFile(fd).mount)) return;
+  #stayOut(side: Inside["side"], path: string, fd: number): void {
+    const { walk, side: inside } = this.#inside;
+    if (side !== inside || !isVolume(walk, fd)) return;
     throw fileError(this.#doing(path), "it is a volume", "file-access", {
       hint: "Name it itself, or copy what is in it on the host",
     });
@@ -238,7 +241,10 @@ class Copy {
             : enterDirectory(target, name, mode)
         ),
     );
-    closing(from, () => closing(held, () => this.#stayOut(path, held.fd)));
+    closing(
+      from,
+      () => closing(held, () => this.#stayOut("target", path, held.fd)),
+    );
     this.#levels.push({
       path,
       stat,
@@ -304,7 +310,7 @@ export function copyIn(
     using from = new Held(openFd(source, O.PATH));
     const { parent, name } = splitPath(path);
     using dir = asUser(() => findDirectory(doing, walk, parent, true));
-    new Copy(true, UNLIMITED, words, walk, plainly, asUser)
+    new Copy(true, UNLIMITED, words, { side: "target", walk }, plainly, asUser)
       .run(from.fd, dir.fd, name);
   });
 }
@@ -342,7 +348,7 @@ export function copyOut(
     if (!isType(statFd(dir.fd), S_IF.DIR)) {
       throw new SyscallError("openat", ENOTDIR);
     }
-    new Copy(false, limits, words, walk, asUser, plainly)
+    new Copy(false, limits, words, { side: "source", walk }, asUser, plainly)
       .run(from.fd, dir.fd, name);
   });
 }

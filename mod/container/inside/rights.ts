@@ -24,8 +24,9 @@ export interface Root extends Owner {
   others?: boolean;
   /** It has CAP_SYS_ADMIN: no path is the caller's word. */
   mounts?: boolean;
-  /** Mounts that show something of the host's, by their ids in mountinfo. */
-  volumes?: ReadonlySet<number>;
+  /** Mounts that show nothing of the host's, by their ids in mountinfo; absent: all
+   * do not. */
+  own?: ReadonlySet<number>;
 }
 
 /** Whom nothing belongs to: what everybody may is left. */
@@ -37,8 +38,8 @@ export interface Walk {
   fd: number;
   /** Whether links are followed, else they are ELOOP. */
   links: boolean;
-  /** Mounts that are as a link: ELOOP. */
-  volumes?: ReadonlySet<number> | undefined;
+  /** Mounts that are not as a link, which is ELOOP; absent: none is. */
+  own?: ReadonlySet<number> | undefined;
 }
 
 const ELOOP = 40;
@@ -49,10 +50,13 @@ const ELOOP = 40;
  *
  * @throws {SyscallError} ELOOP
  */
-export function refuseVolume({ volumes }: Walk, fd: number): void {
-  if (volumes?.has(identifyFile(fd).mount)) {
-    throw new SyscallError("openat2", ELOOP);
-  }
+export function refuseVolume(walk: Walk, fd: number): void {
+  if (isVolume(walk, fd)) throw new SyscallError("openat2", ELOOP);
+}
+
+/** Whether that is so. */
+export function isVolume({ own }: Walk, fd: number): boolean {
+  return own !== undefined && !own.has(identifyFile(fd).mount);
 }
 
 /** Calls with certain rights. */
@@ -100,7 +104,7 @@ export function eachWay<T>(
   const first: Act = makes ? (it) => actAs(root, it) : plainly;
   return attempt(doing, () => {
     try {
-      const walk = { fd, links: strong, volumes: root.volumes };
+      const walk = { fd, links: strong, own: strong ? undefined : root.own };
       if (!mounts) return first(() => call(walk, plainly));
     } catch (error) {
       const isLink = error instanceof SyscallError && error.code === "ELOOP";
