@@ -506,6 +506,11 @@ int fake_symlinkat(const char *target, int at, const char *path)
 	return on_path(path);
 }
 
+int fake_isatty(int fd)
+{
+	return fd == 2 && fuzz_below(2);
+}
+
 int fake_tcgetattr(int fd, struct termios *t)
 {
 	memset(t, 0, sizeof(*t));

@@ -103,6 +103,7 @@ int fake_sigwaitinfo(const sigset_t *set, siginfo_t *info);
 int fake_socket(int family, int type, int protocol);
 int fake_socketpair(int family, int type, int protocol, int fds[2]);
 int fake_symlinkat(const char *target, int at, const char *path);
+int fake_isatty(int fd);
 int fake_tcgetattr(int fd, struct termios *t);
 pid_t fake_tcgetpgrp(int fd);
 int fake_tcsetattr(int fd, int how, const struct termios *t);

@@ -186,8 +186,8 @@ testOn(
       code: 1,
       stdout: "",
       stderr:
-        `rustyrun: Cannot tell how "${id}" ended: its exit code went to whoever started it
-  hint: rustyrun run keeps it with --keep, and with -d unless there is --rm
+        `rustyrun: Cannot tell how "${id}" ended: its exit code was not kept
+  hint: It goes to whoever starts the container; rustyrun run keeps it with --keep, and with -d unless there is --rm or its disk is full
 `,
     });
     assertEquals(await caller.call(["delete", id]), QUIET);

@@ -124,7 +124,7 @@ testOn(NEEDS, "run says in one error what newgidmap says", async () => {
     stdout: "",
     stderr:
       `rustyrun: Cannot write the id maps of the user namespace: newgidmap: gid range [0-10) -> [300000-300010) not allowed
-  hint: /etc/subuid and /etc/subgid must give the ids to this user; rustyrun doctor shows what it has
+  hint: /etc/subuid and /etc/subgid must give the ids to this user, in the user namespace that it is in; rustyrun doctor shows what it has
 `,
   });
 });
