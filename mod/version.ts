@@ -4,7 +4,7 @@
  * @module
  */
 
-/** rustyrun's own; deno.json has the same. */
+/** rustyrun's own; deno.json and deno.jsr.json have the same. */
 export const VERSION = "0.1.0";
 /** Newest runtime-spec that is understood. */
 export const SPEC_VERSION = "1.3.0";

@@ -97,6 +97,10 @@ Deno.test("a layer of which it cannot be told is refused beside a volume", () =>
   // Another directory than the one that was seen.
   const seen = identifyFile(`${host.dir}/other/layer`);
   assertEquals(host.refuses("data/layer", "data/sub", { seen }), true);
+  // It has gone.
+  Deno.removeSync(`${host.dir}/link`);
+  const gone = identifyFile(`${host.dir}/data`);
+  assertEquals(host.refuses("link", "data/sub", { seen: gone }), true);
   // None of the caller's mounts.
   Deno.writeTextFileSync(`${host.dir}/mountinfo`, "");
   assertEquals(host.refuses("data/layer", "data/sub"), true);

@@ -7,6 +7,7 @@
  */
 
 import { MOUNT_ATTR, O } from "../../ffi/constants.ts";
+import { SyscallError } from "../../ffi/errno.ts";
 import { readLinkSync } from "../../ffi/files.ts";
 import {
   type FileId,
@@ -51,8 +52,9 @@ interface Place {
 /** @returns undefined where that cannot be told: it is not what was seen, or its
  * mount is none of the caller's */
 function locate(path: string, seen: FileId, mounts: Mounts): Place | undefined {
-  const fd = openFd(path, O.PATH);
+  let fd = -1;
   try {
+    fd = openFd(path, O.PATH);
     const found = identifyFile(fd);
     const real = readLinkSync(`/proc/self/fd/${fd}`);
     const on = mounts.find(({ id }) => id === found.mount);
@@ -61,8 +63,12 @@ function locate(path: string, seen: FileId, mounts: Mounts): Place | undefined {
     const bare = (it: string) => it === "/" ? "" : it;
     const inside = bare(on.inside) + bare(real.slice(bare(on.path).length));
     return { path: real, device: on.device, inside: inside || "/" };
+  } catch (error) {
+    // It has just gone, or may not be seen any more.
+    if (error instanceof SyscallError) return undefined;
+    throw error;
   } finally {
-    closeFd(fd);
+    if (fd >= 0) closeFd(fd);
   }
 }
 
@@ -101,8 +107,9 @@ export function refuseExposed(
     return !layer || !place || shows(place, layer, mounts);
   });
   if (found === undefined) return;
+  const lies = layer ? "it lies" : "it may lie";
   throw new ContainerError(
-    `Cannot keep the changes in "${ephemeral.dir}": it lies in the volume "${found.mount.destination}", and the container could change its own layer there`,
+    `Cannot keep the changes in "${ephemeral.dir}": ${lies} in the volume "${found.mount.destination}", and the container could change its own layer there`,
     {
       code: "ephemeral-exposed",
       hint:

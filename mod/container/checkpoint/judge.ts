@@ -138,20 +138,26 @@ export interface Known {
 const DEVICES = ["null", "zero", "full", "random", "urandom", "tty", "console"]
   .map((it) => `/dev/${it}`);
 
-/** Whether the configuration has a mount at a place. */
-function hasPlace(
-  place: string,
-  { spec, bundle }: Pick<Config, "spec" | "bundle">,
+/** A mount where the configuration has none. */
+function findForeign(
+  mounts: readonly MountLine[],
+  config: Pick<Config, "spec" | "bundle">,
   { resolve }: Known,
-): boolean {
-  const isThere = spec.mounts?.some(({ destination, type }) => {
-    const path = resolve(destination);
-    // Each hierarchy of v1 has a directory in there.
-    return place === path || type === "cgroup" && place.startsWith(`${path}/`);
-  });
-  return isThere || place === "/" || DEVICES.includes(place) ||
-    (spec.linux?.readonlyPaths ?? []).some((it) => resolve(it) === place) ||
-    findSource(place, placesOf({ spec, bundle }, resolve)) !== undefined;
+): MountLine | undefined {
+  const { mounts: wanted = [], linux } = config.spec;
+  const places = placesOf(config, resolve);
+  const known = new Set([
+    ...["/", ...DEVICES],
+    ...[...wanted.map((it) => it.destination), ...linux?.readonlyPaths ?? []]
+      .map(resolve),
+  ]);
+  // Each hierarchy of v1 has a directory in there.
+  const groups = wanted.filter(({ type }) => type === "cgroup")
+    .map(({ destination }) => `${resolve(destination)}/`);
+  return mounts.find(({ path }) =>
+    !known.has(path) && !groups.some((it) => path.startsWith(it)) &&
+    findSource(path, places) === undefined
+  );
 }
 
 /**
@@ -171,7 +177,7 @@ export function judgeMounts(
   const bounding = spec.process?.capabilities?.bounding ?? [];
   const other = bounding.includes("CAP_SYS_ADMIN")
     ? undefined
-    : mounts.find(({ path }) => !hasPlace(path, config, known));
+    : findForeign(mounts, config, known);
   if (other !== undefined) {
     return `has a mount at "${other.path}", and config.json has none`;
   }
