@@ -21,10 +21,12 @@ export const MARK = claimMark();
 function claimMark(): number {
   const own = Number(Deno.readTextFileSync("/proc/self/oom_score_adj"));
   const least = Math.max(100, own + 1);
+  // What a test starts, such as the bench, needs one above ours.
+  const count = Math.floor((1000 - least) * 0.9);
   const first = crypto.getRandomValues(new Uint16Array(1))[0]!;
   const dir = Deno.env.get("TMPDIR") ?? "/tmp";
-  for (let i = 0; i < 1000 - least; i++) {
-    const mark = least + (first + i) % (1000 - least);
+  for (let i = 0; i < count; i++) {
+    const mark = least + (first + i) % count;
     if (listProcesses(mark).length > 0) continue;
     const path = `${dir}/rustyrun-test-mark-${Deno.uid()}-${mark}`;
     const file = Deno.openSync(path, { create: true, write: true });
